@@ -1,0 +1,257 @@
+/* The convolution block: conv + bias + monotone activation + max-pool, as one forward kernel and two
+ * gradients. Channels last; no im2col.
+ *
+ * Forward is dense: gemm.h with output channels in lanes, a pool's rows at a time in L1, then pooled. As
+ * a monotone activation commutes with max, only the pooled quarter is activated; what pooling discards is
+ * never computed.
+ *
+ * Backward is sparse, exactly: of a window one position carries gradient, and none if ReLU was off. Both
+ * gradients are then sums of scaled patches (patch.h):
+ *     dw[co]           = sum over cells of dy[cell][co] * x[patch at the argmax]
+ *     dx[patch] at a cell += sum over co with that argmax of dy[cell][co] * w[co]
+ * A block without pool or ReLU is the case where every position is alive. */
+
+/* Elements of x from one position of a pool window, or one cell, to the next; padded borders included. */
+INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {
+    return oy * s->pool_h * s->stride_h * pmc_image_pitch(&s->in) + ox * s->pool_w * s->stride_w * s->in.c;
+}
+
+static void conv_positions(int32_t at[PMC_DEAD + 1], const pmc_conv *s) {
+    for (int64_t i = 0; i < s->pool_h; i++)
+        for (int64_t j = 0; j < s->pool_w; j++)
+            at[i * s->pool_w + j] = (int32_t)(i * s->stride_h * pmc_image_pitch(&s->in) + j * s->stride_w * s->in.c);
+    at[PMC_DEAD] = 0;
+}
+
+/* Do the kw * c elements of a filter row lie together in x? */
+INLINE int conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s->dilation_w == 1; }
+
+/* panel [groups][kh][kw][c/g][k/g, padded] <- w [k][kh][kw * c/g, padded]; a task is 16 output channels. */
+static void conv_pack(real *panel, const real *w, const pmc_conv *s, int64_t task) {
+    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, pitch = pmc_padded(k), blocks = pitch / PMC_PAD;
+    const int64_t group = task / blocks, first = task % blocks * PMC_PAD, row = pmc_filter_row(s);
+    for (int64_t i = 0; i < s->kh; i++)
+        for (int64_t j = 0; j < s->kw * c; j++) {
+            real *to = panel + ((group * s->kh + i) * s->kw * c + j) * pitch + first;
+            for (int64_t o = 0; o < PMC_PAD; o++)
+                to[o] = first + o < k ? w[((group * k + first + o) * s->kh + i) * row + j] : 0;
+        }
+}
+
+/* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated. */
+INLINE void conv_pool_row(const int pool_h, const int pool_w, const int activation, real *y, uint8_t *argmax,
+                          const real *rows, int64_t pitch, const pmc_conv *s) {
+    const int64_t k = s->out.c, row = s->out.w * pool_w * pitch;
+    for (int64_t ox = 0; ox < s->out.w; ox++)
+        for (int64_t co = 0; co < k; co += VL) {
+            const real *window = rows + ox * pool_w * pitch + co;
+            vf best = v_load(window);
+            vi index = (vi){0};
+            for (int i = 0; i < pool_h; i++)
+                for (int j = i == 0; j < pool_w; j++) {
+                    vf value = v_load(window + i * row + j * pitch);
+                    vi take = (value > best) | (value != value); /* NaN wins: it is passed on */
+                    best = v_select(take, value, best);
+                    index = v_select_lane(take, v_splat_lane(i * pool_w + j), index);
+                }
+            if (activation == PMC_RELU) {
+                vi dead = best <= 0;
+                best = v_select(dead, (vf){0}, best);
+                index = v_select_lane(dead, v_splat_lane(PMC_DEAD), index);
+            } else if (activation == PMC_TANH) best = v_tanh(best);
+            v_store_n(y + ox * k + co, best, k - co);
+            if (argmax) v_store_bytes_n(argmax + ox * k + co, index, k - co);
+        }
+}
+
+static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s) {
+    const int two = s->pool_h == 2 && s->pool_w == 2;
+    if (two && s->activation == PMC_RELU) conv_pool_row(2, 2, PMC_RELU, y, argmax, rows, pitch, s);
+    else if (two) conv_pool_row(2, 2, (int)s->activation, y, argmax, rows, pitch, s);
+    else conv_pool_row((int)s->pool_h, (int)s->pool_w, (int)s->activation, y, argmax, rows, pitch, s);
+}
+
+/* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, panel and b [k]; rows [pool_h][ow * pool_w][pitch] */
+static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
+                         int64_t n, real *rows) {
+    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, columns = pmc_padded(k);
+    const int64_t pitch = pmc_padded(s->out.c) + (s->groups > 1 ? PMC_PAD : 0), pixels = s->out.w * s->pool_w;
+    const int64_t y_pitch = pmc_image_pitch(&s->out), x_pitch = pmc_image_pitch(&s->in);
+    const int together = conv_rows_contiguous(s);
+    const gemm_shape filter = {.rows = s->kh,
+                               .columns = together ? 1 : s->kw,
+                               .length = together ? s->kw * c : c,
+                               .pixel = s->stride_w * s->in.c,
+                               .row = s->dilation_h * x_pitch,
+                               .column = s->dilation_w * s->in.c,
+                               .step = 1,
+                               .w_pitch = columns,
+                               .out_pitch = pitch};
+    for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), x += pmc_image_stride(&s->in)) {
+        image_clear_border(y, &s->out);
+        for (int64_t oy = 0; oy < s->out.h; oy++) {
+            for (int64_t group = 0; group < s->groups; group++) /* a group's padding is overwritten by the next */
+                for (int64_t r = 0; r < s->pool_h; r++)
+                    gemm(rows + r * pixels * pitch + group * k,
+                         x + conv_cell(s, oy, 0) + r * s->stride_h * x_pitch + group * c,
+                         panel + group * s->kh * s->kw * c * columns, b ? b + group * k : NULL, pixels, columns, &filter);
+            conv_pool(y + (s->out.top + oy) * y_pitch + s->out.left * s->out.c,
+                      argmax ? argmax + oy * s->out.w * s->out.c : NULL, rows, pitch, s);
+        }
+        if (argmax) argmax += pmc_argmax_stride(&s->out);
+    }
+}
+
+/* db [k] (+)= the sum over living cells of dy */
+static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, const pmc_conv *s, int64_t n,
+                               int first) {
+    const int64_t k = s->out.c, pitch = pmc_image_pitch(&s->out);
+    for (int64_t co = 0; co < pmc_padded(k); co += VL) {
+        vf sum = first ? (vf){0} : v_load(db + co);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t oy = 0; oy < s->out.h; oy++) {
+                const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
+                const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
+                for (int64_t ox = 0; ox < s->out.w; ox++)
+                    sum += v_select(v_load_bytes(a + ox * k) != PMC_DEAD, v_load(g + ox * k), (vf){0});
+            }
+        v_store(db + co, sum);
+    }
+    for (int64_t co = k; co < pmc_padded(k); co++) db[co] = 0;
+}
+
+/* One input channel: a filter row is too short for lanes, so that lanes go over output channels and the
+ * R x C taps of a piece of the filter stay in registers. dw [k][kh][kw, padded] (+)= */
+INLINE void conv_taps(const int R, const int C, real *dw, const real *dy, const uint8_t *argmax, const real *x,
+                      const pmc_conv *s, int64_t n, int first, int64_t co, const int32_t *at) {
+    const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
+    const int positions = (int)(s->pool_h * s->pool_w);
+    vf sum[3][8];
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) sum[r][c] = (vf){0};
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t oy = 0; oy < s->out.h; oy++) {
+            const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
+            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
+            const real *cell = x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, 0);
+            for (int64_t ox = 0; ox < s->out.w; ox++, g += k, a += k, cell += s->pool_w * s->stride_w) {
+                vf gradient = v_load(g);
+                vi where = v_load_bytes(a);
+                for (int position = 0; position < positions; position++) {
+                    vf here = v_select(where == position, gradient, (vf){0});
+                    const real *patch = cell + at[position];
+                    for (int r = 0; r < R; r++)
+                        for (int c = 0; c < C; c++)
+                            sum[r][c] = v_fma(v_splat(patch[r * row + c]), here, sum[r][c]);
+                }
+            }
+        }
+    for (int lane = 0; lane < MIN(VL, k - co); lane++)
+        for (int r = 0; r < R; r++)
+            for (int c = 0; c < C; c++) {
+                real *to = dw + ((co + lane) * s->kh + r) * pmc_filter_row(s) + c;
+                *to = first ? sum[r][c][lane] : *to + sum[r][c][lane];
+            }
+}
+
+typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
+                             int64_t n, int first, int64_t co, const int32_t *at);
+#define CONV_TAPS(R, C)                                                                                            \
+    static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x,               \
+                                    const pmc_conv *s, int64_t n, int first, int64_t co, const int32_t *at) {      \
+        conv_taps(R, C, dw, dy, argmax, x, s, n, first, co, at);                                                   \
+    }
+PIECES(CONV_TAPS)
+#define CONV_TAPS_ENTRY(R, C) [R][C] = conv_taps_##R##x##C,
+static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(CONV_TAPS_ENTRY)};
+
+static void conv_one_channel(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
+                             int64_t n, int first, const int32_t *at) {
+    const int64_t row = s->dilation_h * pmc_image_pitch(&s->in);
+    for (int64_t co = 0; co < s->out.c; co += VL)
+        for (int64_t j = 0, columns; j < s->kw; j += columns) {
+            columns = s->dilation_w == 1 ? piece_columns(s->kw - j) : 1;
+            for (int64_t i = 0, rows; i < s->kh; i += rows) {
+                rows = piece_rows(s->kh - i, columns);
+                conv_taps_pieces[rows][columns](dw + i * pmc_filter_row(s) + j, dy, argmax,
+                                                x + i * row + j * s->dilation_w, s, n, first, co, at);
+            }
+        }
+}
+
+/* How a patch of group-channels c lies in the filter master and in x, for patch_sum. */
+static patch_shape conv_patch(const pmc_conv *s, int64_t filter_pitch) {
+    const int64_t c = s->in.c / s->groups, row = s->dilation_h * pmc_image_pitch(&s->in);
+    if (conv_rows_contiguous(s))
+        return (patch_shape){.outer = 1, .rows = s->kh, .length = s->kw * c, .to_row = filter_pitch, .from_row = row};
+    return (patch_shape){.outer = s->kh,
+                         .rows = s->kw,
+                         .length = c,
+                         .to_outer = filter_pitch,
+                         .to_row = c,
+                         .from_outer = row,
+                         .from_row = s->dilation_w * s->in.c};
+}
+
+/* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in` */
+static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
+                                 const pmc_conv *s, int64_t n, int first, void *events) {
+    const int64_t k = s->out.c, c = s->in.c / s->groups, row = pmc_filter_row(s), pitch = pmc_image_pitch(&s->out);
+    const patch_shape shape = conv_patch(s, row);
+    int32_t at[PMC_DEAD + 1];
+    conv_positions(at, s);
+    if (first) memset(dw, 0, (size_t)(k * s->kh * row) * sizeof *dw);
+    if (db) conv_bias_gradient(db, dy, argmax, s, n, first);
+    if (s->in.c == 1) {
+        conv_one_channel(dw, dy, argmax, x, s, n, first, at);
+        return;
+    }
+    for (int64_t co = 0; co < k; co++) {
+        event *list = events;
+        int64_t living = 0;
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t oy = 0; oy < s->out.h; oy++) {
+                const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
+                const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
+                int64_t cell = i * pmc_image_stride(&s->in) + conv_cell(s, oy, 0);
+                for (int64_t ox = 0; ox < s->out.w; ox++, cell += s->pool_w * s->stride_w * s->in.c) {
+                    list[living].offset = (int32_t)cell + at[a[ox * k]];
+                    list[living].scale = g[ox * k];
+                    living += a[ox * k] != PMC_DEAD;
+                }
+            }
+        patch_sum(dw + co * s->kh * row, x + co / (k / s->groups) * c, list, living, &shape);
+    }
+}
+
+/* dx image `in`, dy image `out`, argmax [oh][ow][k], w the master */
+static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
+                                int64_t n, void *events) {
+    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
+    const int64_t positions = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
+    const patch_shape shape = patch_reversed(conv_patch(s, row));
+    int32_t at[PMC_DEAD + 1];
+    conv_positions(at, s);
+    event *list = events; /* [positions + 1][k]: the last one takes the dead */
+    int32_t living[PMC_DEAD + 1];
+    for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
+        memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
+        for (int64_t oy = 0; oy < s->out.h; oy++)
+            for (int64_t ox = 0; ox < s->out.w; ox++)
+                for (int64_t group = 0; group < s->groups; group++) {
+                    const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c + group * k;
+                    const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch +
+                                    (s->out.left + ox) * s->out.c + group * k;
+                    memset(living, 0, (size_t)(positions + 1) * sizeof *living);
+                    for (int64_t co = 0; co < k; co++) {
+                        int64_t position = MIN(a[co], positions);
+                        event *next = list + position * k + living[position]++;
+                        next->offset = (int32_t)(co * filter);
+                        next->scale = g[co];
+                    }
+                    for (int64_t position = 0; position < positions; position++)
+                        patch_sum(dx + conv_cell(s, oy, ox) + at[position] + group * c, w + group * k * filter,
+                                  list + position * k, living[position], &shape);
+                }
+    }
+}

@@ -1,0 +1,80 @@
+/* The one matrix-product kernel: forward convolution and all products of large linear layers.
+ *
+ *   out[p][v] = start[v] + sum over i < rows, j < columns, k < length of
+ *                          x[p * pixel + i * row + j * column + k * step] * w[i][j][k][v]
+ *
+ * A filter whose rows lie together in memory is one column of length kw * c; a matrix has one row and
+ * one column. Lanes v go across output channels, so that every output is one chain of FMAs in the order of
+ * (i, j, k): the same on every ISA. */
+
+typedef struct {
+    int64_t rows, columns, length;
+    int64_t pixel, row, column, step; /* elements of x from one to the next */
+    int64_t w_pitch, out_pitch;
+} gemm_shape;
+
+/* P pixels x V vectors, in registers. */
+INLINE void gemm_registers(const int P, const int V, real *out, const real *x, const real *w, const real *start,
+                           const gemm_shape *s) {
+    vf sum[PIXELS_MAX][2];
+    const int64_t pixel = s->pixel, pixel3 = 3 * s->pixel;
+    for (int v = 0; v < V; v++) {
+        vf first = start ? v_load(start + v * VL) : (vf){0};
+        for (int p = 0; p < P; p++) sum[p][v] = first;
+    }
+    for (int64_t ij = 0; ij < s->rows * s->columns; ij++) {
+        const real *x0 = x + ij / s->columns * s->row + ij % s->columns * s->column, *x4 = x0 + 4 * pixel;
+        const real *x8 = x4 + 4 * pixel, *x12 = x8 + 4 * pixel;
+        for (int64_t k = 0; k < s->length; k++) {
+            vf weight[2];
+            for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
+#pragma GCC unroll 14
+            for (int p = 0; p < P; p++) {
+                const real *base = p < 4 ? x0 : p < 8 ? x4 : p < 12 ? x8 : x12;
+                vf value = v_splat(base[p % 4 == 3 ? pixel3 : p % 4 * pixel]);
+                for (int v = 0; v < V; v++) sum[p][v] = v_fma(value, weight[v], sum[p][v]);
+            }
+            x0 += s->step, x4 += s->step, x8 += s->step, x12 += s->step;
+            w += s->w_pitch;
+        }
+    }
+#pragma GCC unroll 14
+    for (int p = 0; p < P; p++)
+        for (int v = 0; v < V; v++) v_store(out + p * s->out_pitch + v * VL, sum[p][v]);
+}
+
+typedef void gemm_block(real *out, const real *x, const real *w, const real *start, const gemm_shape *s);
+
+#define GEMM_BLOCK(P, V)                                                                                          \
+    static void gemm_##P##x##V(real *out, const real *x, const real *w, const real *start, const gemm_shape *s) { \
+        gemm_registers(P, V, out, x, w, start, s);                                                                \
+    }
+#define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2)
+GEMM_BLOCKS(1) GEMM_BLOCKS(2) GEMM_BLOCKS(3) GEMM_BLOCKS(4) GEMM_BLOCKS(5) GEMM_BLOCKS(6)
+#if PMC_ISA == PMC_AVX512
+GEMM_BLOCKS(7) GEMM_BLOCKS(8) GEMM_BLOCKS(9) GEMM_BLOCKS(10)
+GEMM_BLOCKS(11) GEMM_BLOCKS(12) GEMM_BLOCKS(13) GEMM_BLOCKS(14)
+#endif
+
+#define GEMM_ROW(P) [P] = {gemm_##P##x1, gemm_##P##x2}
+static gemm_block *const gemm_blocks[PIXELS_MAX + 1][2] = {
+    GEMM_ROW(1), GEMM_ROW(2),  GEMM_ROW(3),  GEMM_ROW(4),  GEMM_ROW(5),  GEMM_ROW(6),
+#if PMC_ISA == PMC_AVX512
+    GEMM_ROW(7), GEMM_ROW(8),  GEMM_ROW(9),  GEMM_ROW(10), GEMM_ROW(11), GEMM_ROW(12),
+    GEMM_ROW(13), GEMM_ROW(14),
+#endif
+};
+
+/* out [pixels][out_pitch] for `columns` outputs, a multiple of 16, in balanced blocks of pixels. */
+static void gemm(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
+                 const gemm_shape *s) {
+    int64_t blocks = (pixels + PIXELS_MAX - 1) / PIXELS_MAX, smaller = pixels / blocks, larger = pixels % blocks;
+    for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
+        vectors = MIN(2, (columns - column) / VL);
+        for (int64_t block = 0, pixel = 0, size; block < blocks; block++, pixel += size) {
+            size = smaller + (block < larger);
+            gemm_blocks[size][vectors - 1](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
+                                           start ? start + column : NULL, s);
+        }
+    }
+}

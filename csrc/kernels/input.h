@@ -1,0 +1,89 @@
+/* Between the caller's arrays [n][c][h][w] and images: channels last with a zero border, or flat vectors. */
+
+/* Zeros on the border and in the slack behind the picture; kernels then only write the inside. */
+INLINE void image_clear_border(real *x, const pmc_image *s) {
+    const int64_t pitch = pmc_image_pitch(s), left = s->left * s->c, width = s->w * s->c, right = s->right * s->c;
+    const int64_t inside = s->top * pitch, below = (s->top + s->h) * pitch;
+    memset(x, 0, (size_t)inside * sizeof *x);
+    if (left + right)
+        for (int64_t row = inside; row < below; row += pitch) {
+            memset(x + row, 0, (size_t)left * sizeof *x);
+            memset(x + row + left + width, 0, (size_t)right * sizeof *x);
+        }
+    memset(x + below, 0, (size_t)(pmc_image_stride(s) - below) * sizeof *x);
+}
+
+INLINE real *image_inside(real *x, const pmc_image *s) {
+    return x + s->top * pmc_image_pitch(s) + s->left * s->c;
+}
+
+/* Pixels 0-255 through a table of scaled values. */
+static void input_u8(real *x, const uint8_t *array, const int64_t *index, const pmc_transfer *s, int64_t n) {
+    const pmc_image *image = &s->image;
+    const int64_t size = image->h * image->w * image->c;
+    real table[256];
+    for (int i = 0; i < 256; i++) table[i] = (real)i * (real)s->scale + (real)s->offset;
+    for (int64_t i = 0; i < n; i++, x += pmc_image_stride(image)) {
+        const uint8_t *from = array + (index ? index[i] : i) * size;
+        image_clear_border(x, image);
+        for (int64_t c = 0; c < image->c; c++)
+            for (int64_t y = 0; y < image->h; y++, from += image->w) {
+                real *to = image_inside(x, image) + y * pmc_image_pitch(image) + c;
+                for (int64_t column = 0; column < image->w; column++) to[column * image->c] = table[from[column]];
+            }
+    }
+}
+
+static void input_real(real *x, const real *array, const int64_t *index, const pmc_transfer *s, int64_t n) {
+    const pmc_image *image = &s->image;
+    const int64_t size = image->h * image->w * image->c;
+    const real scale = (real)s->scale, offset = (real)s->offset;
+    for (int64_t i = 0; i < n; i++, x += pmc_image_stride(image)) {
+        const real *from = array + (index ? index[i] : i) * size;
+        image_clear_border(x, image);
+        for (int64_t c = 0; c < image->c; c++)
+            for (int64_t y = 0; y < image->h; y++, from += image->w) {
+                real *to = image_inside(x, image) + y * pmc_image_pitch(image) + c;
+                for (int64_t column = 0; column < image->w; column++)
+                    to[column * image->c] = from[column] * scale + offset;
+            }
+    }
+}
+
+static void output_real(real *array, const real *x, const pmc_transfer *s, int64_t n) {
+    const pmc_image *image = &s->image;
+    const real scale = (real)s->scale;
+    for (int64_t i = 0; i < n; i++, x += pmc_image_stride(image))
+        for (int64_t c = 0; c < image->c; c++)
+            for (int64_t y = 0; y < image->h; y++, array += image->w) {
+                const real *from = x + (image->top + y) * pmc_image_pitch(image) + image->left * image->c + c;
+                for (int64_t column = 0; column < image->w; column++) array[column] = from[column * image->c] * scale;
+            }
+}
+
+/* y [c * h * w] in the order c, h, w <- x image; s is x's image */
+static void flatten_forward(real *y, const real *x, const pmc_image *s, int64_t n) {
+    const int64_t count = s->c * s->h * s->w, stride = pmc_vector_stride(count);
+    for (int64_t i = 0; i < n; i++, y += stride, x += pmc_image_stride(s)) {
+        for (int64_t row = 0; row < s->h; row++) {
+            const real *from = x + (s->top + row) * pmc_image_pitch(s) + s->left * s->c;
+            for (int64_t c = 0; c < s->c; c++)
+                for (int64_t column = 0; column < s->w; column++)
+                    y[(c * s->h + row) * s->w + column] = from[column * s->c + c];
+        }
+        memset(y + count, 0, (size_t)(stride - count) * sizeof *y);
+    }
+}
+
+static void flatten_backward(real *dx, const real *dy, const pmc_image *s, int64_t n) {
+    const int64_t count = s->c * s->h * s->w, stride = pmc_vector_stride(count);
+    for (int64_t i = 0; i < n; i++, dy += stride, dx += pmc_image_stride(s)) {
+        image_clear_border(dx, s);
+        for (int64_t row = 0; row < s->h; row++) {
+            real *to = image_inside(dx, s) + row * pmc_image_pitch(s);
+            for (int64_t c = 0; c < s->c; c++)
+                for (int64_t column = 0; column < s->w; column++)
+                    to[column * s->c + c] = dy[(c * s->h + row) * s->w + column];
+        }
+    }
+}

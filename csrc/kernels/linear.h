@@ -1,0 +1,95 @@
+/* Linear layers. SHARD scope, small: w [out][in, padded], sample by sample; a sum over inputs is 16 partials
+ * and one tree. TILES scope, large: w [in][out, padded], three matrix products cut into tasks, all on
+ * gemm.h. */
+
+static void linear_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n) {
+    const int64_t in = pmc_padded(s->in), y_stride = pmc_vector_stride(s->out);
+    for (int64_t i = 0; i < n; i++, y += y_stride, x += pmc_vector_stride(s->in)) {
+        for (int64_t o = 0; o < s->out; o++) {
+            vf partial[PARTS] = {{0}};
+            for (int64_t e = 0; e < in; e += PMC_PAD)
+                for (int p = 0; p < PARTS; p++)
+                    partial[p] = v_fma(v_load(x + e + p * VL), v_load(w + o * in + e + p * VL), partial[p]);
+            y[o] = sum_partials(partial) + (b ? b[o] : 0);
+        }
+        memset(y + s->out, 0, (size_t)(y_stride - s->out) * sizeof *y);
+    }
+}
+
+/* dw [out][in, padded], db [out, padded] or NULL */
+static void linear_weight_gradient(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s, int64_t n,
+                                   int first) {
+    const int64_t in = pmc_padded(s->in), x_stride = pmc_vector_stride(s->in), dy_stride = pmc_vector_stride(s->out);
+    for (int64_t o = 0; o < s->out; o++)
+        for (int64_t e = 0; e < in; e += VL) {
+            vf sum = first ? (vf){0} : v_load(dw + o * in + e);
+            for (int64_t i = 0; i < n; i++) sum = v_fma(v_splat(dy[i * dy_stride + o]), v_load(x + i * x_stride + e), sum);
+            v_store(dw + o * in + e, sum);
+        }
+    for (int64_t o = 0; db && o < pmc_padded(s->out); o += VL) {
+        vf sum = first ? (vf){0} : v_load(db + o);
+        for (int64_t i = 0; i < n; i++) sum += v_load(dy + i * dy_stride + o);
+        v_store(db + o, sum);
+    }
+}
+
+static void linear_input_gradient(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n) {
+    const int64_t in = pmc_padded(s->in), dx_stride = pmc_vector_stride(s->in);
+    for (int64_t i = 0; i < n; i++, dx += dx_stride, dy += pmc_vector_stride(s->out)) {
+        for (int64_t e = 0; e < in; e += VL) {
+            vf sum = (vf){0};
+            for (int64_t o = 0; o < s->out; o++) sum = v_fma(v_splat(dy[o]), v_load(w + o * in + e), sum);
+            v_store(dx + e, sum);
+        }
+        memset(dx + in, 0, (size_t)(dx_stride - in) * sizeof *dx);
+    }
+}
+
+/* A task: PMC_TILE_ROWS samples x PMC_TILE_COLUMNS outputs of y [n][out] = x [n][in] * w [in][out] + b. */
+static void linear_tile_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
+                                int64_t task) {
+    const int64_t out = pmc_padded(s->out), tiles = (out + PMC_TILE_COLUMNS - 1) / PMC_TILE_COLUMNS;
+    const int64_t column = task % tiles * PMC_TILE_COLUMNS, row = task / tiles * PMC_TILE_ROWS;
+    const int64_t x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
+    const gemm_shape product = {.rows = 1, .columns = 1, .length = s->in, .pixel = x_stride, .step = 1,
+                                .w_pitch = out, .out_pitch = y_stride};
+    const int64_t rows = MIN(PMC_TILE_ROWS, n - row);
+    gemm(y + row * y_stride + column, x + row * x_stride, w + column, b ? b + column : NULL, rows,
+         MIN(PMC_TILE_COLUMNS, out - column), &product);
+    if (column + PMC_TILE_COLUMNS >= out)
+        for (int64_t i = row; i < row + rows; i++)
+            memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
+}
+
+/* A task: PMC_TILE_BAND rows of dw [in][out] = x' [in][n] * dy [n][out]; the task after the last band is db. */
+static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s,
+                                        int64_t n, int64_t task) {
+    const int64_t out = pmc_padded(s->out), row = task * PMC_TILE_BAND, dy_stride = pmc_vector_stride(s->out);
+    if (row < s->in) {
+        const gemm_shape product = {.rows = 1, .columns = 1, .length = n, .pixel = 1, .step = pmc_vector_stride(s->in),
+                                    .w_pitch = dy_stride, .out_pitch = out};
+        gemm(dw + row * out, x + row, dy, NULL, MIN(PMC_TILE_BAND, s->in - row), out, &product);
+        return;
+    }
+    for (int64_t o = 0; db && o < out; o += VL) {
+        vf sum = (vf){0};
+        for (int64_t i = 0; i < n; i++) sum += v_load(dy + i * dy_stride + o);
+        v_store(db + o, sum);
+    }
+}
+
+/* A task: PMC_TILE_COLUMNS inputs of dx [n][in] = dy [n][out] * w' [out][in]; panel [out][PMC_TILE_COLUMNS]
+ * holds the transposed piece of w. */
+static void linear_tile_input_gradient(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n,
+                                       int64_t task, real *panel) {
+    const int64_t in = pmc_padded(s->in), out = pmc_padded(s->out), column = task * PMC_TILE_COLUMNS;
+    const int64_t columns = MIN(PMC_TILE_COLUMNS, in - column), dx_stride = pmc_vector_stride(s->in);
+    for (int64_t e = 0; e < columns; e++)
+        for (int64_t o = 0; o < s->out; o++)
+            panel[o * PMC_TILE_COLUMNS + e] = column + e < s->in ? w[(column + e) * out + o] : 0;
+    const gemm_shape product = {.rows = 1, .columns = 1, .length = s->out, .pixel = pmc_vector_stride(s->out),
+                                .step = 1, .w_pitch = PMC_TILE_COLUMNS, .out_pitch = dx_stride};
+    gemm(dx + column, dy, panel, NULL, n, columns, &product);
+    if (column + columns >= in)
+        for (int64_t i = 0; i < n; i++) memset(dx + i * dx_stride + in, 0, (size_t)(dx_stride - in) * sizeof *dx);
+}

@@ -1,0 +1,88 @@
+/* Sums of scaled patches: what both gradients of a convolution are made of.
+ *
+ *   to[o][r][v] += sum over events e of e.scale * from[e.offset][o][r][v],   o < outer, r < rows, v < length
+ *
+ * A piece of R x C vectors of the patch stays in registers while the list of events is walked. Each
+ * element is one chain of FMAs in the order of the events: the same on every ISA. Loads may read past
+ * `length`, stores never write there. */
+
+typedef struct {
+    int32_t offset;
+    real scale;
+} event;
+
+typedef struct {
+    int64_t outer, rows, length;
+    int64_t to_outer, to_row, from_outer, from_row;
+} patch_shape;
+
+/* The same patch, summed the other way. */
+INLINE patch_shape patch_reversed(patch_shape s) {
+    return (patch_shape){.outer = s.outer, .rows = s.rows, .length = s.length, .to_outer = s.from_outer,
+                         .to_row = s.from_row, .from_outer = s.to_outer, .from_row = s.to_row};
+}
+
+/* Pieces with their own code: up to 3 rows x 8 columns, as far as the registers go. */
+enum { PIECE_ROWS = 3, PIECE_COLUMNS = 8 };
+#define PIECES_1(F) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(1, 5) F(1, 6) F(1, 7) F(1, 8)
+#define PIECES_2(F) F(2, 1) F(2, 2) F(2, 3) F(2, 4) F(2, 5) F(2, 6)
+#define PIECES_3(F) F(3, 1) F(3, 2) F(3, 3) F(3, 4)
+#if PMC_ISA == PMC_AVX512
+#define PIECES(F) PIECES_1(F) PIECES_2(F) F(2, 7) F(2, 8) PIECES_3(F) F(3, 5) F(3, 6) F(3, 7) F(3, 8)
+#else
+#define PIECES(F) PIECES_1(F) PIECES_2(F) PIECES_3(F)
+#endif
+
+/* The next piece of what is left, so that the pieces come out about equal. */
+INLINE int64_t piece_columns(int64_t left) {
+    int64_t pieces = (left + PIECE_COLUMNS - 1) / PIECE_COLUMNS;
+    return (left + pieces - 1) / pieces;
+}
+INLINE int64_t piece_rows(int64_t left, int64_t columns) {
+    int64_t most = MIN(PIECE_ROWS, ACCUMULATORS / columns), pieces = (left + most - 1) / most;
+    return (left + pieces - 1) / pieces;
+}
+
+/* `tail`: lanes of the last column that are stored. */
+INLINE void patch_registers(const int R, const int C, real *to, const real *from, const event *events, int64_t count,
+                            int64_t to_row, int64_t from_row, int64_t tail) {
+    vf sum[PIECE_ROWS][PIECE_COLUMNS];
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) sum[r][c] = v_load(to + r * to_row + c * VL);
+    for (int64_t e = 0; e < count; e++) {
+        const real *patch = from + events[e].offset;
+        vf scale = v_splat(events[e].scale);
+        for (int r = 0; r < R; r++)
+            for (int c = 0; c < C; c++) sum[r][c] = v_fma(scale, v_load(patch + r * from_row + c * VL), sum[r][c]);
+    }
+    for (int r = 0; r < R; r++) {
+        for (int c = 0; c < C - 1; c++) v_store(to + r * to_row + c * VL, sum[r][c]);
+        v_store_n(to + r * to_row + (C - 1) * VL, sum[r][C - 1], tail);
+    }
+}
+
+typedef void patch_piece(real *to, const real *from, const event *events, int64_t count, int64_t to_row,
+                         int64_t from_row, int64_t tail);
+#define PATCH_PIECE(R, C)                                                                                          \
+    static void patch_##R##x##C(real *to, const real *from, const event *events, int64_t count, int64_t to_row,   \
+                                int64_t from_row, int64_t tail) {                                                  \
+        patch_registers(R, C, to, from, events, count, to_row, from_row, tail);                                    \
+    }
+PIECES(PATCH_PIECE)
+#define PATCH_ENTRY(R, C) [R][C] = patch_##R##x##C,
+static patch_piece *const patch_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(PATCH_ENTRY)};
+
+static void patch_sum(real *to, const real *from, const event *events, int64_t count, const patch_shape *s) {
+    const int64_t vectors = (s->length + VL - 1) / VL;
+    if (count == 0) return;
+    for (int64_t o = 0; o < s->outer; o++)
+        for (int64_t c = 0, columns; c < vectors; c += columns) {
+            columns = piece_columns(vectors - c);
+            for (int64_t r = 0, rows; r < s->rows; r += rows) {
+                rows = piece_rows(s->rows - r, columns);
+                patch_pieces[rows][columns](to + o * s->to_outer + r * s->to_row + c * VL,
+                                            from + o * s->from_outer + r * s->from_row + c * VL, events, count,
+                                            s->to_row, s->from_row, s->length - (c + columns - 1) * VL);
+            }
+        }
+}

@@ -1,0 +1,176 @@
+/* The vector type and its primitives: the only place where an ISA shows.
+ *
+ * PMC_REAL is float or double; PMC_ISA is PMC_PORTABLE, PMC_AVX2 or PMC_AVX512 and sets the width. All
+ * arithmetic is GCC/Clang vector extensions, except what they cannot say: fma, sqrt, partial access.
+ * `s - (vf){0}` splats a scalar without an instruction; `(vf){0} + s` would cost a real addition. */
+#ifndef PMC_SIMD_H
+#define PMC_SIMD_H
+
+#include <string.h>
+#if PMC_ISA != PMC_PORTABLE
+#include <immintrin.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+#if PMC_ISA == PMC_AVX512
+enum { VECTOR_BYTES = 64, PIXELS_MAX = 14, ACCUMULATORS = 24 };
+#elif PMC_ISA == PMC_AVX2
+enum { VECTOR_BYTES = 32, PIXELS_MAX = 6, ACCUMULATORS = 12 };
+#else
+enum { VECTOR_BYTES = 16, PIXELS_MAX = 6, ACCUMULATORS = 12 };
+#endif
+
+#if PMC_DOUBLE
+typedef int64_t lane; /* an integer as wide as a real */
+#else
+typedef int32_t lane;
+#endif
+enum { VL = VECTOR_BYTES / sizeof(real), PARTS = PMC_PAD / VL };
+
+typedef real vf __attribute__((vector_size(VECTOR_BYTES)));
+typedef lane vi __attribute__((vector_size(VECTOR_BYTES)));
+typedef uint8_t vb __attribute__((vector_size(VL)));
+typedef real vf_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+INLINE vf v_load(const real *p) { return *(const vf_unaligned *)p; }
+INLINE void v_store(real *p, vf v) { *(vf_unaligned *)p = v; }
+INLINE vf v_splat(real s) { return s - (vf){0}; }
+INLINE vi v_splat_lane(lane s) { return s - (vi){0}; }
+
+/* The first n lanes only; the rest of memory is not touched. */
+INLINE void v_store_n(real *p, vf v, int64_t n) {
+    if (n >= VL) v_store(p, v);
+    else memcpy(p, &v, (size_t)n * sizeof(real));
+}
+
+/* a * b + c: one rounding where the ISA has it, two in the portable build. */
+INLINE vf v_fma(vf a, vf b, vf c) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return (vf)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif PMC_ISA == PMC_AVX512
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    return (vf)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif PMC_ISA == PMC_AVX2
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+}
+
+INLINE vf v_sqrt(vf a) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return (vf)_mm512_sqrt_pd((__m512d)a);
+#elif PMC_ISA == PMC_AVX512
+    return (vf)_mm512_sqrt_ps((__m512)a);
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    return (vf)_mm256_sqrt_pd((__m256d)a);
+#elif PMC_ISA == PMC_AVX2
+    return (vf)_mm256_sqrt_ps((__m256)a);
+#else
+    for (int i = 0; i < VL; i++) a[i] = PMC_DOUBLE ? __builtin_sqrt(a[i]) : __builtin_sqrtf(a[i]);
+    return a;
+#endif
+}
+
+/* mask lanes are all ones or all zeros, as comparisons make them */
+INLINE vf v_select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+INLINE vi v_select_lane(vi mask, vi yes, vi no) { return (mask & yes) | (~mask & no); }
+
+INLINE vi v_load_bytes(const uint8_t *p) {
+    vb b;
+    memcpy(&b, p, VL);
+    return __builtin_convertvector(b, vi);
+}
+INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
+    vb b = __builtin_convertvector(v, vb);
+    if (n >= VL) memcpy(p, &b, VL);
+    else memcpy(p, &b, (size_t)n);
+}
+
+/* 0 where x is finite, NaN elsewhere. */
+INLINE vf v_finite(vf x) { return x - x; }
+
+/* The sum of 16 partials by one fixed tree, the same on every ISA. */
+INLINE real sum_partials(const vf partial[PARTS]) {
+    real t[PMC_PAD];
+    memcpy(t, partial, sizeof t);
+    for (int half = PMC_PAD / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) t[i] += t[i + half];
+    return t[0];
+}
+
+/* ---- exp, log, tanh: our own, so that no libm decides a bit ---------------------------------------- */
+
+/* exp(x) = 2^k (1 + q): x = k ln2 + r with |r| <= ln2 / 2, q = e^r - 1 by Taylor's series, ln2 in two
+ * pieces so that k ln2 is exact. Valid for the finite range; callers clamp. */
+INLINE vf exp_parts(vf x, vi *k) {
+#if PMC_DOUBLE
+    const real magic = 0x1.8p52, ln2_high = 0x1.62e42feep-1, ln2_low = 0x1.a39ef35793c76p-33;
+    static const real series[] = {1. / 6227020800., 1. / 479001600., 1. / 39916800., 1. / 3628800., 1. / 362880.,
+                                  1. / 40320.,      1. / 5040.,      1. / 720.,      1. / 120.,     1. / 24.,
+                                  1. / 6.,          1. / 2.};
+#else
+    const real magic = 0x1.8p23f, ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
+    static const real series[] = {1.f / 5040.f, 1.f / 720.f, 1.f / 120.f, 1.f / 24.f, 1.f / 6.f, 1.f / 2.f};
+#endif
+    vf round = v_fma(x, v_splat((real)1.44269504088896340736), v_splat(magic)) - magic;
+    vf r = v_fma(round, v_splat(-ln2_high), x);
+    r = v_fma(round, v_splat(-ln2_low), r);
+    *k = __builtin_convertvector(round, vi);
+    vf q = v_splat(series[0]);
+    for (size_t i = 1; i < sizeof series / sizeof *series; i++) q = v_fma(q, r, v_splat(series[i]));
+    return v_fma(q * r, r, r);
+}
+
+INLINE vf v_power_of_two(vi k) {
+#if PMC_DOUBLE
+    return (vf)((k + 1023) << 52);
+#else
+    return (vf)((k + 127) << 23);
+#endif
+}
+
+INLINE vf v_exp(vf x) {
+    const real lowest = PMC_DOUBLE ? -746 : -104, highest = PMC_DOUBLE ? 710 : 89;
+    vf clamped = v_select(x < lowest, v_splat(lowest), x); /* NaN passes both */
+    clamped = v_select(clamped > highest, v_splat(highest), clamped);
+    vi k;
+    vf q = exp_parts(clamped, &k);
+    vi half = k >> 1; /* two factors, so that the result may overflow or be subnormal */
+    return (q + 1) * v_power_of_two(half) * v_power_of_two(k - half);
+}
+
+/* tanh |x| = e / (e + 2), e = exp(2 |x|) - 1 without cancellation. */
+INLINE vf v_tanh(vf x) {
+    vi sign = (vi)x & (vi)v_splat((real)-0.);
+    vf magnitude = (vf)((vi)x ^ sign);
+    magnitude = v_select(magnitude > 20, v_splat(20), magnitude);
+    vi k;
+    vf q = exp_parts(magnitude + magnitude, &k);
+    vf power = v_power_of_two(k);
+    vf e = v_fma(power, q, power - 1);
+    return (vf)((vi)(e / (e + 2)) ^ sign);
+}
+
+/* log of a normal positive number: x = 2^k m, log m = 2 atanh(s), s = (m - 1) / (m + 1), |s| < 0.172. */
+INLINE vf v_log(vf x) {
+#if PMC_DOUBLE
+    enum { MANTISSA = 52, BIAS = 1023, TERMS = 11 };
+    const lane sqrt_half = 0x3fe6a09e667f3bcdLL;
+#else
+    enum { MANTISSA = 23, BIAS = 127, TERMS = 5 };
+    const lane sqrt_half = 0x3f3504f3;
+#endif
+    vi bits = (vi)x - sqrt_half;
+    vi k = bits >> MANTISSA;
+    vf m = (vf)((vi)x - (k << MANTISSA));
+    vf s = (m - 1) / (m + 1), square = s * s, sum = (vf){0};
+    for (int i = TERMS; i > 0; i--) sum = v_fma(sum, square, v_splat((real)2 / (2 * i + 1)));
+    vf log_m = v_fma(sum * square, s, s + s);
+    return v_fma(__builtin_convertvector(k, vf), v_splat((real)0.69314718055994530942), log_m);
+}
+
+#endif

@@ -1,0 +1,48 @@
+/* Compiled once for each ISA and dtype: -DPMC_ISA=PMC_AVX2 -DPMC_REAL=float -DPMC_DOUBLE=0, and the ISA's
+ * flags. Everything here is static but the table, so that no other ISA's code can be linked in its place. */
+#include "../pmc.h"
+
+#include "simd.h"
+
+#include "input.h"
+#include "pool.h"
+#include "rng.h"
+#include "activation.h"
+#include "gemm.h"
+#include "linear.h"
+#include "patch.h"
+#include "conv.h"
+#include "loss.h"
+#include "optimizer.h"
+#include "peak.h"
+
+extern const pmc_kernels PMC_TABLE;
+const pmc_kernels PMC_TABLE = {
+    .input_u8 = input_u8,
+    .input_real = input_real,
+    .output_real = output_real,
+    .flatten_forward = flatten_forward,
+    .flatten_backward = flatten_backward,
+    .conv_pack = conv_pack,
+    .conv_forward = conv_forward,
+    .conv_weight_gradient = conv_weight_gradient,
+    .conv_input_gradient = conv_input_gradient,
+    .pool_forward = pool_forward,
+    .pool_backward = pool_backward,
+    .linear_forward = linear_forward,
+    .linear_weight_gradient = linear_weight_gradient,
+    .linear_input_gradient = linear_input_gradient,
+    .linear_tile_forward = linear_tile_forward,
+    .linear_tile_weight_gradient = linear_tile_weight_gradient,
+    .linear_tile_input_gradient = linear_tile_input_gradient,
+    .activation_forward = activation_forward,
+    .activation_backward = activation_backward,
+    .dropout = dropout,
+    .softmax_forward = softmax_forward,
+    .softmax_backward = softmax_backward,
+    .cross_entropy = cross_entropy,
+    .reduce = reduce,
+    .sgd = sgd,
+    .adam = adam,
+    .fma_peak = fma_peak,
+};

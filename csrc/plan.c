@@ -1,0 +1,318 @@
+/* A plan is checked here, once: every shape, every size and every reference. Runs then trust it. */
+#include "pmc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHARDS_MAX = 16, SLACK = 4 * PMC_ALIGN, EVENT_BYTES = 16 };
+
+int64_t pmc_shards(int64_t n) {
+    int64_t shards = 1;
+    while (shards < SHARDS_MAX && 2 * shards <= n / 2) shards *= 2;
+    return shards;
+}
+
+/* ---- sizes of what kernels use besides their tensors ---- */
+
+int64_t pmc_conv_panel_elements(const pmc_conv *s) {
+    return s->groups * s->kh * s->kw * (s->in.c / s->groups) * pmc_padded(s->out.c / s->groups);
+}
+int64_t pmc_conv_pack_tasks(const pmc_conv *s) {
+    return s->groups * (pmc_padded(s->out.c / s->groups) / PMC_PAD);
+}
+int64_t pmc_conv_rows_elements(const pmc_conv *s) {
+    return s->pool_h * s->pool_w * s->out.w * (pmc_padded(s->out.c) + PMC_PAD) + PMC_PAD;
+}
+/* One output channel's events over n samples, or one cell's over positions and channels. */
+int64_t pmc_conv_events_bytes(const pmc_conv *s, int64_t n) {
+    const int64_t gradient_of_w = n * s->out.h * s->out.w + 1;
+    const int64_t gradient_of_x = (s->pool_h * s->pool_w + 1) * s->out.c;
+    return EVENT_BYTES * (gradient_of_w > gradient_of_x ? gradient_of_w : gradient_of_x);
+}
+int64_t pmc_linear_panel_elements(const pmc_linear *s) { return s->out * PMC_TILE_COLUMNS; }
+
+/* ---- shapes ---- */
+
+static int between(int64_t value, int64_t low, int64_t high) { return value >= low && value <= high; }
+
+/* Offsets inside a tensor are int32 in places: nothing may be larger. The product is checked as it grows. */
+static int product_fits(const int64_t *factors, int count) {
+    int64_t product = 1;
+    for (int i = 0; i < count; i++)
+        if (!between(factors[i], 0, INT32_MAX) || __builtin_mul_overflow(product, factors[i], &product) ||
+            product > INT32_MAX / 2)
+            return 0;
+    return 1;
+}
+#define FITS(...) product_fits((const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+static int vector_fits(int64_t n) { return between(n, 1, INT32_MAX / 4); }
+
+static int image_fits(const pmc_image *s) {
+    const int64_t sizes[] = {s->h, s->w, s->c, s->top + 1, s->bottom + 1, s->left + 1, s->right + 1};
+    for (int i = 0; i < 7; i++)
+        if (!between(sizes[i], 1, INT32_MAX / 4)) return 0;
+    return FITS(pmc_image_rows(s), s->left + s->w + s->right, s->c);
+}
+
+/* Are `out` outputs what a window of `size` taps finds in `in` positions? */
+static int window_fits(int64_t in, int64_t out, int64_t size, int64_t stride, int64_t dilation) {
+    return between(size, 1, in) && between(stride, 1, INT32_MAX / 4) && between(dilation, 1, INT32_MAX / 4) &&
+           FITS(out, stride) && FITS(size, dilation) && (out - 1) * stride + (size - 1) * dilation < in;
+}
+
+static int conv_fits(const pmc_conv *s, int64_t group) {
+    return image_fits(&s->in) && image_fits(&s->out) && between(s->groups, 1, s->in.c) &&
+           s->in.c % s->groups == 0 && s->out.c % s->groups == 0 && between(s->activation, PMC_IDENTITY, PMC_TANH) &&
+           between(s->pool_h, 1, PMC_DEAD) && between(s->pool_w, 1, PMC_DEAD) && s->pool_h * s->pool_w <= PMC_DEAD &&
+           window_fits(pmc_image_rows(&s->in), s->out.h * s->pool_h, s->kh, s->stride_h, s->dilation_h) &&
+           window_fits(s->in.left + s->in.w + s->in.right, s->out.w * s->pool_w, s->kw, s->stride_w, s->dilation_w) &&
+           FITS(s->kw, s->in.c) && FITS(s->out.c + PMC_PAD, s->kh, pmc_filter_row(s)) &&
+           FITS(s->groups, s->kh, s->kw, s->in.c / s->groups, pmc_padded(s->out.c / s->groups)) &&
+           FITS(group, pmc_image_stride(&s->in)) && FITS(group, pmc_image_stride(&s->out)) &&
+           FITS(s->pool_h * s->pool_w + 1, s->out.w, s->out.c + 2 * PMC_PAD, EVENT_BYTES);
+}
+
+static int pool_fits(const pmc_pool *s) {
+    return image_fits(&s->in) && image_fits(&s->out) && s->in.c == s->out.c && between(s->pad_h, 0, s->kh - 1) &&
+           between(s->pad_w, 0, s->kw - 1) && window_fits(s->in.h + 2 * s->pad_h, s->out.h, s->kh, s->stride_h, 1) &&
+           window_fits(s->in.w + 2 * s->pad_w, s->out.w, s->kw, s->stride_w, 1);
+}
+
+static int linear_fits(const pmc_linear *s) {
+    return vector_fits(s->in) && vector_fits(s->out) && FITS(pmc_padded(s->in), pmc_padded(s->out));
+}
+
+/* ---- references ---- */
+
+typedef struct {
+    int64_t sample, whole; /* bytes from sample to sample, or the size of what there is one of */
+} extent;
+
+/* What each reference of an op must hold; 0 if the shape is bad. `r` is the size of a real. */
+static int op_extents(extent e[PMC_REFS], const pmc_op *op, int64_t r, int64_t group) {
+    const pmc_conv *conv = &op->shape.conv;
+    const pmc_pool *pool = &op->shape.pool;
+    const pmc_linear *linear = &op->shape.linear;
+    const pmc_elements *elements = &op->shape.elements;
+    const pmc_rows *rows = &op->shape.rows;
+    memset(e, 0, PMC_REFS * sizeof *e);
+    switch ((pmc_op_kind)op->kind) {
+    case PMC_INPUT:
+    case PMC_OUTPUT:
+        if (!image_fits(&op->shape.transfer.image) || !between(op->shape.transfer.port, 0, PMC_PORTS - 1)) return 0;
+        e[0].sample = pmc_image_stride(&op->shape.transfer.image) * r;
+        return 1;
+    case PMC_FLATTEN_FORWARD:
+    case PMC_FLATTEN_BACKWARD: {
+        if (!image_fits(&op->shape.image)) return 0;
+        const pmc_image *s = &op->shape.image;
+        const int backward = op->kind == PMC_FLATTEN_BACKWARD;
+        e[backward].sample = pmc_vector_stride(s->h * s->w * s->c) * r;
+        e[!backward].sample = pmc_image_stride(s) * r;
+        return 1;
+    }
+    case PMC_CONV_FORWARD:
+    case PMC_CONV_WEIGHT_GRADIENT:
+    case PMC_CONV_INPUT_GRADIENT:
+    case PMC_CONV_PACK: {
+        if (!conv_fits(conv, group)) return 0;
+        const int64_t x = pmc_image_stride(&conv->in) * r, y = pmc_image_stride(&conv->out) * r;
+        const int64_t w = conv->out.c * conv->kh * pmc_filter_row(conv) * r, b = pmc_padded(conv->out.c) * r;
+        const int64_t argmax = pmc_argmax_stride(&conv->out), panel = pmc_conv_panel_elements(conv) * r;
+        const int64_t events = pmc_conv_events_bytes(conv, group);
+        if (op->kind == PMC_CONV_FORWARD) {
+            e[0].sample = y, e[1].sample = argmax, e[2].sample = x;
+            e[3].whole = panel, e[4].whole = b, e[5].whole = pmc_conv_rows_elements(conv) * r;
+        } else if (op->kind == PMC_CONV_WEIGHT_GRADIENT) {
+            e[0].whole = w, e[1].whole = b, e[2].sample = y;
+            e[3].sample = argmax, e[4].sample = x, e[5].whole = events;
+        } else if (op->kind == PMC_CONV_INPUT_GRADIENT) {
+            e[0].sample = x, e[1].sample = y, e[2].sample = argmax;
+            e[3].whole = w, e[4].whole = events;
+        } else e[0].whole = panel, e[1].whole = w;
+        return 1;
+    }
+    case PMC_POOL_FORWARD:
+    case PMC_POOL_BACKWARD: {
+        if (!pool_fits(pool)) return 0;
+        const int64_t x = pmc_image_stride(&pool->in) * r, y = pmc_image_stride(&pool->out) * r;
+        const int64_t argmax = pool->out.h * pool->out.w * pool->out.c * (int64_t)sizeof(int32_t);
+        if (op->kind == PMC_POOL_FORWARD) e[0].sample = y, e[1].sample = argmax, e[2].sample = x;
+        else e[0].sample = x, e[1].sample = y, e[2].sample = argmax;
+        return 1;
+    }
+    case PMC_LINEAR_FORWARD:
+    case PMC_LINEAR_WEIGHT_GRADIENT:
+    case PMC_LINEAR_INPUT_GRADIENT:
+    case PMC_LINEAR_TILE_FORWARD:
+    case PMC_LINEAR_TILE_WEIGHT_GRADIENT:
+    case PMC_LINEAR_TILE_INPUT_GRADIENT: {
+        if (!linear_fits(linear)) return 0;
+        const int tiles = op->kind >= PMC_LINEAR_TILE_FORWARD;
+        const int64_t x = pmc_vector_stride(linear->in) * r, y = pmc_vector_stride(linear->out) * r;
+        const int64_t b = pmc_padded(linear->out) * r;
+        const int64_t w = (tiles ? linear->in * pmc_padded(linear->out) : linear->out * pmc_padded(linear->in)) * r;
+        if (op->kind == PMC_LINEAR_FORWARD || op->kind == PMC_LINEAR_TILE_FORWARD) {
+            e[0].sample = y, e[1].sample = x, e[2].whole = w, e[3].whole = b;
+        } else if (op->kind == PMC_LINEAR_WEIGHT_GRADIENT || op->kind == PMC_LINEAR_TILE_WEIGHT_GRADIENT) {
+            e[0].whole = w, e[1].whole = b, e[2].sample = y, e[3].sample = x;
+        } else {
+            e[0].sample = x, e[1].sample = y, e[2].whole = w;
+            e[3].whole = pmc_linear_panel_elements(linear) * r * tiles;
+        }
+        return 1;
+    }
+    case PMC_ACTIVATION_FORWARD:
+    case PMC_ACTIVATION_BACKWARD:
+        if (!vector_fits(elements->stride) || elements->stride % PMC_PAD ||
+            !between(elements->count, 1, elements->stride) || !between(elements->activation, PMC_RELU, PMC_TANH))
+            return 0;
+        e[0].sample = e[1].sample = elements->stride * r;
+        return 1;
+    case PMC_DROPOUT: {
+        const pmc_dropout *s = &op->shape.dropout;
+        if (!image_fits(&s->image) || !between(s->threshold, 0, UINT32_MAX)) return 0;
+        e[0].sample = e[1].sample = pmc_image_stride(&s->image) * r;
+        return 1;
+    }
+    case PMC_SOFTMAX_FORWARD:
+    case PMC_SOFTMAX_BACKWARD:
+    case PMC_CROSS_ENTROPY: {
+        if (!vector_fits(op->shape.classes.classes)) return 0;
+        const int64_t stride = pmc_vector_stride(op->shape.classes.classes) * r;
+        e[0].sample = e[1].sample = stride;
+        return 1;
+    }
+    case PMC_UPDATE:
+        if (!vector_fits(rows->rows) || !vector_fits(rows->length) || rows->length % PMC_PAD ||
+            !FITS(rows->rows, rows->length))
+            return 0;
+        e[0].whole = e[1].whole = rows->rows * rows->length * r;
+        return 1;
+    case PMC_OP_KINDS: break;
+    }
+    return 0;
+}
+
+/* May a reference be absent? A layer without bias; a forward pass that keeps no argmax. */
+static int may_be_nowhere(const pmc_op *op, int ref) {
+    switch (op->kind) {
+    case PMC_CONV_FORWARD: return ref == 1 || ref == 4;
+    case PMC_CONV_WEIGHT_GRADIENT: return ref == 1;
+    case PMC_LINEAR_FORWARD:
+    case PMC_LINEAR_TILE_FORWARD: return ref == 3;
+    case PMC_LINEAR_WEIGHT_GRADIENT:
+    case PMC_LINEAR_TILE_WEIGHT_GRADIENT: return ref == 1;
+    default: return 0;
+    }
+}
+
+static pmc_status check_op(int64_t strides[PMC_REFS], const pmc_op *op, const pmc_plan_sizes *sizes) {
+    const int64_t arena_bytes[PMC_ARENAS] = {
+        [PMC_PARAM] = sizes->model_bytes, [PMC_GRADIENT] = sizes->model_bytes, [PMC_MOMENT1] = sizes->model_bytes,
+        [PMC_MOMENT2] = sizes->model_bytes, [PMC_PACK] = sizes->pack_bytes, [PMC_BATCH] = sizes->batch_bytes,
+        [PMC_SHARD] = sizes->shard_bytes, [PMC_THREAD] = sizes->thread_bytes,
+    };
+    extent extents[PMC_REFS];
+    if (!op_extents(extents, op, sizes->dtype == PMC_FLOAT64 ? 8 : 4, sizes->group)) return PMC_BAD_SHAPE;
+    for (int i = 0; i < PMC_REFS; i++) {
+        const pmc_ref *ref = &op->ref[i];
+        const int64_t instances = ref->arena == PMC_BATCH ? sizes->capacity : sizes->group;
+        int64_t bytes = extents[i].whole, end;
+        strides[i] = extents[i].sample;
+        if (extents[i].sample + extents[i].whole == 0) continue;
+        if (ref->arena == PMC_NOWHERE && may_be_nowhere(op, i)) continue;
+        if (!between(ref->arena, PMC_NOWHERE + 1, PMC_ARENAS - 1)) return PMC_BAD_BOUNDS;
+        if (extents[i].sample && ref->arena != PMC_BATCH && ref->arena != PMC_THREAD) return PMC_BAD_BOUNDS;
+        if (extents[i].sample && __builtin_mul_overflow(extents[i].sample, instances, &bytes)) return PMC_BAD_SHAPE;
+        if (ref->offset < 0 || ref->offset % PMC_ALIGN || __builtin_add_overflow(ref->offset, bytes, &end) ||
+            end > arena_bytes[ref->arena])
+            return PMC_BAD_BOUNDS;
+    }
+    return PMC_OK;
+}
+
+/* ---- making ---- */
+
+static char *arena_new(int64_t bytes) {
+    char *arena = aligned_alloc(PMC_ALIGN, (size_t)((bytes + SLACK + PMC_ALIGN - 1) / PMC_ALIGN * PMC_ALIGN));
+    if (arena) memset(arena, 0, (size_t)(bytes + SLACK));
+    return arena;
+}
+
+static void *copy_of(const void *from, int64_t count, size_t size) {
+    void *copy = malloc((size_t)count * size + 1);
+    if (copy) memcpy(copy, from, (size_t)count * size);
+    return copy;
+}
+
+static pmc_status check_plan(pmc_plan *plan, int64_t *bad_op) {
+    const pmc_plan_sizes *s = &plan->sizes;
+    for (int64_t i = 0; i < s->ops; i++) {
+        const pmc_status status = check_op(plan->strides[i], &plan->ops[i], s);
+        if (status != PMC_OK) return *bad_op = i, status;
+    }
+    for (int64_t i = 0; i < s->phases; i++) {
+        const pmc_phase *phase = &plan->phases[i];
+        if (!between(phase->first_op, 0, s->ops) || !between(phase->ops, 0, s->ops - phase->first_op))
+            return PMC_BAD_BOUNDS;
+        for (int64_t op = phase->first_op; op < phase->first_op + phase->ops; op++)
+            if ((plan->ops[op].kind >= PMC_LINEAR_TILE_FORWARD) != (phase->scope == PMC_SCOPE_TILES))
+                return *bad_op = op, PMC_BAD_SHAPE;
+    }
+    for (int i = 0; i < PMC_PROGRAMS; i++)
+        if (!between(plan->programs[i].first_phase, 0, s->phases) ||
+            !between(plan->programs[i].phases, 0, s->phases - plan->programs[i].first_phase))
+            return PMC_BAD_BOUNDS;
+    return PMC_OK;
+}
+
+pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_op *ops, const pmc_phase *phases,
+                        const pmc_program programs[PMC_PROGRAMS], int64_t *bad_op) {
+    const int64_t bytes[] = {sizes->model_bytes, sizes->pack_bytes, sizes->batch_bytes, sizes->shard_bytes,
+                             sizes->thread_bytes};
+    *out = NULL;
+    *bad_op = -1;
+    for (int i = 0; i < 5; i++)
+        if (!between(bytes[i], 0, INT64_MAX / (4 * SHARDS_MAX)) || bytes[i] % PMC_ALIGN) return PMC_BAD_SHAPE;
+    if (!between(sizes->dtype, 0, PMC_DTYPES - 1) || !between(sizes->capacity, 1, INT32_MAX) ||
+        !between(sizes->group, 1, sizes->capacity) || !between(sizes->ops, 0, 1 << 20) ||
+        !between(sizes->phases, 0, 1 << 20))
+        return PMC_BAD_SHAPE;
+    pmc_plan *plan = calloc(1, sizeof *plan);
+    if (!plan) return PMC_NO_MEMORY;
+    plan->sizes = *sizes;
+    memcpy(plan->programs, programs, sizeof plan->programs);
+    plan->ops = copy_of(ops, sizes->ops, sizeof *ops);
+    plan->phases = copy_of(phases, sizes->phases, sizeof *phases);
+    plan->strides = calloc((size_t)sizes->ops + 1, sizeof *plan->strides);
+    pmc_status status = PMC_NO_MEMORY;
+    if (plan->ops && plan->phases && plan->strides) status = check_plan(plan, bad_op);
+    if (status == PMC_OK) {
+        plan->pack = arena_new(sizes->pack_bytes);
+        plan->batch = arena_new(sizes->batch_bytes);
+        plan->shard = arena_new(sizes->shard_bytes * pmc_shards(sizes->capacity));
+        plan->loss = malloc((size_t)sizes->capacity * sizeof *plan->loss);
+        plan->correct = malloc((size_t)sizes->capacity);
+        if (!plan->pack || !plan->batch || !plan->shard || !plan->loss || !plan->correct) status = PMC_NO_MEMORY;
+    }
+    if (status != PMC_OK) return pmc_plan_free(plan), status;
+    *out = plan;
+    return PMC_OK;
+}
+
+void pmc_plan_free(pmc_plan *plan) {
+    if (!plan) return;
+    free(plan->ops), free(plan->phases), free(plan->strides), free(plan->loss), free(plan->correct);
+    free(plan->pack), free(plan->batch), free(plan->shard), free(plan->thread);
+    free(plan);
+}
+
+void pmc_plan_poison(pmc_plan *plan, int byte) {
+    const pmc_plan_sizes *s = &plan->sizes;
+    memset(plan->pack, byte, (size_t)(s->pack_bytes + SLACK));
+    memset(plan->batch, byte, (size_t)(s->batch_bytes + SLACK));
+    memset(plan->shard, byte, (size_t)(s->shard_bytes * pmc_shards(s->capacity) + SLACK));
+    if (plan->thread) memset(plan->thread, byte, (size_t)(s->thread_bytes * plan->threads + SLACK));
+}

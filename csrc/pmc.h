@@ -1,0 +1,370 @@
+/* pymnistcnn's C library: shapes, plans, kernels, status codes. The one shared header.
+ *
+ * A model becomes a plan; a plan is data; run.c runs plans; kernels only do arithmetic.
+ * Nothing here knows Python. Only names that start with pmc_ leave the library. */
+#ifndef PMC_H
+#define PMC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The element type. kernels/table.c is compiled once with float and once with double; the plan and
+ * the runner do not look at elements, so that to them a tensor is an untyped pointer. */
+#ifndef PMC_REAL
+#define PMC_REAL void
+#endif
+typedef PMC_REAL real;
+
+enum { PMC_FLOAT32, PMC_FLOAT64, PMC_DTYPES };
+#define PMC_PORTABLE 0 /* macros, since simd.h chooses by them in the preprocessor */
+#define PMC_AVX2 1
+#define PMC_AVX512 2
+#define PMC_ISAS 3
+
+typedef enum pmc_status {
+    PMC_OK,
+    PMC_BAD_SHAPE,  /* a size is zero, negative, inconsistent or overflows */
+    PMC_BAD_BOUNDS, /* a reference reaches outside its arena */
+    PMC_NO_MEMORY,
+    PMC_NOT_FINITE /* an update made a parameter NaN or infinite; pmc_run_args.bad_layer names it */
+} pmc_status;
+
+/* Everywhere: rows of weights and flat vectors are padded to a multiple of PMC_PAD elements on every
+ * ISA, and sums across lanes use PMC_PAD partials, so that results do not depend on the ISA. */
+enum { PMC_PAD = 16, PMC_ALIGN = 64 };
+
+/* ---- shapes (all fields int64_t: Python fills them in this order) ------------------------------- */
+
+/* One picture, channels last, with its zero border: [top + h + bottom][left + w + right][c]. */
+typedef struct {
+    int64_t h, w, c, top, bottom, left, right;
+} pmc_image;
+
+/* Convolution + bias + monotone activation + non-overlapping max-pool. `in` has the padding as its
+ * border; `out` is what the pool leaves, out.c output channels.
+ *   w     [k][kh][kw * c/groups, padded to 16]                   the master, what the gradient produces
+ *   panel [groups][kh][kw][c/groups][k/groups, padded to 16]     derived, what the forward pass reads */
+typedef struct {
+    pmc_image in, out;
+    int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups, pool_h, pool_w, activation;
+} pmc_conv;
+
+/* Max-pooling of its own: any stride and padding; padded positions never win. */
+typedef struct {
+    pmc_image in, out;
+    int64_t kh, kw, stride_h, stride_w, pad_h, pad_w;
+} pmc_pool;
+
+/* in -> out features. In SHARD scope the master is [out][in, padded], in TILES scope [in][out, padded]. */
+typedef struct {
+    int64_t in, out;
+} pmc_linear;
+
+/* Work that does not look at the geometry: `count` elements a sample, `stride` between samples. */
+typedef struct {
+    int64_t count, stride, activation;
+} pmc_elements;
+
+/* keep an element when its 32 random bits are at least `threshold`; survivors are multiplied by `scale`. */
+typedef struct {
+    pmc_image image;
+    int64_t threshold, stream;
+    double scale;
+} pmc_dropout;
+
+/* An array of the caller's, [n][c][h][w] without borders, and the image it fills or is filled from. */
+typedef struct {
+    pmc_image image;
+    int64_t port;
+    double scale, offset;
+} pmc_transfer;
+
+typedef struct {
+    int64_t classes;
+} pmc_classes;
+
+/* A parameter as rows of `length` elements; an update task takes PMC_PAD rows. */
+typedef struct {
+    int64_t rows, length;
+} pmc_rows;
+
+enum { PMC_IDENTITY, PMC_RELU, PMC_TANH };
+
+/* In an argmax: no gradient flows (ReLU was off). Windows therefore have at most 255 positions. */
+enum { PMC_DEAD = 255 };
+
+static inline int64_t pmc_padded(int64_t n) { return (n + PMC_PAD - 1) / PMC_PAD * PMC_PAD; }
+static inline int64_t pmc_image_rows(const pmc_image *s) { return s->top + s->h + s->bottom; }
+static inline int64_t pmc_image_pitch(const pmc_image *s) { return (s->left + s->w + s->right) * s->c; }
+
+/* Elements from one sample to the next. At least 16 elements of slack follow the picture, since vector
+ * loads may read past the end of a row; producers write zeros there and on the border. */
+static inline int64_t pmc_image_stride(const pmc_image *s) {
+    return pmc_padded(pmc_image_rows(s) * pmc_image_pitch(s) + PMC_PAD);
+}
+/* Bytes from one sample's argmax to the next. */
+static inline int64_t pmc_argmax_stride(const pmc_image *s) {
+    return (s->h * s->w * s->c + PMC_ALIGN - 1) / PMC_ALIGN * PMC_ALIGN;
+}
+/* Flat vectors follow the same rule as a 1 x 1 picture. */
+static inline int64_t pmc_vector_stride(int64_t n) { return pmc_padded(n + PMC_PAD); }
+
+/* Elements of one filter row in the master: kw * c/groups, padded. */
+static inline int64_t pmc_filter_row(const pmc_conv *s) { return pmc_padded(s->kw * (s->in.c / s->groups)); }
+
+/* ---- optimizers --------------------------------------------------------------------------------- */
+
+/* One step's coefficients, computed in Python; a row of doubles so that Python fills it as an array. */
+typedef struct {
+    double rate, momentum, nesterov, first; /* SGD; first: 1 at the very first step (the buffer starts) */
+    double beta1, beta2, epsilon, correction1, correction2; /* Adam: corrections are 1 - beta**t */
+    double weight_decay;
+} pmc_coefficients;
+
+enum { PMC_GRADIENT_ONLY, PMC_SGD, PMC_ADAM };
+
+/* ---- kernels ------------------------------------------------------------------------------------ */
+
+/* What a random stream of one sample depends on, and nothing else (Philox4x32-10). */
+typedef struct {
+    uint64_t seed;
+    uint32_t epoch;
+    uint32_t position; /* of the first sample, in the epoch's order */
+} pmc_random;
+
+/* One ISA and dtype. Every kernel works on n samples on one thread; outputs, inputs, shape, workspace.
+ * `first`: store the gradients instead of adding to them. */
+typedef struct {
+    /* input.h: image <- [n_total][c][h][w] at index[i], or at i where index is NULL */
+    void (*input_u8)(real *x, const uint8_t *array, const int64_t *index, const pmc_transfer *s, int64_t n);
+    void (*input_real)(real *x, const real *array, const int64_t *index, const pmc_transfer *s, int64_t n);
+    void (*output_real)(real *array, const real *x, const pmc_transfer *s, int64_t n);
+    void (*flatten_forward)(real *y, const real *x, const pmc_image *s, int64_t n);
+    void (*flatten_backward)(real *dx, const real *dy, const pmc_image *s, int64_t n);
+
+    /* conv.h: y image `out`, argmax [oh][ow][k] (may be NULL), x image `in`; workspaces below */
+    void (*conv_pack)(real *panel, const real *w, const pmc_conv *s, int64_t task);
+    void (*conv_forward)(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
+                         int64_t n, real *rows);
+    void (*conv_weight_gradient)(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
+                                 const pmc_conv *s, int64_t n, int first, void *events);
+    void (*conv_input_gradient)(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
+                                int64_t n, void *events);
+
+    /* pool.h: y image `out`, argmax int32 [oh][ow][c], the element's offset in x */
+    void (*pool_forward)(real *y, int32_t *argmax, const real *x, const pmc_pool *s, int64_t n);
+    void (*pool_backward)(real *dx, const real *dy, const int32_t *argmax, const pmc_pool *s, int64_t n);
+
+    /* linear.h, SHARD scope: w [out][in, padded], x and y flat vectors */
+    void (*linear_forward)(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n);
+    void (*linear_weight_gradient)(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s, int64_t n,
+                                   int first);
+    void (*linear_input_gradient)(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n);
+
+    /* linear.h, TILES scope: w [in][out, padded]; `task` is one tile of the product over all n samples */
+    void (*linear_tile_forward)(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
+                                int64_t task);
+    void (*linear_tile_weight_gradient)(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s,
+                                        int64_t n, int64_t task);
+    void (*linear_tile_input_gradient)(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n,
+                                       int64_t task, real *panel);
+
+    /* activation.h: y may be x; gradients in place, dy <- dy * f'(.), from the activation's output y */
+    void (*activation_forward)(real *y, const real *x, const pmc_elements *s, int64_t n);
+    void (*activation_backward)(real *dy, const real *y, const pmc_elements *s, int64_t n);
+    void (*dropout)(real *y, const real *x, const pmc_dropout *s, int64_t n, pmc_random random);
+
+    /* loss.h: flat vectors; y may be x, softmax's gradient is in place; loss and correct one a sample; dz is multiplied by scale */
+    void (*softmax_forward)(real *y, const real *x, const pmc_classes *s, int64_t n);
+    void (*softmax_backward)(real *dy, const real *y, const pmc_classes *s, int64_t n);
+    void (*cross_entropy)(real *dz, double *loss, uint8_t *correct, const real *z, const int32_t *labels,
+                          const pmc_classes *s, int64_t n, double scale);
+
+    /* optimizer.h, `count` elements, a multiple of 16; the updates return 1 if all stayed finite */
+    void (*reduce)(real *g, const real *shards, int64_t shard_stride, int64_t shards_used, int64_t count);
+    int (*sgd)(real *w, real *velocity, const real *g, const pmc_coefficients *c, int64_t count);
+    int (*adam)(real *w, real *mean, real *square, const real *g, const pmc_coefficients *c, int64_t count);
+
+    /* peak.h: `repeats` x 2 x lanes x chains flops of independent FMAs; returns the flops done */
+    double (*fma_peak)(real *sink, int64_t repeats);
+} pmc_kernels;
+
+/* The table, or NULL where this build or this CPU (and its OS) lacks the ISA. */
+const pmc_kernels *pmc_kernels_for(int isa, int dtype);
+int pmc_isa_usable(int isa);
+const char *pmc_isa_name(int isa);
+
+/* Workspaces, in elements or bytes, of the kernels above that take one. */
+int64_t pmc_conv_rows_elements(const pmc_conv *s);
+int64_t pmc_conv_events_bytes(const pmc_conv *s, int64_t n);
+int64_t pmc_linear_panel_elements(const pmc_linear *s);
+int64_t pmc_conv_panel_elements(const pmc_conv *s);
+int64_t pmc_conv_pack_tasks(const pmc_conv *s);
+enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
+
+/* ---- plans -------------------------------------------------------------------------------------- */
+
+typedef enum pmc_op_kind {
+    PMC_INPUT, /* SHARD scope: sample by sample */
+    PMC_OUTPUT,
+    PMC_FLATTEN_FORWARD,
+    PMC_FLATTEN_BACKWARD,
+    PMC_CONV_FORWARD,
+    PMC_CONV_WEIGHT_GRADIENT,
+    PMC_CONV_INPUT_GRADIENT,
+    PMC_POOL_FORWARD,
+    PMC_POOL_BACKWARD,
+    PMC_LINEAR_FORWARD,
+    PMC_LINEAR_WEIGHT_GRADIENT,
+    PMC_LINEAR_INPUT_GRADIENT,
+    PMC_ACTIVATION_FORWARD,
+    PMC_ACTIVATION_BACKWARD,
+    PMC_DROPOUT,
+    PMC_SOFTMAX_FORWARD,
+    PMC_SOFTMAX_BACKWARD,
+    PMC_CROSS_ENTROPY,
+    PMC_LINEAR_TILE_FORWARD, /* TILES scope: pieces of one job over the whole batch */
+    PMC_LINEAR_TILE_WEIGHT_GRADIENT,
+    PMC_LINEAR_TILE_INPUT_GRADIENT,
+    PMC_UPDATE,
+    PMC_CONV_PACK,
+    PMC_OP_KINDS
+} pmc_op_kind;
+
+/* PARAM, GRADIENT, MOMENT1, MOMENT2 (one layout) belong to the model, the others to the plan. */
+typedef enum pmc_arena {
+    PMC_NOWHERE,
+    PMC_PARAM,
+    PMC_GRADIENT,
+    PMC_MOMENT1,
+    PMC_MOMENT2,
+    PMC_PACK,   /* derived weight layouts */
+    PMC_BATCH,  /* one slot a sample of the batch: what outlives a phase */
+    PMC_SHARD,  /* one copy a shard: its gradients */
+    PMC_THREAD, /* one copy a thread: what a group of samples needs while it runs */
+    PMC_ARENAS
+} pmc_arena;
+
+typedef enum pmc_port { PMC_PORT_X, PMC_PORT_Y, PMC_PORT_DY, PMC_PORT_DX, PMC_PORTS } pmc_port;
+
+typedef struct {
+    int64_t arena, offset; /* bytes, a multiple of PMC_ALIGN */
+} pmc_ref;
+
+enum { PMC_REFS = 6, PMC_FIELDS = 24 };
+
+/* `ref`: the kernel's tensors and workspaces, in its order, but for updates, whose gradient and moments lie
+ * where the parameter lies in the arenas beside it:
+ *   PMC_LINEAR_TILE_WEIGHT_GRADIENT {w, b, dy, x}    PMC_UPDATE {w, the shards' gradient}
+ * `layer` is what an error names. */
+typedef struct {
+    int64_t kind, layer;
+    pmc_ref ref[PMC_REFS];
+    union {
+        int64_t field[PMC_FIELDS];
+        pmc_conv conv;
+        pmc_pool pool;
+        pmc_linear linear;
+        pmc_elements elements;
+        pmc_dropout dropout;
+        pmc_transfer transfer;
+        pmc_image image;
+        pmc_classes classes;
+        pmc_rows rows;
+    } shape;
+} pmc_op;
+
+enum { PMC_SCOPE_SHARD, PMC_SCOPE_TILES };
+
+/* Consecutive ops of one scope: between two phases all threads meet. */
+typedef struct {
+    int64_t scope, first_op, ops;
+} pmc_phase;
+
+/* Consecutive phases. What a plan can do: each is run from its first phase to its last. */
+typedef enum pmc_program_kind {
+    PMC_PREPARE, /* derive PACK from PARAM; runs before any of the others */
+    PMC_TRAIN,
+    PMC_EVALUATE,
+    PMC_PREDICT,
+    PMC_FORWARD,
+    PMC_BACKWARD,
+    PMC_PROGRAMS
+} pmc_program_kind;
+
+typedef struct {
+    int64_t first_phase, phases;
+} pmc_program;
+
+typedef struct {
+    int64_t dtype, capacity, group; /* group: samples that one thread takes at a time */
+    int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes;
+    int64_t ops, phases;
+} pmc_plan_sizes;
+
+typedef struct pmc_plan pmc_plan;
+
+/* Checks every shape and reference; copies all; allocates PACK, BATCH and SHARD. On failure *bad_op is the
+ * op at fault, or -1. */
+pmc_status pmc_plan_new(pmc_plan **plan, const pmc_plan_sizes *sizes, const pmc_op *ops, const pmc_phase *phases,
+                        const pmc_program programs[PMC_PROGRAMS], int64_t *bad_op);
+void pmc_plan_free(pmc_plan *plan);
+
+/* Fill the plan's own arenas with one byte: results must not depend on it (tests). */
+void pmc_plan_poison(pmc_plan *plan, int byte);
+
+/* Shards of n samples: the largest power of two <= min(16, n / 2), at least 1. */
+int64_t pmc_shards(int64_t n);
+
+/* ---- runs --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const pmc_kernels *kernels;
+    int64_t threads;
+    void *param, *gradient, *moment1, *moment2; /* model_bytes each; moments may be NULL where unused */
+    int64_t count, batch;                       /* samples in all, and a step */
+    const int64_t *index;                       /* [count] or NULL: 0, 1, 2, ... */
+    const uint8_t *x_u8;                        /* the pictures, in one of the two */
+    const void *x_real;
+    const int32_t *labels;                 /* like the pictures, or NULL */
+    void *y;                               /* [count] outputs, or NULL */
+    const void *dy;                        /* [count] gradients of the outputs, or NULL */
+    void *dx;                              /* [count], or NULL */
+    int64_t optimizer;                     /* PMC_GRADIENT_ONLY, ... */
+    const pmc_coefficients *coefficients;  /* a step each */
+    uint64_t seed;
+    uint32_t epoch, first_position;
+    double *loss;     /* out, a step each: sum over the step's samples */
+    int64_t *correct; /* out, a step each */
+    int64_t done;      /* out: steps that were finished */
+    int64_t bad_layer; /* out, with PMC_NOT_FINITE */
+} pmc_run_args;
+
+/* Runs PREPARE, then `program` once for every step of `batch` samples (the last may be partial). */
+pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args);
+
+/* ---- threads ------------------------------------------------------------------------------------ */
+
+typedef void (*pmc_task)(void *context, int64_t task, int64_t thread);
+
+/* Every task once, in any order, on at most `threads` threads (inline after a fork, or with one). */
+void pmc_parallel_for(int64_t threads, int64_t tasks, pmc_task task, void *context);
+int64_t pmc_default_threads(void);
+const char *pmc_openmp_runtime(void);
+
+/* Philox4x32-10, for tests: out[4] from counter[4] and key[2]. */
+void pmc_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
+
+struct pmc_plan {
+    pmc_plan_sizes sizes;
+    pmc_op *ops;
+    int64_t (*strides)[PMC_REFS]; /* bytes from sample to sample of each reference; 0: not per sample */
+    pmc_phase *phases;
+    pmc_program programs[PMC_PROGRAMS];
+    char *pack, *batch, *shard, *thread;
+    int64_t threads; /* copies of the thread arena */
+    double *loss;    /* [capacity] */
+    uint8_t *correct;
+};
+
+#endif

@@ -1,0 +1,288 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""The bridge to csrc: checks sizes, releases the GIL, turns status codes into exceptions. Nothing else."""
+
+import numpy as np
+
+from libc.string cimport memset
+
+cdef extern from *:
+    """
+    #ifndef PYMNISTCNN_VERSION
+    #define PYMNISTCNN_VERSION "unknown"
+    #endif
+    """
+    const char *PYMNISTCNN_VERSION
+
+__version__ = PYMNISTCNN_VERSION.decode()
+
+
+cdef extern from "pmc.h":
+    cpdef enum Op "pmc_op_kind":
+        INPUT "PMC_INPUT"
+        OUTPUT "PMC_OUTPUT"
+        FLATTEN_FORWARD "PMC_FLATTEN_FORWARD"
+        FLATTEN_BACKWARD "PMC_FLATTEN_BACKWARD"
+        CONV_FORWARD "PMC_CONV_FORWARD"
+        CONV_WEIGHT_GRADIENT "PMC_CONV_WEIGHT_GRADIENT"
+        CONV_INPUT_GRADIENT "PMC_CONV_INPUT_GRADIENT"
+        POOL_FORWARD "PMC_POOL_FORWARD"
+        POOL_BACKWARD "PMC_POOL_BACKWARD"
+        LINEAR_FORWARD "PMC_LINEAR_FORWARD"
+        LINEAR_WEIGHT_GRADIENT "PMC_LINEAR_WEIGHT_GRADIENT"
+        LINEAR_INPUT_GRADIENT "PMC_LINEAR_INPUT_GRADIENT"
+        ACTIVATION_FORWARD "PMC_ACTIVATION_FORWARD"
+        ACTIVATION_BACKWARD "PMC_ACTIVATION_BACKWARD"
+        DROPOUT "PMC_DROPOUT"
+        SOFTMAX_FORWARD "PMC_SOFTMAX_FORWARD"
+        SOFTMAX_BACKWARD "PMC_SOFTMAX_BACKWARD"
+        CROSS_ENTROPY "PMC_CROSS_ENTROPY"
+        LINEAR_TILE_FORWARD "PMC_LINEAR_TILE_FORWARD"
+        LINEAR_TILE_WEIGHT_GRADIENT "PMC_LINEAR_TILE_WEIGHT_GRADIENT"
+        LINEAR_TILE_INPUT_GRADIENT "PMC_LINEAR_TILE_INPUT_GRADIENT"
+        UPDATE "PMC_UPDATE"
+        CONV_PACK "PMC_CONV_PACK"
+
+    cpdef enum Arena "pmc_arena":
+        NOWHERE "PMC_NOWHERE"
+        PARAM "PMC_PARAM"
+        PACK "PMC_PACK"
+        BATCH "PMC_BATCH"
+        SHARD "PMC_SHARD"
+        THREAD "PMC_THREAD"
+
+    cpdef enum Program "pmc_program_kind":
+        PREPARE "PMC_PREPARE"
+        TRAIN "PMC_TRAIN"
+        EVALUATE "PMC_EVALUATE"
+        PREDICT "PMC_PREDICT"
+        FORWARD "PMC_FORWARD"
+        BACKWARD "PMC_BACKWARD"
+
+    cpdef enum Port "pmc_port":
+        PORT_X "PMC_PORT_X"
+        PORT_Y "PMC_PORT_Y"
+        PORT_DY "PMC_PORT_DY"
+        PORT_DX "PMC_PORT_DX"
+
+    enum:
+        PMC_PAD
+        PMC_ALIGN
+        PMC_TILE_COLUMNS
+        PMC_DEAD
+        PMC_SCOPE_SHARD
+        PMC_SCOPE_TILES
+        PMC_IDENTITY
+        PMC_RELU
+        PMC_TANH
+        PMC_GRADIENT_ONLY
+        PMC_SGD
+        PMC_ADAM
+
+
+class Constant:
+    """Constants of csrc/pmc.h, by the same names."""
+
+    PAD = PMC_PAD
+    ALIGN = PMC_ALIGN
+    TILE_COLUMNS = PMC_TILE_COLUMNS
+    DEAD = PMC_DEAD
+    SCOPE_SHARD = PMC_SCOPE_SHARD
+    SCOPE_TILES = PMC_SCOPE_TILES
+    IDENTITY = PMC_IDENTITY
+    RELU = PMC_RELU
+    TANH = PMC_TANH
+    GRADIENT_ONLY = PMC_GRADIENT_ONLY
+    SGD = PMC_SGD
+    ADAM = PMC_ADAM
+    REFS = PMC_REFS
+    FIELDS = PMC_FIELDS
+
+
+OP_WORDS = sizeof(pmc_op) // 8
+COEFFICIENTS = sizeof(pmc_coefficients) // 8
+
+
+class NotFinite(FloatingPointError):
+    """An update made a parameter NaN or infinite. `layer`: its index; `done`: the steps before it."""
+
+    def __init__(self, layer, done):
+        super().__init__(f"a parameter of layer {layer} became NaN or infinite")
+        self.layer, self.done = layer, done
+
+
+def isas():
+    """Names of the instruction sets that this build has and this machine can run, slowest first."""
+    return [pmc_isa_name(i).decode() for i in range(PMC_ISAS) if pmc_isa_usable(i)]
+
+
+def all_isas():
+    """Names of all instruction sets there are kernels for."""
+    return [pmc_isa_name(i).decode() for i in range(PMC_ISAS)]
+
+
+def default_threads():
+    """What OpenMP would use: the processors this process may run on, or OMP_NUM_THREADS."""
+    return pmc_default_threads()
+
+
+def openmp_runtime():
+    return pmc_openmp_runtime().decode()
+
+
+cdef const pmc_kernels *kernels_named(str isa, int dtype) except NULL:
+    for i in range(PMC_ISAS):
+        if pmc_isa_name(i).decode() == isa and pmc_isa_usable(i):
+            return pmc_kernels_for(i, dtype)
+    raise ValueError(f"isa must be one of {', '.join(isas())} on this machine, not {isa!r}")
+
+
+def fma_peak(str isa, int64_t repeats, int dtype=0):
+    """Run `repeats` rounds of independent FMAs on this thread; returns the floating-point operations done."""
+    sink = np.full(16 * 16, 0.5, np.float64)
+    cdef double[::1] view = sink
+    cdef const pmc_kernels *kernels = kernels_named(isa, dtype)
+    cdef double operations
+    cdef void *pointer = &view[0]
+    with nogil:
+        operations = kernels.fma_peak(pointer, repeats)
+    return operations
+
+
+def philox(counter, key):
+    """Philox4x32-10: four uint32 from a counter of four and a key of two."""
+    cdef uint32_t[::1] c = np.ascontiguousarray(counter, np.uint32).reshape(4)
+    cdef uint32_t[::1] k = np.ascontiguousarray(key, np.uint32).reshape(2)
+    out = np.empty(4, np.uint32)
+    cdef uint32_t[::1] o = out
+    pmc_philox(&o[0], &c[0], &k[0])
+    return out
+
+
+cdef void *address(array, str name, dtype, int64_t elements, bint writable=False) except? NULL:
+    """Where a C-contiguous array of `elements` of `dtype` begins; NULL for None."""
+    if array is None:
+        return NULL
+    if array.dtype != dtype or array.size != elements or not array.flags.c_contiguous:
+        raise ValueError(f"{name} must be a contiguous array of {elements} {np.dtype(dtype).name}, "
+                         f"not {array.size} {array.dtype.name}")
+    if writable and not array.flags.writeable:
+        raise ValueError(f"{name} must be writable")
+    cdef size_t where = array.ctypes.data
+    return <void *> where
+
+
+cdef class Plan:
+    """A checked copy of a plan in C, with its workspaces. Not safe for two runs at once: the model locks.
+
+    sizes: the fields of pmc_plan_sizes by name, without `ops` and `phases`; ops (n, OP_WORDS), phases (n, 3)
+    and programs (6, 2) are int64 arrays laid out as the structs of csrc/pmc.h.
+    """
+
+    cdef pmc_plan *plan
+    cdef pmc_plan_sizes sizes
+    cdef readonly int64_t sample_elements, output_elements
+
+    def __cinit__(self, dict sizes, ops, phases, programs, int64_t sample_elements, int64_t output_elements):
+        cdef int64_t bad_op = -1
+        ops, phases, programs = (np.ascontiguousarray(a, np.int64) for a in (ops, phases, programs))
+        if ops.ndim != 2 or ops.shape[1] != OP_WORDS or phases.ndim != 2 or phases.shape[1] != 3:
+            raise ValueError(f"a plan needs ops (n, {OP_WORDS}) and phases (n, 3), "
+                             f"not {ops.shape} and {phases.shape}")
+        if programs.shape != (PMC_PROGRAMS, 2):
+            raise ValueError(f"a plan needs programs ({PMC_PROGRAMS}, 2), not {programs.shape}")
+        memset(&self.sizes, 0, sizeof(self.sizes))
+        self.sizes = dict(sizes, ops=len(ops), phases=len(phases))
+        self.sample_elements, self.output_elements = sample_elements, output_elements
+        status = pmc_plan_new(&self.plan, &self.sizes,
+                              <const pmc_op *> address(ops, "ops", np.int64, ops.size),
+                              <const pmc_phase *> address(phases, "phases", np.int64, phases.size),
+                              <const pmc_program *> address(programs, "programs", np.int64, programs.size),
+                              &bad_op)
+        where = "" if bad_op < 0 else f" (op {bad_op}: {Op(ops[bad_op, 0]).name}, layer {ops[bad_op, 1]})"
+        if status == PMC_NO_MEMORY:
+            raise MemoryError("not enough memory for the workspaces of this network and batch size")
+        if status == PMC_BAD_BOUNDS:
+            raise ValueError(f"a plan's reference reaches outside its arena{where}")
+        if status != PMC_OK:
+            raise ValueError(f"the network or batch is too large, or its sizes do not fit together{where}")
+
+    def __dealloc__(self):
+        pmc_plan_free(self.plan)
+
+    @property
+    def capacity(self):
+        return self.sizes.capacity
+
+    @property
+    def workspace_bytes(self):
+        """Bytes of the arenas by name: one of pack and batch, one a shard, one a thread."""
+        return {"pack": self.sizes.pack_bytes, "batch": self.sizes.batch_bytes,
+                "shard": self.sizes.shard_bytes, "thread": self.sizes.thread_bytes}
+
+    def poison(self, int byte):
+        """Fill all workspaces with one byte: no result may depend on what was there."""
+        pmc_plan_poison(self.plan, byte)
+
+    def run(self, int program, *, str isa, int64_t threads, param, gradient, moment1=None, moment2=None,
+            int64_t count, int64_t batch, x=None, index=None, labels=None, y=None, dy=None, dx=None,
+            int64_t optimizer=0, coefficients=None, uint64_t seed=0, uint32_t epoch=0,
+            uint32_t first_position=0):
+        """Run a program over `count` samples, `batch` a step; returns each step's summed loss and correct."""
+        real = np.float64 if self.sizes.dtype else np.float32
+        cdef int64_t steps, i, items, model = self.sizes.model_bytes // np.dtype(real).itemsize
+        if count < 1 or not 1 <= batch <= self.sizes.capacity or threads < 1:
+            raise ValueError(f"count and threads must be at least 1 and batch 1 to {self.sizes.capacity}, "
+                             f"not {count}, {threads} and {batch}")
+        steps = (count + batch - 1) // batch
+        items = count
+        if x is not None:
+            items = len(x)
+        if index is None:
+            if items < count:
+                raise ValueError(f"{count} samples need as many inputs, not {items}")
+        elif len(index) != count or index.min() < 0 or index.max() >= items:
+            raise ValueError(f"index must name {count} of {items} samples")
+        if optimizer and (coefficients is None or len(coefficients) != steps):
+            raise ValueError(f"{steps} steps need as many rows of coefficients")
+        loss, correct = np.zeros(steps, np.float64), np.zeros(steps, np.int64)
+
+        cdef pmc_run_args a
+        memset(&a, 0, sizeof(a))
+        a.kernels = kernels_named(isa, self.sizes.dtype)
+        a.threads, a.count, a.batch, a.optimizer = threads, count, batch, optimizer
+        a.seed, a.epoch, a.first_position = seed, epoch, first_position
+        a.param = address(param, "param", real, model, True)
+        a.gradient = address(gradient, "gradient", real, model, True)
+        a.moment1 = address(moment1, "moment1", real, model, True)
+        a.moment2 = address(moment2, "moment2", real, model, True)
+        a.index = <const int64_t *> address(index, "index", np.int64, count)
+        if x is not None and x.dtype == np.uint8:
+            a.x_u8 = <const uint8_t *> address(x, "x", np.uint8, items * self.sample_elements)
+        else:
+            a.x_real = address(x, "x", real, items * self.sample_elements)
+        a.labels = <const int32_t *> address(labels, "labels", np.int32, items)
+        a.y = address(y, "y", real, count * self.output_elements, True)
+        a.dy = address(dy, "dy", real, count * self.output_elements)
+        a.dx = address(dx, "dx", real, count * self.sample_elements, True)
+        a.coefficients = <const pmc_coefficients *> address(coefficients, "coefficients", np.float64,
+                                                            steps * COEFFICIENTS)
+        a.loss = <double *> address(loss, "loss", np.float64, steps)
+        a.correct = <int64_t *> address(correct, "correct", np.int64, steps)
+        needed = {Program.TRAIN: ("x", "labels", "coefficients", "moment1", "moment2"),
+                  Program.EVALUATE: ("x", "labels"), Program.PREDICT: ("x", "y"),
+                  Program.FORWARD: ("x", "y"), Program.BACKWARD: ("dy", "dx")}[Program(program)]
+        given = {"x": x, "labels": labels, "y": y, "dy": dy, "dx": dx, "coefficients": coefficients,
+                 "moment1": moment1, "moment2": moment2}
+        for name in needed:
+            if given[name] is None:
+                raise ValueError(f"{Program(program).name} needs {name}")
+        cdef pmc_status status
+        with nogil:
+            status = pmc_run(self.plan, program, &a)
+        if status == PMC_NOT_FINITE:
+            raise NotFinite(a.bad_layer, a.done)
+        if status == PMC_NO_MEMORY:
+            raise MemoryError(f"not enough memory for the workspaces of {threads} threads")
+        if status != PMC_OK:
+            raise ValueError("the run does not fit its plan")
+        return loss, correct

@@ -1,0 +1,265 @@
+"""Pictures of digits: MNIST's own come back as they are, others look like MNIST's."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pymnistcnn import datasets
+from pymnistcnn.pictures import read_digit
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.mnist()[1].images[:40]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A function that writes an array or a Pillow image to a PNG file and returns its path."""
+
+    def save(picture, name="digit.png", **options):
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        image.save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
+
+
+def on_a_page(digit, times=10, paper=255, margins=((60, 90), (130, 40))):
+    """Dark on light, enlarged, off the centre of a larger page."""
+    large = digit.repeat(times, 0).repeat(times, 1) / 255
+    return np.pad(np.rint(paper * (1 - large)).astype(np.uint8), margins, constant_values=paper)
+
+
+def difference(a, b):
+    return abs(a.astype(float) - b).mean()
+
+
+def centre_of_mass(digit):
+    return [np.average(np.arange(28), weights=digit.sum(1 - axis)) for axis in (0, 1)]
+
+
+def chunk(kind, data):
+    """One chunk of a PNG file."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def extent(digit):
+    """The larger side of the box around the ink."""
+    return max(np.ptp(np.flatnonzero(digit.any(axis))) + 1 for axis in (0, 1))
+
+
+def tall_line():
+    page = np.full((300, 200), 255, np.uint8)
+    page[50:250, 20:40] = 0
+    return page
+
+
+def test_exact_size_is_unchanged(digits, saved):
+    for digit in digits:
+        read = read_digit(saved(digit))
+        assert read.dtype == np.uint8
+        assert np.array_equal(read, digit)
+    read[0, 0] = 1  # the caller's own, and writable
+
+
+def test_exact_size_inverted(digits, saved):
+    for digit in digits[:10]:
+        assert np.array_equal(read_digit(saved(255 - digit)), digit)
+
+
+def test_path_as_string(digits, saved):
+    assert np.array_equal(read_digit(str(saved(digits[0]))), digits[0])
+
+
+@pytest.mark.parametrize("dark_ink", [True, False])
+def test_enlarged_digit_comes_back(digits, saved, dark_ink):
+    differences = []
+    for digit in digits:
+        page = on_a_page(digit)
+        read = read_digit(saved(page if dark_ink else 255 - page))
+        assert read.shape == (28, 28) and read.dtype == np.uint8
+        differences.append(difference(read, digit))
+        assert extent(read) == 20
+        # Like MNIST's: within pixel 14 of 0 to 27.
+        assert centre_of_mass(read) == pytest.approx([14, 14], abs=0.501)
+    # A digit whose centre is on the edge of a pixel may move by one, hence the wider limit for a single one.
+    assert np.mean(differences) < 4 and max(differences) < 20
+
+
+def test_grey_and_noisy_page(digits, saved):
+    for digit in digits[:10]:
+        page = on_a_page(digit, paper=225).astype(int)
+        noise = np.random.default_rng(0).integers(-8, 9, page.shape)
+        read = read_digit(saved(np.clip(page + noise, 0, 255).astype(np.uint8)))
+        assert difference(read, digit) < 8
+        assert extent(read) == 20  # no trace of the page
+
+
+def test_pencil_is_stretched_to_full_contrast(digits, saved):
+    pale = (on_a_page(digits[0]).astype(int) // 2 + 120).astype(np.uint8)
+    assert difference(read_digit(saved(pale)), read_digit(saved(on_a_page(digits[0])))) < 1
+
+
+def test_aspect_is_kept(saved):
+    read = read_digit(saved(tall_line()))
+    assert [np.count_nonzero(read.any(axis)) for axis in (1, 0)] == [20, 2]
+    assert read.max() == 255
+
+
+def test_other_sizes(saved):
+    read = read_digit(saved(tall_line()), height=56, width=42)
+    assert read.shape == (56, 42)
+    assert [np.count_nonzero(read.any(axis)) for axis in (1, 0)] == [40, 4]
+    assert read_digit(saved(tall_line()), 1, 1).shape == (1, 1)
+    assert read_digit(saved(tall_line()[:, :28]), 28, 28).shape == (28, 28)  # larger in one direction only
+
+
+def test_lopsided_digit_stays_whole(saved):
+    page = np.zeros((200, 200), np.uint8)
+    page[20:180, 20:60] = page[20:22, 20:180] = 255  # its mass is far to the left of its box
+    read = read_digit(saved(page))
+    assert read[:, -1].any() and np.count_nonzero(read.any(0)) == 20
+
+
+def test_colours(digits, saved):
+    page = on_a_page(digits[0])
+    expected = read_digit(saved(page))
+    grey = Image.fromarray(page)
+    for mode in ("RGB", "RGBA", "LA", "P"):
+        assert np.array_equal(read_digit(saved(grey.convert(mode))), expected), mode
+    red = np.stack([page, np.zeros_like(page), np.zeros_like(page)], -1)
+    assert read_digit(saved(red)).shape == (28, 28)
+    assert np.array_equal(read_digit(saved(grey.convert("CMYK"), "digit.tif")), expected)
+
+
+def test_transparent_parts_are_white(digits, saved):
+    page = on_a_page(digits[0])
+    drawn = np.zeros((*page.shape, 4), np.uint8)
+    drawn[..., 3] = 255 - page  # black ink on a page that is transparent, and black underneath
+    assert np.array_equal(read_digit(saved(drawn)), read_digit(saved(page)))
+    ink = np.where(page < 128, 0, 7).astype(np.uint8)
+    expected = read_digit(saved(np.where(page < 128, 0, 255).astype(np.uint8)))
+    assert np.array_equal(read_digit(saved(ink, transparency=7)), expected)
+    path = saved(ink.astype(np.uint16))  # older Pillows cannot write this kind of transparency, only read it
+    before, data = path.read_bytes().split(b"IDAT", 1)
+    path.write_bytes(before[:-4] + chunk(b"tRNS", b"\0\7") + before[-4:] + b"IDAT" + data)
+    assert np.array_equal(read_digit(path), expected)
+
+
+def test_palette(digits, saved):
+    image = Image.fromarray((digits[0] > 127).astype(np.uint8)).convert("P")
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    binary = np.where(digits[0] > 127, 255, 0)
+    assert np.array_equal(read_digit(saved(image)), binary)
+    image.putpalette([9, 9, 9, 0, 0, 0])
+    assert np.array_equal(read_digit(saved(image, transparency=0)), binary)
+    image.putpalette([9, 9, 9, 0, 0, 0])
+    assert np.array_equal(read_digit(saved(image, transparency=b"\x00\xff")), binary)
+
+
+def test_one_bit(digits, saved):
+    image = Image.fromarray(digits[0] > 127)
+    assert image.mode == "1"
+    assert np.array_equal(read_digit(saved(image)), np.where(digits[0] > 127, 255, 0))
+
+
+def test_16_bit(digits, saved):
+    wide = digits[0].astype(np.uint16) * 257
+    assert np.array_equal(read_digit(saved(wide)), digits[0])
+    assert np.array_equal(read_digit(saved(65535 - wide)), digits[0])
+    assert np.array_equal(read_digit(saved(wide, "digit.tif")), digits[0])
+    page = on_a_page(digits[0])
+    assert np.array_equal(read_digit(saved(page.astype(np.uint16) * 257)), read_digit(saved(page)))
+
+
+def test_numbers_of_unknown_range(saved):
+    for picture in (np.full((28, 28), 70_000, np.int32), np.full((28, 28), 0.5, np.float32)):
+        with pytest.raises(ValueError, match=r"digit\.tif: .*greys"):
+            read_digit(saved(picture, "digit.tif"))
+
+
+def test_sideways_photograph(digits, saved):
+    page = on_a_page(digits[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to look at it
+    assert np.array_equal(read_digit(saved(np.rot90(page).copy(), exif=exif)), read_digit(saved(page)))
+
+
+@pytest.mark.parametrize("size", [(28, 28), (100, 90)])
+@pytest.mark.parametrize("grey", [0, 100, 200, 255])
+def test_blank(saved, size, grey):
+    read = read_digit(saved(np.full(size, grey, np.uint8)))
+    assert read.shape == (28, 28) and read.dtype == np.uint8 and not read.any()
+
+
+def test_blank_but_for_noise(saved):
+    noise = np.random.default_rng(0).integers(230, 250, (100, 100), dtype=np.uint8)
+    assert not read_digit(saved(noise)).any()
+
+
+@pytest.mark.parametrize("size", [(27, 28), (28, 27), (1, 1), (27, 100)])
+def test_too_small(saved, size):
+    with pytest.raises(ValueError, match=rf"digit\.png: .* {size[0]}x{size[1]} .* at least 28x28"):
+        read_digit(saved(np.zeros(size, np.uint8)))
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, None])
+def test_bad_size(saved, size):
+    path = saved(np.zeros((28, 28), np.uint8))
+    with pytest.raises(ValueError, match="height must be a positive integer"):
+        read_digit(path, height=size)
+    with pytest.raises(ValueError, match="width must be a positive integer"):
+        read_digit(path, width=size)
+
+
+def refuses(path):
+    with pytest.raises(ValueError) as caught:
+        read_digit(path)
+    message = str(caught.value)
+    assert path.name in message and "\n" not in message
+    return message
+
+
+def test_not_a_picture(tmp_path):
+    path = tmp_path / "garbage.png"
+    for content in (b"", b"hello", bytes(range(256)) * 10, b"\x89PNG\r\n\x1a\n"):
+        path.write_bytes(content)
+        refuses(path)
+    refuses(tmp_path)  # a folder
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.png"):
+        read_digit(tmp_path / "none.png")
+
+
+def test_damaged_picture(digits, saved):
+    path = saved(on_a_page(digits[0]))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    refuses(path)
+    for position in range(8, len(whole), 41):
+        broken = bytearray(whole)
+        broken[position] ^= 0xFF
+        path.write_bytes(broken)
+        try:
+            assert read_digit(path).shape == (28, 28)
+        except ValueError as error:
+            assert path.name in str(error)
+
+
+@pytest.mark.parametrize("side", [10_000, 50_000])
+def test_decompression_bomb(tmp_path, side):
+    path = tmp_path / "bomb.png"
+    header = struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+    assert "bomb" in refuses(path).removeprefix(str(path))
