@@ -166,7 +166,7 @@ static int op_extents(extent e[PMC_REFS], const pmc_op *op, int64_t r, int64_t g
     case PMC_ACTIVATION_FORWARD:
     case PMC_ACTIVATION_BACKWARD:
         if (!vector_fits(elements->stride) || elements->stride % PMC_PAD ||
-            !between(elements->count, 1, elements->stride) || !between(elements->activation, PMC_RELU, PMC_TANH))
+            !between(elements->count, 1, elements->stride) || !between(elements->activation, PMC_IDENTITY, PMC_TANH))
             return 0;
         e[0].sample = e[1].sample = elements->stride * r;
         return 1;

@@ -14,16 +14,16 @@ import numpy as np
 __all__ = ["read_digit"]
 
 # Of 255, how far from the page's own grey a pixel still counts as page: scans and JPEG files are never clean.
-_FAINT = 32
+_FAINT = 24
 
 
 def read_digit(path, height=28, width=28):
     """Read one digit from an image file, made light on dark and MNIST-like.
 
     A picture of exactly `height` x `width` keeps its pixels, inverted if it is dark on light. A larger one is
-    inverted likewise, freed from the grey of its page, stretched to full contrast, cropped to its ink, scaled
-    into a box of 20/28 of the size (aspect kept), and placed with the centre of mass in the middle, as far as
-    it fits. A picture without ink gives zeros. Transparent parts count as white; 16-bit greys become 8-bit.
+    inverted likewise, freed from the grey of its page, cropped to its ink, scaled into a box of 20/28 of the
+    size (aspect kept), stretched to full contrast, and placed with the centre of mass in the middle, if it
+    fits so. A picture without ink gives zeros. Transparent parts count as white; 16-bit greys become 8-bit.
 
     Parameters
     ----------
@@ -93,9 +93,7 @@ def _read_grey(path):
         return np.array(picture.convert("RGB").convert("L"))
     except FileNotFoundError:
         raise
-    except (
-        Exception
-    ) as error:  # on damaged files Pillow raises nearly anything, from SyntaxError to struct.error
+    except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError included
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: expected a picture that can be read: {reason}") from error
 
@@ -118,17 +116,17 @@ def _like_mnist(grey, height, width):
     from PIL import Image
 
     digit = np.zeros((height, width), np.uint8)
-    ink = np.maximum(grey - np.median(_border(grey)), 0)
-    if ink.max() <= _FAINT:
-        return digit
-    ink = np.rint(ink * (255 / ink.max())).astype(np.uint8)
+    ink = grey - np.float32(np.median(_border(grey)))
     ink[ink <= _FAINT] = 0
+    if not ink.any():
+        return digit
     rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
     box = np.array([height, width]) * 20 / 28
     scaled = np.maximum(np.rint(np.array(ink.shape) * (box / ink.shape).min()), 1).astype(int)
     ink = np.asarray(Image.fromarray(ink).resize(scaled[::-1].tolist(), Image.Resampling.HAMMING))
+    ink = np.rint(ink * (255 / ink.max())).astype(np.uint8)  # last, as scaling makes thin strokes pale
 
     top, left = (_offset(ink.sum(1 - axis), size) for axis, size in enumerate(digit.shape))
     digit[top : top + ink.shape[0], left : left + ink.shape[1]] = ink

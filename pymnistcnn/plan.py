@@ -305,7 +305,7 @@ class LargeLinear(Node):
 
 
 class Activation(Node):
-    """ReLU or tanh that no block took in."""
+    """ReLU or tanh that no block took in; the identity is a copy."""
 
     def __init__(self, layer, x, y, activation):
         super().__init__(layer, x, y)
@@ -323,30 +323,24 @@ class Activation(Node):
 
 
 class Dropout(Node):
-    """Its random stream is its layer's index."""
+    """Its random stream is its layer's index. Forward and backward are one mask, drawn twice."""
 
     def __init__(self, layer, x, y, p):
         super().__init__(layer, x, y)
-        threshold = min(round(p * 2**32), 2**32 - 1)
-        self.shape = [*x.geometry.words, threshold, layer, real_word(1 / (1 - p))]
-        self.geometry, self.tail = x.geometry, self.shape[7:]
+        self.threshold, self.scale = min(round(p * 2**32), 2**32 - 1), 1 / (1 - p)
+
+    def mask(self, y, x):
+        shape = [*self.x.geometry.words, self.threshold, self.layer, real_word(self.scale)]
+        return [self.op(Op.DROPOUT, [y, x], shape)]
 
     def forward(self, training):
-        if not training:
-            return [] if self.y is self.x else [self.copy()]
-        return [self.masked(self.y.value, self.x.value)]
+        if training:
+            return self.mask(self.y.value, self.x.value)
+        return [] if self.y is self.x else Activation(self.layer, self.x, self.y, Constant.IDENTITY).forward(False)
 
     def backward(self, input_gradient):
-        gradient = self.geometry.gradient
-        return [self.masked(gradient, gradient)] if input_gradient else []
-
-    def masked(self, y, x):
-        return self.op(Op.DROPOUT, [y, x], [*self.geometry.words, *self.tail])
-
-    def copy(self):
-        """Dropout with p = 0: in evaluation a value that must be kept is passed on as it is."""
-        keep_all = [*self.geometry.words, 0, self.layer, real_word(1.0)]
-        return self.op(Op.DROPOUT, [self.y.value, self.x.value], keep_all)
+        gradient = self.y.geometry.gradient
+        return self.mask(gradient, gradient) if input_gradient else []
 
 
 class Softmax(Node):
@@ -386,6 +380,7 @@ class PlanBuilder:
         self.input = self.current = Tensor(Geometry(h, w, c))
         self.scale, self.offset = 1.0, 0.0
         self.nodes: list[Node] = []
+        self.loss = None  # a function of the logits' tensor that makes the loss's op
         self.parameters: list[Parameter] = []
 
     # -- what layers call --
@@ -395,17 +390,16 @@ class PlanBuilder:
             raise ValueError("Rescaling must be the first layer: it is applied while pictures are read")
         self.scale, self.offset = self.scale * scale, self.offset * scale + offset
 
-    def conv(self, channels, kernel, stride, padding, dilation, groups, bias):
+    def conv(self, output_shape, kernel, stride, padding, dilation, groups, bias):
         """padding: (top, bottom, left, right)."""
         x = self.current.geometry
-        x.border = tuple(padding)
-        spans = (x.h + padding[0] + padding[1], x.w + padding[2] + padding[3])
-        h, w = ((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(spans, kernel, stride, dilation, strict=True))
+        x.border = padding
+        channels, h, w = output_shape
         node = Conv(self.layer, self.current, Tensor(Geometry(h, w, channels)), kernel, stride, dilation, groups)
         row = padded(kernel[1] * (x.c // groups))
         shape = (channels, x.c // groups, *kernel)
         self._parameter(node, ConvWeight, "weight", shape, channels, kernel[0] * row)
-        self._append(node, (channels, h, w), bias)
+        self._append(node, output_shape, bias)
 
     def activation(self, kind):
         last = self.nodes[-1] if self.nodes else None
@@ -416,17 +410,17 @@ class PlanBuilder:
         y = self._overwritten_or_new(kept=True)
         self._append(Activation(self.layer, self.current, y, kind), self.shape)
 
-    def max_pool(self, kernel, stride, padding):
+    def max_pool(self, output_shape, kernel, stride, padding):
         """padding: (vertical, horizontal)."""
         x = self.current.geometry
-        h, w = ((n + 2 * p - k) // s + 1 for n, p, k, s in zip((x.h, x.w), padding, kernel, stride, strict=True))
+        _, h, w = output_shape
         last = self.nodes[-1] if self.nodes else None
         apart = kernel == stride and padding == (0, 0) and kernel[0] * kernel[1] <= Constant.DEAD
         if isinstance(last, Conv) and last.pool == (1, 1) and apart:
-            last.pool, x.h, x.w, self.shape = kernel, h, w, (x.c, h, w)
+            last.pool, x.h, x.w, self.shape = kernel, h, w, output_shape
             return
         node = Pool(self.layer, self.current, Tensor(Geometry(h, w, x.c)), kernel, stride, padding)
-        self._append(node, (x.c, h, w))
+        self._append(node, output_shape)
 
     def linear(self, features, bias):
         n = self.current.geometry.c
@@ -450,6 +444,12 @@ class PlanBuilder:
 
     def softmax(self):
         self._append(Softmax(self.layer, self.current, self._overwritten_or_new(kept=True)), self.shape)
+
+    def cross_entropy(self):
+        """Class labels, from logits."""
+        self.loss = lambda z: PlannedOp(
+            Op.CROSS_ENTROPY, self.layer, [z.geometry.gradient, z.value], [z.geometry.c]
+        )
 
     def _overwritten_or_new(self, kept):
         """The current tensor, to work in place, or one of the same geometry where it must survive."""
@@ -480,7 +480,7 @@ class PlanBuilder:
         """A plan for up to `capacity` samples: forward and backward by hand, or training, evaluation and
         prediction."""
         programs = self._programs_by_hand() if by_hand else self._programs_of_training()
-        programs[Program.PREPARE] = [op for node in self.nodes for op in node.prepare()]
+        programs[Program.PREPARE] = self._prepare()
         phases = {program: split_into_phases(ops) for program, ops in programs.items()}
         return assemble(phases, self, np.dtype(dtype), capacity)
 
@@ -501,31 +501,42 @@ class PlanBuilder:
     def _updates(self):
         return [op for node in self.nodes for op in node.updates()]
 
+    def _prepare(self):
+        return [op for node in self.nodes for op in node.prepare()]
+
+    def _output_gradient(self):
+        x = self.input.geometry
+        return self._transfer(Op.OUTPUT, Port.PORT_DX, x.gradient, x, self.scale)
+
     def _programs_of_training(self):
         programs = {Program.PREDICT: [*self._forward(training=False), self._output()]}
-        if len(self.shape) == 1:  # class scores: a loss can follow
-            geometry = self.current.geometry
-            loss = PlannedOp(Op.CROSS_ENTROPY, 0, [geometry.gradient, self.current.value], [geometry.c])
+        if self.loss:
             first = next((i for i, node in enumerate(self.nodes) if node.parameters), len(self.nodes))
-            backward = []
-            for i in range(len(self.nodes) - 1, first - 1, -1):
-                backward += self.nodes[i].backward(input_gradient=i > first)
-            prepare = [op for node in self.nodes for op in node.prepare()]
-            programs[Program.TRAIN] = [*self._forward(True), loss, *backward, *self._updates(), *prepare]
-            programs[Program.EVALUATE] = [*self._forward(False), loss]
+            backward = [
+                op
+                for i in range(len(self.nodes) - 1, first - 1, -1)
+                for op in self.nodes[i].backward(input_gradient=i > first)
+            ]
+            loss = [self.loss(self.current)]
+            programs[Program.TRAIN] = [
+                *self._forward(training=True), *loss, *backward, *self._updates(), *self._prepare()
+            ]  # fmt: skip
+            programs[Program.EVALUATE] = self._forward(training=False) + loss
         return programs
 
     def _programs_by_hand(self):
-        x, y = self.input.geometry, self.current.geometry
+        y = self.current.geometry
         backward = [self._transfer(Op.INPUT, Port.PORT_DY, y.gradient, y)]
         for node in reversed(self.nodes):
             backward += node.backward(input_gradient=True)
-        backward.append(self._transfer(Op.OUTPUT, Port.PORT_DX, x.gradient, x, self.scale))
-        return {
+        programs = {
             Program.PREDICT: [*self._forward(training=False), self._output()],
             Program.FORWARD: [*self._forward(training=True), self._output()],
-            Program.BACKWARD: [*backward, *self._updates()],
+            Program.BACKWARD: [*backward, self._output_gradient(), *self._updates()],
         }
+        if self.loss:  # of a loss alone, the gradient of its logits comes back
+            programs[Program.EVALUATE] = [self._input(), self.loss(self.current), self._output_gradient()]
+        return programs
 
 
 def split_into_phases(ops) -> list[list[PlannedOp]]:

@@ -1,18 +1,23 @@
 /* Activations and dropout that no convolution block took in, borders and padding included (all of them map
  * 0 to 0). y may be x. Gradients are in place and computed from the output y. */
 
+INLINE vf activated(vf x, int64_t activation) {
+    if (activation == PMC_RELU) return v_select(x <= 0, (vf){0}, x);
+    return activation == PMC_TANH ? v_tanh(x) : x;
+}
+
 static void activation_forward(real *y, const real *x, const pmc_elements *s, int64_t n) {
-    for (int64_t e = 0; e < n * s->stride; e += VL) {
-        vf value = v_load(x + e);
-        v_store(y + e, s->activation == PMC_RELU ? v_select(value <= 0, (vf){0}, value) : v_tanh(value));
-    }
+    for (int64_t e = 0; e < n * s->stride; e += VL) v_store(y + e, activated(v_load(x + e), s->activation));
+}
+
+INLINE vf activation_gradient(vf dy, vf y, int64_t activation) {
+    if (activation == PMC_RELU) return v_select(y <= 0, (vf){0}, dy);
+    return activation == PMC_TANH ? dy * (1 - y * y) : dy;
 }
 
 static void activation_backward(real *dy, const real *y, const pmc_elements *s, int64_t n) {
-    for (int64_t e = 0; e < n * s->stride; e += VL) {
-        vf value = v_load(y + e), g = v_load(dy + e);
-        v_store(dy + e, s->activation == PMC_RELU ? v_select(value <= 0, (vf){0}, g) : g * (1 - value * value));
-    }
+    for (int64_t e = 0; e < n * s->stride; e += VL)
+        v_store(dy + e, activation_gradient(v_load(dy + e), v_load(y + e), s->activation));
 }
 
 /* y <- x * scale where kept, 0 elsewhere (Hinton et al., 2012; scaled in training). Forward and backward are

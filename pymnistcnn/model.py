@@ -1,0 +1,310 @@
+"""Sequential: layers one after the other; train it, ask it, save it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import layers as layer_classes
+from .callbacks import ProgressBar
+from .datasets import Dataset, atomic_write
+from .layers import Layer, Rescaling, Softmax, whole
+from .losses import CrossEntropyLoss, Loss
+from .network import Network, checked_isa, checked_threads, exact_cast
+from .optimizers import Adam, Optimizer
+from .schedules import Constant
+from .training import History, Training
+
+FORMAT = 1
+METADATA_KEY = "pymnistcnn"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """accuracy (share of labels that have the largest output) and mean loss, over n samples."""
+
+    accuracy: float
+    loss: float
+    n: int
+
+
+class Sequential:
+    """A network whose layers follow each other; sizes of inputs are inferred.
+
+    Parameters
+    ----------
+    layers : list of Layer, each new; the last gives logits
+    input_shape : (channels, height, width) or (features,) of one sample
+    seed : decides first weights, order and masks: same seed, same bits
+    dtype : "float32" or "float64"
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> model = pm.Sequential([pm.Rescaling(1 / 255), pm.Conv2d(8, 3), pm.ReLU(), pm.MaxPool2d(2),
+    ...                        pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+    >>> train, test = pm.datasets.mnist()
+    >>> history = model.fit(train[:1000], epochs=1, progress=False)
+    >>> model.predict(test.images[:5]).shape
+    (5,)
+    """
+
+    def __init__(self, layers, input_shape, seed=0, dtype="float32"):
+        layers = list(layers)
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise ValueError(f"layers must be layers, such as pm.Linear(10), not {layer!r}")
+            if layer._in_model or sum(layer is other for other in layers) > 1:
+                raise ValueError(f"{layer} is in a model already: make a new layer for each place")
+        if not layers:
+            raise ValueError("a model needs at least one layer")
+        self.network = Network(layers, input_shape, dtype, seed)
+        self.epochs_trained = 0
+        for index, layer in enumerate(layers):
+            self._share_memory(index, layer)
+
+    def _share_memory(self, index, layer):
+        """Let the layer, called by hand, use its piece of the model's vectors."""
+        network = self.network
+        own = [p for p in network.parameters if p.layer == index]
+        start = own[0].offset if own else 0
+        alone = Network([layer], network.shapes[index], network.dtype, network.seed, index, memory=(None, None),
+                        lock=network.lock)  # fmt: skip
+        piece = slice(start, start + alone.elements)
+        alone.param, alone.gradient = network.param[piece], network.gradient[piece]
+        layer._network, layer._in_model = alone, True
+
+    @property
+    def layers(self) -> list[Layer]:
+        return self.network.layers
+
+    @property
+    def input_shape(self):
+        return self.network.input_shape
+
+    @property
+    def dtype(self):
+        return self.network.dtype
+
+    def __repr__(self):
+        inside = "".join(f"\n    {layer}," for layer in self.layers)
+        return f"Sequential([{inside}\n], input_shape={self.input_shape})"
+
+    def summary(self) -> str:
+        """A table of layers, output shapes, parameters and multiply-adds; print it."""
+        rows = [("layer", "output", "parameters", "multiply-adds")]
+        totals = [0, 0]
+        for index, layer in enumerate(self.layers):
+            parameters = sum(np.prod(p.shape) for p in self.network.parameters if p.layer == index)
+            work = layer.multiply_adds(self.network.shapes[index])
+            totals = [totals[0] + parameters, totals[1] + work]
+            shape = " x ".join(map(str, self.network.shapes[index + 1]))
+            rows.append((str(layer), shape, f"{parameters:,}", f"{work:,}"))
+        rows.append(("total", "", f"{totals[0]:,}", f"{totals[1]:,}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip() for a, b, c, d in rows
+        ]
+        rule = "-" * max(map(len, lines))
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    # ---- training and use ----
+
+    def fit(
+        self,
+        train,
+        epochs=1,
+        batch_size=128,
+        optimizer: Optimizer | None = None,
+        loss: Loss | None = None,
+        validation=None,
+        schedule=None,
+        shuffle=True,
+        callbacks=(),
+        progress=True,
+        threads=None,
+        isa=None,
+    ) -> History:
+        """Train; returns what each epoch gave.
+
+        Parameters
+        ----------
+        train, validation : Dataset, or (inputs, labels); inputs (n, *input_shape), a single channel may be left
+            out; labels (n,) from 0 to classes - 1
+        optimizer : Adam() if not given; its state lasts from one `fit` to the next
+        loss : CrossEntropyLoss() if not given
+        schedule : learning rates by step, such as OneCycle(1e-2); the optimizer's own rate if not given
+        shuffle : a new order each epoch, from seed and epoch
+        callbacks : list of Callback
+        progress : draw a progress bar on standard error
+        threads, isa : all processors and the widest instruction set if not given; results do not depend on them
+
+        Raises ValueError for bad arguments, FloatingPointError if a parameter becomes NaN or infinite, and
+        KeyboardInterrupt (Ctrl-C) with all steps so far kept.
+        """
+        epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
+        optimizer = Adam() if optimizer is None else optimizer
+        if not isinstance(optimizer, Optimizer):
+            raise ValueError(f"optimizer must be an optimizer, such as pm.Adam(), not {optimizer!r}")
+        if not self.network.parameters:
+            raise ValueError("this network has no parameters to train")
+        self._use_loss(loss)
+        x, labels = self._samples(train, "train")
+        validation = None if validation is None else self._samples(validation, "validation")
+        callbacks = list(callbacks) + [ProgressBar()] * bool(progress)
+        return Training(
+            self, x, labels, epochs, min(batch_size, len(x)), optimizer, schedule or Constant(optimizer.rate),
+            shuffle, validation, callbacks, checked_isa(isa), checked_threads(threads),
+        ).run()  # fmt: skip
+
+    def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None) -> Evaluation:
+        """Accuracy and mean loss on a Dataset or (inputs, labels), without dropout."""
+        self._use_loss(loss)
+        x, labels = self._samples(data, "data")
+        total, correct = self.network.evaluate(x, labels, isa, threads)
+        return Evaluation(correct / len(x), total / len(x), len(x))
+
+    def predict(self, inputs, threads=None, isa=None) -> np.ndarray:
+        """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
+        return self.predict_outputs(inputs, threads, isa).argmax(axis=1)
+
+    def predict_proba(self, inputs, threads=None, isa=None) -> np.ndarray:
+        """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax."""
+        outputs = self.predict_outputs(inputs, threads, isa)
+        if isinstance(self.layers[-1], Softmax):
+            return outputs
+        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def predict_outputs(self, inputs, threads=None, isa=None) -> np.ndarray:
+        """The last layer's outputs (n, classes): logits, if the network ends so."""
+        return self.network.predict(self.network.inputs(inputs), isa, threads)
+
+    def score(self, inputs, labels, threads=None, isa=None) -> float:
+        """Accuracy on inputs (n, *input_shape) and labels (n,)."""
+        return self.evaluate((inputs, labels), threads=threads, isa=isa).accuracy
+
+    def forward(self, x, training=True, threads=None, isa=None) -> np.ndarray:
+        """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""
+        return self.network.forward(x, training, isa, threads)
+
+    def backward(self, dy, threads=None, isa=None) -> np.ndarray:
+        """The gradient of the last forward's inputs; each layer's `gradients` are then filled."""
+        return self.network.backward(dy, isa, threads)
+
+    def _use_loss(self, loss):
+        if loss is not None and not isinstance(loss, Loss):
+            raise ValueError(f"loss must be a loss, such as pm.CrossEntropyLoss(), not {loss!r}")
+        self.network.use_loss(loss or self.network.loss or CrossEntropyLoss())
+
+    def _samples(self, data, name):
+        inputs, labels = (data.images, data.labels) if isinstance(data, Dataset) else pair_of(data, name)
+        x = self.network.inputs(inputs, f"{name} inputs")
+        return x, self.network.class_labels(labels, len(x), f"{name} labels")
+
+    # ---- weights ----
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Weights by PyTorch's names, "0.weight" and so on, in its shapes: views, not copies.
+
+        Layers are counted as in an nn.Sequential of the same layers; Rescaling, which PyTorch has not, is not
+        counted.
+        """
+        counted = [i for i, layer in enumerate(self.layers) if not isinstance(layer, Rescaling)]
+        network = self.network
+        return {
+            f"{counted.index(p.layer)}.{p.name}": weights
+            for p, weights in zip(network.parameters, network.views(network.param), strict=True)
+        }
+
+    def load_state_dict(self, state) -> None:
+        """Take weights of the same names and shapes; all or, with a ValueError, none."""
+        own = self.state_dict()
+        if set(own) != set(state):
+            missing, extra = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+            raise ValueError(f"the weights do not fit this network: missing {missing}, not expected {extra}")
+        cast = {}
+        for name, weights in own.items():
+            given = np.asarray(state[name])
+            if given.shape != weights.shape:
+                raise ValueError(f"{name} must have shape {weights.shape}, not {given.shape}")
+            cast[name] = exact_cast(given, self.dtype, name)
+        for name, weights in own.items():
+            weights[...] = cast[name]
+
+    def save(self, path) -> None:
+        """Write architecture, input scaling and weights to a safetensors file.
+
+        The file is a function of the network and its weights alone; it is written whole or not at all.
+        """
+        from safetensors.numpy import save as to_bytes
+
+        description = {
+            "dtype": self.dtype.name,
+            "format": FORMAT,
+            "input_shape": self.input_shape,
+            "layers": [{"class": type(layer).__name__, **layer.settings()} for layer in self.layers],
+        }
+        metadata = {METADATA_KEY: json.dumps(description, sort_keys=True)}
+        state = {name: np.ascontiguousarray(weights) for name, weights in self.state_dict().items()}
+        content = to_bytes(state, metadata)
+        with atomic_write(path) as file:
+            file.write(content)
+
+
+def pair_of(data, name):
+    """(inputs, labels) of what is a tuple or list of two."""
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise ValueError(f"{name} must be a Dataset or (inputs, labels), not {type(data).__name__}")
+    return data
+
+
+def load(path) -> Sequential:
+    """The model that `Sequential.save` wrote, ready to predict or to train on.
+
+    Raises ValueError if the file is damaged or not one of ours.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "tiny.safetensors")
+    >>> pm.Sequential([pm.Linear(2)], input_shape=(3,)).save(path)
+    >>> pm.load(path).layers
+    [Linear(out_features=2)]
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
+    if METADATA_KEY not in metadata:
+        raise ValueError(f"{path}: a safetensors file, but without the architecture that pymnistcnn saves")
+    try:
+        model = model_of(json.loads(metadata[METADATA_KEY]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: its description of the network cannot be read: {error}") from None
+    try:
+        model.load_state_dict(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return model
+
+
+def model_of(description) -> Sequential:
+    """The network that a file's metadata describes, with fresh weights."""
+    if description["format"] != FORMAT:
+        raise ValueError(f"format {description['format']!r} is not {FORMAT}, the one this version reads")
+    made = []
+    for settings in description["layers"]:
+        settings = dict(settings)
+        name = settings.pop("class")
+        kind = getattr(layer_classes, str(name), None)
+        if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:
+            raise ValueError(f"there is no layer {name!r}")
+        made.append(kind(**settings))
+    return Sequential(made, description["input_shape"], dtype=description["dtype"])

@@ -1,0 +1,283 @@
+"""A network that runs: its weights, its plans, its lock.
+
+Both a `Sequential` and a single layer called by hand are a `Network`, so that what a student steps through is
+what `fit` runs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+
+from . import _native
+from ._native import Program
+from .plan import ALIGN, PlanBuilder, model_elements
+
+DTYPES = ("float32", "float64")
+EVALUATION_BATCH = 256
+
+
+def default_isa() -> str:
+    """The widest instruction set of this machine, or what PYMNISTCNN_ISA names."""
+    return checked_isa(os.environ.get("PYMNISTCNN_ISA") or _native.isas()[-1])
+
+
+def checked_isa(isa: str | None) -> str:
+    """`isa` if this machine can run it; None means the default."""
+    if isa is None:
+        return default_isa()
+    if isa not in _native.isas():
+        raise ValueError(f"isa must be one of {', '.join(_native.isas())} on this machine, not {isa!r}")
+    return isa
+
+
+def checked_threads(threads: int | None) -> int:
+    """A number of threads from 1 to 1024; None means all processors this process may use."""
+    if threads is None:
+        return _native.default_threads()
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or not 1 <= threads <= 1024:
+        raise ValueError(f"threads must be a whole number from 1 to 1024, not {threads!r}")
+    return int(threads)
+
+
+def checked_dtype(dtype) -> np.dtype:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
+    if name not in DTYPES:
+        raise ValueError(f"dtype must be float32 or float64, not {name}")
+    return np.dtype(name)
+
+
+def aligned_zeros(elements: int, dtype) -> np.ndarray:
+    """Zeros that begin on a cache line."""
+    dtype = np.dtype(dtype)
+    raw = np.zeros(elements * dtype.itemsize + ALIGN, np.uint8)
+    start = -raw.ctypes.data % ALIGN
+    return raw[start : start + elements * dtype.itemsize].view(dtype)
+
+
+def exact_cast(array: np.ndarray, dtype, name: str) -> np.ndarray:
+    """`array` as a C-contiguous native array of `dtype`; ValueError where a value would not survive."""
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"{name} must be numbers, not {array.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = np.ascontiguousarray(array, dtype)
+        if cast.dtype == array.dtype:
+            return cast
+        if array.dtype.kind in "ui" or cast.dtype.kind in "ui":
+            survived = np.array_equal(cast.astype(array.dtype), array)
+        else:
+            survived = np.array_equal(np.isfinite(cast), np.isfinite(array))
+    if not survived:
+        raise ValueError(f"{name} of {array.dtype} hold values that {np.dtype(dtype).name} cannot")
+    return cast
+
+
+class Network:
+    """Layers, shapes, flat vectors of weights and gradients, and plans made when they are first needed.
+
+    Parameters
+    ----------
+    layers : objects with `output_shape` and `lower`, `initialize`
+    input_shape : (c, h, w) or (n,), of one sample
+    dtype : float32 or float64
+    seed : decides the first weights and all masks
+    first_layer : index of the first layer in its model; part of every random stream
+    memory : (param, gradient) flat vectors of a larger network that this one is a part of
+    """
+
+    def __init__(self, layers, input_shape, dtype="float32", seed=0, first_layer=0, memory=None, lock=None):
+        self.layers, self.input_shape = list(layers), checked_shape(input_shape)
+        self.dtype, self.seed, self.first_layer = checked_dtype(dtype), checked_seed(seed), first_layer
+        self.loss = None
+        self.lock = lock or threading.Lock()
+        self.shapes = [self.input_shape]  # of the input and after every layer
+        for layer in self.layers:
+            self.shapes.append(layer.output_shape(self.shapes[-1]))
+        self.parameters = self._lowered().parameters
+        self.elements = model_elements(self.parameters)
+        if memory is None:
+            self.param, self.gradient = (aligned_zeros(self.elements, self.dtype) for _ in range(2))
+            for parameter, weights in zip(self.parameters, self.views(self.param), strict=True):
+                layer = self.layers[parameter.layer - first_layer]
+                weights[...] = layer.initialize(parameter.name, self._rng(parameter), self._weight_shape(parameter))
+        else:
+            self.param, self.gradient = memory
+        self._plans: dict[bool, _native.Plan] = {}
+        self._saved = None  # the number of samples whose state a backward pass can use
+        self._why_not = "forward was not called"
+        self._calls = 0
+
+    @property
+    def output_shape(self):
+        return self.shapes[-1]
+
+    def views(self, flat):
+        """Every parameter's view into a flat vector, in order."""
+        return [parameter.view(flat) for parameter in self.parameters]
+
+    def _weight_shape(self, parameter):
+        return next(p.shape for p in self.parameters if p.layer == parameter.layer and p.name == "weight")
+
+    def _rng(self, parameter):
+        stream = 2 * parameter.layer + (parameter.name == "bias")
+        return np.random.Generator(np.random.Philox(key=np.array([self.seed, stream], np.uint64)))
+
+    def _lowered(self):
+        builder = PlanBuilder(self.input_shape)
+        for index, layer in enumerate(self.layers):
+            builder.layer = self.first_layer + index
+            layer.lower(builder)
+        if self.loss is not None:
+            self.loss.lower(builder)
+        return builder
+
+    def plan(self, by_hand: bool, capacity: int) -> _native.Plan:
+        """The plan for at least `capacity` samples; a larger one takes the place of a smaller."""
+        plan = self._plans.get(by_hand)
+        if plan is None or plan.capacity < capacity:
+            if by_hand and self._saved is not None:
+                self._saved, self._why_not = None, "its saved state was overwritten by a larger batch"
+            self._plans[by_hand] = plan = self._lowered().build(self.dtype, capacity, by_hand)
+        return plan
+
+    def use_loss(self, loss):
+        """Train and evaluate with this loss from now on."""
+        if loss != self.loss:
+            loss.check(self.layers, self.output_shape)
+            self.loss = loss
+            self._plans.pop(False, None)
+
+    # ---- arrays of the caller's ----
+
+    def inputs(self, x, name="inputs"):
+        """x as (n, *input_shape), C-contiguous: uint8, or this network's dtype. One channel may be left out."""
+        x = np.asarray(x)
+        shape = self.input_shape
+        without_channel = shape[1:] if len(shape) == 3 and shape[0] == 1 else None
+        if x.ndim and x.shape[1:] == without_channel:
+            x = x[:, None]
+        if x.ndim == 0 or x.shape[1:] != shape:
+            also = f" or (n, {', '.join(map(str, without_channel))})" if without_channel else ""
+            expected = f"(n, {', '.join(map(str, shape))}){also}"
+            raise ValueError(f"{name} must have shape {expected}, not {x.shape}")
+        if len(x) == 0:
+            raise ValueError(f"{name} must hold at least one sample, not an empty batch of shape {x.shape}")
+        return exact_cast(x, np.uint8 if x.dtype == np.uint8 else self.dtype, name)
+
+    def class_labels(self, labels, n, name="labels"):
+        """labels as int32 (n,), each from 0 to the number of classes - 1."""
+        labels = np.asarray(labels)
+        classes = self.output_shape[-1]
+        if labels.shape != (n,):
+            raise ValueError(f"{name} must have shape ({n},), one for each input, not {labels.shape}")
+        labels = exact_cast(labels, np.int64, name)
+        if labels.min() < 0 or labels.max() >= classes:
+            bad = labels[(labels < 0) | (labels >= classes)][0]
+            raise ValueError(f"{name} must be from 0 to {classes - 1}, the network's classes, not {bad}")
+        return labels.astype(np.int32)
+
+    # ---- runs ----
+
+    def _run(self, plan, program, n, isa, threads, **arguments):
+        return plan.run(
+            program, isa=checked_isa(isa), threads=checked_threads(threads), param=self.param,
+            gradient=self.gradient, count=n, batch=arguments.pop("batch", min(n, plan.capacity)),
+            seed=self.seed, **arguments,
+        )  # fmt: skip
+
+    def train(self, x, labels, index, batch, optimizer, rates, epoch, first_position, isa=None, threads=None):
+        """A slice of steps over the samples `index`; returns each step's summed loss and correct.
+
+        x, labels: from `inputs` and `class_labels`; rates: one a step. The optimizer's state moves on by the
+        steps that were done.
+        """
+        state = optimizer.state_for(self)
+        with self.lock:
+            return self._run(
+                self.plan(False, batch), Program.TRAIN, len(index), isa, threads, batch=batch, x=x,
+                labels=labels, index=index, optimizer=optimizer.kind, moment1=state.moment1,
+                moment2=state.moment2, coefficients=optimizer.coefficients(state.steps, rates),
+                epoch=epoch, first_position=first_position,
+            )  # fmt: skip
+
+    def evaluate(self, x, labels, isa=None, threads=None):
+        """Summed loss and number of correct over all samples, without dropout."""
+        with self.lock:
+            plan = self.plan(False, min(len(x), EVALUATION_BATCH))
+            batch = min(len(x), EVALUATION_BATCH)
+            losses, correct = self._run(plan, Program.EVALUATE, len(x), isa, threads, batch=batch, x=x, labels=labels)
+        return float(losses.sum()), int(correct.sum())
+
+    def predict(self, x, isa=None, threads=None):
+        """The last layer's outputs (n, *output_shape), without dropout."""
+        y = np.empty((len(x), *self.output_shape), self.dtype)
+        with self.lock:
+            plan = self.plan(False, min(len(x), EVALUATION_BATCH))
+            self._run(plan, Program.PREDICT, len(x), isa, threads, x=x, y=y)
+        return y
+
+    # ---- by hand ----
+
+    def forward(self, x, training=True, isa=None, threads=None):
+        """Outputs (n, *output_shape); with `training`, what `backward` needs is kept."""
+        x = self.inputs(x)
+        y = np.empty((len(x), *self.output_shape), self.dtype)
+        with self.lock:
+            plan = self.plan(True, len(x))
+            self._calls += training
+            program = Program.FORWARD if training else Program.PREDICT
+            self._run(plan, program, len(x), isa, threads, x=x, y=y, epoch=self._calls)
+            if training:
+                self._saved = len(x)
+            else:
+                self._saved, self._why_not = None, "its saved state was overwritten by forward(training=False)"
+        return y
+
+    def backward(self, dy, isa=None, threads=None):
+        """The gradient of the inputs (n, *input_shape); `gradient` gets the parameters'."""
+        with self.lock:
+            if self._saved is None:
+                raise RuntimeError(f"backward needs the state of a forward pass: {self._why_not}")
+            dy, expected = np.asarray(dy), (self._saved, *self.output_shape)
+            if dy.shape != expected:
+                raise ValueError(f"dy must have the shape of the last forward's output, {expected}, not {dy.shape}")
+            dy = exact_cast(dy, self.dtype, "dy")
+            dx = np.empty((self._saved, *self.input_shape), self.dtype)
+            self._run(self.plan(True, self._saved), Program.BACKWARD, len(dy), isa, threads, dy=dy, dx=dx,
+                      epoch=self._calls)  # fmt: skip
+            self._saved, self._why_not = None, "a backward pass has already used it"
+        return dx
+
+    def loss_by_hand(self, z, labels, isa=None, threads=None):
+        """The mean loss of outputs z (n, classes), and its gradient."""
+        z = self.inputs(z, "logits")
+        labels = self.class_labels(labels, len(z))
+        dz = np.empty((len(z), *self.output_shape), self.dtype)
+        with self.lock:
+            plan = self.plan(True, len(z))
+            losses, _ = self._run(plan, Program.EVALUATE, len(z), isa, threads, x=z.astype(self.dtype, copy=False),
+                                  labels=labels, dx=dz)  # fmt: skip
+        return float(losses.sum()) / len(z), dz
+
+
+def checked_shape(shape) -> tuple[int, ...]:
+    """(c, h, w) or (n,) of positive whole numbers."""
+    try:
+        given = tuple(int(n) for n in shape)
+        whole = all(a == b for a, b in zip(given, shape, strict=True))
+    except (TypeError, ValueError, OverflowError):
+        given, whole = (), False
+    if not whole or len(given) not in (1, 3) or min(given) < 1 or max(given) >= 2**31:
+        raise ValueError(f"input_shape must be (channels, height, width) or (features,), not {shape!r}")
+    return given
+
+
+def checked_seed(seed) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
+    return int(seed)

@@ -1,0 +1,145 @@
+"""The epoch loop: order, slices, validation, history, callbacks. It is given a network; what a step does is
+in csrc/run.c."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ._native import NotFinite
+
+SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and Ctrl-C
+
+
+@dataclass
+class History:
+    """What each epoch gave: a list each, an entry an epoch; the validation's are empty without one."""
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    images_per_second: list[float] = field(default_factory=list)
+
+    def __len__(self):
+        return len(self.loss)
+
+
+class Training:
+    """A training that is going on, as callbacks see it.
+
+    epoch, epochs : the current one (0 is the first) and how many there will be
+    batch, batches : of this epoch, how many are done and how many there will be
+    samples, batch_size : of an epoch, and of a batch
+    loss, accuracy : means over this epoch so far
+    history : History of the epochs before
+    model : what is trained
+    """
+
+    def __init__(self, model, x, labels, epochs, batch_size, optimizer, schedule, shuffle, validation, callbacks,
+                 isa, threads):  # fmt: skip
+        self.model, self.network = model, model.network
+        self.x, self.labels, self.validation = x, labels, validation
+        self.epochs, self.batch_size, self.samples = epochs, batch_size, len(x)
+        self.batches = -(-self.samples // batch_size)
+        self.optimizer, self.schedule, self.shuffle = optimizer, schedule, shuffle
+        self.callbacks, self.isa, self.threads = callbacks, isa, threads
+        self.history = History()
+        self.epoch = self.batch = 0
+        self.loss = self.accuracy = float("nan")
+        self._stopped = False
+        self._steps_a_slice = 1
+
+    def stop(self):
+        """End the training when the callback that says so returns."""
+        self._stopped = True
+
+    def run(self) -> History:
+        """All epochs. Ctrl-C and errors leave the weights as after the last step."""
+        try:
+            self._call("on_train_begin")
+            for self.epoch in range(self.epochs):
+                if self._stopped:
+                    break
+                self._run_epoch()
+        finally:
+            self._call("on_train_end")
+        return self.history
+
+    def _call(self, hook):
+        for callback in self.callbacks:
+            getattr(callback, hook)(self)
+
+    def _run_epoch(self):
+        self.batch = 0
+        self._call("on_epoch_begin")
+        order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.shuffle)
+        loss = correct = seen = 0
+        seconds = 0.0
+        while self.batch < self.batches and not self._stopped:
+            steps = min(self._steps_a_slice, self._steps_to_next_callback())
+            begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
+            started = time.perf_counter()
+            losses, corrects = self._train_slice(order[begin:end], steps, begin)
+            elapsed = time.perf_counter() - started
+            seconds += elapsed
+            self._steps_a_slice = next_slice(steps, elapsed)
+            self.batch += steps
+            loss, correct, seen = loss + float(losses.sum()), correct + int(corrects.sum()), seen + end - begin
+            self.loss, self.accuracy = loss / seen, correct / seen
+            for callback in self.callbacks:
+                if callback.every and (self.batch % callback.every == 0 or self.batch == self.batches):
+                    callback.on_batches(self)
+        self.model.epochs_trained += 1
+        self.history.loss.append(self.loss)
+        self.history.accuracy.append(self.accuracy)
+        self.history.seconds.append(seconds)
+        self.history.images_per_second.append(seen / seconds)
+        if self.validation is not None:
+            n = len(self.validation[0])
+            loss, correct = self.network.evaluate(*self.validation, self.isa, self.threads)
+            self.history.validation_loss.append(loss / n)
+            self.history.validation_accuracy.append(correct / n)
+        self._call("on_epoch_end")
+
+    def _steps_to_next_callback(self):
+        """Batches until some callback wants to be asked; a bar needs no more than a look every slice."""
+        periods = [callback.every for callback in self.callbacks if callback.every and callback.every > 1]
+        return min([self.batches - self.batch, *(period - self.batch % period for period in periods)])
+
+    def _train_slice(self, index, steps, first_position):
+        first_step = self.epoch * self.batches + self.batch
+        rates = self.schedule.rates(first_step, steps, self.epochs * self.batches)
+        state = self.optimizer.state_for(self.network)
+        try:
+            results = self.network.train(
+                self.x, self.labels, index, self.batch_size, self.optimizer, rates,
+                self.model.epochs_trained, first_position, self.isa, self.threads,
+            )  # fmt: skip
+        except NotFinite as error:
+            state.steps += error.done + 1
+            layer = self.network.layers[error.layer]
+            raise FloatingPointError(
+                f"training diverged: a parameter of layer {error.layer} ({layer}) became NaN or infinite in epoch "
+                f"{self.epoch + 1}, batch {self.batch + error.done + 1}. Lower the learning rate, or look for NaN "
+                "in the inputs"
+            ) from None
+        state.steps += steps
+        return results
+
+
+def epoch_order(samples, seed, epoch, shuffle) -> np.ndarray:
+    """Sample numbers in the order of an epoch: a function of seed and epoch (the epochs trained before)."""
+    if not shuffle:
+        return np.arange(samples)
+    stream = np.uint64(2**63) + np.uint64(epoch)  # apart from the streams of the first weights
+    return np.random.Generator(np.random.Philox(key=np.array([seed, stream], np.uint64))).permutation(samples)
+
+
+def next_slice(steps, seconds) -> int:
+    """How many steps to give to C next, so that they take about SLICE_SECONDS."""
+    fitting = int(steps * SLICE_SECONDS / max(seconds, 1e-6))
+    return max(1, min(fitting, 2 * steps))
