@@ -14,7 +14,7 @@ hand, on NumPy arrays with the batch first:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 
 import numpy as np
 
@@ -54,7 +54,17 @@ class Layer:
         return shape
 
     def __repr__(self):
-        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        """As one would write it: what has no default by position, what differs from its default by name."""
+        shown = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            default = f.default_factory() if f.default_factory is not MISSING else f.default
+            if isinstance(value, tuple) and len(set(value)) == 1:
+                value = value[0]
+            if default is MISSING:
+                shown.append(f"{value!r}")
+            elif value != default:
+                shown.append(f"{f.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def lower(self, builder) -> None:
@@ -291,23 +301,27 @@ class MaxPool2d(Layer):
 
     def __post_init__(self):
         self.kernel_size = pair("kernel_size", self.kernel_size)
-        self.stride = self.kernel_size if self.stride is None else pair("stride", self.stride)
+        self.stride = None if self.stride is None else pair("stride", self.stride)
         self.padding = pair("padding", self.padding, 0)
         if any(p > k // 2 for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, not {self.padding}")
+
+    @property
+    def _step(self):
+        return self.stride or self.kernel_size
 
     def output_shape(self, shape):
         if len(shape) != 3:
             raise ValueError(f"MaxPool2d needs pictures (channels, height, width), not {shape}")
         sizes = []
-        for n, kernel, step, p in zip(shape[1:], self.kernel_size, self.stride, self.padding, strict=True):
+        for n, kernel, step, p in zip(shape[1:], self.kernel_size, self._step, self.padding, strict=True):
             if kernel > n + 2 * p:
                 raise ValueError(f"{self} on {shape}: a window of {kernel} pixels does not fit into {n + 2 * p}")
             sizes.append((n + 2 * p - kernel) // step + 1)
         return (shape[0], *sizes)
 
     def lower(self, builder):
-        builder.max_pool(self.output_shape(builder.shape), self.kernel_size, self.stride, self.padding)
+        builder.max_pool(self.output_shape(builder.shape), self.kernel_size, self._step, self.padding)
 
 
 @dataclass(eq=False, repr=False)
