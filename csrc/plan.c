@@ -17,9 +17,7 @@ int64_t pmc_shards(int64_t n) {
 int64_t pmc_conv_panel_elements(const pmc_conv *s) {
     return s->groups * s->kh * s->kw * (s->in.c / s->groups) * pmc_padded(s->out.c / s->groups);
 }
-int64_t pmc_conv_pack_tasks(const pmc_conv *s) {
-    return s->groups * (pmc_padded(s->out.c / s->groups) / PMC_PAD);
-}
+int64_t pmc_conv_pack_tasks(const pmc_conv *s) { return s->groups * (pmc_padded(s->out.c / s->groups) / PMC_PAD); }
 int64_t pmc_conv_rows_elements(const pmc_conv *s) {
     return s->pool_h * s->pool_w * s->out.w * (pmc_padded(s->out.c) + PMC_PAD) + PMC_PAD;
 }
@@ -62,8 +60,8 @@ static int window_fits(int64_t in, int64_t out, int64_t size, int64_t stride, in
 }
 
 static int conv_fits(const pmc_conv *s, int64_t group) {
-    return image_fits(&s->in) && image_fits(&s->out) && between(s->groups, 1, s->in.c) &&
-           s->in.c % s->groups == 0 && s->out.c % s->groups == 0 && between(s->activation, PMC_IDENTITY, PMC_TANH) &&
+    return image_fits(&s->in) && image_fits(&s->out) && between(s->groups, 1, s->in.c) && s->in.c % s->groups == 0 &&
+           s->out.c % s->groups == 0 && between(s->activation, PMC_IDENTITY, PMC_TANH) &&
            between(s->pool_h, 1, PMC_DEAD) && between(s->pool_w, 1, PMC_DEAD) && s->pool_h * s->pool_w <= PMC_DEAD &&
            window_fits(pmc_image_rows(&s->in), s->out.h * s->pool_h, s->kh, s->stride_h, s->dilation_h) &&
            window_fits(s->in.left + s->in.w + s->in.right, s->out.w * s->pool_w, s->kw, s->stride_w, s->dilation_w) &&
@@ -85,12 +83,8 @@ static int linear_fits(const pmc_linear *s) {
 
 /* ---- references ---- */
 
-typedef struct {
-    int64_t sample, whole; /* bytes from sample to sample, or the size of what there is one of */
-} extent;
-
 /* What each reference of an op must hold; 0 if the shape is bad. `r` is the size of a real. */
-static int op_extents(extent e[PMC_REFS], const pmc_op *op, int64_t r, int64_t group) {
+static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, int64_t r, int64_t group) {
     const pmc_conv *conv = &op->shape.conv;
     const pmc_pool *pool = &op->shape.pool;
     const pmc_linear *linear = &op->shape.linear;
@@ -208,19 +202,17 @@ static int may_be_nowhere(const pmc_op *op, int ref) {
     }
 }
 
-static pmc_status check_op(int64_t strides[PMC_REFS], const pmc_op *op, const pmc_plan_sizes *sizes) {
+static pmc_status check_op(pmc_extent extents[PMC_REFS], const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t arena_bytes[PMC_ARENAS] = {
-        [PMC_PARAM] = sizes->model_bytes, [PMC_GRADIENT] = sizes->model_bytes, [PMC_MOMENT1] = sizes->model_bytes,
-        [PMC_MOMENT2] = sizes->model_bytes, [PMC_PACK] = sizes->pack_bytes, [PMC_BATCH] = sizes->batch_bytes,
-        [PMC_SHARD] = sizes->shard_bytes, [PMC_THREAD] = sizes->thread_bytes,
+        [PMC_PARAM] = sizes->model_bytes,   [PMC_GRADIENT] = sizes->model_bytes, [PMC_MOMENT1] = sizes->model_bytes,
+        [PMC_MOMENT2] = sizes->model_bytes, [PMC_PACK] = sizes->pack_bytes,      [PMC_BATCH] = sizes->batch_bytes,
+        [PMC_SHARD] = sizes->shard_bytes,   [PMC_THREAD] = sizes->thread_bytes,
     };
-    extent extents[PMC_REFS];
     if (!op_extents(extents, op, sizes->dtype == PMC_FLOAT64 ? 8 : 4, sizes->group)) return PMC_BAD_SHAPE;
     for (int i = 0; i < PMC_REFS; i++) {
         const pmc_ref *ref = &op->ref[i];
         const int64_t instances = ref->arena == PMC_BATCH ? sizes->capacity : sizes->group;
         int64_t bytes = extents[i].whole, end;
-        strides[i] = extents[i].sample;
         if (extents[i].sample + extents[i].whole == 0) continue;
         if (ref->arena == PMC_NOWHERE && may_be_nowhere(op, i)) continue;
         if (!between(ref->arena, PMC_NOWHERE + 1, PMC_ARENAS - 1)) return PMC_BAD_BOUNDS;
@@ -232,6 +224,48 @@ static pmc_status check_op(int64_t strides[PMC_REFS], const pmc_op *op, const pm
     }
     return PMC_OK;
 }
+
+/* ---- guards ---- */
+
+#if PMC_GUARD
+#include <sanitizer/asan_interface.h>
+
+static void unpoison_references(pmc_plan *plan, pmc_arena arena, char *base, int64_t copies, int64_t copy_bytes) {
+    const pmc_plan_sizes *s = &plan->sizes;
+    for (int64_t i = 0; i < s->ops * PMC_REFS; i++) {
+        const pmc_ref *ref = &plan->ops[i / PMC_REFS].ref[i % PMC_REFS];
+        const pmc_extent *e = &plan->extents[i / PMC_REFS][i % PMC_REFS];
+        const int64_t bytes = e->whole + e->sample * (arena == PMC_BATCH ? s->capacity : s->group);
+        if (ref->arena == (int64_t)arena)
+            for (int64_t copy = 0; copy < copies; copy++)
+                ASAN_UNPOISON_MEMORY_REGION(base + copy * copy_bytes + ref->offset, (size_t)bytes);
+    }
+}
+
+/* Only what some reference names may be touched: or, to fill or free them, all of the arenas. */
+static void guard(pmc_plan *plan, int on) {
+    const pmc_plan_sizes *s = &plan->sizes;
+    const int64_t shards = pmc_shards(s->capacity);
+    const struct {
+        pmc_arena arena;
+        char *base;
+        int64_t copies, bytes;
+    } arenas[] = {{PMC_PACK, plan->pack, 1, s->pack_bytes},
+                  {PMC_BATCH, plan->batch, 1, s->batch_bytes},
+                  {PMC_SHARD, plan->shard, shards, s->shard_bytes},
+                  {PMC_THREAD, plan->thread, plan->threads, s->thread_bytes}};
+    for (int i = 0; i < 4; i++) {
+        const size_t bytes = (size_t)(arenas[i].copies * arenas[i].bytes);
+        if (!arenas[i].base) continue;
+        if (on) {
+            ASAN_POISON_MEMORY_REGION(arenas[i].base, bytes);
+            unpoison_references(plan, arenas[i].arena, arenas[i].base, arenas[i].copies, arenas[i].bytes);
+        } else ASAN_UNPOISON_MEMORY_REGION(arenas[i].base, bytes);
+    }
+}
+#else
+static void guard(pmc_plan *plan, int on) { (void)plan, (void)on; }
+#endif
 
 /* ---- making ---- */
 
@@ -250,7 +284,7 @@ static void *copy_of(const void *from, int64_t count, size_t size) {
 static pmc_status check_plan(pmc_plan *plan, int64_t *bad_op) {
     const pmc_plan_sizes *s = &plan->sizes;
     for (int64_t i = 0; i < s->ops; i++) {
-        const pmc_status status = check_op(plan->strides[i], &plan->ops[i], s);
+        const pmc_status status = check_op(plan->extents[i], &plan->ops[i], s);
         if (status != PMC_OK) return *bad_op = i, status;
     }
     for (int64_t i = 0; i < s->phases; i++) {
@@ -286,9 +320,9 @@ pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_o
     memcpy(plan->programs, programs, sizeof plan->programs);
     plan->ops = copy_of(ops, sizes->ops, sizeof *ops);
     plan->phases = copy_of(phases, sizes->phases, sizeof *phases);
-    plan->strides = calloc((size_t)sizes->ops + 1, sizeof *plan->strides);
+    plan->extents = calloc((size_t)sizes->ops + 1, sizeof *plan->extents);
     pmc_status status = PMC_NO_MEMORY;
-    if (plan->ops && plan->phases && plan->strides) status = check_plan(plan, bad_op);
+    if (plan->ops && plan->phases && plan->extents) status = check_plan(plan, bad_op);
     if (status == PMC_OK) {
         plan->pack = arena_new(sizes->pack_bytes);
         plan->batch = arena_new(sizes->batch_bytes);
@@ -298,21 +332,39 @@ pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_o
         if (!plan->pack || !plan->batch || !plan->shard || !plan->loss || !plan->correct) status = PMC_NO_MEMORY;
     }
     if (status != PMC_OK) return pmc_plan_free(plan), status;
+    guard(plan, 1);
     *out = plan;
     return PMC_OK;
 }
 
 void pmc_plan_free(pmc_plan *plan) {
     if (!plan) return;
-    free(plan->ops), free(plan->phases), free(plan->strides), free(plan->loss), free(plan->correct);
+    guard(plan, 0);
+    free(plan->ops), free(plan->phases), free(plan->extents), free(plan->loss), free(plan->correct);
     free(plan->pack), free(plan->batch), free(plan->shard), free(plan->thread);
     free(plan);
 }
 
+pmc_status pmc_plan_threads(pmc_plan *plan, int64_t threads) {
+    int64_t bytes;
+    if (plan->threads >= threads) return PMC_OK;
+    if (__builtin_mul_overflow(plan->sizes.thread_bytes, threads, &bytes)) return PMC_NO_MEMORY;
+    char *arena = arena_new(bytes);
+    if (!arena) return PMC_NO_MEMORY;
+    guard(plan, 0);
+    free(plan->thread);
+    plan->thread = arena;
+    plan->threads = threads;
+    guard(plan, 1);
+    return PMC_OK;
+}
+
 void pmc_plan_poison(pmc_plan *plan, int byte) {
     const pmc_plan_sizes *s = &plan->sizes;
+    guard(plan, 0);
     memset(plan->pack, byte, (size_t)(s->pack_bytes + SLACK));
     memset(plan->batch, byte, (size_t)(s->batch_bytes + SLACK));
     memset(plan->shard, byte, (size_t)(s->shard_bytes * pmc_shards(s->capacity) + SLACK));
     if (plan->thread) memset(plan->thread, byte, (size_t)(s->thread_bytes * plan->threads + SLACK));
+    guard(plan, 1);
 }

@@ -33,6 +33,13 @@ typedef enum pmc_status {
  * ISA, and sums across lanes use PMC_PAD partials, so that results do not depend on the ISA. */
 enum { PMC_PAD = 16, PMC_ALIGN = 64 };
 
+/* Under the address sanitizer, plans leave so many bytes between buffers, and touching them is an error. */
+#ifdef __SANITIZE_ADDRESS__
+#define PMC_GUARD 256
+#else
+#define PMC_GUARD 0
+#endif
+
 /* ---- shapes (all fields int64_t: Python fills them in this order) ------------------------------- */
 
 /* One picture, channels last, with its zero border: [top + h + bottom][left + w + right][c]. */
@@ -102,9 +109,9 @@ static inline int64_t pmc_image_pitch(const pmc_image *s) { return (s->left + s-
 static inline int64_t pmc_image_stride(const pmc_image *s) {
     return pmc_padded(pmc_image_rows(s) * pmc_image_pitch(s) + PMC_PAD);
 }
-/* Bytes from one sample's argmax to the next. */
+/* Bytes from one sample's argmax to the next, with slack for vector loads. */
 static inline int64_t pmc_argmax_stride(const pmc_image *s) {
-    return (s->h * s->w * s->c + PMC_ALIGN - 1) / PMC_ALIGN * PMC_ALIGN;
+    return (s->h * s->w * s->c + PMC_PAD + PMC_ALIGN - 1) / PMC_ALIGN * PMC_ALIGN;
 }
 /* Flat vectors follow the same rule as a 1 x 1 picture. */
 static inline int64_t pmc_vector_stride(int64_t n) { return pmc_padded(n + PMC_PAD); }
@@ -174,7 +181,8 @@ typedef struct {
     void (*activation_backward)(real *dy, const real *y, const pmc_elements *s, int64_t n);
     void (*dropout)(real *y, const real *x, const pmc_dropout *s, int64_t n, pmc_random random);
 
-    /* loss.h: flat vectors; y may be x, softmax's gradient is in place; loss and correct one a sample; dz is multiplied by scale */
+    /* loss.h: flat vectors; y may be x, softmax's gradient is in place; loss and correct one a sample; dz is multiplied
+     * by scale */
     void (*softmax_forward)(real *y, const real *x, const pmc_classes *s, int64_t n);
     void (*softmax_backward)(real *dy, const real *y, const pmc_classes *s, int64_t n);
     void (*cross_entropy)(real *dz, double *loss, uint8_t *correct, const real *z, const int32_t *labels,
@@ -274,6 +282,11 @@ typedef struct {
     } shape;
 } pmc_op;
 
+/* What a reference holds: bytes from sample to sample, or 0 and the bytes of what there is one of. */
+typedef struct {
+    int64_t sample, whole;
+} pmc_extent;
+
 enum { PMC_SCOPE_SHARD, PMC_SCOPE_TILES };
 
 /* Consecutive ops of one scope: between two phases all threads meet. */
@@ -310,6 +323,9 @@ pmc_status pmc_plan_new(pmc_plan **plan, const pmc_plan_sizes *sizes, const pmc_
                         const pmc_program programs[PMC_PROGRAMS], int64_t *bad_op);
 void pmc_plan_free(pmc_plan *plan);
 
+/* Makes room for the THREAD arenas of so many threads. */
+pmc_status pmc_plan_threads(pmc_plan *plan, int64_t threads);
+
 /* Fill the plan's own arenas with one byte: results must not depend on it (tests). */
 void pmc_plan_poison(pmc_plan *plan, int byte);
 
@@ -326,16 +342,16 @@ typedef struct {
     const int64_t *index;                       /* [count] or NULL: 0, 1, 2, ... */
     const uint8_t *x_u8;                        /* the pictures, in one of the two */
     const void *x_real;
-    const int32_t *labels;                 /* like the pictures, or NULL */
-    void *y;                               /* [count] outputs, or NULL */
-    const void *dy;                        /* [count] gradients of the outputs, or NULL */
-    void *dx;                              /* [count], or NULL */
-    int64_t optimizer;                     /* PMC_GRADIENT_ONLY, ... */
-    const pmc_coefficients *coefficients;  /* a step each */
+    const int32_t *labels;                /* like the pictures, or NULL */
+    void *y;                              /* [count] outputs, or NULL */
+    const void *dy;                       /* [count] gradients of the outputs, or NULL */
+    void *dx;                             /* [count], or NULL */
+    int64_t optimizer;                    /* PMC_GRADIENT_ONLY, ... */
+    const pmc_coefficients *coefficients; /* a step each */
     uint64_t seed;
     uint32_t epoch, first_position;
-    double *loss;     /* out, a step each: sum over the step's samples */
-    int64_t *correct; /* out, a step each */
+    double *loss;      /* out, a step each: sum over the step's samples */
+    int64_t *correct;  /* out, a step each */
     int64_t done;      /* out: steps that were finished */
     int64_t bad_layer; /* out, with PMC_NOT_FINITE */
 } pmc_run_args;
@@ -358,7 +374,7 @@ void pmc_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2
 struct pmc_plan {
     pmc_plan_sizes sizes;
     pmc_op *ops;
-    int64_t (*strides)[PMC_REFS]; /* bytes from sample to sample of each reference; 0: not per sample */
+    pmc_extent (*extents)[PMC_REFS]; /* of each op's references */
     pmc_phase *phases;
     pmc_program programs[PMC_PROGRAMS];
     char *pack, *batch, *shard, *thread;

@@ -2,11 +2,6 @@
  * a function of shapes and batch size: shards, not threads, own sums. */
 #include "pmc.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-enum { SLACK = 4 * PMC_ALIGN };
-
 /* One step of a run. */
 typedef struct {
     pmc_plan *plan;
@@ -32,7 +27,7 @@ static void *resolve(const step_context *c, const pmc_op *op, int i, const place
     const pmc_ref *ref = &op->ref[i];
     if (ref->arena == PMC_NOWHERE) return NULL;
     char *base = c->arena[ref->arena] + ref->offset;
-    if (ref->arena == PMC_BATCH) return base + at->first * plan->strides[op - plan->ops][i];
+    if (ref->arena == PMC_BATCH) return base + at->first * plan->extents[op - plan->ops][i].sample;
     if (ref->arena == PMC_SHARD) return base + at->shard * plan->sizes.shard_bytes;
     if (ref->arena == PMC_THREAD) return base + at->thread * plan->sizes.thread_bytes;
     return base;
@@ -69,7 +64,7 @@ static void cross_entropy(const step_context *c, const pmc_op *op, const place *
             const int64_t sample = c->start + at->first + done + i;
             labels[i] = c->args->labels[c->args->index ? c->args->index[sample] : sample];
         }
-        const int64_t skip = done * c->plan->strides[op - c->plan->ops][0];
+        const int64_t skip = done * c->plan->extents[op - c->plan->ops][0].sample;
         c->args->kernels->cross_entropy((char *)resolve(c, op, 0, &piece) + skip, c->plan->loss + at->first + done,
                                         c->plan->correct + at->first + done, (char *)resolve(c, op, 1, &piece) + skip,
                                         labels, &op->shape.classes, n, 1. / (double)c->n);
@@ -84,9 +79,7 @@ static void run_op(const step_context *c, const pmc_op *op, const place *at) {
     case PMC_OUTPUT: transfer(c, op, at); break;
     case PMC_FLATTEN_FORWARD: k->flatten_forward(REF(0), REF(1), &op->shape.image, n); break;
     case PMC_FLATTEN_BACKWARD: k->flatten_backward(REF(0), REF(1), &op->shape.image, n); break;
-    case PMC_CONV_FORWARD:
-        k->conv_forward(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.conv, n, REF(5));
-        break;
+    case PMC_CONV_FORWARD: k->conv_forward(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.conv, n, REF(5)); break;
     case PMC_CONV_WEIGHT_GRADIENT:
         k->conv_weight_gradient(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.conv, n, at->opening, REF(5));
         break;
@@ -133,8 +126,7 @@ static void shard_task(void *context, int64_t shard, int64_t thread) {
 static int64_t tile_tasks(const pmc_op *op, int64_t n) {
     const pmc_linear *linear = &op->shape.linear;
     switch (op->kind) {
-    case PMC_LINEAR_TILE_FORWARD:
-        return blocks(n, PMC_TILE_ROWS) * blocks(pmc_padded(linear->out), PMC_TILE_COLUMNS);
+    case PMC_LINEAR_TILE_FORWARD: return blocks(n, PMC_TILE_ROWS) * blocks(pmc_padded(linear->out), PMC_TILE_COLUMNS);
     case PMC_LINEAR_TILE_WEIGHT_GRADIENT: return blocks(linear->in, PMC_TILE_BAND) + 1;
     case PMC_LINEAR_TILE_INPUT_GRADIENT: return blocks(pmc_padded(linear->in), PMC_TILE_COLUMNS);
     case PMC_UPDATE: return blocks(op->shape.rows.rows, PMC_PAD);
@@ -150,14 +142,13 @@ static void update(const step_context *c, const pmc_op *op, const pmc_ref *param
     char *w = c->arena[PMC_PARAM] + at, *g = c->arena[PMC_GRADIENT] + at;
     const pmc_coefficients *coefficients = a->coefficients + c->step;
     int finite = 1;
-    if (a->optimizer == PMC_SGD)
-        finite = a->kernels->sgd(w, c->arena[PMC_MOMENT1] + at, g, coefficients, count);
+    if (a->optimizer == PMC_SGD) finite = a->kernels->sgd(w, c->arena[PMC_MOMENT1] + at, g, coefficients, count);
     else if (a->optimizer == PMC_ADAM)
         finite = a->kernels->adam(w, c->arena[PMC_MOMENT1] + at, c->arena[PMC_MOMENT2] + at, g, coefficients, count);
     if (finite) return;
     int64_t bad = __atomic_load_n(&c->args->bad_layer, __ATOMIC_RELAXED); /* the first layer of all is named */
-    while ((bad < 0 || op->layer < bad) && !__atomic_compare_exchange_n(&c->args->bad_layer, &bad, op->layer, 0,
-                                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    while ((bad < 0 || op->layer < bad) &&
+           !__atomic_compare_exchange_n(&c->args->bad_layer, &bad, op->layer, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
 }
 
@@ -218,25 +209,12 @@ static void run_program(step_context *c, pmc_program_kind program) {
     }
 }
 
-static pmc_status ensure_threads(pmc_plan *plan, int64_t threads) {
-    if (plan->threads >= threads) return PMC_OK;
-    int64_t bytes;
-    if (__builtin_mul_overflow(plan->sizes.thread_bytes, threads, &bytes)) return PMC_NO_MEMORY;
-    char *arena = aligned_alloc(PMC_ALIGN, (size_t)(bytes + SLACK));
-    if (!arena) return PMC_NO_MEMORY;
-    memset(arena, 0, (size_t)(bytes + SLACK));
-    free(plan->thread);
-    plan->thread = arena;
-    plan->threads = threads;
-    return PMC_OK;
-}
-
 pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args) {
     args->done = 0;
     args->bad_layer = -1;
     if (args->batch < 1 || args->batch > plan->sizes.capacity || args->count < 1 || args->threads < 1)
         return PMC_BAD_SHAPE;
-    if (ensure_threads(plan, args->threads) != PMC_OK) return PMC_NO_MEMORY;
+    if (pmc_plan_threads(plan, args->threads) != PMC_OK) return PMC_NO_MEMORY;
     step_context c = {.plan = plan,
                       .args = args,
                       .shards = 1,

@@ -20,7 +20,7 @@ if _native.__version__ != __version__:
         f"In the checkout, run: {REBUILD}"
     )
 
-from . import datasets, initializers
+from . import datasets, initializers, pictures, schedules
 from .callbacks import Callback, ProgressBar
 from .datasets import Dataset
 from .layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Rescaling, Softmax, Tanh
@@ -33,5 +33,5 @@ from .training import History
 __all__ = [
     "SGD", "Adam", "Callback", "Constant", "Conv2d", "CrossEntropyLoss", "Dataset", "Dropout", "Evaluation",
     "Flatten", "History", "Linear", "MaxPool2d", "OneCycle", "ProgressBar", "ReLU", "Rescaling", "Sequential",
-    "Softmax", "Tanh", "datasets", "initializers", "load",
+    "Softmax", "Tanh", "datasets", "initializers", "load", "pictures", "schedules",
 ]  # fmt: skip

@@ -67,6 +67,7 @@ cdef extern from "pmc.h":
     enum:
         PMC_PAD
         PMC_ALIGN
+        PMC_GUARD
         PMC_TILE_COLUMNS
         PMC_DEAD
         PMC_SCOPE_SHARD
@@ -84,6 +85,7 @@ class Constant:
 
     PAD = PMC_PAD
     ALIGN = PMC_ALIGN
+    GUARD = PMC_GUARD
     TILE_COLUMNS = PMC_TILE_COLUMNS
     DEAD = PMC_DEAD
     SCOPE_SHARD = PMC_SCOPE_SHARD

@@ -206,7 +206,7 @@ class Conv(Node):
         self.kernel, self.stride, self.dilation, self.groups = kernel, stride, dilation, groups
         self.pool, self.activation = (1, 1), Constant.IDENTITY
         out = y.geometry
-        self.argmax = Buffer(lambda real: aligned(out.h * out.w * out.c))
+        self.argmax = Buffer(lambda real: aligned(out.h * out.w * out.c + PAD))
         per_group = padded(out.c // groups) * (x.geometry.c // groups)
         self.panel = Panel(groups * kernel[0] * kernel[1] * per_group)
 
@@ -566,7 +566,7 @@ def assemble(phases, builder, dtype, capacity) -> _native.Plan:
 
     def take(name, size):
         offset = sizes[name]
-        sizes[name] += aligned(size)
+        sizes[name] += aligned(size) + Constant.GUARD
         return offset
 
     for buffer in buffers:

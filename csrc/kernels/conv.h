@@ -94,7 +94,8 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
                 for (int64_t r = 0; r < s->pool_h; r++)
                     gemm(rows + r * pixels * pitch + group * k,
                          x + conv_cell(s, oy, 0) + r * s->stride_h * x_pitch + group * c,
-                         panel + group * s->kh * s->kw * c * columns, b ? b + group * k : NULL, pixels, columns, &filter);
+                         panel + group * s->kh * s->kw * c * columns, b ? b + group * k : NULL, pixels, columns,
+                         &filter);
             conv_pool(y + (s->out.top + oy) * y_pitch + s->out.left * s->out.c,
                       argmax ? argmax + oy * s->out.w * s->out.c : NULL, rows, pitch, s);
         }
@@ -141,8 +142,7 @@ INLINE void conv_taps(const int R, const int C, real *dw, const real *dy, const 
                     vf here = v_select(where == position, gradient, (vf){0});
                     const real *patch = cell + at[position];
                     for (int r = 0; r < R; r++)
-                        for (int c = 0; c < C; c++)
-                            sum[r][c] = v_fma(v_splat(patch[r * row + c]), here, sum[r][c]);
+                        for (int c = 0; c < C; c++) sum[r][c] = v_fma(v_splat(patch[r * row + c]), here, sum[r][c]);
                 }
             }
         }
@@ -156,10 +156,10 @@ INLINE void conv_taps(const int R, const int C, real *dw, const real *dy, const 
 
 typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
                              int64_t n, int first, int64_t co, const int32_t *at);
-#define CONV_TAPS(R, C)                                                                                            \
-    static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x,               \
-                                    const pmc_conv *s, int64_t n, int first, int64_t co, const int32_t *at) {      \
-        conv_taps(R, C, dw, dy, argmax, x, s, n, first, co, at);                                                   \
+#define CONV_TAPS(R, C)                                                                                                \
+    static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, \
+                                    int64_t n, int first, int64_t co, const int32_t *at) {                             \
+        conv_taps(R, C, dw, dy, argmax, x, s, n, first, co, at);                                                       \
     }
 PIECES(CONV_TAPS)
 #define CONV_TAPS_ENTRY(R, C) [R][C] = conv_taps_##R##x##C,
@@ -239,7 +239,8 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
         for (int64_t oy = 0; oy < s->out.h; oy++)
             for (int64_t ox = 0; ox < s->out.w; ox++)
                 for (int64_t group = 0; group < s->groups; group++) {
-                    const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c + group * k;
+                    const uint8_t *a =
+                        argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c + group * k;
                     const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch +
                                     (s->out.left + ox) * s->out.c + group * k;
                     memset(living, 0, (size_t)(positions + 1) * sizeof *living);

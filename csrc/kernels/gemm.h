@@ -45,25 +45,20 @@ INLINE void gemm_registers(const int P, const int V, real *out, const real *x, c
 
 typedef void gemm_block(real *out, const real *x, const real *w, const real *start, const gemm_shape *s);
 
-#define GEMM_BLOCK(P, V)                                                                                          \
-    static void gemm_##P##x##V(real *out, const real *x, const real *w, const real *start, const gemm_shape *s) { \
-        gemm_registers(P, V, out, x, w, start, s);                                                                \
+/* Blocks with their own code: 1 to PIXELS_MAX pixels, 1 or 2 vectors. */
+#if PMC_ISA == PMC_AVX512
+#define PIXELS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
+#else
+#define PIXELS(F) F(1) F(2) F(3) F(4) F(5) F(6)
+#endif
+#define GEMM_BLOCK(P, V)                                                                                               \
+    static void gemm_##P##x##V(real *out, const real *x, const real *w, const real *start, const gemm_shape *s) {      \
+        gemm_registers(P, V, out, x, w, start, s);                                                                     \
     }
 #define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2)
-GEMM_BLOCKS(1) GEMM_BLOCKS(2) GEMM_BLOCKS(3) GEMM_BLOCKS(4) GEMM_BLOCKS(5) GEMM_BLOCKS(6)
-#if PMC_ISA == PMC_AVX512
-GEMM_BLOCKS(7) GEMM_BLOCKS(8) GEMM_BLOCKS(9) GEMM_BLOCKS(10)
-GEMM_BLOCKS(11) GEMM_BLOCKS(12) GEMM_BLOCKS(13) GEMM_BLOCKS(14)
-#endif
-
-#define GEMM_ROW(P) [P] = {gemm_##P##x1, gemm_##P##x2}
-static gemm_block *const gemm_blocks[PIXELS_MAX + 1][2] = {
-    GEMM_ROW(1), GEMM_ROW(2),  GEMM_ROW(3),  GEMM_ROW(4),  GEMM_ROW(5),  GEMM_ROW(6),
-#if PMC_ISA == PMC_AVX512
-    GEMM_ROW(7), GEMM_ROW(8),  GEMM_ROW(9),  GEMM_ROW(10), GEMM_ROW(11), GEMM_ROW(12),
-    GEMM_ROW(13), GEMM_ROW(14),
-#endif
-};
+PIXELS(GEMM_BLOCKS)
+#define GEMM_ENTRY(P) [P] = {gemm_##P##x1, gemm_##P##x2},
+static gemm_block *const gemm_blocks[PIXELS_MAX + 1][2] = {PIXELS(GEMM_ENTRY)};
 
 /* out [pixels][out_pitch] for `columns` outputs, a multiple of 16, in balanced blocks of pixels. */
 static void gemm(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,

@@ -13,9 +13,7 @@ INLINE void image_clear_border(real *x, const pmc_image *s) {
     memset(x + below, 0, (size_t)(pmc_image_stride(s) - below) * sizeof *x);
 }
 
-INLINE real *image_inside(real *x, const pmc_image *s) {
-    return x + s->top * pmc_image_pitch(s) + s->left * s->c;
-}
+INLINE real *image_inside(real *x, const pmc_image *s) { return x + s->top * pmc_image_pitch(s) + s->left * s->c; }
 
 /* Pixels 0-255 through a table of scaled values. */
 static void input_u8(real *x, const uint8_t *array, const int64_t *index, const pmc_transfer *s, int64_t n) {

@@ -23,7 +23,8 @@ static void linear_weight_gradient(real *dw, real *db, const real *dy, const rea
     for (int64_t o = 0; o < s->out; o++)
         for (int64_t e = 0; e < in; e += VL) {
             vf sum = first ? (vf){0} : v_load(dw + o * in + e);
-            for (int64_t i = 0; i < n; i++) sum = v_fma(v_splat(dy[i * dy_stride + o]), v_load(x + i * x_stride + e), sum);
+            for (int64_t i = 0; i < n; i++)
+                sum = v_fma(v_splat(dy[i * dy_stride + o]), v_load(x + i * x_stride + e), sum);
             v_store(dw + o * in + e, sum);
         }
     for (int64_t o = 0; db && o < pmc_padded(s->out); o += VL) {
@@ -51,8 +52,8 @@ static void linear_tile_forward(real *y, const real *x, const real *w, const rea
     const int64_t out = pmc_padded(s->out), tiles = (out + PMC_TILE_COLUMNS - 1) / PMC_TILE_COLUMNS;
     const int64_t column = task % tiles * PMC_TILE_COLUMNS, row = task / tiles * PMC_TILE_ROWS;
     const int64_t x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
-    const gemm_shape product = {.rows = 1, .columns = 1, .length = s->in, .pixel = x_stride, .step = 1,
-                                .w_pitch = out, .out_pitch = y_stride};
+    const gemm_shape product = {
+        .rows = 1, .columns = 1, .length = s->in, .pixel = x_stride, .step = 1, .w_pitch = out, .out_pitch = y_stride};
     const int64_t rows = MIN(PMC_TILE_ROWS, n - row);
     gemm(y + row * y_stride + column, x + row * x_stride, w + column, b ? b + column : NULL, rows,
          MIN(PMC_TILE_COLUMNS, out - column), &product);
@@ -66,8 +67,13 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
                                         int64_t n, int64_t task) {
     const int64_t out = pmc_padded(s->out), row = task * PMC_TILE_BAND, dy_stride = pmc_vector_stride(s->out);
     if (row < s->in) {
-        const gemm_shape product = {.rows = 1, .columns = 1, .length = n, .pixel = 1, .step = pmc_vector_stride(s->in),
-                                    .w_pitch = dy_stride, .out_pitch = out};
+        const gemm_shape product = {.rows = 1,
+                                    .columns = 1,
+                                    .length = n,
+                                    .pixel = 1,
+                                    .step = pmc_vector_stride(s->in),
+                                    .w_pitch = dy_stride,
+                                    .out_pitch = out};
         gemm(dw + row * out, x + row, dy, NULL, MIN(PMC_TILE_BAND, s->in - row), out, &product);
         return;
     }
@@ -87,8 +93,13 @@ static void linear_tile_input_gradient(real *dx, const real *dy, const real *w, 
     for (int64_t e = 0; e < columns; e++)
         for (int64_t o = 0; o < s->out; o++)
             panel[o * PMC_TILE_COLUMNS + e] = column + e < s->in ? w[(column + e) * out + o] : 0;
-    const gemm_shape product = {.rows = 1, .columns = 1, .length = s->out, .pixel = pmc_vector_stride(s->out),
-                                .step = 1, .w_pitch = PMC_TILE_COLUMNS, .out_pitch = dx_stride};
+    const gemm_shape product = {.rows = 1,
+                                .columns = 1,
+                                .length = s->out,
+                                .pixel = pmc_vector_stride(s->out),
+                                .step = 1,
+                                .w_pitch = PMC_TILE_COLUMNS,
+                                .out_pitch = dx_stride};
     gemm(dx + column, dy, panel, NULL, n, columns, &product);
     if (column + columns >= in)
         for (int64_t i = 0; i < n; i++) memset(dx + i * dx_stride + in, 0, (size_t)(dx_stride - in) * sizeof *dx);

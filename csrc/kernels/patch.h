@@ -3,8 +3,8 @@
  *   to[o][r][v] += sum over events e of e.scale * from[e.offset][o][r][v],   o < outer, r < rows, v < length
  *
  * A piece of R x C vectors of the patch stays in registers while the list of events is walked. Each
- * element is one chain of FMAs in the order of the events: the same on every ISA. Loads may read past
- * `length`, stores never write there. */
+ * element is one chain of FMAs in the order of the events: the same on every ISA. Loads of `from` may read
+ * up to 15 elements past its end; `to` is touched nowhere else. */
 
 typedef struct {
     int32_t offset;
@@ -18,8 +18,13 @@ typedef struct {
 
 /* The same patch, summed the other way. */
 INLINE patch_shape patch_reversed(patch_shape s) {
-    return (patch_shape){.outer = s.outer, .rows = s.rows, .length = s.length, .to_outer = s.from_outer,
-                         .to_row = s.from_row, .from_outer = s.to_outer, .from_row = s.to_row};
+    return (patch_shape){.outer = s.outer,
+                         .rows = s.rows,
+                         .length = s.length,
+                         .to_outer = s.from_outer,
+                         .to_row = s.from_row,
+                         .from_outer = s.to_outer,
+                         .from_row = s.to_row};
 }
 
 /* Pieces with their own code: up to 3 rows x 8 columns, as far as the registers go. */
@@ -43,12 +48,14 @@ INLINE int64_t piece_rows(int64_t left, int64_t columns) {
     return (left + pieces - 1) / pieces;
 }
 
-/* `tail`: lanes of the last column that are stored. */
+/* `tail`: lanes of the last column that are there. */
 INLINE void patch_registers(const int R, const int C, real *to, const real *from, const event *events, int64_t count,
                             int64_t to_row, int64_t from_row, int64_t tail) {
     vf sum[PIECE_ROWS][PIECE_COLUMNS];
-    for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) sum[r][c] = v_load(to + r * to_row + c * VL);
+    for (int r = 0; r < R; r++) {
+        for (int c = 0; c < C - 1; c++) sum[r][c] = v_load(to + r * to_row + c * VL);
+        sum[r][C - 1] = v_load_n(to + r * to_row + (C - 1) * VL, tail);
+    }
     for (int64_t e = 0; e < count; e++) {
         const real *patch = from + events[e].offset;
         vf scale = v_splat(events[e].scale);
@@ -63,10 +70,10 @@ INLINE void patch_registers(const int R, const int C, real *to, const real *from
 
 typedef void patch_piece(real *to, const real *from, const event *events, int64_t count, int64_t to_row,
                          int64_t from_row, int64_t tail);
-#define PATCH_PIECE(R, C)                                                                                          \
-    static void patch_##R##x##C(real *to, const real *from, const event *events, int64_t count, int64_t to_row,   \
-                                int64_t from_row, int64_t tail) {                                                  \
-        patch_registers(R, C, to, from, events, count, to_row, from_row, tail);                                    \
+#define PATCH_PIECE(R, C)                                                                                              \
+    static void patch_##R##x##C(real *to, const real *from, const event *events, int64_t count, int64_t to_row,        \
+                                int64_t from_row, int64_t tail) {                                                      \
+        patch_registers(R, C, to, from, events, count, to_row, from_row, tail);                                        \
     }
 PIECES(PATCH_PIECE)
 #define PATCH_ENTRY(R, C) [R][C] = patch_##R##x##C,

@@ -39,10 +39,44 @@ INLINE void v_store(real *p, vf v) { *(vf_unaligned *)p = v; }
 INLINE vf v_splat(real s) { return s - (vf){0}; }
 INLINE vi v_splat_lane(lane s) { return s - (vi){0}; }
 
-/* The first n lanes only; the rest of memory is not touched. */
+/* The first n lanes only, 0 < n: other memory is not touched, other lanes are loaded as 0. */
+#if PMC_ISA == PMC_AVX512
+INLINE uint32_t first_lanes(int64_t n) { return n >= VL ? (1u << VL) - 1 : (1u << n) - 1; }
+#elif PMC_ISA == PMC_AVX2
+INLINE __m256i first_lanes(int64_t n) {
+    static const lane window[2 * VL] = {[0 ... VL - 1] = -1};
+    return _mm256_loadu_si256((const __m256i *)(window + VL - MIN(n, VL)));
+}
+#endif
+
+INLINE vf v_load_n(const real *p, int64_t n) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return (vf)_mm512_maskz_loadu_pd((__mmask8)first_lanes(n), p);
+#elif PMC_ISA == PMC_AVX512
+    return (vf)_mm512_maskz_loadu_ps((__mmask16)first_lanes(n), p);
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    return (vf)_mm256_maskload_pd(p, first_lanes(n));
+#elif PMC_ISA == PMC_AVX2
+    return (vf)_mm256_maskload_ps(p, first_lanes(n));
+#else
+    vf v = {0};
+    memcpy(&v, p, (size_t)MIN(n, VL) * sizeof(real));
+    return v;
+#endif
+}
+
 INLINE void v_store_n(real *p, vf v, int64_t n) {
-    if (n >= VL) v_store(p, v);
-    else memcpy(p, &v, (size_t)n * sizeof(real));
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    _mm512_mask_storeu_pd(p, (__mmask8)first_lanes(n), (__m512d)v);
+#elif PMC_ISA == PMC_AVX512
+    _mm512_mask_storeu_ps(p, (__mmask16)first_lanes(n), (__m512)v);
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    _mm256_maskstore_pd(p, first_lanes(n), (__m256d)v);
+#elif PMC_ISA == PMC_AVX2
+    _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
+#else
+    memcpy(p, &v, (size_t)MIN(n, VL) * sizeof(real));
+#endif
 }
 
 /* a * b + c: one rounding where the ISA has it, two in the portable build. */
@@ -109,9 +143,9 @@ INLINE real sum_partials(const vf partial[PARTS]) {
 INLINE vf exp_parts(vf x, vi *k) {
 #if PMC_DOUBLE
     const real magic = 0x1.8p52, ln2_high = 0x1.62e42feep-1, ln2_low = 0x1.a39ef35793c76p-33;
-    static const real series[] = {1. / 6227020800., 1. / 479001600., 1. / 39916800., 1. / 3628800., 1. / 362880.,
-                                  1. / 40320.,      1. / 5040.,      1. / 720.,      1. / 120.,     1. / 24.,
-                                  1. / 6.,          1. / 2.};
+    static const real series[] = {1. / 6227020800., 1. / 479001600., 1. / 39916800., 1. / 3628800.,
+                                  1. / 362880.,     1. / 40320.,     1. / 5040.,     1. / 720.,
+                                  1. / 120.,        1. / 24.,        1. / 6.,        1. / 2.};
 #else
     const real magic = 0x1.8p23f, ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
     static const real series[] = {1.f / 5040.f, 1.f / 720.f, 1.f / 120.f, 1.f / 24.f, 1.f / 6.f, 1.f / 2.f};

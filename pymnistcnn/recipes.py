@@ -1,0 +1,58 @@
+"""Recipes: networks with all that it takes to train them, one function each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Rescaling
+from .model import Sequential
+from .optimizers import Adam, Optimizer
+from .schedules import Constant, OneCycle
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A fresh model, and the arguments of `fit` that suit it."""
+
+    model: Sequential
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    schedule: Constant | OneCycle
+
+
+def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe:
+    """Three small convolution blocks and one-cycle Adam: about 99 % on MNIST in a few seconds.
+
+    Parameters
+    ----------
+    input_shape : (channels, height, width) of uint8 pictures, at least 8x8
+    classes : how many there are to tell apart
+    seed, dtype : as in Sequential
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> from pymnistcnn.recipes import fast
+    >>> recipe = fast()
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:1000], epochs=1, batch_size=recipe.batch_size, progress=False,
+    ...                            optimizer=recipe.optimizer, schedule=recipe.schedule)
+    """
+    layers = [
+        Rescaling(1 / 255),
+        Conv2d(16, 5, padding="same"), ReLU(), MaxPool2d(2),
+        Conv2d(32, 3, padding="same"), ReLU(), MaxPool2d(2),
+        Conv2d(64, 3, padding="same"), ReLU(), MaxPool2d(2),
+        Flatten(), Linear(classes),
+    ]  # fmt: skip
+    return Recipe(
+        model=Sequential(layers, input_shape, seed, dtype),
+        epochs=3,
+        batch_size=128,
+        optimizer=Adam(betas=(0.7, 0.9)),
+        schedule=OneCycle(0.01),
+    )
+
+
+RECIPES = {"fast": fast}  # what `pymnistcnn train` offers
