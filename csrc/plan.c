@@ -21,9 +21,9 @@ int64_t pmc_conv_pack_tasks(const pmc_conv *s) { return s->groups * (pmc_padded(
 int64_t pmc_conv_rows_elements(const pmc_conv *s) {
     return s->pool_h * s->pool_w * s->out.w * (pmc_padded(s->out.c) + PMC_PAD) + PMC_PAD;
 }
-/* One output channel's events over n samples, or one cell's over positions and channels. */
+/* Two offsets a cell and one output channel's events over n samples, or one cell's over positions and channels. */
 int64_t pmc_conv_events_bytes(const pmc_conv *s, int64_t n) {
-    const int64_t gradient_of_w = n * s->out.h * s->out.w + 1;
+    const int64_t gradient_of_w = (n + 1) * s->out.h * s->out.w + PMC_ALIGN;
     const int64_t gradient_of_x = (s->pool_h * s->pool_w + 1) * s->out.c;
     return EVENT_BYTES * (gradient_of_w > gradient_of_x ? gradient_of_w : gradient_of_x);
 }

@@ -38,7 +38,17 @@ class Callback:
 
 
 class ProgressBar(Callback):
-    """A line an epoch, drawn by tqdm on standard error; `file` to draw elsewhere."""
+    """A line an epoch, drawn by tqdm on standard error; `file` to draw elsewhere. `fit` adds one by itself.
+
+    Examples
+    --------
+    >>> import io, pymnistcnn as pm
+    >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    >>> screen = io.StringIO()
+    >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), callbacks=[pm.ProgressBar(screen)], progress=False)
+    >>> "epoch 1/1" in screen.getvalue()
+    True
+    """
 
     every = 1
 

@@ -12,6 +12,7 @@ import platform
 import stat
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -31,22 +32,33 @@ class Failure(click.ClickException):
         click.echo(f"pymnistcnn: error: {self.format_message()}", err=True)
 
 
+@contextmanager
+def no_traceback():
+    """Turn whatever is raised into an exit code and a line for people."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        click.echo(err=True)  # the shell's prompt must not follow the terminal's ^C
+        raise click.exceptions.Exit(130) from None
+    except Exception as error:
+        give_up_broken_stdout()
+        raise Failure(one_line(error)) from error
+
+
 class Commands(click.Group):
     """A group whose commands may raise anything: no user ever sees a traceback."""
 
+    def make_context(self, *args, **extra):  # this is where --help and --version print
+        with no_traceback():
+            return super().make_context(*args, **extra)
+
     def invoke(self, context):
-        try:
+        with no_traceback():
             super().invoke(context)
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except KeyboardInterrupt:
-            click.echo(err=True)  # the shell's prompt must not follow the terminal's ^C
-            context.exit(130)
-        except Exception as error:
-            give_up_broken_stdout()
-            raise Failure(one_line(error)) from error
 
 
 def give_up_broken_stdout():
@@ -117,7 +129,7 @@ COMPUTE = options(
                  help=f"Instruction set: {', '.join(_native.isas())}.  [default: the last of these]"),
 )  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else, on stdout.")
-POSITIVE = click.IntRange(1, 2**31 - 1)
+POSITIVE = click.IntRange(1, 1_000_000)
 
 
 def print_json(**fields):
@@ -140,7 +152,7 @@ def main(context):
 
 
 @main.command()
-@click.argument("recipe", type=click.Choice(list(RECIPES)), default="fast")
+@click.argument("recipe", metavar="[RECIPE]", type=click.Choice(list(RECIPES)), default="fast")
 @click.option("--epochs", metavar="N", type=POSITIVE, help="Times to go over the data.  [default: the recipe's]")
 @click.option("--batch-size", metavar="N", type=POSITIVE, help="Images a step.  [default: the recipe's]")
 @click.option("--seed", metavar="N", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True,

@@ -51,7 +51,7 @@ class CrossEntropyLoss(Loss):
     >>> round(loss.forward([[0.0, 0.0]], [1]), 4)
     0.6931
     >>> loss.backward()
-    array([[ 0.5, -0.5]], dtype=float32)
+    array([[ 0.5, -0.5]])
     """
 
     def check(self, layers, output_shape):

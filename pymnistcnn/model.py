@@ -23,7 +23,15 @@ METADATA_KEY = "pymnistcnn"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """accuracy (share of labels that have the largest output) and mean loss, over n samples."""
+    """accuracy (share of samples whose label has the largest output) and mean loss, over n samples.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> model = pm.Sequential([pm.Linear(2, initializer=pm.initializers.Zeros())], input_shape=(3,))
+    >>> model.evaluate(([[1.0, 2.0, 3.0]], [0]))
+    Evaluation(accuracy=1.0, loss=0.6931471824645996, n=1)
+    """
 
     accuracy: float
     loss: float
@@ -272,7 +280,7 @@ def load(path) -> Sequential:
     >>> path = os.path.join(tempfile.mkdtemp(), "tiny.safetensors")
     >>> pm.Sequential([pm.Linear(2)], input_shape=(3,)).save(path)
     >>> pm.load(path).layers
-    [Linear(out_features=2)]
+    [Linear(2)]
     """
     from safetensors import SafetensorError, safe_open
 

@@ -217,7 +217,7 @@ class Conv(Node):
     def events(self):
         """Twin of pmc_conv_events_bytes."""
         out, (ph, pw) = self.y.geometry, self.pool
-        return Scratch(lambda group, real: 16 * max(group * out.h * out.w + 1, (ph * pw + 1) * out.c))
+        return Scratch(lambda group, real: 16 * max((group + 1) * out.h * out.w + ALIGN, (ph * pw + 1) * out.c))
 
     def forward(self, training):
         weight, bias = pair_up(self.parameters)

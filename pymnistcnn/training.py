@@ -15,7 +15,19 @@ SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and 
 
 @dataclass
 class History:
-    """What each epoch gave: a list each, an entry an epoch; the validation's are empty without one."""
+    """What each epoch gave: a list each, an entry an epoch; the validation's are empty without one.
+
+    loss and accuracy are means over the epoch, while the weights were learning; seconds are of training alone.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> train, test = pm.datasets.mnist()
+    >>> model = pm.Sequential([pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+    >>> history = model.fit(train[:100], epochs=2, validation=test[:100], progress=False)
+    >>> len(history), len(history.validation_accuracy)
+    (2, 2)
+    """
 
     loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)

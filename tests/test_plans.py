@@ -18,7 +18,7 @@ from pymnistcnn._native import Constant, Op, Program
 
 BATCH = 5
 PROGRAMS = [Program.TRAIN, Program.EVALUATE, Program.PREDICT, Program.FORWARD, Program.BACKWARD]
-VALUES = [-(2**62), -64, -1, 0, 1, 2, 3, 5, 7, 8, 9, 17, 63, 64, 256, 1024, 2**20, 2**31, 2**32 + 1, 2**62]
+VALUES = [-(2**62), -1, 0, 1, 2, 3, 5, 8, 17, 64, 1024, 2**20, 2**31, 2**32 + 1, 2**62]
 STEPS = [-64, -1, 1, 64]  # from the right value
 SHAPE = 2 + 2 * Constant.REFS  # the first word of an op's shape
 TIMEOUT = 120
@@ -172,8 +172,7 @@ def fuzz(dtype, by_hand, first):
     print("done", accepted, flush=True)
 
 
-@pytest.mark.parametrize("by_hand", [False, True], ids=["training", "by hand"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype, by_hand", [("float32", False), ("float64", True)], ids=["training", "by hand"])
 def test_a_plan_with_a_wrong_word_never_crashes(dtype, by_hand):
     crashes, first = [], 0
     while len(crashes) < 5:

@@ -168,36 +168,37 @@ static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1
 static void conv_one_channel(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
                              int64_t n, int first, const int32_t *at) {
     const int64_t row = s->dilation_h * pmc_image_pitch(&s->in);
+    const int64_t columns_most = s->dilation_w == 1 ? equal_pieces(s->kw, PIECE_COLUMNS) : 1;
+    const int64_t rows_most = piece_rows_beside(s->kh, columns_most);
     for (int64_t co = 0; co < s->out.c; co += VL)
-        for (int64_t j = 0, columns; j < s->kw; j += columns) {
-            columns = s->dilation_w == 1 ? piece_columns(s->kw - j) : 1;
-            for (int64_t i = 0, rows; i < s->kh; i += rows) {
-                rows = piece_rows(s->kh - i, columns);
-                conv_taps_pieces[rows][columns](dw + i * pmc_filter_row(s) + j, dy, argmax,
-                                                x + i * row + j * s->dilation_w, s, n, first, co, at);
+        for (int64_t j = 0; j < s->kw; j += columns_most)
+            for (int64_t i = 0; i < s->kh; i += rows_most) {
+                conv_taps_piece *taps = conv_taps_pieces[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
+                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * s->dilation_w, s, n, first, co, at);
             }
-        }
 }
 
 /* How a patch of group-channels c lies in the filter master and in x, for patch_sum. */
-static patch_shape conv_patch(const pmc_conv *s, int64_t filter_pitch) {
-    const int64_t c = s->in.c / s->groups, row = s->dilation_h * pmc_image_pitch(&s->in);
+static patch_shape conv_patch(const pmc_conv *s) {
+    const int64_t c = s->in.c / s->groups, filter_row = pmc_filter_row(s);
+    const int64_t row = s->dilation_h * pmc_image_pitch(&s->in);
     if (conv_rows_contiguous(s))
-        return (patch_shape){.outer = 1, .rows = s->kh, .length = s->kw * c, .to_row = filter_pitch, .from_row = row};
-    return (patch_shape){.outer = s->kh,
-                         .rows = s->kw,
-                         .length = c,
-                         .to_outer = filter_pitch,
-                         .to_row = c,
-                         .from_outer = row,
-                         .from_row = s->dilation_w * s->in.c};
+        return patch_in_pieces(
+            (patch_shape){.outer = 1, .rows = s->kh, .length = s->kw * c, .to_row = filter_row, .from_row = row});
+    return patch_in_pieces((patch_shape){.outer = s->kh,
+                                         .rows = s->kw,
+                                         .length = c,
+                                         .to_outer = filter_row,
+                                         .to_row = c,
+                                         .from_outer = row,
+                                         .from_row = s->dilation_w * s->in.c});
 }
 
 /* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in` */
 static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
                                  const pmc_conv *s, int64_t n, int first, void *events) {
     const int64_t k = s->out.c, c = s->in.c / s->groups, row = pmc_filter_row(s), pitch = pmc_image_pitch(&s->out);
-    const patch_shape shape = conv_patch(s, row);
+    const patch_shape shape = conv_patch(s);
     int32_t at[PMC_DEAD + 1];
     conv_positions(at, s);
     if (first) memset(dw, 0, (size_t)(k * s->kh * row) * sizeof *dw);
@@ -206,20 +207,27 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
         conv_one_channel(dw, dy, argmax, x, s, n, first, at);
         return;
     }
+    const int64_t cells = s->out.h * s->out.w;
+    int32_t *x_of = events, *dy_of = x_of + cells; /* where a cell lies in a sample of x and of dy */
+    for (int64_t cell = 0; cell < cells; cell++) {
+        const int64_t oy = cell / s->out.w, ox = cell % s->out.w;
+        x_of[cell] = (int32_t)conv_cell(s, oy, ox);
+        dy_of[cell] = (int32_t)((s->out.top + oy) * pitch + (s->out.left + ox) * k);
+    }
+    event *list = (event *)((char *)events + PMC_ALIGN * ((8 * cells + PMC_ALIGN - 1) / PMC_ALIGN));
     for (int64_t co = 0; co < k; co++) {
-        event *list = events;
         int64_t living = 0;
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t oy = 0; oy < s->out.h; oy++) {
-                const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
-                const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
-                int64_t cell = i * pmc_image_stride(&s->in) + conv_cell(s, oy, 0);
-                for (int64_t ox = 0; ox < s->out.w; ox++, cell += s->pool_w * s->stride_w * s->in.c) {
-                    list[living].offset = (int32_t)cell + at[a[ox * k]];
-                    list[living].scale = g[ox * k];
-                    living += a[ox * k] != PMC_DEAD;
-                }
+        for (int64_t i = 0; i < n; i++) {
+            const real *g = dy + i * pmc_image_stride(&s->out) + co;
+            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + co;
+            const int32_t sample = (int32_t)(i * pmc_image_stride(&s->in));
+            for (int64_t cell = 0; cell < cells; cell++) {
+                const uint8_t position = a[cell * k];
+                list[living].offset = sample + x_of[cell] + at[position];
+                list[living].scale = g[dy_of[cell]];
+                living += position != PMC_DEAD; /* the dead are overwritten: no branch to mispredict */
             }
+        }
         patch_sum(dw + co * s->kh * row, x + co / (k / s->groups) * c, list, living, &shape);
     }
 }
@@ -229,7 +237,7 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
                                 int64_t n, void *events) {
     const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
     const int64_t positions = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
-    const patch_shape shape = patch_reversed(conv_patch(s, row));
+    const patch_shape shape = patch_reversed(conv_patch(s));
     int32_t at[PMC_DEAD + 1];
     conv_positions(at, s);
     event *list = events; /* [positions + 1][k]: the last one takes the dead */

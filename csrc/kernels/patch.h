@@ -14,18 +14,8 @@ typedef struct {
 typedef struct {
     int64_t outer, rows, length;
     int64_t to_outer, to_row, from_outer, from_row;
+    int64_t piece_rows, piece_columns; /* what stays in registers at a time: patch_in_pieces */
 } patch_shape;
-
-/* The same patch, summed the other way. */
-INLINE patch_shape patch_reversed(patch_shape s) {
-    return (patch_shape){.outer = s.outer,
-                         .rows = s.rows,
-                         .length = s.length,
-                         .to_outer = s.from_outer,
-                         .to_row = s.from_row,
-                         .from_outer = s.to_outer,
-                         .from_row = s.to_row};
-}
 
 /* Pieces with their own code: up to 3 rows x 8 columns, as far as the registers go. */
 enum { PIECE_ROWS = 3, PIECE_COLUMNS = 8 };
@@ -38,14 +28,27 @@ enum { PIECE_ROWS = 3, PIECE_COLUMNS = 8 };
 #define PIECES(F) PIECES_1(F) PIECES_2(F) PIECES_3(F)
 #endif
 
-/* The next piece of what is left, so that the pieces come out about equal. */
-INLINE int64_t piece_columns(int64_t left) {
-    int64_t pieces = (left + PIECE_COLUMNS - 1) / PIECE_COLUMNS;
-    return (left + pieces - 1) / pieces;
+/* The size of equal pieces, each at most `most`. */
+INLINE int64_t equal_pieces(int64_t size, int64_t most) {
+    const int64_t pieces = (size + most - 1) / most;
+    return (size + pieces - 1) / pieces;
 }
-INLINE int64_t piece_rows(int64_t left, int64_t columns) {
-    int64_t most = MIN(PIECE_ROWS, ACCUMULATORS / columns), pieces = (left + most - 1) / most;
-    return (left + pieces - 1) / pieces;
+INLINE int64_t piece_rows_beside(int64_t rows, int64_t columns) {
+    return equal_pieces(rows, MIN(PIECE_ROWS, ACCUMULATORS / columns));
+}
+
+INLINE patch_shape patch_in_pieces(patch_shape s) {
+    s.piece_columns = equal_pieces((s.length + VL - 1) / VL, PIECE_COLUMNS);
+    s.piece_rows = piece_rows_beside(s.rows, s.piece_columns);
+    return s;
+}
+
+/* The same patch, summed the other way. */
+INLINE patch_shape patch_reversed(patch_shape s) {
+    const patch_shape forward = s;
+    s.to_outer = forward.from_outer, s.to_row = forward.from_row;
+    s.from_outer = forward.to_outer, s.from_row = forward.to_row;
+    return s;
 }
 
 /* `tail`: lanes of the last column that are there. */
@@ -83,13 +86,11 @@ static void patch_sum(real *to, const real *from, const event *events, int64_t c
     const int64_t vectors = (s->length + VL - 1) / VL;
     if (count == 0) return;
     for (int64_t o = 0; o < s->outer; o++)
-        for (int64_t c = 0, columns; c < vectors; c += columns) {
-            columns = piece_columns(vectors - c);
-            for (int64_t r = 0, rows; r < s->rows; r += rows) {
-                rows = piece_rows(s->rows - r, columns);
+        for (int64_t c = 0; c < vectors; c += s->piece_columns)
+            for (int64_t r = 0; r < s->rows; r += s->piece_rows) {
+                const int64_t columns = MIN(s->piece_columns, vectors - c), rows = MIN(s->piece_rows, s->rows - r);
                 patch_pieces[rows][columns](to + o * s->to_outer + r * s->to_row + c * VL,
                                             from + o * s->from_outer + r * s->from_row + c * VL, events, count,
                                             s->to_row, s->from_row, s->length - (c + columns - 1) * VL);
             }
-        }
 }

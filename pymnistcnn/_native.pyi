@@ -1,0 +1,63 @@
+# What _native.pyx offers to plan.py, network.py and optimizers.py.
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+__version__: str
+OP_WORDS: int
+COEFFICIENTS: int
+
+class Op(IntEnum): ...
+class Arena(IntEnum): ...
+class Program(IntEnum): ...
+class Port(IntEnum): ...
+
+class Constant:
+    PAD: int
+    ALIGN: int
+    GUARD: int
+    TILE_COLUMNS: int
+    DEAD: int
+    SCOPE_SHARD: int
+    SCOPE_TILES: int
+    IDENTITY: int
+    RELU: int
+    TANH: int
+    GRADIENT_ONLY: int
+    SGD: int
+    ADAM: int
+    REFS: int
+    FIELDS: int
+
+class NotFinite(FloatingPointError):
+    layer: int
+    done: int
+
+class Plan:
+    sample_elements: int
+    output_elements: int
+    def __init__(
+        self,
+        sizes: dict[str, int],
+        ops: np.ndarray,
+        phases: np.ndarray,
+        programs: np.ndarray,
+        sample_elements: int,
+        output_elements: int,
+    ) -> None: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def workspace_bytes(self) -> dict[str, int]: ...
+    def poison(self, byte: int) -> None: ...
+    def run(
+        self, program: int, *, isa: str, threads: int, param: np.ndarray, gradient: np.ndarray, **arguments: Any
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+def isas() -> list[str]: ...
+def all_isas() -> list[str]: ...
+def default_threads() -> int: ...
+def openmp_runtime() -> str: ...
+def fma_peak(isa: str, repeats: int, dtype: int = 0) -> float: ...
+def philox(counter: Any, key: Any) -> np.ndarray: ...

@@ -1,0 +1,140 @@
+"""Shapes that the tests and the benchmarks share: plain data.
+
+Ordinary ones, odd ones (no multiple of any vector width or block of pixels) and hostile ones (size 1, strides
+over kernels, windows that see only padding).
+"""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution of n pictures (c, h, w) to k channels; padding is (top, bottom, left, right)."""
+
+    name: str
+    n: int
+    c: int
+    h: int
+    w: int
+    k: int
+    kernel: tuple = (3, 3)
+    stride: tuple = (1, 1)
+    padding: tuple = (0, 0, 0, 0)
+    dilation: tuple = (1, 1)
+    groups: int = 1
+
+    @property
+    def geometry(self):
+        """What the functions of tests/reference.py take after x, w and b."""
+        return self.stride, self.padding, self.dilation, self.groups
+
+    @property
+    def output(self):
+        """(oh, ow)"""
+        top, bottom, left, right = self.padding
+        padded = self.h + top + bottom, self.w + left + right
+        axes = zip(padded, self.kernel, self.stride, self.dilation, strict=True)
+        return tuple((size - d * (k - 1) - 1) // s + 1 for size, k, s, d in axes)
+
+    def __str__(self):
+        return self.name.replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max-pooling of its own, of n pictures (c, h, w)."""
+
+    n: int
+    c: int
+    h: int
+    w: int
+    kernel: tuple
+    stride: tuple
+    padding: tuple = (0, 0)
+
+
+ACTIVATIONS = (None, "relu", "tanh")
+POOLS = ((1, 1), (2, 2), (3, 2))
+CHANNELS = (1, 3, 8, 10, 20, 50, 129)
+BATCHES = (1, 2, 7, 33)
+
+CONVS = (
+    Conv("size 1", 1, 1, 1, 1, 1, (1, 1)),
+    Conv("one pixel in a padded kernel", 2, 3, 1, 1, 5, (5, 5), padding=(2, 2, 2, 2)),
+    Conv("one channel 5x5", 7, 1, 28, 28, 8, (5, 5)),
+    Conv("one channel 3x3", 33, 1, 14, 14, 16, padding=(1, 1, 1, 1)),
+    Conv("one channel 7x7", 2, 1, 13, 11, 20, (7, 7), padding=(3, 3, 3, 3)),
+    Conv("lenet", 2, 20, 12, 12, 50, (5, 5)),
+    Conv("plain", 33, 8, 7, 7, 16, padding=(1, 1, 1, 1)),
+    Conv("1x1", 7, 10, 6, 6, 20, (1, 1)),
+    Conv("7x7", 2, 3, 13, 11, 10, (7, 7), padding=(3, 3, 3, 3)),
+    Conv("1x5", 2, 8, 6, 9, 10, (1, 5), padding=(0, 0, 2, 2)),
+    Conv("5x2", 1, 3, 9, 7, 20, (5, 2)),
+    Conv("wide row", 1, 3, 6, 61, 17, padding=(1, 1, 1, 1)),
+    Conv("wide row of one channel", 2, 1, 6, 61, 20),
+    Conv("wide row of many channels", 1, 10, 6, 61, 50),
+    Conv("filter rows of 387", 2, 129, 6, 6, 10, padding=(1, 1, 1, 1)),
+    Conv("stride 2", 2, 8, 9, 9, 10, stride=(2, 2), padding=(1, 1, 1, 1)),
+    Conv("stride over kernel", 33, 2, 10, 9, 3, (2, 2), stride=(3, 3)),
+    Conv("stride over one channel", 7, 1, 7, 13, 3, (1, 1), stride=(2, 3)),
+    Conv("four sides", 2, 3, 7, 8, 10, padding=(0, 1, 2, 3)),
+    Conv("windows of padding", 2, 3, 4, 4, 8, (2, 2), padding=(3, 0, 0, 4)),
+    Conv("dilation", 2, 8, 11, 10, 10, padding=(2, 2, 2, 2), dilation=(2, 2)),
+    Conv("dilation of rows", 2, 3, 13, 6, 8, dilation=(3, 1)),
+    Conv("dilation of columns", 2, 3, 6, 13, 8, dilation=(1, 3)),
+    Conv("dilation of one channel", 2, 1, 12, 12, 10, dilation=(2, 3)),
+    Conv("2 groups", 7, 20, 6, 6, 10, groups=2),
+    Conv("3 groups of 43", 1, 129, 5, 5, 12, padding=(1, 1, 1, 1), groups=3),
+    Conv("10 groups", 2, 50, 6, 5, 20, groups=10),
+    Conv("depthwise", 2, 20, 7, 7, 20, (5, 5), padding=(2, 2, 2, 2), groups=20),
+    Conv("depthwise of 129", 1, 129, 6, 6, 129, groups=129),
+    Conv("depthwise to twice as many", 2, 8, 7, 7, 16, groups=8),
+    Conv("all at once", 2, 8, 12, 13, 10, (3, 2), (2, 1), (1, 0, 2, 1), (1, 2), 2),
+)
+CHANNEL_CONVS = tuple(
+    Conv(f"{c} to {k}", BATCHES[(i + j) % 3], c, 5, 6, k, padding=(1, 1, 1, 1))
+    for i, c in enumerate(CHANNELS)
+    for j, k in enumerate(CHANNELS)
+)
+BATCH_CONVS = tuple(replace(CONVS[6], name=f"batch {n}", n=n) for n in BATCHES)
+
+
+def fits(conv, pool):
+    """Is there a whole window of `pool` in what `conv` gives?"""
+    return all(size >= window for size, window in zip(conv.output, pool, strict=True))
+
+
+BLOCKS = tuple(
+    (conv, activation, pool)
+    for convs, activations, pools in (
+        (CONVS, ACTIVATIONS, POOLS),
+        (CHANNEL_CONVS, (None,), ((1, 1),)),
+        (CHANNEL_CONVS + BATCH_CONVS, ("relu",), ((2, 2),)),
+    )
+    for conv in convs
+    for activation in activations
+    for pool in pools
+    if fits(conv, pool)
+)
+
+# in, out and batch; up to 16,384 weights a linear layer runs sample by sample, above as tiles of a product
+FEATURES = (1, 7, 16, 17, 129, 625, 1152)
+LINEARS = tuple(
+    (n, i, o) for n in (*BATCHES, 100) for i in FEATURES for o in FEATURES if n < 100 or i * o < 200_000
+)
+
+MAX_POOLS = (
+    Pool(1, 1, 1, 1, (1, 1), (1, 1)),
+    Pool(2, 3, 8, 8, (2, 2), (2, 2)),
+    Pool(7, 10, 9, 8, (3, 3), (2, 2), (1, 1)),
+    Pool(2, 17, 7, 9, (3, 2), (1, 1), (1, 1)),
+    Pool(2, 8, 9, 9, (2, 2), (3, 4)),
+    Pool(33, 1, 5, 61, (1, 3), (1, 2), (0, 1)),
+    Pool(1, 129, 4, 4, (4, 4), (4, 4), (2, 2)),
+    Pool(2, 3, 20, 20, (17, 17), (3, 1), (8, 8)),
+)
+
+CLASSES = (1, 2, 10, 17, 1000)
+
+# element by element: (n, features) or (n, c, h, w)
+ELEMENTS = ((1, 1), (2, 7), (33, 129), (2, 3, 5, 7), (7, 10, 1, 1), (2, 20, 4, 4))

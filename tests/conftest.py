@@ -1,0 +1,34 @@
+"""Fixtures of all tests, and the count of kernel cases that the run ends with."""
+
+import pytest
+
+from pymnistcnn import _native
+
+RAN = pytest.StashKey[set]()
+
+
+def pytest_configure(config):
+    config.stash[RAN] = set()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    terminalreporter.write_line(f"{len(config.stash[RAN]):,} kernel x ISA x dtype x shape cases ran")
+
+
+@pytest.fixture(params=_native.all_isas())
+def isa(request):
+    """Every instruction set there are kernels for, in turn."""
+    if request.param not in _native.isas():
+        pytest.skip(f"this build or machine lacks {request.param}")
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def ran(request, isa, dtype):
+    """Call it with a kernel's name and a shape once they have been compared: it counts different cases."""
+    return lambda kernel, shape: request.config.stash[RAN].add((kernel, isa, dtype, shape))

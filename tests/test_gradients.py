@@ -1,0 +1,119 @@
+"""Backward passes against finite differences in float64: every layer, the loss, and a network by hand."""
+
+import numpy as np
+import pytest
+
+import pymnistcnn as pm
+
+STEP, TOLERANCE = 1e-5, 1e-6
+
+
+def derivative(function, array):
+    """d function / d array, by central differences: `array` is changed in place and put back."""
+    slope = np.empty(array.shape)
+    for i in np.ndindex(array.shape):
+        value = array[i]
+        array[i] = value + STEP
+        above = function()
+        array[i] = value - STEP
+        slope[i] = (above - function()) / (2 * STEP)
+        array[i] = value
+    return slope
+
+
+def smooth(rng, shape):
+    """Numbers 0.02 apart and 0.01 or more from 0, in random order: no maximum or ReLU changes sides."""
+    size = int(np.prod(shape))
+    return 0.02 * (rng.permutation(size) - size // 2 + 0.5).reshape(shape)
+
+
+PICTURES, FEATURES = (2, 5, 6), (7,)
+LAYERS = [
+    (pm.Rescaling(0.5, -1.0), PICTURES),
+    (pm.Conv2d(3, 3), PICTURES),
+    (pm.Conv2d(4, (3, 2), stride=(2, 1), padding=(1, 0, 2, 1), dilation=(1, 2), groups=2), PICTURES),
+    (pm.Conv2d(3, (2, 3), padding="same"), (1, 4, 5)),
+    (pm.Conv2d(2, 2, stride=3, bias=False), PICTURES),
+    (pm.Linear(5), FEATURES),
+    (pm.Linear(1, bias=False), FEATURES),
+    (pm.MaxPool2d(2), PICTURES),
+    (pm.MaxPool2d((3, 2), stride=1, padding=(1, 0)), PICTURES),
+    (pm.ReLU(), PICTURES),
+    (pm.Tanh(), PICTURES),
+    (pm.Softmax(), FEATURES),
+    (pm.Flatten(), PICTURES),
+    (pm.Dropout(0.3), PICTURES),
+]
+
+
+def test_every_layer_is_here():
+    assert {type(layer) for layer, _ in LAYERS} == set(pm.layers.Layer.__subclasses__())
+
+
+@pytest.mark.parametrize("layer, shape", LAYERS, ids=str)
+def test_layer(layer, shape):
+    rng = np.random.default_rng(0)
+    x, network = smooth(rng, (3, *shape)), layer.build(shape, "float64")._network
+    dy = rng.standard_normal((3, *network.output_shape))
+
+    def forward():
+        network._calls = 0  # every forward draws new dropout masks: here it is to be one function
+        return (layer.forward(x) * dy).sum()
+
+    forward()
+    dx = layer.backward(dy)
+    np.testing.assert_allclose(dx, derivative(forward, x), rtol=0, atol=TOLERANCE)
+    assert set(layer.parameters) == set(layer.gradients)
+    for name, gradient in layer.gradients.items():
+        slope = derivative(forward, layer.parameters[name])
+        np.testing.assert_allclose(gradient, slope, rtol=0, atol=TOLERANCE)
+
+
+def test_large_linear():
+    """Above 16,384 weights other kernels do it; a row and a column of weights are enough."""
+    rng = np.random.default_rng(0)
+    layer, x, dy = (
+        pm.Linear(130).build((129,), "float64"),
+        smooth(rng, (3, 129)),
+        rng.standard_normal((3, 130)),
+    )
+    forward = lambda: (layer.forward(x) * dy).sum()  # noqa: E731
+    forward()
+    dx, weight = layer.backward(dy), layer.parameters["weight"]
+    np.testing.assert_allclose(dx[1], derivative(forward, x[1]), rtol=0, atol=TOLERANCE)
+    for piece in (np.s_[:, 128], np.s_[129]):
+        slope = derivative(forward, weight[piece])
+        np.testing.assert_allclose(layer.gradients["weight"][piece], slope, rtol=0, atol=TOLERANCE)
+    slope = derivative(forward, layer.parameters["bias"])
+    np.testing.assert_allclose(layer.gradients["bias"], slope, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("n, classes", [(1, 1), (3, 2), (5, 17)])
+def test_cross_entropy(n, classes):
+    rng = np.random.default_rng(0)
+    z, labels, loss = rng.standard_normal((n, classes)), rng.integers(0, classes, n), pm.CrossEntropyLoss()
+    loss.forward(z, labels)
+    dz = loss.backward()
+    np.testing.assert_allclose(dz, derivative(lambda: loss.forward(z, labels), z), rtol=0, atol=TOLERANCE)
+
+
+def test_network_by_hand():
+    """Fused blocks, a flatten and both ends: the loss to the pixels and to every weight."""
+    layers = [
+        pm.Rescaling(0.1, 0.5),
+        *(pm.Conv2d(4, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2)),
+        *(pm.Conv2d(3, 2), pm.Tanh(), pm.MaxPool2d((1, 2))),
+        *(pm.Flatten(), pm.Linear(6), pm.ReLU(), pm.Linear(5)),
+    ]
+    model = pm.Sequential(layers, (2, 7, 9), dtype="float64", seed=1)
+    rng = np.random.default_rng(0)
+    x, labels, loss = smooth(rng, (3, 2, 7, 9)), np.array([0, 4, 2]), pm.CrossEntropyLoss()
+    forward = lambda: loss.forward(model.forward(x), labels)  # noqa: E731
+    forward()
+    dx = model.backward(loss.backward())
+    np.testing.assert_allclose(dx, derivative(forward, x), rtol=0, atol=TOLERANCE)
+    for layer in model.layers:
+        for name, gradient in layer.gradients.items():
+            slope = derivative(forward, layer.parameters[name])
+            np.testing.assert_allclose(gradient, slope, rtol=0, atol=TOLERANCE)
+            assert np.abs(gradient).max() > 1e-3
