@@ -76,7 +76,9 @@ def one_line(error: Exception) -> str:
     if isinstance(error, BrokenPipeError):
         text = "whoever read the output has closed it (broken pipe)"
     elif isinstance(error, OSError) and error.strerror:
-        text = f"{click.format_filename(error.filename)}: {error.strerror}" if error.filename else error.strerror
+        text = (
+            f"{click.format_filename(error.filename)}: {error.strerror}" if error.filename else error.strerror
+        )
     elif isinstance(error, MemoryError):
         text = text or "out of memory"
     elif not isinstance(error, (OSError, ValueError, FloatingPointError)):
@@ -128,7 +130,9 @@ COMPUTE = options(
     click.option("--isa", metavar="NAME", callback=usable_isa, envvar="PYMNISTCNN_ISA", show_envvar=True,
                  help=f"Instruction set: {', '.join(_native.isas())}.  [default: the last of these]"),
 )  # fmt: skip
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else, on stdout.")
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else, on stdout."
+)
 POSITIVE = click.IntRange(1, 1_000_000)
 
 
@@ -153,12 +157,16 @@ def main(context):
 
 @main.command()
 @click.argument("recipe", metavar="[RECIPE]", type=click.Choice(list(RECIPES)), default="fast")
-@click.option("--epochs", metavar="N", type=POSITIVE, help="Times to go over the data.  [default: the recipe's]")
+@click.option(
+    "--epochs", metavar="N", type=POSITIVE, help="Times to go over the data.  [default: the recipe's]"
+)
 @click.option("--batch-size", metavar="N", type=POSITIVE, help="Images a step.  [default: the recipe's]")
 @click.option("--seed", metavar="N", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True,
               help="Same seed, same network, to the bit.")  # fmt: skip
 @COMPUTE
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Numbers to compute in.")
+@click.option(
+    "--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Numbers to compute in."
+)
 @DATA
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
               default="digits.safetensors", show_default=True, help="Where to save the network.")  # fmt: skip
@@ -253,7 +261,9 @@ def predict(model, images, threads, isa, as_json):
     rows = [(click.format_filename(image), int(p.argmax()), float(p.max()))
             for image, p in zip(images, probabilities, strict=True)]  # fmt: skip
     if as_json:
-        print_json(predictions=[dict(zip(("image", "digit", "probability"), row, strict=True)) for row in rows])
+        print_json(
+            predictions=[dict(zip(("image", "digit", "probability"), row, strict=True)) for row in rows]
+        )
         return
     width = max(len(name) for name, _, _ in rows)
     for name, digit, probability in rows:

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -20,7 +22,17 @@ from pymnistcnn.cli import main
 from pymnistcnn.recipes import RECIPES, Recipe
 
 PROGRAM = [sys.executable, "-c", "from pymnistcnn.cli import main; main(prog_name='pymnistcnn')"]
-FIELDS = {"test_accuracy", "train_seconds", "images_per_second", "epochs", "isa", "threads", "dtype", "seed", "output"}
+FIELDS = {
+    "test_accuracy",
+    "train_seconds",
+    "images_per_second",
+    "epochs",
+    "isa",
+    "threads",
+    "dtype",
+    "seed",
+    "output",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +58,18 @@ def trained(tmp_path_factory):
     """A file with a network that reads digits: an epoch of the first 20,000."""
     path = tmp_path_factory.mktemp("trained") / "digits.safetensors"
     made, data = RECIPES["fast"](), datasets.mnist()[0][:20_000]
-    made.model.fit(data, batch_size=made.batch_size, optimizer=made.optimizer, schedule=made.schedule, progress=False)
+    made.model.fit(
+        data, batch_size=made.batch_size, optimizer=made.optimizer, schedule=made.schedule, progress=False
+    )
     made.model.save(path)
     return path
 
 
 def pymnistcnn(*arguments, **extra):
     """Run the command in a process of its own, as a person would."""
-    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=60, **extra)
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=60, **extra
+    )
 
 
 def called(*arguments, **extra):
@@ -96,7 +112,9 @@ def test_train_offers_every_recipe_in_its_help():
 
 
 def test_importing_the_commands_waits_for_nothing_heavy():
-    code = "import sys, pymnistcnn.cli; print([m for m in ('tqdm', 'PIL', 'safetensors') if m in sys.modules])"
+    code = (
+        "import sys, pymnistcnn.cli; print([m for m in ('tqdm', 'PIL', 'safetensors') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
 
@@ -122,7 +140,14 @@ def test_train_json_is_one_object_and_true(tiny, tmp_path):
     assert result.returncode == 0, result.stderr
     got = json.loads(result.stdout)
     assert result.stdout.count("\n") == 1 and set(got) == FIELDS
-    expected = {"epochs": 2, "isa": "portable", "threads": 2, "dtype": "float64", "seed": 7, "output": "a b.st"}
+    expected = {
+        "epochs": 2,
+        "isa": "portable",
+        "threads": 2,
+        "dtype": "float64",
+        "seed": 7,
+        "output": "a b.st",
+    }
     assert {name: got[name] for name in expected} == expected
     assert got["images_per_second"] == pytest.approx(600 / got["train_seconds"])
     assert "Conv2d" in result.stderr and "test accuracy" in result.stderr
@@ -150,19 +175,14 @@ def test_train_does_what_fit_does(tiny):
 
 def test_train_draws_a_bar_on_a_terminal(tiny):
     master, terminal = os.openpty()
-    # A new pty has no size, and tqdm draws nothing on 0 lines.
-    import fcntl
-    import struct
-    import termios
-
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    termios.tcsetwinsize(terminal, (24, 80))  # a new one has no size, and tqdm draws nothing on 0 lines
     result = subprocess.run([*PROGRAM, "train", "--epochs", "1", "--data", tiny], stdout=subprocess.PIPE,
                             stderr=terminal, text=True, timeout=60)  # fmt: skip
     os.close(terminal)
     drawn = os.read(master, 1 << 16).decode()
     os.close(master)
     assert result.returncode == 0
-    assert "epoch 1/1" in drawn and "100%|" in drawn and "validation" in drawn
+    assert "epoch 1/1" in drawn and "100%|" in drawn and "loss" in drawn
 
 
 def trained_hash(tiny, *options):
@@ -299,20 +319,25 @@ def test_info():
     ],
 )
 def test_bad_use_of_train(arguments, message):
-    result = called("train", "--data", "nowhere", *arguments)  # bad use is told of before the data is looked for
+    result = called(
+        "train", "--data", "nowhere", *arguments
+    )  # bad use is told of before the data is looked for
     assert result.exit_code == 2 and result.stdout == ""
     assert message in result.stderr and "Usage: pymnistcnn train" in result.stderr
 
 
 @pytest.mark.parametrize(
-    "arguments", [["no-such-command"], ["evaluate"], ["predict"], ["predict", "x.st"], ["info", "--threads", "0"]]
+    "arguments",
+    [["no-such-command"], ["evaluate"], ["predict"], ["predict", "x.st"], ["info", "--threads", "0"]],
 )
 def test_bad_use_of_the_others(arguments):
     result = called(*arguments)
     assert result.exit_code == 2 and result.stdout == "" and "Usage: pymnistcnn" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["train"], ["evaluate", "x.st"], ["predict", "x.st", "x.png"], ["info"]])
+@pytest.mark.parametrize(
+    "arguments", [["train"], ["evaluate", "x.st"], ["predict", "x.st", "x.png"], ["info"]]
+)
 def test_bad_isa_in_the_environment(arguments):
     result = called(*arguments, env={"PYMNISTCNN_ISA": "mmx"})
     assert result.exit_code == 2
@@ -394,7 +419,11 @@ def test_predict_with_bad_pictures(trained, pictures, tmp_path):
     good = pictures[0][0]
     (tmp_path / "text.png").write_text("not a picture")
     Image.new("L", (20, 40)).save("small.png")
-    for bad, message in (("none.png", "No such file"), ("text.png", "cannot identify"), ("small.png", "28x28")):
+    for bad, message in (
+        ("none.png", "No such file"),
+        ("text.png", "cannot identify"),
+        ("small.png", "28x28"),
+    ):
         assert_fails(called("predict", trained, good, bad), f"{bad}: ")
         assert message in called("predict", trained, good, bad).stderr
 
@@ -408,7 +437,9 @@ def test_predict_with_a_network_of_no_pictures(tmp_path, pictures):
 @pytest.mark.parametrize("arguments", [["info"], ["--help"], ["train", "--help"], ["--version"]])
 def test_a_full_disk_under_stdout(arguments):
     with open("/dev/full", "w") as full:
-        result = subprocess.run([*PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        result = subprocess.run(
+            [*PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
     assert result.returncode == 1
     assert result.stderr == "pymnistcnn: error: No space left on device\n"
 
@@ -417,7 +448,9 @@ def test_a_full_disk_under_stdout(arguments):
 def test_a_broken_pipe_on_stdout(arguments):
     reader, writer = os.pipe()
     os.close(reader)
-    result = subprocess.run([*PROGRAM, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    result = subprocess.run(
+        [*PROGRAM, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
+    )
     os.close(writer)
     assert result.returncode == 1
     assert "broken pipe" in result.stderr and result.stderr.count("\n") == 1
@@ -427,32 +460,29 @@ def test_a_broken_pipe_on_stdout(arguments):
 # ---- Ctrl-C ----
 
 
-def interrupted(*arguments, after):
-    """Start the command, press Ctrl-C once `after` is on its stderr; the result and the seconds it took to end."""
-    process = subprocess.Popen([*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)  # fmt: skip
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_ctrl_c_keeps_what_was_learnt(options, tmp_path):
+    for part, data, n in zip(("train", "t10k"), datasets.mnist(), (5000, 500), strict=True):
+        datasets.write_idx(f"{part}-images-idx3-ubyte", data.images[:n])
+        datasets.write_idx(f"{part}-labels-idx1-ubyte", data.labels[:n])
+    # So many epochs take hours: only Ctrl-C ends them before the time-out does.
+    process = subprocess.Popen([*PROGRAM, "train", "--epochs", "100000", "--data", ".", *options],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
     seen = ""
-    while after not in seen:
+    while "epoch 3/" not in seen:
         line = process.stderr.readline()
-        assert line, f"ended before {after!r}: {seen}"
+        assert line, f"ended before its third epoch: {seen}"
         seen += line
-    time.sleep(0.3)  # into the next epoch
-    started = time.monotonic()
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=10)
-    return process.returncode, stdout, seen + stderr, time.monotonic() - started
-
-
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_ctrl_c_keeps_what_was_learnt(options):
-    code, stdout, stderr, seconds = interrupted("train", "--epochs", 50, *options, after="epoch 1/50")
-    assert code == 130
-    assert "interrupted after 1 whole epoch" in stderr and "digits.safetensors" in stderr
+    assert process.returncode == 130
+    *_, last = filter(None, stderr.splitlines())
+    assert re.fullmatch(
+        r"interrupted after \d+ whole epochs: saved what was learnt so far to digits.safetensors", last
+    )
     assert "Traceback" not in stderr
-    if options:
-        assert stdout == ""
-    assert seconds < 5  # not a timing of ours: it is what tells Ctrl-C from running to the end, a minute later
-    assert pm.load("digits.safetensors").evaluate(datasets.mnist()[1]).accuracy > 0.9
+    assert stdout == "" if options else "Conv2d" in stdout and "test accuracy" not in stdout
+    assert pm.load("digits.safetensors").evaluate(datasets.mnist(".")[1]).accuracy > 0.5
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "info"])

@@ -131,9 +131,8 @@ BAD_CONSTRUCTION = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", range(len(BAD_CONSTRUCTION)))
-def test_bad_settings(number):
-    make, message = BAD_CONSTRUCTION[number]
+@pytest.mark.parametrize("make, message", BAD_CONSTRUCTION)
+def test_bad_settings(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -161,9 +160,8 @@ BAD_MODELS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", range(len(BAD_MODELS)))
-def test_bad_models(number):
-    layers, shape, settings, message = BAD_MODELS[number]
+@pytest.mark.parametrize("layers, shape, settings, message", BAD_MODELS)
+def test_bad_models(layers, shape, settings, message):
     with pytest.raises(ValueError, match=message):
         pm.Sequential(layers, input_shape=shape, **settings)
 
@@ -193,9 +191,8 @@ BAD_FIT = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(BAD_FIT)))
-def test_bad_arguments_of_fit(number):
-    arguments, message = BAD_FIT[number]
+@pytest.mark.parametrize("arguments, message", BAD_FIT)
+def test_bad_arguments_of_fit(arguments, message):
     m = model()
     before = m.network.param.tobytes()
     with pytest.raises(ValueError, match=message):
@@ -329,7 +326,7 @@ def unaligned(x):
 
 LAYOUTS = {
     "Fortran order": np.asfortranarray, "read-only": read_only, "every other": strided,
-    "negative strides": lambda x: x[::-1, ..., ::-1].copy()[::-1, ..., ::-1],
+    "negative strides": lambda x: np.flip(np.flip(x).copy()),
     "transposed": lambda x: np.ascontiguousarray(x.T).T, "unaligned": unaligned,
     "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")), "lists": lambda x: x.tolist(),
 }  # fmt: skip
