@@ -83,8 +83,9 @@ static int linear_fits(const pmc_linear *s) {
 
 /* ---- references ---- */
 
-/* What each reference of an op must hold; 0 if the shape is bad. `r` is the size of a real. */
-static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, int64_t r, int64_t group) {
+/* What each reference of an op must hold; 0 if the shape is bad. */
+static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_sizes *sizes) {
+    const int64_t r = sizes->dtype == PMC_FLOAT64 ? 8 : 4, group = sizes->group;
     const pmc_conv *conv = &op->shape.conv;
     const pmc_pool *pool = &op->shape.pool;
     const pmc_linear *linear = &op->shape.linear;
@@ -93,10 +94,17 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, int64_t r, int64
     memset(e, 0, PMC_REFS * sizeof *e);
     switch ((pmc_op_kind)op->kind) {
     case PMC_INPUT:
-    case PMC_OUTPUT:
-        if (!image_fits(&op->shape.transfer.image) || !between(op->shape.transfer.port, 0, PMC_PORTS - 1)) return 0;
-        e[0].sample = pmc_image_stride(&op->shape.transfer.image) * r;
+    case PMC_OUTPUT: {
+        const pmc_image *s = &op->shape.transfer.image;
+        const int64_t port = op->shape.transfer.port, backward = port == PMC_PORT_DY || port == PMC_PORT_DX;
+        const int64_t of_x = port == PMC_PORT_X || port == PMC_PORT_DX;
+        if (!image_fits(s) || port != (op->kind == PMC_INPUT ? (backward ? PMC_PORT_DY : PMC_PORT_X)
+                                                             : (backward ? PMC_PORT_DX : PMC_PORT_Y)))
+            return 0;
+        if (s->h * s->w * s->c != (of_x ? sizes->x_elements : sizes->y_elements)) return 0;
+        e[0].sample = pmc_image_stride(s) * r;
         return 1;
+    }
     case PMC_FLATTEN_FORWARD:
     case PMC_FLATTEN_BACKWARD: {
         if (!image_fits(&op->shape.image)) return 0;
@@ -208,7 +216,7 @@ static pmc_status check_op(pmc_extent extents[PMC_REFS], const pmc_op *op, const
         [PMC_MOMENT2] = sizes->model_bytes, [PMC_PACK] = sizes->pack_bytes,      [PMC_BATCH] = sizes->batch_bytes,
         [PMC_SHARD] = sizes->shard_bytes,   [PMC_THREAD] = sizes->thread_bytes,
     };
-    if (!op_extents(extents, op, sizes->dtype == PMC_FLOAT64 ? 8 : 4, sizes->group)) return PMC_BAD_SHAPE;
+    if (!op_extents(extents, op, sizes)) return PMC_BAD_SHAPE;
     for (int i = 0; i < PMC_REFS; i++) {
         const pmc_ref *ref = &op->ref[i];
         const int64_t instances = ref->arena == PMC_BATCH ? sizes->capacity : sizes->group;

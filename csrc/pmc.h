@@ -312,6 +312,7 @@ typedef struct {
 typedef struct {
     int64_t dtype, capacity, group; /* group: samples that one thread takes at a time */
     int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes;
+    int64_t x_elements, y_elements; /* of a sample of the caller's inputs and outputs */
     int64_t ops, phases;
 } pmc_plan_sizes;
 

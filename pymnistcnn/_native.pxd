@@ -29,6 +29,7 @@ cdef extern from "pmc.h" nogil:
     ctypedef struct pmc_plan_sizes:
         int64_t dtype, capacity, group
         int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes
+        int64_t x_elements, y_elements
         int64_t ops, phases
 
     ctypedef struct pmc_kernels:

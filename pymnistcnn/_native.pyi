@@ -35,16 +35,8 @@ class NotFinite(FloatingPointError):
     done: int
 
 class Plan:
-    sample_elements: int
-    output_elements: int
     def __init__(
-        self,
-        sizes: dict[str, int],
-        ops: np.ndarray,
-        phases: np.ndarray,
-        programs: np.ndarray,
-        sample_elements: int,
-        output_elements: int,
+        self, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray
     ) -> None: ...
     @property
     def capacity(self) -> int: ...

@@ -182,9 +182,8 @@ cdef class Plan:
 
     cdef pmc_plan *plan
     cdef pmc_plan_sizes sizes
-    cdef readonly int64_t sample_elements, output_elements
 
-    def __cinit__(self, dict sizes, ops, phases, programs, int64_t sample_elements, int64_t output_elements):
+    def __cinit__(self, dict sizes, ops, phases, programs):
         cdef int64_t bad_op = -1
         ops, phases, programs = (np.ascontiguousarray(a, np.int64) for a in (ops, phases, programs))
         if ops.ndim != 2 or ops.shape[1] != OP_WORDS or phases.ndim != 2 or phases.shape[1] != 3:
@@ -194,7 +193,6 @@ cdef class Plan:
             raise ValueError(f"a plan needs programs ({PMC_PROGRAMS}, 2), not {programs.shape}")
         memset(&self.sizes, 0, sizeof(self.sizes))
         self.sizes = dict(sizes, ops=len(ops), phases=len(phases))
-        self.sample_elements, self.output_elements = sample_elements, output_elements
         status = pmc_plan_new(&self.plan, &self.sizes,
                               <const pmc_op *> address(ops, "ops", np.int64, ops.size),
                               <const pmc_phase *> address(phases, "phases", np.int64, phases.size),
@@ -259,13 +257,13 @@ cdef class Plan:
         a.moment2 = address(moment2, "moment2", real, model, True)
         a.index = <const int64_t *> address(index, "index", np.int64, count)
         if x is not None and x.dtype == np.uint8:
-            a.x_u8 = <const uint8_t *> address(x, "x", np.uint8, items * self.sample_elements)
+            a.x_u8 = <const uint8_t *> address(x, "x", np.uint8, items * self.sizes.x_elements)
         else:
-            a.x_real = address(x, "x", real, items * self.sample_elements)
+            a.x_real = address(x, "x", real, items * self.sizes.x_elements)
         a.labels = <const int32_t *> address(labels, "labels", np.int32, items)
-        a.y = address(y, "y", real, count * self.output_elements, True)
-        a.dy = address(dy, "dy", real, count * self.output_elements)
-        a.dx = address(dx, "dx", real, count * self.sample_elements, True)
+        a.y = address(y, "y", real, count * self.sizes.y_elements, True)
+        a.dy = address(dy, "dy", real, count * self.sizes.y_elements)
+        a.dx = address(dx, "dx", real, count * self.sizes.x_elements, True)
         a.coefficients = <const pmc_coefficients *> address(coefficients, "coefficients", np.float64,
                                                             steps * COEFFICIENTS)
         a.loss = <double *> address(loss, "loss", np.float64, steps)

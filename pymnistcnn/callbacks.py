@@ -30,6 +30,9 @@ class Callback:
     def on_batches(self, training):
         """After every `every` batches: `training.batch` of `training.batches` are done."""
 
+    def on_slice(self, training):
+        """Some 20 times a second, whenever Python gets its turn: for what is drawn."""
+
     def on_epoch_end(self, training):
         """After each epoch and its validation: `training.history` has them."""
 
@@ -50,8 +53,6 @@ class ProgressBar(Callback):
     True
     """
 
-    every = 1
-
     def __init__(self, file=None):
         self.file, self._bar = file, None
 
@@ -68,7 +69,7 @@ class ProgressBar(Callback):
             bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt} {postfix}",
         )
 
-    def on_batches(self, training):
+    def on_slice(self, training):
         done = min(training.batch * training.batch_size, training.samples)
         self._bar.set_postfix_str(f"loss {training.loss:.4f} accuracy {training.accuracy:.4f}", refresh=False)
         self._bar.update(done - self._bar.n)

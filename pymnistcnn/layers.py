@@ -39,6 +39,18 @@ def pair(name, value, low=1):
     return (whole(name, value, low),) * 2
 
 
+def yes_or_no(name, value):
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def checked_initializer(value):
+    if not isinstance(value, Initializer):
+        raise ValueError(f"initializer must be an initializer, such as GlorotNormal(), not {value!r}")
+    return value
+
+
 class Layer:
     """A layer is fields and two short methods, `output_shape` and `lower`; the rest is here.
 
@@ -100,7 +112,9 @@ class Layer:
         dtype = np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
         network = self._network
         if network is None:
-            network = self.build(x.shape[1:], dtype)._network
+            network = Network([self], x.shape[1:], dtype)
+            network.inputs(x)  # what is refused must leave no trace
+            self._network = network
         elif not self._in_model and (network.input_shape != x.shape[1:] or network.dtype != dtype):
             network = self._rebuilt(x.shape[1:], dtype)
         return network.forward(x, training, isa, threads)
@@ -157,7 +171,7 @@ class Rescaling(Layer):
     def __post_init__(self):
         for name in ("scale", "offset"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
                 raise ValueError(f"{name} must be a finite number, not {value!r}")
             setattr(self, name, float(value))
 
@@ -200,7 +214,8 @@ class Conv2d(Layer):
     def __post_init__(self):
         self.out_channels, self.groups = whole("out_channels", self.out_channels), whole("groups", self.groups)
         self.kernel_size, self.stride = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
-        self.dilation = pair("dilation", self.dilation)
+        self.dilation, self.bias = pair("dilation", self.dilation), yes_or_no("bias", self.bias)
+        self.initializer = checked_initializer(self.initializer)
         if self.out_channels % self.groups:
             raise ValueError(f"groups must divide out_channels: {self.groups} does not divide {self.out_channels}")
         if self.padding == "same":
@@ -266,6 +281,7 @@ class Linear(Layer):
 
     def __post_init__(self):
         self.out_features = whole("out_features", self.out_features)
+        self.bias, self.initializer = yes_or_no("bias", self.bias), checked_initializer(self.initializer)
 
     def output_shape(self, shape):
         if len(shape) != 1:

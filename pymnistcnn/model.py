@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import layers as layer_classes
-from .callbacks import ProgressBar
+from .callbacks import Callback, ProgressBar
 from .datasets import Dataset, atomic_write
 from .layers import Layer, Rescaling, Softmax, whole
 from .losses import CrossEntropyLoss, Loss
-from .network import Network, checked_isa, checked_threads, exact_cast
+from .network import (
+    Network,
+    checked_isa,
+    checked_shape,
+    checked_threads,
+    exact_cast,
+    lowered,
+    shapes_through,
+)
 from .optimizers import Adam, Optimizer
 from .schedules import Constant
 from .training import History, Training
@@ -60,24 +70,24 @@ class Sequential:
     """
 
     def __init__(self, layers, input_shape, seed=0, dtype="float32"):
-        layers = list(layers)
+        layers, seen = list(layers), set()
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise ValueError(f"layers must be layers, such as pm.Linear(10), not {layer!r}")
-            if layer._in_model or sum(layer is other for other in layers) > 1:
+            if layer._in_model or layer in seen:
                 raise ValueError(f"{layer} is in a model already: make a new layer for each place")
+            seen.add(layer)
         if not layers:
             raise ValueError("a model needs at least one layer")
         self.network = Network(layers, input_shape, dtype, seed)
         self.epochs_trained = 0
+        starts = {p.layer: p.offset for p in reversed(self.network.parameters)}
         for index, layer in enumerate(layers):
-            self._share_memory(index, layer)
+            self._share_memory(index, layer, starts.get(index, 0))
 
-    def _share_memory(self, index, layer):
+    def _share_memory(self, index, layer, start):
         """Let the layer, called by hand, use its piece of the model's vectors."""
         network = self.network
-        own = [p for p in network.parameters if p.layer == index]
-        start = own[0].offset if own else 0
         alone = Network([layer], network.shapes[index], network.dtype, network.seed, index, memory=(None, None),
                         lock=network.lock)  # fmt: skip
         piece = slice(start, start + alone.elements)
@@ -158,13 +168,14 @@ class Sequential:
             raise ValueError(f"optimizer must be an optimizer, such as pm.Adam(), not {optimizer!r}")
         if not self.network.parameters:
             raise ValueError("this network has no parameters to train")
+        callbacks, schedule = checked_callbacks(callbacks), checked_schedule(schedule, optimizer)
         self._use_loss(loss)
         x, labels = self._samples(train, "train")
         validation = None if validation is None else self._samples(validation, "validation")
-        callbacks = list(callbacks) + [ProgressBar()] * bool(progress)
+        callbacks += [ProgressBar()] * bool(progress)
         return Training(
-            self, x, labels, epochs, min(batch_size, len(x)), optimizer, schedule or Constant(optimizer.rate),
-            shuffle, validation, callbacks, checked_isa(isa), checked_threads(threads),
+            self, x, labels, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle,
+            validation, callbacks, checked_isa(isa), checked_threads(threads),
         ).run()  # fmt: skip
 
     def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None) -> Evaluation:
@@ -220,25 +231,15 @@ class Sequential:
         Layers are counted as in an nn.Sequential of the same layers; Rescaling, which PyTorch has not, is not
         counted.
         """
-        counted = [i for i, layer in enumerate(self.layers) if not isinstance(layer, Rescaling)]
         network = self.network
-        return {
-            f"{counted.index(p.layer)}.{p.name}": weights
-            for p, weights in zip(network.parameters, network.views(network.param), strict=True)
-        }
+        names = parameter_names(self.layers, network.parameters)
+        return dict(zip(names, network.views(network.param), strict=True))
 
     def load_state_dict(self, state) -> None:
         """Take weights of the same names and shapes; all or, with a ValueError, none."""
         own = self.state_dict()
-        if set(own) != set(state):
-            missing, extra = sorted(set(own) - set(state)), sorted(set(state) - set(own))
-            raise ValueError(f"the weights do not fit this network: missing {missing}, not expected {extra}")
-        cast = {}
-        for name, weights in own.items():
-            given = np.asarray(state[name])
-            if given.shape != weights.shape:
-                raise ValueError(f"{name} must have shape {weights.shape}, not {given.shape}")
-            cast[name] = exact_cast(given, self.dtype, name)
+        check_shapes({name: weights.shape for name, weights in own.items()}, state)
+        cast = {name: exact_cast(np.asarray(state[name]), self.dtype, name) for name in own}
         for name, weights in own.items():
             weights[...] = cast[name]
 
@@ -260,6 +261,36 @@ class Sequential:
         content = to_bytes(state, metadata)
         with atomic_write(path) as file:
             file.write(content)
+
+
+def parameter_names(layers, parameters) -> list[str]:
+    """PyTorch's names of a Sequential's parameters; Rescaling does not count."""
+    counts = np.cumsum([not isinstance(layer, Rescaling) for layer in layers]) - 1
+    return [f"{counts[p.layer]}.{p.name}" for p in parameters]
+
+
+def check_shapes(expected, state):
+    """ValueError unless the arrays of `state` have the names and shapes that are expected."""
+    if set(expected) != set(state):
+        missing, extra = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
+        raise ValueError(f"the weights do not fit this network: missing {missing}, not expected {extra}")
+    for name, shape in expected.items():
+        if np.shape(state[name]) != shape:
+            raise ValueError(f"{name} must have shape {shape}, not {np.shape(state[name])}")
+
+
+def checked_callbacks(callbacks) -> list:
+    if not isinstance(callbacks, (list, tuple)) or not all(isinstance(c, Callback) for c in callbacks):
+        raise ValueError(f"callbacks must be a list of callbacks, not {callbacks!r}")
+    return list(callbacks)
+
+
+def checked_schedule(schedule, optimizer):
+    if schedule is None:
+        return Constant(optimizer.rate)
+    if isinstance(schedule, type) or not hasattr(schedule, "rates"):
+        raise ValueError(f"schedule must be a schedule, such as pm.OneCycle(1e-2), not {schedule!r}")
+    return schedule
 
 
 def pair_of(data, name):
@@ -284,6 +315,8 @@ def load(path) -> Sequential:
     """
     from safetensors import SafetensorError, safe_open
 
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
@@ -293,26 +326,29 @@ def load(path) -> Sequential:
     if METADATA_KEY not in metadata:
         raise ValueError(f"{path}: a safetensors file, but without the architecture that pymnistcnn saves")
     try:
-        model = model_of(json.loads(metadata[METADATA_KEY]))
+        return model_of(json.loads(metadata[METADATA_KEY]), state)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: its description of the network cannot be read: {error}") from None
-    try:
-        model.load_state_dict(state)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return model
 
 
-def model_of(description) -> Sequential:
-    """The network that a file's metadata describes, with fresh weights."""
-    if description["format"] != FORMAT:
-        raise ValueError(f"format {description['format']!r} is not {FORMAT}, the one this version reads")
-    made = []
+def model_of(description, state) -> Sequential:
+    """The network that a file's metadata describes. Its sizes are held against the weights that there are
+    before any memory is taken."""
+    if description.keys() != {"dtype", "format", "input_shape", "layers"} or description["format"] != FORMAT:
+        raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
+    layers = []
     for settings in description["layers"]:
         settings = dict(settings)
         name = settings.pop("class")
         kind = getattr(layer_classes, str(name), None)
         if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:
             raise ValueError(f"there is no layer {name!r}")
-        made.append(kind(**settings))
-    return Sequential(made, description["input_shape"], dtype=description["dtype"])
+        layers.append(kind(**settings))
+    shape = checked_shape(description["input_shape"])
+    shapes_through(layers, shape)
+    parameters = lowered(layers, shape).parameters
+    names = parameter_names(layers, parameters)
+    check_shapes({name: p.shape for name, p in zip(names, parameters, strict=True)}, state)
+    model = Sequential(layers, shape, dtype=description["dtype"])
+    model.load_state_dict(state)
+    return model

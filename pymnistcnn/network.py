@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _native
 from ._native import Program
-from .plan import ALIGN, PlanBuilder, model_elements
+from .plan import ALIGN, PlanBuilder
 
 DTYPES = ("float32", "float64")
 EVALUATION_BATCH = 256
@@ -44,11 +44,11 @@ def checked_threads(threads: int | None) -> int:
 
 def checked_dtype(dtype) -> np.dtype:
     try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = repr(dtype)
+        name = None if dtype is None else np.dtype(dtype).name
+    except (TypeError, ValueError):
+        name = None
     if name not in DTYPES:
-        raise ValueError(f"dtype must be float32 or float64, not {name}")
+        raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
     return np.dtype(name)
 
 
@@ -62,18 +62,19 @@ def aligned_zeros(elements: int, dtype) -> np.ndarray:
 
 def exact_cast(array: np.ndarray, dtype, name: str) -> np.ndarray:
     """`array` as a C-contiguous native array of `dtype`; ValueError where a value would not survive."""
+    dtype = np.dtype(dtype)
     if array.dtype.kind not in "buif":
         raise ValueError(f"{name} must be numbers, not {array.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
         cast = np.ascontiguousarray(array, dtype)
-        if cast.dtype == array.dtype:
+        if dtype == array.dtype:
             return cast
-        if array.dtype.kind in "ui" or cast.dtype.kind in "ui":
-            survived = np.array_equal(cast.astype(array.dtype), array)
-        else:
+        if dtype.kind == "f" and array.dtype.kind == "f":  # rounding is fine, becoming infinite is not
             survived = np.array_equal(np.isfinite(cast), np.isfinite(array))
+        else:
+            survived = np.array_equal(cast.astype(array.dtype), array) and np.array_equal(cast < 0, array < 0)
     if not survived:
-        raise ValueError(f"{name} of {array.dtype} hold values that {np.dtype(dtype).name} cannot")
+        raise ValueError(f"{name} of {array.dtype} hold values that {dtype.name} cannot")
     return cast
 
 
@@ -95,16 +96,16 @@ class Network:
         self.dtype, self.seed, self.first_layer = checked_dtype(dtype), checked_seed(seed), first_layer
         self.loss = None
         self.lock = lock or threading.Lock()
-        self.shapes = [self.input_shape]  # of the input and after every layer
-        for layer in self.layers:
-            self.shapes.append(layer.output_shape(self.shapes[-1]))
-        self.parameters = self._lowered().parameters
-        self.elements = model_elements(self.parameters)
+        self.shapes = shapes_through(self.layers, self.input_shape)
+        builder = self._lowered()
+        self.parameters, self.elements = builder.parameters, builder.vector_elements
         if memory is None:
             self.param, self.gradient = (aligned_zeros(self.elements, self.dtype) for _ in range(2))
+            weight_shapes = {p.layer: p.shape for p in self.parameters if p.name == "weight"}
             for parameter, weights in zip(self.parameters, self.views(self.param), strict=True):
                 layer = self.layers[parameter.layer - first_layer]
-                weights[...] = layer.initialize(parameter.name, self._rng(parameter), self._weight_shape(parameter))
+                rng = self._rng(parameter)
+                weights[...] = layer.initialize(parameter.name, rng, weight_shapes[parameter.layer])
         else:
             self.param, self.gradient = memory
         self._plans: dict[bool, _native.Plan] = {}
@@ -120,18 +121,12 @@ class Network:
         """Every parameter's view into a flat vector, in order."""
         return [parameter.view(flat) for parameter in self.parameters]
 
-    def _weight_shape(self, parameter):
-        return next(p.shape for p in self.parameters if p.layer == parameter.layer and p.name == "weight")
-
     def _rng(self, parameter):
         stream = 2 * parameter.layer + (parameter.name == "bias")
         return np.random.Generator(np.random.Philox(key=np.array([self.seed, stream], np.uint64)))
 
     def _lowered(self):
-        builder = PlanBuilder(self.input_shape)
-        for index, layer in enumerate(self.layers):
-            builder.layer = self.first_layer + index
-            layer.lower(builder)
+        builder = lowered(self.layers, self.input_shape, self.first_layer)
         if self.loss is not None:
             self.loss.lower(builder)
         return builder
@@ -263,6 +258,22 @@ class Network:
             losses, _ = self._run(plan, Program.EVALUATE, len(z), isa, threads, x=z.astype(self.dtype, copy=False),
                                   labels=labels, dx=dz)  # fmt: skip
         return float(losses.sum()) / len(z), dz
+
+
+def shapes_through(layers, input_shape):
+    """The shape of one sample before the first layer and after every layer; ValueError where one does not fit."""
+    shapes = [input_shape]
+    for layer in layers:
+        shapes.append(layer.output_shape(shapes[-1]))
+    return shapes
+
+
+def lowered(layers, input_shape, first_layer=0) -> PlanBuilder:
+    """A builder that has taken all layers; nothing is allocated."""
+    builder = PlanBuilder(input_shape)
+    for builder.layer, layer in enumerate(layers, first_layer):
+        layer.lower(builder)
+    return builder
 
 
 def checked_shape(shape) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ def checked(name, value, low, high, *, open_end=False):
     """A real number in [low, high], or [low, high)."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not (low <= number <= high) or (open_end and number == high) or not np.isfinite(number):
         raise ValueError(f"{name} must be a number from {low} to {high}{' (excluded)' * open_end}, not {value!r}")

@@ -23,6 +23,7 @@ PAD, ALIGN = Constant.PAD, Constant.ALIGN
 SMALL_LINEAR = 16_384  # weights up to which a linear layer runs sample by sample (SHARD scope)
 GROUP_BYTES = 192 * 1024  # what a thread's group of samples may take: a part of any L2
 GROUP_MOST = 8
+LARGEST = (2**31 - 1) // 2  # elements of a parameter; csrc/plan.c has the same bound
 
 
 def padded(n: int) -> int:
@@ -104,6 +105,10 @@ class Geometry:
     @property
     def words(self):
         return [self.h, self.w, self.c, *self.border]
+
+    @property
+    def elements(self):
+        return self.h * self.w * self.c
 
     @property
     def stride(self):
@@ -382,6 +387,7 @@ class PlanBuilder:
         self.nodes: list[Node] = []
         self.loss = None  # a function of the logits' tensor that makes the loss's op
         self.parameters: list[Parameter] = []
+        self._next_offset = 0
 
     # -- what layers call --
 
@@ -459,7 +465,10 @@ class PlanBuilder:
         return self.current
 
     def _parameter(self, node, kind, name, shape, rows, length):
-        parameter = kind(self.layer, name, shape, rows, length, self.model_elements)
+        if rows * length > LARGEST:
+            raise ValueError(f"{name} of shape {shape} is too large: more than {LARGEST:,} elements")
+        parameter = kind(self.layer, name, shape, rows, length, self._next_offset)
+        self._next_offset += parameter.elements
         node.parameters.append(parameter)
         self.parameters.append(parameter)
 
@@ -470,9 +479,9 @@ class PlanBuilder:
         self.current, self.shape = node.y, shape
 
     @property
-    def model_elements(self):
-        """Elements of all parameters so far."""
-        return sum(p.elements for p in self.parameters)
+    def vector_elements(self):
+        """Length of the model's flat vectors: all parameters, and slack that vector loads may touch."""
+        return self._next_offset + PAD
 
     # -- plans --
 
@@ -600,20 +609,11 @@ def assemble(phases, builder, dtype, capacity) -> _native.Plan:
             scope = Constant.SCOPE_TILES if phase[0].tiles else Constant.SCOPE_SHARD
             phase_rows.append((scope, len(rows), len(phase)))
             rows += [encode(op, place) for op in phase]
-    elements = builder.input.geometry, builder.current.geometry
-    return _native.Plan(
-        dict(dtype=int(dtype == np.float64), capacity=capacity, group=group,
-             model_bytes=model_elements(builder.parameters) * real, **sizes),
-        np.array(rows, np.int64).reshape(-1, _native.OP_WORDS),
-        np.array(phase_rows, np.int64).reshape(-1, 3),
-        program_rows,
-        *(g.h * g.w * g.c for g in elements),
-    )  # fmt: skip
-
-
-def model_elements(parameters) -> int:
-    """Length of the model's flat vectors: all parameters, and slack that vector loads may touch."""
-    return sum(p.elements for p in parameters) + PAD
+    sizes |= dict(dtype=int(dtype == np.float64), capacity=capacity, group=group,
+                  model_bytes=builder.vector_elements * real, x_elements=builder.input.geometry.elements,
+                  y_elements=builder.current.geometry.elements)  # fmt: skip
+    ops, phases = np.array(rows, np.int64), np.array(phase_rows, np.int64)
+    return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows)
 
 
 def place_buffers(phases):

@@ -32,7 +32,10 @@ class Constant:
     rate: float
 
     def __post_init__(self):
-        _keep_positive(self, "rate")
+        rate = _number(self.rate)
+        if not 0 <= rate < np.inf:
+            raise ValueError(f"rate of Constant must be a finite number from 0 on, not {self.rate!r}")
+        object.__setattr__(self, "rate", rate)
 
     def rates(self, first_step, count, total_steps):
         """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).

@@ -73,9 +73,10 @@ class Training:
         """All epochs. Ctrl-C and errors leave the weights as after the last step."""
         try:
             self._call("on_train_begin")
-            for self.epoch in range(self.epochs):
+            for epoch in range(self.epochs):
                 if self._stopped:
                     break
+                self.epoch = epoch
                 self._run_epoch()
         finally:
             self._call("on_train_end")
@@ -89,38 +90,44 @@ class Training:
         self.batch = 0
         self._call("on_epoch_begin")
         order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.shuffle)
-        loss = correct = seen = 0
-        seconds = 0.0
+        totals = np.zeros(4)  # loss, correct, samples, seconds
         while self.batch < self.batches and not self._stopped:
-            steps = min(self._steps_a_slice, self._steps_to_next_callback())
-            begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
-            started = time.perf_counter()
-            losses, corrects = self._train_slice(order[begin:end], steps, begin)
-            elapsed = time.perf_counter() - started
-            seconds += elapsed
-            self._steps_a_slice = next_slice(steps, elapsed)
-            self.batch += steps
-            loss, correct, seen = loss + float(losses.sum()), correct + int(corrects.sum()), seen + end - begin
-            self.loss, self.accuracy = loss / seen, correct / seen
+            totals += self._run_slice(order)
+            self.loss, self.accuracy = (totals[:2] / totals[2]).tolist()
+            self._call("on_slice")
             for callback in self.callbacks:
                 if callback.every and (self.batch % callback.every == 0 or self.batch == self.batches):
                     callback.on_batches(self)
+        if self.batch:
+            self._close_epoch(samples=totals[2], seconds=totals[3])
+            self._call("on_epoch_end")
+
+    def _run_slice(self, order):
+        """Train the next batches of an epoch's order; returns summed loss, correct, samples, seconds."""
+        steps = min([self._steps_a_slice, self.batches - self.batch, *self._steps_to_callbacks()])
+        begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
+        started = time.perf_counter()
+        losses, correct = self._train_slice(order[begin:end], steps, begin)
+        seconds = time.perf_counter() - started
+        self._steps_a_slice = next_slice(steps, seconds)
+        self.batch += steps
+        return losses.sum(), correct.sum(), end - begin, seconds
+
+    def _steps_to_callbacks(self):
+        return [c.every - self.batch % c.every for c in self.callbacks if c.every]
+
+    def _close_epoch(self, samples, seconds):
+        history = self.history
         self.model.epochs_trained += 1
-        self.history.loss.append(self.loss)
-        self.history.accuracy.append(self.accuracy)
-        self.history.seconds.append(seconds)
-        self.history.images_per_second.append(seen / seconds)
+        history.loss.append(self.loss)
+        history.accuracy.append(self.accuracy)
+        history.seconds.append(float(seconds))
+        history.images_per_second.append(float(samples / seconds))
         if self.validation is not None:
             n = len(self.validation[0])
             loss, correct = self.network.evaluate(*self.validation, self.isa, self.threads)
-            self.history.validation_loss.append(loss / n)
-            self.history.validation_accuracy.append(correct / n)
-        self._call("on_epoch_end")
-
-    def _steps_to_next_callback(self):
-        """Batches until some callback wants to be asked; a bar needs no more than a look every slice."""
-        periods = [callback.every for callback in self.callbacks if callback.every and callback.every > 1]
-        return min([self.batches - self.batch, *(period - self.batch % period for period in periods)])
+            history.validation_loss.append(loss / n)
+            history.validation_accuracy.append(correct / n)
 
     def _train_slice(self, index, steps, first_position):
         first_step = self.epoch * self.batches + self.batch

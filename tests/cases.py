@@ -96,7 +96,11 @@ CHANNEL_CONVS = tuple(
     for i, c in enumerate(CHANNELS)
     for j, k in enumerate(CHANNELS)
 )
-BATCH_CONVS = tuple(replace(CONVS[6], name=f"batch {n}", n=n) for n in BATCHES)
+# 300: so many that a shard takes several groups of samples, whose gradients add up
+BATCH_CONVS = (
+    *(replace(CONVS[6], name=f"batch {n}", n=n) for n in (*BATCHES, 300)),
+    replace(CONVS[3], name="batch 300 of one channel", n=300),
+)
 
 
 def fits(conv, pool):
@@ -120,7 +124,11 @@ BLOCKS = tuple(
 # in, out and batch; up to 16,384 weights a linear layer runs sample by sample, above as tiles of a product
 FEATURES = (1, 7, 16, 17, 129, 625, 1152)
 LINEARS = tuple(
-    (n, i, o) for n in (*BATCHES, 100) for i in FEATURES for o in FEATURES if n < 100 or i * o < 200_000
+    (n, features, out)
+    for n in (*BATCHES, 100, 300)
+    for features in FEATURES
+    for out in FEATURES
+    if n < 100 or features * out < 200_000
 )
 
 MAX_POOLS = (

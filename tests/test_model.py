@@ -48,7 +48,12 @@ def test_summary_has_shapes_parameters_and_work():
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     assert cells[0] == ["layer", "output", "parameters", "multiply-adds"]
     assert ["MaxPool2d(2)", "6 x 5 x 5", "0", "0"] in cells
-    assert ["Conv2d(6, (3, 5), padding=(1, 0, 2, 1), groups=2)", "6 x 10 x 11", "96", f"{6 * 110 * 15:,}"] in cells
+    assert [
+        "Conv2d(6, (3, 5), padding=(1, 0, 2, 1), groups=2)",
+        "6 x 10 x 11",
+        "96",
+        f"{6 * 110 * 15:,}",
+    ] in cells
     assert ["Linear(200)", "200", "25,200", "25,000"] in cells
     parameters = sum(int(np.prod(shape)) for shape in SHAPES.values())
     assert cells[-1][:2] == ["total", f"{parameters:,}"]
@@ -181,7 +186,9 @@ def test_a_file_needs_no_code_of_its_network(tmp_path):
         "import sys, numpy as np, pymnistcnn as pm\n"
         "sys.stdout.write(pm.load(sys.argv[1]).predict_outputs(np.load(sys.argv[2])).tobytes().hex())"
     )
-    result = subprocess.run([sys.executable, "-c", code, path, tmp_path / "x.npy"], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code, path, tmp_path / "x.npy"], capture_output=True, text=True
+    )
     assert result.stdout == m.predict_outputs(X).tobytes().hex(), result.stderr
 
 
@@ -253,7 +260,9 @@ def linear(**settings):
 
 
 def conv(**settings):
-    return tiny(input_shape=[1, 8, 8], layers=[{"class": "Conv2d", "out_channels": 2, "kernel_size": 3, **settings}])
+    return tiny(
+        input_shape=[1, 8, 8], layers=[{"class": "Conv2d", "out_channels": 2, "kernel_size": 3, **settings}]
+    )
 
 
 HOSTILE = {
@@ -324,7 +333,9 @@ def said_of_hostile(tmp_path_factory):
     result = subprocess.run([sys.executable, "-c", LOAD_ALL, *paths.values()], capture_output=True, text=True,
                             timeout=60)  # fmt: skip
     said = dict(zip(HOSTILE, map(json.loads, result.stdout.splitlines()), strict=False))
-    return {kind: (said.get(kind, f"the process ended: {result.returncode}"), paths[kind]) for kind in HOSTILE}
+    return {
+        kind: (said.get(kind, f"the process ended: {result.returncode}"), paths[kind]) for kind in HOSTILE
+    }
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -367,6 +378,8 @@ def test_weights_of_types_that_numpy_may_lack(tmp_path, name):
 def test_files_without_our_description(tmp_path):
     path = tmp_path / "model"
     refused(path, safetensors_bytes(STATE), "without the architecture that pymnistcnn saves")
-    refused(path, safetensors_bytes(STATE, {"format": "pt"}), "without the architecture that pymnistcnn saves")
+    refused(
+        path, safetensors_bytes(STATE, {"format": "pt"}), "without the architecture that pymnistcnn saves"
+    )
     with pytest.raises((ValueError, OSError)):
         pm.load(tmp_path)  # a folder

@@ -334,7 +334,9 @@ def test_one_model_may_be_asked_from_several_threads():
     def ask(n):
         return [model.predict_outputs(x[:n], threads=1 + i % 3).tobytes() for i in range(5)]
 
-    *together, scores = in_threads([lambda n=n: ask(n) for n in counts] + [lambda: [model.score(x, labels)] * 3])
+    *together, scores = in_threads(
+        [lambda n=n: ask(n) for n in counts] + [lambda: [model.score(x, labels)] * 3]
+    )
     assert together == [[outputs] * 5 for outputs in alone] and set(scores) == {accuracy}
 
 
@@ -392,7 +394,9 @@ def imported(path, everywhere=True):
             continue
         for name in names:
             package, _, rest = name.partition(".")
-            (ours if package == "pymnistcnn" else others).add(rest.split(".")[0] if package == "pymnistcnn" else package)
+            (ours if package == "pymnistcnn" else others).add(
+                rest.split(".")[0] if package == "pymnistcnn" else package
+            )
     return others, ours
 
 

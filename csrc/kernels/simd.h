@@ -189,7 +189,8 @@ INLINE vf v_tanh(vf x) {
     return (vf)((vi)(e / (e + 2)) ^ sign);
 }
 
-/* log of a normal positive number: x = 2^k m, log m = 2 atanh(s), s = (m - 1) / (m + 1), |s| < 0.172. */
+/* log of a normal positive number (NaN and infinity give NaN): x = 2^k m, log m = 2 atanh(s), s = (m - 1) / (m + 1),
+ * |s| < 0.172. */
 INLINE vf v_log(vf x) {
 #if PMC_DOUBLE
     enum { MANTISSA = 52, BIAS = 1023, TERMS = 11 };
@@ -204,7 +205,7 @@ INLINE vf v_log(vf x) {
     vf s = (m - 1) / (m + 1), square = s * s, sum = (vf){0};
     for (int i = TERMS; i > 0; i--) sum = v_fma(sum, square, v_splat((real)2 / (2 * i + 1)));
     vf log_m = v_fma(sum * square, s, s + s);
-    return v_fma(__builtin_convertvector(k, vf), v_splat((real)0.69314718055994530942), log_m);
+    return v_fma(__builtin_convertvector(k, vf), v_splat((real)0.69314718055994530942), log_m) + v_finite(x);
 }
 
 #endif
