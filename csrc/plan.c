@@ -210,11 +210,20 @@ static int may_be_nowhere(const pmc_op *op, int ref) {
     }
 }
 
+/* Where may a reference lie? What is there once a sample: in BATCH, or in THREAD while a group is in hand.
+ * What an update changes: in PARAM, since the gradient and the moments lie there too in arenas of their own. */
+static int arena_fits(const pmc_op *op, int ref, int64_t arena, int per_sample) {
+    const int tiles = op->kind >= PMC_LINEAR_TILE_FORWARD;
+    if (per_sample) return arena == PMC_BATCH || (arena == PMC_THREAD && !tiles);
+    if (op->kind == PMC_LINEAR_TILE_WEIGHT_GRADIENT) return arena == PMC_PARAM;
+    if (op->kind == PMC_UPDATE) return arena == (ref == 0 ? PMC_PARAM : PMC_SHARD);
+    return arena == PMC_PARAM || arena == PMC_PACK || arena == PMC_SHARD || arena == PMC_THREAD;
+}
+
 static pmc_status check_op(pmc_extent extents[PMC_REFS], const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t arena_bytes[PMC_ARENAS] = {
-        [PMC_PARAM] = sizes->model_bytes,   [PMC_GRADIENT] = sizes->model_bytes, [PMC_MOMENT1] = sizes->model_bytes,
-        [PMC_MOMENT2] = sizes->model_bytes, [PMC_PACK] = sizes->pack_bytes,      [PMC_BATCH] = sizes->batch_bytes,
-        [PMC_SHARD] = sizes->shard_bytes,   [PMC_THREAD] = sizes->thread_bytes,
+        [PMC_PARAM] = sizes->model_bytes, [PMC_PACK] = sizes->pack_bytes,     [PMC_BATCH] = sizes->batch_bytes,
+        [PMC_SHARD] = sizes->shard_bytes, [PMC_THREAD] = sizes->thread_bytes,
     };
     if (!op_extents(extents, op, sizes)) return PMC_BAD_SHAPE;
     for (int i = 0; i < PMC_REFS; i++) {
@@ -223,8 +232,7 @@ static pmc_status check_op(pmc_extent extents[PMC_REFS], const pmc_op *op, const
         int64_t bytes = extents[i].whole, end;
         if (extents[i].sample + extents[i].whole == 0) continue;
         if (ref->arena == PMC_NOWHERE && may_be_nowhere(op, i)) continue;
-        if (!between(ref->arena, PMC_NOWHERE + 1, PMC_ARENAS - 1)) return PMC_BAD_BOUNDS;
-        if (extents[i].sample && ref->arena != PMC_BATCH && ref->arena != PMC_THREAD) return PMC_BAD_BOUNDS;
+        if (!arena_fits(op, i, ref->arena, extents[i].sample != 0)) return PMC_BAD_BOUNDS;
         if (extents[i].sample && __builtin_mul_overflow(extents[i].sample, instances, &bytes)) return PMC_BAD_SHAPE;
         if (ref->offset < 0 || ref->offset % PMC_ALIGN || __builtin_add_overflow(ref->offset, bytes, &end) ||
             end > arena_bytes[ref->arena])
@@ -307,6 +315,10 @@ static pmc_status check_plan(pmc_plan *plan, int64_t *bad_op) {
         if (!between(plan->programs[i].first_phase, 0, s->phases) ||
             !between(plan->programs[i].phases, 0, s->phases - plan->programs[i].first_phase))
             return PMC_BAD_BOUNDS;
+    const pmc_program *prepare = &plan->programs[PMC_PREPARE]; /* it has no samples: weights are all it sees */
+    for (int64_t i = prepare->first_phase; i < prepare->first_phase + prepare->phases; i++)
+        for (int64_t op = plan->phases[i].first_op; op < plan->phases[i].first_op + plan->phases[i].ops; op++)
+            if (plan->ops[op].kind != PMC_CONV_PACK) return *bad_op = op, PMC_BAD_SHAPE;
     return PMC_OK;
 }
 

@@ -26,6 +26,7 @@ typedef enum pmc_status {
     PMC_BAD_SHAPE,  /* a size is zero, negative, inconsistent or overflows */
     PMC_BAD_BOUNDS, /* a reference reaches outside its arena */
     PMC_NO_MEMORY,
+    PMC_MISSING,   /* a run was not given an array that its program needs */
     PMC_NOT_FINITE /* an update made a parameter NaN or infinite; pmc_run_args.bad_layer names it */
 } pmc_status;
 

@@ -209,11 +209,30 @@ static void run_program(step_context *c, pmc_program_kind program) {
     }
 }
 
+/* Has the caller given the arrays that the program's transfers, losses and updates want? */
+static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pmc_run_args *a) {
+    const pmc_program *p = &plan->programs[program];
+    const void *ports[PMC_PORTS] = {[PMC_PORT_X] = a->x_u8 ? a->x_u8 : a->x_real,
+                                    [PMC_PORT_Y] = a->y,
+                                    [PMC_PORT_DY] = a->dy,
+                                    [PMC_PORT_DX] = a->dx};
+    if (!a->param || !a->gradient) return 0;
+    if (a->optimizer != PMC_GRADIENT_ONLY && (!a->coefficients || !a->moment1 || !a->moment2)) return 0;
+    for (const pmc_phase *phase = plan->phases + p->first_phase; phase < plan->phases + p->first_phase + p->phases;
+         phase++)
+        for (const pmc_op *op = plan->ops + phase->first_op; op < plan->ops + phase->first_op + phase->ops; op++) {
+            if ((op->kind == PMC_INPUT || op->kind == PMC_OUTPUT) && !ports[op->shape.transfer.port]) return 0;
+            if (op->kind == PMC_CROSS_ENTROPY && (!a->labels || !a->loss || !a->correct)) return 0;
+        }
+    return 1;
+}
+
 pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args) {
     args->done = 0;
     args->bad_layer = -1;
     if (args->batch < 1 || args->batch > plan->sizes.capacity || args->count < 1 || args->threads < 1)
         return PMC_BAD_SHAPE;
+    if (program < 0 || program >= PMC_PROGRAMS || !arrays_given(plan, program, args)) return PMC_MISSING;
     if (pmc_plan_threads(plan, args->threads) != PMC_OK) return PMC_NO_MEMORY;
     step_context c = {.plan = plan,
                       .args = args,

@@ -14,6 +14,7 @@ cdef extern from "pmc.h" nogil:
         PMC_BAD_SHAPE
         PMC_BAD_BOUNDS
         PMC_NO_MEMORY
+        PMC_MISSING
         PMC_NOT_FINITE
 
     ctypedef struct pmc_op:

@@ -268,19 +268,16 @@ cdef class Plan:
                                                             steps * COEFFICIENTS)
         a.loss = <double *> address(loss, "loss", np.float64, steps)
         a.correct = <int64_t *> address(correct, "correct", np.int64, steps)
-        needed = {Program.TRAIN: ("x", "labels", "coefficients", "moment1", "moment2"),
-                  Program.EVALUATE: ("x", "labels"), Program.PREDICT: ("x", "y"),
-                  Program.FORWARD: ("x", "y"), Program.BACKWARD: ("dy", "dx")}[Program(program)]
-        given = {"x": x, "labels": labels, "y": y, "dy": dy, "dx": dx, "coefficients": coefficients,
-                 "moment1": moment1, "moment2": moment2}
-        for name in needed:
-            if given[name] is None:
-                raise ValueError(f"{Program(program).name} needs {name}")
         cdef pmc_status status
         with nogil:
             status = pmc_run(self.plan, program, &a)
         if status == PMC_NOT_FINITE:
             raise NotFinite(a.bad_layer, a.done)
+        if status == PMC_MISSING:
+            arrays = dict(x=x, labels=labels, y=y, dy=dy, dx=dx, moment1=moment1, moment2=moment2,
+                          coefficients=coefficients)
+            absent = ", ".join(name for name, array in arrays.items() if array is None)
+            raise ValueError(f"{Program(program).name} needs an array that it was not given: one of {absent}")
         if status == PMC_NO_MEMORY:
             raise MemoryError(f"not enough memory for the workspaces of {threads} threads")
         if status != PMC_OK:

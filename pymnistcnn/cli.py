@@ -76,9 +76,8 @@ def one_line(error: Exception) -> str:
     if isinstance(error, BrokenPipeError):
         text = "whoever read the output has closed it (broken pipe)"
     elif isinstance(error, OSError) and error.strerror:
-        text = (
-            f"{click.format_filename(error.filename)}: {error.strerror}" if error.filename else error.strerror
-        )
+        where = f"{click.format_filename(error.filename)}: " if error.filename else ""
+        text = where + error.strerror
     elif isinstance(error, MemoryError):
         text = text or "out of memory"
     elif not isinstance(error, (OSError, ValueError, FloatingPointError)):
@@ -131,7 +130,7 @@ COMPUTE = options(
                  help=f"Instruction set: {', '.join(_native.isas())}.  [default: the last of these]"),
 )  # fmt: skip
 JSON = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else, on stdout."
+    "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout."
 )
 POSITIVE = click.IntRange(1, 1_000_000)
 
@@ -157,16 +156,12 @@ def main(context):
 
 @main.command()
 @click.argument("recipe", metavar="[RECIPE]", type=click.Choice(list(RECIPES)), default="fast")
-@click.option(
-    "--epochs", metavar="N", type=POSITIVE, help="Times to go over the data.  [default: the recipe's]"
-)
+@click.option("--epochs", metavar="N", type=POSITIVE, help="Rounds over the data.  [default: the recipe's]")
 @click.option("--batch-size", metavar="N", type=POSITIVE, help="Images a step.  [default: the recipe's]")
 @click.option("--seed", metavar="N", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True,
               help="Same seed, same network, to the bit.")  # fmt: skip
 @COMPUTE
-@click.option(
-    "--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Numbers to compute in."
-)
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Precision.")
 @DATA
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
               default="digits.safetensors", show_default=True, help="Where to save the network.")  # fmt: skip
@@ -174,8 +169,8 @@ def main(context):
 def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, as_json):
     """Train a network, test it, save it.
 
-    RECIPE says which network, and how to train it; `fast` is the one there is now. Ctrl-C ends the training and
-    saves what was learnt so far.
+    RECIPE says which network, and how to train it; `fast` is the one there is now. Ctrl-C ends the training
+    and saves what was learnt so far.
     """
     say = functools.partial(click.echo, err=as_json)
     file = click.format_filename(output)
@@ -194,12 +189,12 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, a
             validation=test, threads=threads, isa=isa, progress=on_terminal,
             callbacks=[] if on_terminal else [EpochLines()],
         )  # fmt: skip
+        made.model.save(output)
     except KeyboardInterrupt:
         made.model.save(output)
         done = count(made.model.epochs_trained, "whole epoch")
         click.echo(f"\ninterrupted after {done}: saved what was learnt so far to {file}", err=True)
-        raise
-    made.model.save(output)
+        raise click.exceptions.Exit(130) from None
 
     accuracy, seconds = history.validation_accuracy[-1], sum(history.seconds)
     speed = epochs * len(training) / seconds
@@ -209,8 +204,10 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, a
     say(f"training time  {seconds:.2f} s ({speed:,.0f} images/s)")
     say(f"saved          {file} ({output.stat().st_size / 1000:,.0f} kB)")
     if as_json:
-        print_json(test_accuracy=accuracy, train_seconds=seconds, images_per_second=speed, epochs=epochs, isa=isa,
-                   threads=threads, dtype=dtype, seed=seed, output=os.fspath(output))  # fmt: skip
+        print_json(
+            test_accuracy=accuracy, train_seconds=seconds, images_per_second=speed, epochs=epochs, isa=isa,
+            threads=threads, dtype=dtype, seed=seed, output=os.fspath(output),
+        )  # fmt: skip
 
 
 @main.command()
@@ -230,8 +227,10 @@ def evaluate(model, data, threads, isa, as_json):
     seconds = time.perf_counter() - started
     refuse_nan(model, result.loss)
     if as_json:
-        print_json(test_accuracy=result.accuracy, test_loss=result.loss, images=result.n, seconds=seconds, isa=isa,
-                   threads=threads, dtype=network.dtype.name)  # fmt: skip
+        print_json(
+            test_accuracy=result.accuracy, test_loss=result.loss, images=result.n, seconds=seconds, isa=isa,
+            threads=threads, dtype=network.dtype.name,
+        )  # fmt: skip
         return
     wrong = result.n - round(result.accuracy * result.n)
     click.echo(f"test accuracy  {result.accuracy:.2%} ({wrong:,} of {result.n:,} wrong)")
@@ -247,8 +246,8 @@ def evaluate(model, data, threads, isa, as_json):
 def predict(model, images, threads, isa, as_json):
     """Read the digits in pictures, one digit in each.
 
-    MODEL is a file that `pymnistcnn train` saved; an IMAGE is a PNG or any other picture of the network's size
-    (28x28) or larger, light on dark or dark on light.
+    MODEL is a file that `pymnistcnn train` saved; an IMAGE is a PNG or any other picture of the network's
+    size (28x28) or larger, light on dark or dark on light.
     """
     from .pictures import read_digit
 
@@ -307,8 +306,8 @@ class EpochLines(Callback):
     def on_epoch_end(self, training):
         h = training.history
         click.echo(
-            f"epoch {training.epoch + 1}/{training.epochs}: loss {h.loss[-1]:.4f} accuracy {h.accuracy[-1]:.4f} "
-            f"validation {h.validation_accuracy[-1]:.4f}, {h.images_per_second[-1]:,.0f} images/s",
+            f"epoch {training.epoch + 1}/{training.epochs}: loss {h.loss[-1]:.4f} "
+            f"accuracy {h.accuracy[-1]:.4f} validation {h.validation_accuracy[-1]:.4f}, {h.images_per_second[-1]:,.0f} images/s",
             err=True,
         )
 

@@ -135,8 +135,8 @@ def test_train_shows_the_network_the_data_and_the_result(tiny):
 
 
 def test_train_json_is_one_object_and_true(tiny, tmp_path):
-    result = pymnistcnn("train", "fast", "--json", "--epochs", 2, "--batch-size", 50, "--seed", 7, "--threads", 2,
-                        "--isa", "portable", "--dtype", "float64", "--data", tiny, "--output", "a b.st")  # fmt: skip
+    options = "--json --epochs 2 --batch-size 50 --seed 7 --threads 2 --isa portable --dtype float64".split()
+    result = pymnistcnn("train", "fast", *options, "--data", tiny, "--output", "a b.st")
     assert result.returncode == 0, result.stderr
     got = json.loads(result.stdout)
     assert result.stdout.count("\n") == 1 and set(got) == FIELDS

@@ -1,5 +1,5 @@
-"""What is wrong is refused with a ValueError that says what was given and what was expected; what is right is taken
-in any layout."""
+"""What is wrong is refused with a ValueError that says what was given and what was expected; what is right is
+taken in any layout."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,8 @@ BAD_CONSTRUCTION = [
     *[(lambda v=v: pm.Conv2d(8, v), "kernel_size") for v in (0, -3, 2.0, (3,), (3, 3, 3), (0, 3), "3", None)],
     *[(lambda v=v: pm.Conv2d(8, 3, stride=v), "stride") for v in (0, -1, 0.5, (1, 0), "1")],
     *[(lambda v=v: pm.Conv2d(8, 3, dilation=v), "dilation") for v in (0, (1, -1), 1.0)],
-    *[(lambda v=v: pm.Conv2d(8, 3, padding=v), "padding") for v in (-1, (1, 2, 3), (0, 0, 0, -1), "valid", 0.5)],
+    *[(lambda v=v: pm.Conv2d(8, 3, padding=v), "padding") for v in
+      (-1, (1, 2, 3), (0, 0, 0, -1), "valid", 0.5)],
     (lambda: pm.Conv2d(8, 3, padding="same", stride=2), r'padding "same" needs stride 1, not \(2, 2\)'),
     *[(lambda v=v: pm.Conv2d(8, 3, groups=v), "groups") for v in (0, 3, -2, 2.0)],
     *[(lambda v=v: pm.Conv2d(8, 3, bias=v), "bias") for v in ("yes", 3, None)],
@@ -152,7 +153,8 @@ BAD_MODELS = [
     ([pm.Conv2d(3, 3), pm.MaxPool2d(2), pm.MaxPool2d(2)], (1, 4, 4), {}, "2 pixels does not fit into 1"),
     ([pm.Flatten(), pm.Rescaling(2.0)], (1, 2, 2), {}, "Rescaling must be the first layer"),
     *[([pm.Linear(3)], shape, {}, "input_shape must be") for shape in
-      ((), (4, 4), (0,), (1, 0, 4), (-1,), (1, 2, 3, 4), (1.5,), ("4",), "4", 4, None, (2**31,), (float("nan"),))],
+      ((), (4, 4), (0,), (1, 0, 4), (-1,), (1, 2, 3, 4), (1.5,), ("4",), "4", 4, None, (2**31,),
+       (float("nan"),))],
     *[([pm.Linear(3)], (4,), {"dtype": dtype}, "dtype must be float32 or float64, not") for dtype in
       ("float16", "int32", "uint8", "complex64", "nonsense", object)],
     *[([pm.Linear(3)], (4,), {"seed": seed}, "seed must be a whole number") for seed in
@@ -351,8 +353,8 @@ LAYOUTS = {
     "transposed": lambda x: np.ascontiguousarray(x.T).T, "unaligned": unaligned,
     "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")), "lists": lambda x: x.tolist(),
 }  # fmt: skip
-TYPES = [np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float16, np.float32, np.float64,
-         np.longdouble, ">i2", ">u4", ">i8", ">f4", ">f8"]  # fmt: skip
+TYPES = [np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float16, np.float32,
+         np.float64, np.longdouble, ">i2", ">u4", ">i8", ">f4", ">f8"]  # fmt: skip
 
 
 def answers(x, labels, dtype="float32"):

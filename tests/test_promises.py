@@ -1,4 +1,4 @@
-"""What may not matter does not: threads, slices, instruction sets, what memory held before, processes, company."""
+"""What may not matter does not: threads, slices, instruction sets, what memory held before, company."""
 
 import ast
 import multiprocessing
@@ -24,9 +24,9 @@ BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 def complete_layers():
     """Everything there is: both activations, fused and not, dropout, a linear layer in each scope."""
     return [
-        pm.Rescaling(1 / 255, -0.1), pm.Conv2d(10, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(20, 3),
-        pm.Tanh(), pm.MaxPool2d(2), pm.Flatten(), pm.Dropout(0.3), pm.Linear(210), pm.Tanh(), pm.Dropout(0.2),
-        pm.Linear(10),
+        pm.Rescaling(1 / 255, -0.1), pm.Conv2d(10, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2),
+        pm.Conv2d(20, 3), pm.Tanh(), pm.MaxPool2d(2), pm.Flatten(), pm.Dropout(0.3),
+        pm.Linear(210), pm.Tanh(), pm.Dropout(0.2), pm.Linear(10),
     ]  # fmt: skip
 
 
@@ -44,10 +44,12 @@ NETWORKS = {
     "10 channels": (lambda: conv_layers(10, (3, 5)), (1, 9, 11)),
     "20 channels": (lambda: conv_layers(20, 1), (5, 6, 7)),
     "129 channels": (lambda: conv_layers(129, 2), (1, 5, 5)),
-    "groups": (lambda: [pm.Conv2d(12, 3, groups=3, dilation=2), pm.ReLU(), pm.Flatten(), pm.Linear(10)], (6, 8, 8)),
+    "groups": (
+        lambda: [pm.Conv2d(12, 3, groups=3, dilation=2), pm.ReLU(), pm.Flatten(), pm.Linear(10)], (6, 8, 8),
+    ),
     "pool apart": (
-        lambda: [pm.MaxPool2d(3, stride=2, padding=1), pm.Conv2d(7, 2), pm.MaxPool2d(2, stride=1), pm.Flatten(),
-                 pm.Linear(10)], (2, 10, 9),
+        lambda: [pm.MaxPool2d(3, stride=2, padding=1), pm.Conv2d(7, 2), pm.MaxPool2d(2, stride=1),
+                 pm.Flatten(), pm.Linear(10)], (2, 10, 9),
     ),
     "linear": (lambda: [pm.Linear(300), pm.ReLU(), pm.Linear(77), pm.ReLU(), pm.Linear(10)], (65,)),
 }  # fmt: skip
@@ -171,7 +173,8 @@ import numpy as np, pymnistcnn as pm
 from pymnistcnn import _native, network
 model = pm.Sequential([pm.Conv2d(10, 3), pm.Tanh(), pm.Flatten(), pm.Linear(10)], input_shape=(3, 9, 9))
 x = np.random.default_rng(0).normal(size=(40, 3, 9, 9)).astype(np.float32)
-same = [isa for isa in _native.isas() if (model.predict_outputs(x, isa=isa) == model.predict_outputs(x)).all()]
+chosen = model.predict_outputs(x)
+same = [isa for isa in _native.isas() if (model.predict_outputs(x, isa=isa) == chosen).all()]
 print(network.default_isa(), *same)
 """
     result = python(code, PYMNISTCNN_ISA=isa)
@@ -373,7 +376,8 @@ def test_a_forked_child_trains_and_predicts():
 
 ORDER = [
     {"_native"}, {"plan"}, {"network"}, {"initializers"}, {"layers"},
-    {"losses", "optimizers", "schedules", "metrics", "callbacks"}, {"training"}, {"model"}, {"recipes"}, {"cli"},
+    {"losses", "optimizers", "schedules", "metrics", "callbacks"}, {"training"}, {"model"}, {"recipes"},
+    {"cli"},
 ]  # fmt: skip
 ALONE = {"datasets", "pictures", "schedules", "initializers"}  # NumPy and the standard library
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

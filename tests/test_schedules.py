@@ -126,5 +126,5 @@ def test_bad_warm_up(value):
 
 
 def test_bad_constant():
-    with pytest.raises(ValueError, match="rate of Constant must be a positive finite number, not -1"):
+    with pytest.raises(ValueError, match="rate of Constant must be a finite number from 0 on, not -1"):
         Constant(-1)

@@ -231,7 +231,8 @@ def test_callbacks_do_not_disturb_each_other():
 
 @pytest.mark.parametrize("stop_at, epochs, last", [
     (("batches", 0, 2), 1, ("train end", 0, 2)), (("batches", 1, 4), 2, ("train end", 1, 4)),
-    (("epoch end", 0, BATCHES), 1, ("train end", 0, BATCHES)), (("train begin", 0, 0), 0, ("train end", 0, 0)),
+    (("epoch end", 0, BATCHES), 1, ("train end", 0, BATCHES)),
+    (("train begin", 0, 0), 0, ("train end", 0, 0)),
 ])  # fmt: skip
 def test_a_callback_can_stop(stop_at, epochs, last):
     log, m = Log(2, stop_at), model()
@@ -269,8 +270,9 @@ def test_an_error_of_a_callback_is_seen_and_the_end_is_told():
 )
 def test_divergence_names_a_layer(dtype, optimizer):
     m = model(dtype=dtype)
-    with pytest.raises(FloatingPointError, match=r"a parameter of layer (1 \(Conv2d\(4, 3\)\)|6 \(Linear\(4\)\)) "
-                                                 r"became NaN or infinite in epoch \d+, batch \d+"):  # fmt: skip
+    layer = r"layer (1 \(Conv2d\(4, 3\)\)|6 \(Linear\(4\)\))"
+    message = rf"a parameter of {layer} became NaN or infinite in epoch \d+, batch \d+"
+    with pytest.raises(FloatingPointError, match=message):
         fit(m, epochs=200, optimizer=optimizer)
 
 
@@ -285,8 +287,8 @@ def test_divergence_names_epoch_and_batch(every):
 
 
 def run_python(code, **arguments):
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            **arguments)  # fmt: skip
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", code], **pipes, **arguments)
 
 
 SETUP = """
@@ -310,7 +312,8 @@ class Begin(pm.Callback):
         print("training", flush=True)
         self.every = None
 try:
-    model.fit((x, np.arange(4000) % 10), epochs=10**6, batch_size={batch_size}, threads={threads}, callbacks=[Begin()])
+    model.fit((x, np.arange(4000) % 10), epochs=10**6, batch_size={batch_size}, threads={threads},
+              callbacks=[Begin()])
 except KeyboardInterrupt:
     after = model.network.param
     print("kept", not np.array_equal(before, after), np.isfinite(after).all(), len(model.predict(x[:5])))

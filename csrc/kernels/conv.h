@@ -11,16 +11,17 @@
  *     dx[patch] at a cell += sum over co with that argmax of dy[cell][co] * w[co]
  * A block without pool or ReLU is the case where every position is alive. */
 
-/* Elements of x from one position of a pool window, or one cell, to the next; padded borders included. */
+/* Where in x the patch begins of a cell's first position, and, from there, of its other positions. */
 INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {
     return oy * s->pool_h * s->stride_h * pmc_image_pitch(&s->in) + ox * s->pool_w * s->stride_w * s->in.c;
 }
 
+/* 0 for what is no position: then memory is safe whatever an argmax holds. */
 static void conv_positions(int32_t at[PMC_DEAD + 1], const pmc_conv *s) {
+    memset(at, 0, (PMC_DEAD + 1) * sizeof *at);
     for (int64_t i = 0; i < s->pool_h; i++)
         for (int64_t j = 0; j < s->pool_w; j++)
             at[i * s->pool_w + j] = (int32_t)(i * s->stride_h * pmc_image_pitch(&s->in) + j * s->stride_w * s->in.c);
-    at[PMC_DEAD] = 0;
 }
 
 /* Do the kw * c elements of a filter row lie together in x? */

@@ -28,12 +28,13 @@ static void pool_forward(real *y, int32_t *argmax, const real *x, const pmc_pool
 }
 
 static void pool_backward(real *dx, const real *dy, const int32_t *argmax, const pmc_pool *s, int64_t n) {
-    const int64_t c = s->in.c;
-    for (int64_t i = 0; i < n; i++, dy += pmc_image_stride(&s->out), dx += pmc_image_stride(&s->in)) {
-        memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
+    const int64_t c = s->in.c, stride = pmc_image_stride(&s->in);
+    for (int64_t i = 0; i < n; i++, dy += pmc_image_stride(&s->out), dx += stride) {
+        memset(dx, 0, (size_t)stride * sizeof *dx);
         for (int64_t oy = 0; oy < s->out.h; oy++) {
             const real *g = dy + (s->out.top + oy) * pmc_image_pitch(&s->out) + s->out.left * c;
-            for (int64_t i2 = 0; i2 < s->out.w * c; i2++, argmax++) dx[*argmax] += g[i2];
+            for (int64_t e = 0; e < s->out.w * c; e++, argmax++)
+                if ((uint32_t)*argmax < stride) dx[*argmax] += g[e]; /* memory is safe whatever it holds */
         }
     }
 }
