@@ -50,7 +50,11 @@ def main():
     clock = StopAfter(args.seconds)
     recipe.model.fit(train, epochs=10_000, batch_size=args.batch_size, optimizer=pm.Adam(1e-3), callbacks=[clock],
                      progress=False, threads=args.threads, isa=isa)  # fmt: skip
-    result = {"images_per_second": clock.images / clock.elapsed, "fma_peak_gflops_a_core": fma_peak(isa), "isa": isa}
+    result = {
+        "images_per_second": clock.images / clock.elapsed,
+        "fma_peak_gflops_a_core": fma_peak(isa),
+        "isa": isa,
+    }
     print(json.dumps(result))
 
 

@@ -58,7 +58,10 @@ def main():
             result = measure([*torch, *setting])
             if result:
                 speeds[tuple(setting)] = result["images_per_second"]
-                print(f"pytorch {' '.join(setting):50} {result['images_per_second']:10,.0f} images/s", flush=True)
+                print(
+                    f"pytorch {' '.join(setting):50} {result['images_per_second']:10,.0f} images/s",
+                    flush=True,
+                )
         best = max(speeds, key=speeds.get)
         pairs = []
         for _ in range(args.rounds):

@@ -35,16 +35,21 @@ class NotFinite(FloatingPointError):
     done: int
 
 class Plan:
-    def __init__(
-        self, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray
-    ) -> None: ...
+    def __init__(self, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray) -> None: ...
     @property
     def capacity(self) -> int: ...
     @property
     def workspace_bytes(self) -> dict[str, int]: ...
     def poison(self, byte: int) -> None: ...
     def run(
-        self, program: int, *, isa: str, threads: int, param: np.ndarray, gradient: np.ndarray, **arguments: Any
+        self,
+        program: int,
+        *,
+        isa: str,
+        threads: int,
+        param: np.ndarray,
+        gradient: np.ndarray,
+        **arguments: Any,
     ) -> tuple[np.ndarray, np.ndarray]: ...
 
 def isas() -> list[str]: ...

@@ -62,22 +62,22 @@ class ProgressBar(Callback):
         self._bar = tqdm(
             total=training.samples,
             desc=f"epoch {training.epoch + 1}/{training.epochs}",
-            unit=" images",
+            unit="",
             unit_scale=True,
             file=self.file,
             dynamic_ncols=True,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt} {postfix}",
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}{postfix}",
         )
 
     def on_slice(self, training):
         done = min(training.batch * training.batch_size, training.samples)
-        self._bar.set_postfix_str(f"loss {training.loss:.4f} accuracy {training.accuracy:.4f}", refresh=False)
+        self._bar.set_postfix_str(f"loss {training.loss:.4f}, train {training.accuracy:.2%}", refresh=False)
         self._bar.update(done - self._bar.n)
 
     def on_epoch_end(self, training):
-        text = f"loss {training.loss:.4f} accuracy {training.accuracy:.4f}"
+        text = f"loss {training.loss:.4f}, train {training.accuracy:.2%}"
         if training.history.validation_accuracy:
-            text += f" validation {training.history.validation_accuracy[-1]:.4f}"
+            text += f", test {training.history.validation_accuracy[-1]:.2%}"
         self._bar.set_postfix_str(text)
         self._bar.close()
 

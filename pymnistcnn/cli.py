@@ -129,9 +129,7 @@ COMPUTE = options(
     click.option("--isa", metavar="NAME", callback=usable_isa, envvar="PYMNISTCNN_ISA", show_envvar=True,
                  help=f"Instruction set: {', '.join(_native.isas())}.  [default: the last of these]"),
 )  # fmt: skip
-JSON = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout."
-)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
 POSITIVE = click.IntRange(1, 1_000_000)
 
 
@@ -260,9 +258,7 @@ def predict(model, images, threads, isa, as_json):
     rows = [(click.format_filename(image), int(p.argmax()), float(p.max()))
             for image, p in zip(images, probabilities, strict=True)]  # fmt: skip
     if as_json:
-        print_json(
-            predictions=[dict(zip(("image", "digit", "probability"), row, strict=True)) for row in rows]
-        )
+        print_json(predictions=[dict(zip(("image", "digit", "probability"), row, strict=True)) for row in rows])
         return
     width = max(len(name) for name, _, _ in rows)
     for name, digit, probability in rows:
@@ -305,11 +301,13 @@ class EpochLines(Callback):
 
     def on_epoch_end(self, training):
         h = training.history
-        click.echo(
-            f"epoch {training.epoch + 1}/{training.epochs}: loss {h.loss[-1]:.4f} "
-            f"accuracy {h.accuracy[-1]:.4f} validation {h.validation_accuracy[-1]:.4f}, {h.images_per_second[-1]:,.0f} images/s",
-            err=True,
-        )
+        parts = [
+            f"epoch {training.epoch + 1}/{training.epochs}: loss {h.loss[-1]:.4f}",
+            f"accuracy {h.accuracy[-1]:.4f}",
+            f"validation {h.validation_accuracy[-1]:.4f}",
+            f"{h.images_per_second[-1]:,.0f} images/s",
+        ]
+        click.echo(", ".join(parts), err=True)
 
 
 def count(n, noun):

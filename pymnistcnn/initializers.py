@@ -231,9 +231,7 @@ def _positive(initializer, name):
     except (TypeError, ValueError, OverflowError):
         number = np.nan
     if not 0 < number < np.inf:
-        raise ValueError(
-            f"{name} of {type(initializer).__name__} must be a positive finite number, not {value!r}"
-        )
+        raise ValueError(f"{name} of {type(initializer).__name__} must be a positive finite number, not {value!r}")
     return number
 
 
@@ -241,9 +239,7 @@ def _fans(shape):
     """(fan_in, fan_out) of a weight shape; ValueError if it is not one."""
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
     if len(sizes) < 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
-        raise ValueError(
-            f"a weight has a shape of two or more positive integers, (out, in, ...), not {shape!r}"
-        )
+        raise ValueError(f"a weight has a shape of two or more positive integers, (out, in, ...), not {shape!r}")
     out, into, *window = map(int, sizes)
     area = int(np.prod(window))
     return into * area, out * area

@@ -212,7 +212,10 @@ class Conv2d(Layer):
     initializer: Initializer = field(default_factory=PyTorchDefault)
 
     def __post_init__(self):
-        self.out_channels, self.groups = whole("out_channels", self.out_channels), whole("groups", self.groups)
+        self.out_channels, self.groups = (
+            whole("out_channels", self.out_channels),
+            whole("groups", self.groups),
+        )
         self.kernel_size, self.stride = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
         self.dilation, self.bias = pair("dilation", self.dilation), yes_or_no("bias", self.bias)
         self.initializer = checked_initializer(self.initializer)

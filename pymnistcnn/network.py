@@ -202,18 +202,26 @@ class Network:
 
     def evaluate(self, x, labels, isa=None, threads=None):
         """Summed loss and number of correct over all samples, without dropout."""
+        totals = np.zeros(2)
+        for part in slices(len(x)):
+            totals += self._evaluate_slice(x[part], labels[part], isa, threads)
+        return float(totals[0]), int(totals[1])
+
+    def _evaluate_slice(self, x, labels, isa, threads):
+        batch = min(len(x), EVALUATION_BATCH)
         with self.lock:
-            plan = self.plan(False, min(len(x), EVALUATION_BATCH))
-            batch = min(len(x), EVALUATION_BATCH)
-            losses, correct = self._run(plan, Program.EVALUATE, len(x), isa, threads, batch=batch, x=x, labels=labels)
-        return float(losses.sum()), int(correct.sum())
+            losses, correct = self._run(
+                self.plan(False, batch), Program.EVALUATE, len(x), isa, threads, batch=batch, x=x, labels=labels
+            )
+        return losses.sum(), correct.sum()
 
     def predict(self, x, isa=None, threads=None):
         """The last layer's outputs (n, *output_shape), without dropout."""
         y = np.empty((len(x), *self.output_shape), self.dtype)
-        with self.lock:
-            plan = self.plan(False, min(len(x), EVALUATION_BATCH))
-            self._run(plan, Program.PREDICT, len(x), isa, threads, x=x, y=y)
+        for part in slices(len(x)):
+            with self.lock:
+                plan = self.plan(False, min(len(x), EVALUATION_BATCH))
+                self._run(plan, Program.PREDICT, len(x[part]), isa, threads, x=x[part], y=y[part])
         return y
 
     # ---- by hand ----
@@ -230,7 +238,10 @@ class Network:
             if training:
                 self._saved = len(x)
             else:
-                self._saved, self._why_not = None, "its saved state was overwritten by forward(training=False)"
+                self._saved, self._why_not = (
+                    None,
+                    "its saved state was overwritten by forward(training=False)",
+                )
         return y
 
     def backward(self, dy, isa=None, threads=None):
@@ -258,6 +269,11 @@ class Network:
             losses, _ = self._run(plan, Program.EVALUATE, len(z), isa, threads, x=z.astype(self.dtype, copy=False),
                                   labels=labels, dx=dz)  # fmt: skip
         return float(losses.sum()) / len(z), dz
+
+
+def slices(n):
+    """Pieces of n samples that C gets in one go, so that Ctrl-C is heard in between."""
+    return [slice(start, start + 8 * EVALUATION_BATCH) for start in range(0, n, 8 * EVALUATION_BATCH)]
 
 
 def shapes_through(layers, input_shape):

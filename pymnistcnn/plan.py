@@ -217,7 +217,15 @@ class Conv(Node):
 
     def shape(self):
         geometries = self.x.geometry.words + self.y.geometry.words
-        return [*geometries, *self.kernel, *self.stride, *self.dilation, self.groups, *self.pool, self.activation]
+        return [
+            *geometries,
+            *self.kernel,
+            *self.stride,
+            *self.dilation,
+            self.groups,
+            *self.pool,
+            self.activation,
+        ]
 
     def events(self):
         """Twin of pmc_conv_events_bytes."""
@@ -453,9 +461,7 @@ class PlanBuilder:
 
     def cross_entropy(self):
         """Class labels, from logits."""
-        self.loss = lambda z: PlannedOp(
-            Op.CROSS_ENTROPY, self.layer, [z.geometry.gradient, z.value], [z.geometry.c]
-        )
+        self.loss = lambda z: PlannedOp(Op.CROSS_ENTROPY, self.layer, [z.geometry.gradient, z.value], [z.geometry.c])
 
     def _overwritten_or_new(self, kept):
         """The current tensor, to work in place, or one of the same geometry where it must survive."""
@@ -497,9 +503,7 @@ class PlanBuilder:
         return PlannedOp(kind, 0, [buffer], [*geometry.words, port, real_word(scale), real_word(offset)])
 
     def _input(self):
-        return self._transfer(
-            Op.INPUT, Port.PORT_X, self.input.value, self.input.geometry, self.scale, self.offset
-        )
+        return self._transfer(Op.INPUT, Port.PORT_X, self.input.value, self.input.geometry, self.scale, self.offset)
 
     def _forward(self, training):
         return [self._input()] + [op for node in self.nodes for op in node.forward(training)]

@@ -138,9 +138,7 @@ def _keep_positive(schedule, *names):
         value = getattr(schedule, name)
         number = _number(value)
         if not 0 < number < np.inf:
-            raise ValueError(
-                f"{name} of {type(schedule).__name__} must be a positive finite number, not {value!r}"
-            )
+            raise ValueError(f"{name} of {type(schedule).__name__} must be a positive finite number, not {value!r}")
         object.__setattr__(schedule, name, number)
 
 

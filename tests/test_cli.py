@@ -58,18 +58,14 @@ def trained(tmp_path_factory):
     """A file with a network that reads digits: an epoch of the first 20,000."""
     path = tmp_path_factory.mktemp("trained") / "digits.safetensors"
     made, data = RECIPES["fast"](), datasets.mnist()[0][:20_000]
-    made.model.fit(
-        data, batch_size=made.batch_size, optimizer=made.optimizer, schedule=made.schedule, progress=False
-    )
+    made.model.fit(data, batch_size=made.batch_size, optimizer=made.optimizer, schedule=made.schedule, progress=False)
     made.model.save(path)
     return path
 
 
 def pymnistcnn(*arguments, **extra):
     """Run the command in a process of its own, as a person would."""
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=60, **extra
-    )
+    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=60, **extra)
 
 
 def called(*arguments, **extra):
@@ -112,9 +108,7 @@ def test_train_offers_every_recipe_in_its_help():
 
 
 def test_importing_the_commands_waits_for_nothing_heavy():
-    code = (
-        "import sys, pymnistcnn.cli; print([m for m in ('tqdm', 'PIL', 'safetensors') if m in sys.modules])"
-    )
+    code = "import sys, pymnistcnn.cli; print([m for m in ('tqdm', 'PIL', 'safetensors') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
 
@@ -319,9 +313,7 @@ def test_info():
     ],
 )
 def test_bad_use_of_train(arguments, message):
-    result = called(
-        "train", "--data", "nowhere", *arguments
-    )  # bad use is told of before the data is looked for
+    result = called("train", "--data", "nowhere", *arguments)  # bad use is told of before the data is looked for
     assert result.exit_code == 2 and result.stdout == ""
     assert message in result.stderr and "Usage: pymnistcnn train" in result.stderr
 
@@ -335,9 +327,7 @@ def test_bad_use_of_the_others(arguments):
     assert result.exit_code == 2 and result.stdout == "" and "Usage: pymnistcnn" in result.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments", [["train"], ["evaluate", "x.st"], ["predict", "x.st", "x.png"], ["info"]]
-)
+@pytest.mark.parametrize("arguments", [["train"], ["evaluate", "x.st"], ["predict", "x.st", "x.png"], ["info"]])
 def test_bad_isa_in_the_environment(arguments):
     result = called(*arguments, env={"PYMNISTCNN_ISA": "mmx"})
     assert result.exit_code == 2
@@ -437,9 +427,7 @@ def test_predict_with_a_network_of_no_pictures(tmp_path, pictures):
 @pytest.mark.parametrize("arguments", [["info"], ["--help"], ["train", "--help"], ["--version"]])
 def test_a_full_disk_under_stdout(arguments):
     with open("/dev/full", "w") as full:
-        result = subprocess.run(
-            [*PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
-        )
+        result = subprocess.run([*PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert result.returncode == 1
     assert result.stderr == "pymnistcnn: error: No space left on device\n"
 
@@ -448,9 +436,7 @@ def test_a_full_disk_under_stdout(arguments):
 def test_a_broken_pipe_on_stdout(arguments):
     reader, writer = os.pipe()
     os.close(reader)
-    result = subprocess.run(
-        [*PROGRAM, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
-    )
+    result = subprocess.run([*PROGRAM, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writer)
     assert result.returncode == 1
     assert "broken pipe" in result.stderr and result.stderr.count("\n") == 1
@@ -477,9 +463,7 @@ def test_ctrl_c_keeps_what_was_learnt(options, tmp_path):
     stdout, stderr = process.communicate(timeout=10)
     assert process.returncode == 130
     *_, last = filter(None, stderr.splitlines())
-    assert re.fullmatch(
-        r"interrupted after \d+ whole epochs: saved what was learnt so far to digits.safetensors", last
-    )
+    assert re.fullmatch(r"interrupted after \d+ whole epochs: saved what was learnt so far to digits.safetensors", last)
     assert "Traceback" not in stderr
     assert stdout == "" if options else "Conv2d" in stdout and "test accuracy" not in stdout
     assert pm.load("digits.safetensors").evaluate(datasets.mnist(".")[1]).accuracy > 0.5

@@ -181,9 +181,7 @@ def test_truncated_gzip_is_refused_at_every_length(tmp_path):
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_trailing_byte_is_refused(tmp_path, pack):
     (tmp_path / "a").write_bytes(pack(GOOD + b"\0"))
-    with pytest.raises(
-        DataError, match=r"expected 30 bytes of data for int16 of shape \(3, 5\), got (31|more)"
-    ):
+    with pytest.raises(DataError, match=r"expected 30 bytes of data for int16 of shape \(3, 5\), got (31|more)"):
         read_idx(tmp_path / "a")
 
 
@@ -426,9 +424,7 @@ def test_dataset_slice_is_a_view():
     assert np.shares_memory(data[1:3].images, data.images)
 
 
-@pytest.mark.parametrize(
-    "index", [0, np.int64(2), 1.5, "images", np.zeros((2, 2), int), np.array([0.0]), None]
-)
+@pytest.mark.parametrize("index", [0, np.int64(2), 1.5, "images", np.zeros((2, 2), int), np.array([0.0]), None])
 def test_dataset_refuses_other_indices(index):
     with pytest.raises(TypeError, match="expected a slice, an integer array or a boolean mask, got"):
         small()[index]

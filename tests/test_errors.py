@@ -184,17 +184,11 @@ BAD_FIT = [
     *[({"batch_size": v}, "batch_size must be a whole number from 1 on, not") for v in (0, -1, 2.0, None)],
     *[({"optimizer": v}, "optimizer must be an optimizer") for v in ("adam", pm.Adam, 0.1)],
     *[({"loss": v}, "loss must be a loss") for v in ("cross-entropy", pm.CrossEntropyLoss, 1)],
-    *[
-        ({"threads": v}, "threads must be a whole number from 1 to 1024, not")
-        for v in (0, -1, 1.5, "2", 1025, True)
-    ],
+    *[({"threads": v}, "threads must be a whole number from 1 to 1024, not") for v in (0, -1, 1.5, "2", 1025, True)],
     *[({"isa": v}, "isa must be one of portable.* not") for v in ("mmx", 3, "AVX2")],
     *[({"schedule": v}, "schedule") for v in (0.1, "one-cycle", pm.OneCycle)],
     *[({"callbacks": v}, "callback") for v in ([print], ["bar"], 3, pm.ProgressBar())],
-    *[
-        ({"validation": v}, "validation must be a Dataset or")
-        for v in (X, (X,), 3, "test", (X, LABELS, LABELS))
-    ],
+    *[({"validation": v}, "validation must be a Dataset or") for v in (X, (X,), 3, "test", (X, LABELS, LABELS))],
     *[({"train": v}, r"train must be a Dataset or \(inputs, labels\), not") for v in (X, (X,), None, {})],
 ]
 
@@ -218,9 +212,7 @@ def test_softmax_before_cross_entropy_is_refused_with_the_reason():
 
 def test_pictures_are_no_logits():
     m = pm.Sequential([pm.Conv2d(3, 3)], input_shape=(1, 8, 8))
-    with pytest.raises(
-        ValueError, match=r"CrossEntropyLoss needs logits \(n, classes\), but the network gives"
-    ):
+    with pytest.raises(ValueError, match=r"CrossEntropyLoss needs logits \(n, classes\), but the network gives"):
         m.fit((X, LABELS), progress=False)
 
 
@@ -300,9 +292,7 @@ def test_a_loss_by_hand_needs_its_forward():
             loss.forward(outputs, [0, 1])
 
 
-@pytest.mark.parametrize(
-    "layer", [lambda: pm.Conv2d(2, 3), lambda: pm.Linear(3), pm.ReLU, pm.Flatten, pm.Softmax]
-)
+@pytest.mark.parametrize("layer", [lambda: pm.Conv2d(2, 3), lambda: pm.Linear(3), pm.ReLU, pm.Flatten, pm.Softmax])
 @pytest.mark.parametrize("x", [
     np.float32(1), np.zeros(3), np.zeros((2, 3, 4), np.float32), np.zeros((0, 1, 8, 8), np.float32), [], None,
     np.zeros((2, 1, 8, 0)), np.full((2, 1, 8, 8), "x"), np.zeros((2, 5), complex), np.zeros((2, 5), object),

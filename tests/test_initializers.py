@@ -75,9 +75,7 @@ def test_every_initializer(initializer):
 
 
 def test_every_initializer_is_tested():
-    assert {type(initializer).__name__ for initializer in EVERY} == set(initializers.__all__) - {
-        "Initializer"
-    }
+    assert {type(initializer).__name__ for initializer in EVERY} == set(initializers.__all__) - {"Initializer"}
 
 
 def test_a_grouped_convolution_counts_the_inputs_of_its_group():
@@ -110,9 +108,7 @@ def test_pytorch_has_the_same_distribution():
 )
 @pytest.mark.parametrize("value", [0, -1.0, np.nan, np.inf, "wide", None, 10**400])
 def test_bad_parameters(kind, name, value):
-    with pytest.raises(
-        ValueError, match=f"^{name} of {kind.__name__} must be a positive finite number, not "
-    ):
+    with pytest.raises(ValueError, match=f"^{name} of {kind.__name__} must be a positive finite number, not "):
         kind(value)
 
 

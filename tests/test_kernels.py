@@ -60,11 +60,7 @@ def block_case(conv, activation, pool, dtype):
 
 def block(conv, activation, pool, dtype, w, b):
     """The layers of a case as a model, which fuses them."""
-    layers = [
-        pm.Conv2d(
-            conv.k, conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups, bias=b is not None
-        )
-    ]
+    layers = [pm.Conv2d(conv.k, conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups, bias=b is not None)]
     layers += [ACTIVATIONS[activation]()] if activation else []
     layers += [pm.MaxPool2d(pool)] if pool != (1, 1) else []
     model = pm.Sequential(layers, (conv.c, conv.h, conv.w), dtype=dtype)
@@ -200,9 +196,7 @@ def test_max_pool(pool, kind, isa, dtype, ran):
     y, argmax = reference.max_pool2d(x, pool.kernel, pool.stride, pool.padding)
     np.testing.assert_array_equal(layer.forward(x, isa=isa), y)
     dy = grid(rng, y.shape, dtype)
-    np.testing.assert_array_equal(
-        layer.backward(dy, isa=isa), reference.max_pool2d_backward(dy, argmax, shape)
-    )
+    np.testing.assert_array_equal(layer.backward(dy, isa=isa), reference.max_pool2d_backward(dy, argmax, shape))
     ran("pool_forward", (pool, kind))
     ran("pool_backward", (pool, kind))
 
@@ -314,9 +308,7 @@ def test_cross_entropy(n, classes, spread, isa, dtype, ran):
     dz = loss.backward()
     assert dz.dtype == dtype
     # a gradient may cancel to nothing: what counts is its error beside 1 / n, the largest that it could be
-    np.testing.assert_allclose(
-        dz, reference.cross_entropy_backward(z, labels), rtol=0, atol=TOLERANCE[dtype] / n
-    )
+    np.testing.assert_allclose(dz, reference.cross_entropy_backward(z, labels), rtol=0, atol=TOLERANCE[dtype] / n)
     ran("cross_entropy", (n, classes, spread))
 
 

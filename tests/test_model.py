@@ -186,9 +186,7 @@ def test_a_file_needs_no_code_of_its_network(tmp_path):
         "import sys, numpy as np, pymnistcnn as pm\n"
         "sys.stdout.write(pm.load(sys.argv[1]).predict_outputs(np.load(sys.argv[2])).tobytes().hex())"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, path, tmp_path / "x.npy"], capture_output=True, text=True
-    )
+    result = subprocess.run([sys.executable, "-c", code, path, tmp_path / "x.npy"], capture_output=True, text=True)
     assert result.stdout == m.predict_outputs(X).tobytes().hex(), result.stderr
 
 
@@ -260,9 +258,7 @@ def linear(**settings):
 
 
 def conv(**settings):
-    return tiny(
-        input_shape=[1, 8, 8], layers=[{"class": "Conv2d", "out_channels": 2, "kernel_size": 3, **settings}]
-    )
+    return tiny(input_shape=[1, 8, 8], layers=[{"class": "Conv2d", "out_channels": 2, "kernel_size": 3, **settings}])
 
 
 HOSTILE = {
@@ -338,9 +334,7 @@ def said_of_hostile(tmp_path_factory):
     result = subprocess.run([sys.executable, "-c", LOAD_ALL, *paths.values()], capture_output=True, text=True,
                             timeout=60)  # fmt: skip
     said = dict(zip(HOSTILE, map(json.loads, result.stdout.splitlines()), strict=False))
-    return {
-        kind: (said.get(kind, f"the process ended: {result.returncode}"), paths[kind]) for kind in HOSTILE
-    }
+    return {kind: (said.get(kind, f"the process ended: {result.returncode}"), paths[kind]) for kind in HOSTILE}
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -383,8 +377,6 @@ def test_weights_of_types_that_numpy_may_lack(tmp_path, name):
 def test_files_without_our_description(tmp_path):
     path = tmp_path / "model"
     refused(path, safetensors_bytes(STATE), "without the architecture that pymnistcnn saves")
-    refused(
-        path, safetensors_bytes(STATE, {"format": "pt"}), "without the architecture that pymnistcnn saves"
-    )
+    refused(path, safetensors_bytes(STATE, {"format": "pt"}), "without the architecture that pymnistcnn saves")
     with pytest.raises((ValueError, OSError)):
         pm.load(tmp_path)  # a folder

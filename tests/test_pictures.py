@@ -264,9 +264,6 @@ def test_decompression_bomb(tmp_path, side):
     path = tmp_path / "bomb.png"
     header = struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0)
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(1000)))
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
     )
     assert "bomb" in refuses(path).removeprefix(str(path))

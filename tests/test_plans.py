@@ -181,9 +181,7 @@ def fuzz(dtype, by_hand, first):
     print("done", accepted, flush=True)
 
 
-@pytest.mark.parametrize(
-    "dtype, by_hand", [("float32", False), ("float64", True)], ids=["training", "by hand"]
-)
+@pytest.mark.parametrize("dtype, by_hand", [("float32", False), ("float64", True)], ids=["training", "by hand"])
 def test_a_plan_with_a_wrong_word_never_crashes(dtype, by_hand):
     crashes, first = [], 0
     while len(crashes) < 10:
@@ -198,9 +196,7 @@ def test_a_plan_with_a_wrong_word_never_crashes(dtype, by_hand):
         first = int(last.split()[0]) + 1
     assert not crashes, "crashed at\n" + "\n".join(crashes)
     if first == 0:
-        assert (
-            int(last.split()[1]) > 0 and result.returncode == 0
-        )  # some mutations are harmless: they did run
+        assert int(last.split()[1]) > 0 and result.returncode == 0  # some mutations are harmless: they did run
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -337,9 +337,7 @@ def test_one_model_may_be_asked_from_several_threads():
     def ask(n):
         return [model.predict_outputs(x[:n], threads=1 + i % 3).tobytes() for i in range(5)]
 
-    *together, scores = in_threads(
-        [lambda n=n: ask(n) for n in counts] + [lambda: [model.score(x, labels)] * 3]
-    )
+    *together, scores = in_threads([lambda n=n: ask(n) for n in counts] + [lambda: [model.score(x, labels)] * 3])
     assert together == [[outputs] * 5 for outputs in alone] and set(scores) == {accuracy}
 
 

@@ -35,11 +35,7 @@ NETWORKS = {
 
 def twin(layer, before, after):
     """The PyTorch layer of one of ours, for sample shapes before and after it."""
-    options = {
-        name: value
-        for name, value in layer.settings().items()
-        if name not in ("out_channels", "out_features")
-    }
+    options = {name: value for name, value in layer.settings().items() if name not in ("out_channels", "out_features")}
     if isinstance(layer, pm.Conv2d):
         options["padding"] = options["padding"][:2]
         return nn.Conv2d(before[0], after[0], **options)
@@ -52,9 +48,7 @@ def pair(name, dtype):
     """Our network and PyTorch's, with the same weights."""
     layers = [type(layer)(**layer.settings()) for layer in NETWORKS[name]]
     ours = pm.Sequential(layers, (1, 28, 28), dtype=dtype, seed=3)
-    theirs = nn.Sequential(*map(twin, layers, ours.network.shapes, ours.network.shapes[1:])).to(
-        getattr(torch, dtype)
-    )
+    theirs = nn.Sequential(*map(twin, layers, ours.network.shapes, ours.network.shapes[1:])).to(getattr(torch, dtype))
     theirs.load_state_dict({name: torch.tensor(weights) for name, weights in ours.state_dict().items()})
     return ours, theirs
 
@@ -84,9 +78,7 @@ def test_outputs_loss_and_gradients(name, digits, isa, dtype):
     agree(y, outputs, dtype)
     assert loss.forward(y, labels, isa=isa, threads=1) == pytest.approx(value.item(), rel=TOLERANCE[dtype])
     agree(ours.backward(loss.backward(), isa=isa, threads=1), tensor.grad, dtype)
-    gradients = {
-        f"{i}.{name}": g for i, layer in enumerate(ours.layers) for name, g in layer.gradients.items()
-    }
+    gradients = {f"{i}.{name}": g for i, layer in enumerate(ours.layers) for name, g in layer.gradients.items()}
     parameters = dict(theirs.named_parameters())
     assert list(gradients) == list(parameters)
     for name, parameter in parameters.items():
@@ -131,9 +123,7 @@ def test_twenty_steps(name, optimizer, theirs_class, options, digits, dtype):
     x, labels = digits[0][:, None].astype(dtype) / 255, digits[1]
     stepper = theirs_class(theirs.parameters(), **options)
     for _ in range(5):
-        for inputs, classes in zip(
-            torch.tensor(x).split(16), torch.tensor(labels).long().split(16), strict=True
-        ):
+        for inputs, classes in zip(torch.tensor(x).split(16), torch.tensor(labels).long().split(16), strict=True):
             stepper.zero_grad()
             nn.functional.cross_entropy(theirs(inputs), classes).backward()
             stepper.step()
