@@ -6,17 +6,18 @@
 
 __version__ = "0.1.0"
 
-REBUILD = "pip install --force-reinstall --no-deps ."
+REBUILD = "pip install -e ."
 
 try:
-    from . import _native
+    from ._native import __version__ as _native_version
 except ImportError as error:
     raise ImportError(
-        f"pymnistcnn's compiled module is missing or does not load ({error}). In the checkout, run: {REBUILD}"
+        f"pymnistcnn's compiled module is missing or does not load ({error}). "
+        f"In the checkout, which hides an installed copy, run: {REBUILD}"
     ) from error
-if _native.__version__ != __version__:
+if _native_version != __version__:
     raise ImportError(
-        f"pymnistcnn {__version__} found the compiled module of version {_native.__version__}. "
+        f"pymnistcnn {__version__} found the compiled module of version {_native_version}. "
         f"In the checkout, run: {REBUILD}"
     )
 

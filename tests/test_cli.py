@@ -21,7 +21,7 @@ from pymnistcnn import _native, datasets
 from pymnistcnn.cli import main
 from pymnistcnn.recipes import RECIPES, Recipe
 
-PROGRAM = [sys.executable, "-c", "from pymnistcnn.cli import main; main(prog_name='pymnistcnn')"]
+PROGRAM = [sys.executable, "-P", "-c", "from pymnistcnn.cli import main; main(prog_name='pymnistcnn')"]
 FIELDS = {
     "test_accuracy",
     "train_seconds",
@@ -109,7 +109,7 @@ def test_train_offers_every_recipe_in_its_help():
 
 def test_importing_the_commands_waits_for_nothing_heavy():
     code = "import sys, pymnistcnn.cli; print([m for m in ('tqdm', 'PIL', 'safetensors') if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
 
 

@@ -186,7 +186,9 @@ def test_a_file_needs_no_code_of_its_network(tmp_path):
         "import sys, numpy as np, pymnistcnn as pm\n"
         "sys.stdout.write(pm.load(sys.argv[1]).predict_outputs(np.load(sys.argv[2])).tobytes().hex())"
     )
-    result = subprocess.run([sys.executable, "-c", code, path, tmp_path / "x.npy"], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", code, path, tmp_path / "x.npy"], capture_output=True, text=True
+    )
     assert result.stdout == m.predict_outputs(X).tobytes().hex(), result.stderr
 
 
@@ -331,7 +333,7 @@ def said_of_hostile(tmp_path_factory):
     paths = {kind: folder / str(i) for i, kind in enumerate(HOSTILE)}
     for kind, path in paths.items():
         path.write_bytes(file_of(HOSTILE[kind]))
-    result = subprocess.run([sys.executable, "-c", LOAD_ALL, *paths.values()], capture_output=True, text=True,
+    result = subprocess.run([sys.executable, "-P", "-c", LOAD_ALL, *paths.values()], capture_output=True, text=True,
                             timeout=60)  # fmt: skip
     said = dict(zip(HOSTILE, map(json.loads, result.stdout.splitlines()), strict=False))
     return {kind: (said.get(kind, f"the process ended: {result.returncode}"), paths[kind]) for kind in HOSTILE}

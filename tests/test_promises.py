@@ -162,7 +162,7 @@ def test_every_instruction_set_agrees_within_rounding(isa, dtype):
 def python(code, **environment):
     import os
 
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60,
                           env={**os.environ, **environment})  # fmt: skip
 
 

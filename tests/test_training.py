@@ -282,7 +282,7 @@ def test_divergence_names_epoch_and_batch(every):
 
 def run_python(code, **arguments):
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return subprocess.Popen([sys.executable, "-c", code], **pipes, **arguments)
+    return subprocess.Popen([sys.executable, "-P", "-c", code], **pipes, **arguments)
 
 
 SETUP = """

@@ -1,0 +1,40 @@
+"""A compiled module that is missing or of another version is told with the command that helps."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pymnistcnn as pm
+from pymnistcnn import _native
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The package without its data, to be spoilt."""
+    ignored = shutil.ignore_patterns("data", "__pycache__", "*.so")
+    shutil.copytree(Path(pm.__file__).parent, tmp_path / "pymnistcnn", ignore=ignored)
+    return tmp_path / "pymnistcnn"
+
+
+def error_of_import(folder):
+    code = f"import sys; sys.path.insert(0, {str(folder.parent)!r}); import pymnistcnn"
+    result = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    return result.stderr.splitlines()[-1]
+
+
+def test_a_missing_module(copy):
+    error = error_of_import(copy)
+    assert error.startswith("ImportError") and "is missing" in error and error.endswith("run: pip install -e .")
+
+
+def test_a_module_of_another_version(copy):
+    shutil.copy(_native.__file__, copy)
+    source = (copy / "__init__.py").read_text()
+    (copy / "__init__.py").write_text(source.replace(f'"{pm.__version__}"', '"99.0"'))
+    error = error_of_import(copy)
+    assert f"pymnistcnn 99.0 found the compiled module of version {pm.__version__}" in error
+    assert error.endswith("run: pip install -e .")
