@@ -13,7 +13,8 @@ import numpy as np
 
 from . import _native
 from ._native import Program
-from .plan import ALIGN, PlanBuilder
+from .nodes import ALIGN
+from .plan import PlanBuilder
 
 DTYPES = ("float32", "float64")
 EVALUATION_BATCH = 256

@@ -373,7 +373,7 @@ def test_a_forked_child_trains_and_predicts():
 # ---- imports ----
 
 ORDER = [
-    {"_native"}, {"plan"}, {"network"}, {"initializers"}, {"layers"},
+    {"_native"}, {"nodes"}, {"plan"}, {"network"}, {"initializers"}, {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks"}, {"training"}, {"model"}, {"recipes"},
     {"cli"},
 ]  # fmt: skip
