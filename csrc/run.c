@@ -135,6 +135,15 @@ static int64_t tile_tasks(const pmc_op *op, int64_t n) {
     }
 }
 
+/* About how many elements an op in TILES scope handles. */
+static int64_t tile_work(const pmc_op *op, int64_t n, int64_t shards) {
+    switch (op->kind) {
+    case PMC_UPDATE: return op->shape.rows.rows * op->shape.rows.length * (shards + 4);
+    case PMC_CONV_PACK: return pmc_conv_panel_elements(&op->shape.conv);
+    default: return op->shape.linear.in * op->shape.linear.out / 16 * n;
+    }
+}
+
 /* The optimizer on `count` elements that lie `skip` elements into a parameter; the gradient is there. */
 static void update(const step_context *c, const pmc_op *op, const pmc_ref *param, int64_t skip, int64_t count) {
     const pmc_run_args *a = c->args;
@@ -195,17 +204,25 @@ static void tile_task(void *context, int64_t task, int64_t thread) {
 
 /* ---- steps ---- */
 
+/* Waking threads costs more than so many elements of work: a network of a few weights, batch 1. */
+enum { WORTH_WAKING = 100000 };
+
+static void run_tiles(step_context *c) {
+    const pmc_op *ops = c->plan->ops + c->phase->first_op;
+    int64_t tasks = 0, work = 0;
+    for (int64_t i = 0; i < c->phase->ops; i++) {
+        tasks += tile_tasks(&ops[i], c->n);
+        work += tile_work(&ops[i], c->n, c->shards);
+    }
+    pmc_parallel_for(work < WORTH_WAKING ? 1 : c->args->threads, tasks, tile_task, c);
+}
+
 static void run_program(step_context *c, pmc_program_kind program) {
     const pmc_program *p = &c->plan->programs[program];
     for (int64_t i = p->first_phase; i < p->first_phase + p->phases; i++) {
         c->phase = &c->plan->phases[i];
-        int64_t tasks = c->shards;
-        if (c->phase->scope == PMC_SCOPE_TILES) {
-            tasks = 0;
-            for (int64_t op = 0; op < c->phase->ops; op++)
-                tasks += tile_tasks(c->plan->ops + c->phase->first_op + op, c->n);
-        }
-        pmc_parallel_for(c->args->threads, tasks, c->phase->scope == PMC_SCOPE_TILES ? tile_task : shard_task, c);
+        if (c->phase->scope == PMC_SCOPE_TILES) run_tiles(c);
+        else pmc_parallel_for(c->args->threads, c->shards, shard_task, c);
     }
 }
 
