@@ -1,13 +1,14 @@
-"""pymnistcnn training the `fast` network: one process, one setting, one JSON line."""
+"""pymnistcnn training one of the networks: one process, one setting, one JSON line."""
 
 import argparse
 import json
 import time
 
 import numpy as np
+from networks import NETWORKS, model
 
 import pymnistcnn as pm
-from pymnistcnn import _native, recipes
+from pymnistcnn import _native
 
 
 class StopAfter(pm.Callback):
@@ -40,16 +41,18 @@ def main():
     parser.add_argument("--labels", required=True, help=".npy, uint8 (n,)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--isa")
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--network", choices=NETWORKS, default="fast")
     parser.add_argument("--seconds", type=float, default=5)
     args = parser.parse_args()
 
     isa = args.isa or _native.isas()[-1]
     train = pm.Dataset(np.load(args.images), np.load(args.labels))
-    recipe = recipes.fast()
+    _, batch_size, optimizer = NETWORKS[args.network]
     clock = StopAfter(args.seconds)
-    recipe.model.fit(train, epochs=10_000, batch_size=args.batch_size, optimizer=pm.Adam(1e-3), callbacks=[clock],
-                     progress=False, threads=args.threads, isa=isa)  # fmt: skip
+    model(args.network).fit(
+        train, epochs=10_000, batch_size=batch_size, optimizer=optimizer, callbacks=[clock], progress=False,
+        threads=args.threads, isa=isa,
+    )  # fmt: skip
     result = {
         "images_per_second": clock.images / clock.elapsed,
         "fma_peak_gflops_a_core": fma_peak(isa),

@@ -1,4 +1,4 @@
-"""Training speed of the `fast` network beside PyTorch, as a ratio from one run.
+"""Training speed beside PyTorch, as a ratio from one run; a Markdown table.
 
     python benchmarks/versus.py --peer-python /path/to/an/environment/with/torch/bin/python
 
@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from networks import NETWORKS
 
 import pymnistcnn as pm
 
@@ -31,11 +32,43 @@ def measure(command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def best_setting(command):
+    """PyTorch's fastest of all settings, and how many failed."""
+    speeds = {}
+    for threads, layout, mode in itertools.product((1, 2), ((), ("--channels-last",)), ((), ("--compile",))):
+        setting = ("--threads", str(threads), *layout, *mode)
+        result = measure([*command, *setting])
+        if result:
+            speeds[setting] = result["images_per_second"]
+            print(f"    pytorch {' '.join(setting):50} {speeds[setting]:10,.0f} images/s", file=sys.stderr, flush=True)
+    return max(speeds, key=speeds.get)
+
+
+def compare(network, ours, torch, rounds):
+    """A line of the table: medians and ranges of both, and of the ratio of each pair."""
+    best = best_setting([*torch, "--network", network])
+    pairs = []
+    for _ in range(rounds):
+        a, b = measure([*ours, "--network", network]), measure([*torch, "--network", network, *best])
+        pairs.append((a["images_per_second"], b["images_per_second"], a["fma_peak_gflops_a_core"]))
+    cells = [
+        f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+        for values, digits in (
+            ([a for a, _, _ in pairs], 0),
+            ([b for _, b, _ in pairs], 0),
+            ([a / b for a, b, _ in pairs], 2),
+            ([peak for _, _, peak in pairs], 0),
+        )
+    ]
+    return f"| {network} | {cells[0]} | {cells[1]} | {cells[2]} | {' '.join(best)} | {cells[3]} |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="all of networks.py, if none is named")
     parser.add_argument("--peer-python", required=True)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--isa")
     args = parser.parse_args()
@@ -49,31 +82,12 @@ def main():
         ours = [sys.executable, str(HERE / "ours.py"), *common, "--threads", str(args.threads)]
         ours += ["--isa", args.isa] if args.isa else []
         torch = [args.peer_python, str(HERE / "peers" / "pytorch.py"), *common]
-        settings = [
-            ["--threads", str(threads), *layout, *mode]
-            for threads, layout, mode in itertools.product((1, 2), ([], ["--channels-last"]), ([], ["--compile"]))
-        ]
-        speeds = {}
-        for setting in settings:
-            result = measure([*torch, *setting])
-            if result:
-                speeds[tuple(setting)] = result["images_per_second"]
-                print(
-                    f"pytorch {' '.join(setting):50} {result['images_per_second']:10,.0f} images/s",
-                    flush=True,
-                )
-        best = max(speeds, key=speeds.get)
-        pairs = []
-        for _ in range(args.rounds):
-            a, b = measure(ours), measure([*torch, *best])
-            pairs.append((a["images_per_second"], b["images_per_second"], a["fma_peak_gflops_a_core"]))
-    for name, values in (
-        ("pymnistcnn images/s", [a for a, _, _ in pairs]),
-        (f"pytorch images/s ({' '.join(best)})", [b for _, b, _ in pairs]),
-        ("ratio", [a / b for a, b, _ in pairs]),
-        ("FMA peak, GFLOP/s a core", [peak for _, _, peak in pairs]),
-    ):
-        print(f"{name}: median {statistics.median(values):,.2f}, from {min(values):,.2f} to {max(values):,.2f}")
+        print(
+            "| network | pymnistcnn, images/s | PyTorch, images/s | ratio | PyTorch's best | FMA peak, GFLOP/s a core |"
+        )
+        print("|---|---|---|---|---|---|")
+        for network in args.networks or NETWORKS:
+            print(compare(network, ours, torch, args.rounds), flush=True)
 
 
 if __name__ == "__main__":
