@@ -12,7 +12,7 @@ import threading
 import numpy as np
 
 from . import _native
-from ._native import Program
+from ._native import NotFinite, Program
 from .nodes import ALIGN
 from .plan import PlanBuilder
 
@@ -137,7 +137,7 @@ class Network:
         plan = self._plans.get(by_hand)
         if plan is None or plan.capacity < capacity:
             if by_hand and self._saved is not None:
-                self._saved, self._why_not = None, "its saved state was overwritten by a larger batch"
+                self._forget("its saved state was overwritten by a larger batch")
             self._plans[by_hand] = plan = self._lowered().build(self.dtype, capacity, by_hand)
         return plan
 
@@ -194,12 +194,18 @@ class Network:
         """
         state = optimizer.state_for(self)
         with self.lock:
-            return self._run(
-                self.plan(False, batch), Program.TRAIN, len(index), isa, threads, batch=batch, x=x,
-                labels=labels, index=index, optimizer=optimizer.kind, moment1=state.moment1,
-                moment2=state.moment2, coefficients=optimizer.coefficients(state.steps, rates),
-                epoch=epoch, first_position=first_position,
-            )  # fmt: skip
+            try:
+                results = self._run(
+                    self.plan(False, batch), Program.TRAIN, len(index), isa, threads, batch=batch, x=x,
+                    labels=labels, index=index, optimizer=optimizer.kind, moment1=state.moment1,
+                    moment2=state.moment2, coefficients=optimizer.coefficients(state.steps, rates),
+                    epoch=epoch, first_position=first_position,
+                )  # fmt: skip
+            except NotFinite as error:
+                state.steps += error.done + 1
+                raise
+        state.steps += len(rates)
+        return results
 
     def evaluate(self, x, labels, isa=None, threads=None):
         """Summed loss and number of correct over all samples, without dropout."""
@@ -239,10 +245,7 @@ class Network:
             if training:
                 self._saved = len(x)
             else:
-                self._saved, self._why_not = (
-                    None,
-                    "its saved state was overwritten by forward(training=False)",
-                )
+                self._forget("its saved state was overwritten by forward(training=False)")
         return y
 
     def backward(self, dy, isa=None, threads=None):
@@ -257,8 +260,11 @@ class Network:
             dx = np.empty((self._saved, *self.input_shape), self.dtype)
             self._run(self.plan(True, self._saved), Program.BACKWARD, len(dy), isa, threads, dy=dy, dx=dx,
                       epoch=self._calls)  # fmt: skip
-            self._saved, self._why_not = None, "a backward pass has already used it"
+            self._forget("a backward pass has already used it")
         return dx
+
+    def _forget(self, why):
+        self._saved, self._why_not = None, why
 
     def loss_by_hand(self, z, labels, isa=None, threads=None):
         """The mean loss of outputs z (n, classes), and its gradient."""

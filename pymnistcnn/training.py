@@ -132,22 +132,18 @@ class Training:
     def _train_slice(self, index, steps, first_position):
         first_step = self.epoch * self.batches + self.batch
         rates = self.schedule.rates(first_step, steps, self.epochs * self.batches)
-        state = self.optimizer.state_for(self.network)
         try:
-            results = self.network.train(
+            return self.network.train(
                 self.x, self.labels, index, self.batch_size, self.optimizer, rates,
                 self.model.epochs_trained, first_position, self.isa, self.threads,
             )  # fmt: skip
         except NotFinite as error:
-            state.steps += error.done + 1
             layer = self.network.layers[error.layer]
             raise FloatingPointError(
                 f"training diverged: a parameter of layer {error.layer} ({layer}) became NaN or infinite in epoch "
                 f"{self.epoch + 1}, batch {self.batch + error.done + 1}. Lower the learning rate, or look for NaN "
                 "in the inputs"
             ) from None
-        state.steps += steps
-        return results
 
 
 def epoch_order(samples, seed, epoch, shuffle) -> np.ndarray:
