@@ -15,19 +15,31 @@ int64_t pmc_shards(int64_t n) {
 /* ---- sizes of what kernels use besides their tensors ---- */
 
 int64_t pmc_conv_panel_elements(const pmc_conv *s) {
+    if (pmc_conv_depthwise(s)) return s->kh * s->kw * pmc_padded(s->out.c);
     return s->groups * s->kh * s->kw * (s->in.c / s->groups) * pmc_padded(s->out.c / s->groups);
 }
-int64_t pmc_conv_pack_tasks(const pmc_conv *s) { return s->groups * (pmc_padded(s->out.c / s->groups) / PMC_PAD); }
+int64_t pmc_conv_pack_tasks(const pmc_conv *s) {
+    if (pmc_conv_depthwise(s)) return pmc_padded(s->out.c) / PMC_PAD;
+    return s->groups * (pmc_padded(s->out.c / s->groups) / PMC_PAD);
+}
 int64_t pmc_conv_rows_elements(const pmc_conv *s) {
     return s->pool_h * s->pool_w * s->out.w * (pmc_padded(s->out.c) + PMC_PAD) + PMC_PAD;
 }
-/* Two offsets a cell and one output channel's events over n samples, or one cell's over positions and channels. */
+/* Two offsets a cell and one output channel's events over n samples, or one cell's over positions and channels;
+ * or, where every channel is a group of its own, a panel. */
 int64_t pmc_conv_events_bytes(const pmc_conv *s, int64_t n) {
     const int64_t gradient_of_w = (n + 1) * s->out.h * s->out.w + PMC_ALIGN;
     const int64_t gradient_of_x = (s->pool_h * s->pool_w + 1) * s->out.c;
+    if (pmc_conv_depthwise(s)) return EVENT_BYTES * pmc_conv_panel_elements(s);
     return EVENT_BYTES * (gradient_of_w > gradient_of_x ? gradient_of_w : gradient_of_x);
 }
 int64_t pmc_linear_panel_elements(const pmc_linear *s) { return s->out * PMC_TILE_COLUMNS; }
+int64_t pmc_warp_radius(const pmc_warp *s) { return s->elastic != 0 ? (int64_t)(3 * s->sigma) + 1 : 0; }
+/* Places, a raw and a smooth field, the taps of the blur, and what it reads with its border of zeros. */
+int64_t pmc_warp_field_elements(const pmc_warp *s) {
+    const int64_t h = s->image.h, w = s->image.w, radius = pmc_warp_radius(s);
+    return s->elastic != 0 ? 4 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius) : 2 * h * w;
+}
 
 /* ---- shapes ---- */
 
@@ -59,10 +71,14 @@ static int window_fits(int64_t in, int64_t out, int64_t size, int64_t stride, in
            FITS(out, stride) && FITS(size, dilation) && (out - 1) * stride + (size - 1) * dilation < in;
 }
 
+static int activation_fits(const pmc_activation *f) {
+    return between(f->kind, PMC_IDENTITY, PMC_ACTIVATIONS - 1) && f->alpha >= 0;
+}
+
 static int conv_fits(const pmc_conv *s, int64_t group) {
     return image_fits(&s->in) && image_fits(&s->out) && between(s->groups, 1, s->in.c) && s->in.c % s->groups == 0 &&
-           s->out.c % s->groups == 0 && between(s->activation, PMC_IDENTITY, PMC_TANH) &&
-           between(s->pool_h, 1, PMC_DEAD) && between(s->pool_w, 1, PMC_DEAD) && s->pool_h * s->pool_w <= PMC_DEAD &&
+           s->out.c % s->groups == 0 && activation_fits(&s->activation) && between(s->pool_h, 1, PMC_DEAD) &&
+           between(s->pool_w, 1, PMC_DEAD) && s->pool_h * s->pool_w <= PMC_DEAD &&
            window_fits(pmc_image_rows(&s->in), s->out.h * s->pool_h, s->kh, s->stride_h, s->dilation_h) &&
            window_fits(s->in.left + s->in.w + s->in.right, s->out.w * s->pool_w, s->kw, s->stride_w, s->dilation_w) &&
            FITS(s->kw, s->in.c) && FITS(s->out.c + PMC_PAD, s->kh, pmc_filter_row(s)) &&
@@ -71,17 +87,69 @@ static int conv_fits(const pmc_conv *s, int64_t group) {
            FITS(s->pool_h * s->pool_w + 1, s->out.w, s->out.c + 2 * PMC_PAD, EVENT_BYTES);
 }
 
+/* Does every window begin at or before the last pixel, and see one? Windows may reach over the end. */
+static int pool_axis_fits(int64_t in, int64_t out, int64_t size, int64_t stride, int64_t pad, int64_t dilation) {
+    return between(size, 1, INT32_MAX / 4) && between(stride, 1, INT32_MAX / 4) &&
+           between(dilation, 1, INT32_MAX / 4) && FITS(size, dilation) && FITS(out, stride) &&
+           between(pad, 0, ((size - 1) * dilation + 1) / 2) && pad <= (size - 1) * dilation &&
+           (out - 1) * stride - pad < in && (pad == 0 || dilation <= in);
+}
+
 static int pool_fits(const pmc_pool *s) {
-    return image_fits(&s->in) && image_fits(&s->out) && s->in.c == s->out.c && between(s->pad_h, 0, s->kh - 1) &&
-           between(s->pad_w, 0, s->kw - 1) && window_fits(s->in.h + 2 * s->pad_h, s->out.h, s->kh, s->stride_h, 1) &&
-           window_fits(s->in.w + 2 * s->pad_w, s->out.w, s->kw, s->stride_w, 1);
+    return image_fits(&s->in) && image_fits(&s->out) && s->in.c == s->out.c && between(s->count_pad, 0, 1) &&
+           pool_axis_fits(s->in.h, s->out.h, s->kh, s->stride_h, s->pad_h, s->dilation_h) &&
+           pool_axis_fits(s->in.w, s->out.w, s->kw, s->stride_w, s->pad_w, s->dilation_w);
+}
+
+/* Angles stay under a half turn (a lean under a quarter), and a picture is not scaled to nothing. */
+static int warp_fits(const pmc_warp *s) {
+    const double size = s->shift + s->elastic;
+    return image_fits(&s->image) && between(s->cutout, 0, INT32_MAX / 4) && s->rotation >= 0 && s->rotation <= 3.2 &&
+           s->shear >= 0 && s->shear <= 1.5 && s->scale >= 0 && s->scale < 1 && s->shift >= 0 && s->elastic >= 0 &&
+           size <= 1e6 && (s->elastic == 0 || (s->sigma > 0 && s->sigma <= 1000)) &&
+           FITS(4, s->image.h + 2 * pmc_warp_radius(s), s->image.w + 2 * pmc_warp_radius(s), 8);
+}
+
+static int norm_fits(const pmc_norm *s) {
+    return image_fits(&s->image) && FITS(PMC_NORM_ROWS, pmc_padded(s->image.c), 8) && s->epsilon >= 0;
 }
 
 static int linear_fits(const pmc_linear *s) {
-    return vector_fits(s->in) && vector_fits(s->out) && FITS(pmc_padded(s->in), pmc_padded(s->out));
+    return vector_fits(s->in) && vector_fits(s->out) && FITS(pmc_padded(s->in), pmc_padded(s->out)) &&
+           between(s->gradient_only, 0, 1);
 }
 
 /* ---- references ---- */
+
+static int norm_extents(pmc_extent e[PMC_REFS], const pmc_op *op, int64_t r) {
+    const pmc_norm *s = &op->shape.norm;
+    if (!norm_fits(s)) return 0;
+    const int64_t row = pmc_padded(s->image.c) * r, image = pmc_image_stride(&s->image) * r, both = 2 * row;
+    const int64_t statistics = PMC_NORM_ROWS * row, running = both + PMC_PAD * r;
+    switch ((pmc_op_kind)op->kind) {
+    case PMC_NORM_MOMENTS: e[0].sample = both, e[1].sample = image; break;
+    case PMC_NORM_APPLY: e[0].sample = e[1].sample = image, e[2].whole = statistics; break;
+    case PMC_NORM_GRADIENT_SUMS: e[0].sample = both, e[1].sample = e[2].sample = image, e[3].whole = statistics; break;
+    case PMC_NORM_INPUT_GRADIENT:
+        e[0].sample = e[1].sample = e[2].sample = image, e[3].whole = statistics, e[4].whole = both;
+        break;
+    case PMC_NORM_STATISTICS:
+        e[0].whole = statistics, e[1].sample = both, e[2].whole = e[3].whole = row, e[4].whole = running;
+        break;
+    case PMC_NORM_GRADIENT: e[0].whole = both, e[1].whole = e[2].whole = row, e[3].sample = both; break;
+    case PMC_NORM_FOLD:
+        e[0].whole = statistics, e[1].whole = e[2].whole = row, e[3].whole = running, e[4].whole = row;
+        break;
+    default: return 0;
+    }
+    return 1;
+}
+
+int64_t pmc_squares_tasks(int64_t model_elements) { return (model_elements + PMC_SQUARES - 1) / PMC_SQUARES; }
+static int64_t squares_tasks(const pmc_plan_sizes *sizes) {
+    return pmc_squares_tasks(sizes->model_bytes / (sizes->dtype == PMC_FLOAT64 ? 8 : 4));
+}
+static int64_t squares_bytes(const pmc_plan_sizes *sizes) { return squares_tasks(sizes) * (int64_t)sizeof(double); }
 
 /* What each reference of an op must hold; 0 if the shape is bad. */
 static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_sizes *sizes) {
@@ -89,7 +157,6 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
     const pmc_conv *conv = &op->shape.conv;
     const pmc_pool *pool = &op->shape.pool;
     const pmc_linear *linear = &op->shape.linear;
-    const pmc_elements *elements = &op->shape.elements;
     const pmc_rows *rows = &op->shape.rows;
     memset(e, 0, PMC_REFS * sizeof *e);
     switch ((pmc_op_kind)op->kind) {
@@ -132,7 +199,7 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
         } else if (op->kind == PMC_CONV_INPUT_GRADIENT) {
             e[0].sample = x, e[1].sample = y, e[2].sample = argmax;
             e[3].whole = w, e[4].whole = events;
-        } else e[0].whole = panel, e[1].whole = w;
+        } else e[0].whole = panel, e[1].whole = w, e[2].whole = b;
         return 1;
     }
     case PMC_POOL_FORWARD:
@@ -142,6 +209,13 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
         const int64_t argmax = pool->out.h * pool->out.w * pool->out.c * (int64_t)sizeof(int32_t);
         if (op->kind == PMC_POOL_FORWARD) e[0].sample = y, e[1].sample = argmax, e[2].sample = x;
         else e[0].sample = x, e[1].sample = y, e[2].sample = argmax;
+        return 1;
+    }
+    case PMC_AVERAGE_FORWARD:
+    case PMC_AVERAGE_BACKWARD: {
+        if (!pool_fits(pool) || pool->dilation_h != 1 || pool->dilation_w != 1) return 0;
+        const int forward = op->kind == PMC_AVERAGE_FORWARD;
+        e[forward].sample = pmc_image_stride(&pool->in) * r, e[!forward].sample = pmc_image_stride(&pool->out) * r;
         return 1;
     }
     case PMC_LINEAR_FORWARD:
@@ -167,10 +241,8 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
     }
     case PMC_ACTIVATION_FORWARD:
     case PMC_ACTIVATION_BACKWARD:
-        if (!vector_fits(elements->stride) || elements->stride % PMC_PAD ||
-            !between(elements->count, 1, elements->stride) || !between(elements->activation, PMC_IDENTITY, PMC_TANH))
-            return 0;
-        e[0].sample = e[1].sample = elements->stride * r;
+        if (!image_fits(&op->shape.elements.image) || !activation_fits(&op->shape.elements.activation)) return 0;
+        e[0].sample = e[1].sample = pmc_image_stride(&op->shape.elements.image) * r;
         return 1;
     case PMC_DROPOUT: {
         const pmc_dropout *s = &op->shape.dropout;
@@ -178,10 +250,33 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
         e[0].sample = e[1].sample = pmc_image_stride(&s->image) * r;
         return 1;
     }
+    case PMC_NOISE:
+        if (!image_fits(&op->shape.noise.image)) return 0;
+        e[0].sample = e[1].sample = pmc_image_stride(&op->shape.noise.image) * r;
+        return 1;
+    case PMC_WARP_FORWARD:
+    case PMC_WARP_BACKWARD:
+        if (!warp_fits(&op->shape.warp)) return 0;
+        e[0].sample = e[1].sample = pmc_image_stride(&op->shape.warp.image) * r;
+        e[2].whole = pmc_warp_field_elements(&op->shape.warp) * r;
+        return 1;
+    case PMC_NORM_MOMENTS:
+    case PMC_NORM_APPLY:
+    case PMC_NORM_GRADIENT_SUMS:
+    case PMC_NORM_INPUT_GRADIENT:
+    case PMC_NORM_STATISTICS:
+    case PMC_NORM_GRADIENT:
+    case PMC_NORM_FOLD: return norm_extents(e, op, r);
     case PMC_SOFTMAX_FORWARD:
     case PMC_SOFTMAX_BACKWARD:
-    case PMC_CROSS_ENTROPY: {
+    case PMC_LOG_SOFTMAX_FORWARD:
+    case PMC_LOG_SOFTMAX_BACKWARD:
+    case PMC_CROSS_ENTROPY:
+    case PMC_LIKELIHOOD:
+    case PMC_EXPECTED_PROBABILITY:
+    case PMC_SQUARED_ERROR: {
         if (!vector_fits(op->shape.classes.classes)) return 0;
+        if (op->kind >= PMC_CROSS_ENTROPY && op->shape.classes.classes != sizes->y_elements) return 0;
         const int64_t stride = pmc_vector_stride(op->shape.classes.classes) * r;
         e[0].sample = e[1].sample = stride;
         return 1;
@@ -190,7 +285,13 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
         if (!vector_fits(rows->rows) || !vector_fits(rows->length) || rows->length % PMC_PAD ||
             !FITS(rows->rows, rows->length))
             return 0;
+        if (!between(rows->gradient_only, 0, 1)) return 0;
         e[0].whole = e[1].whole = rows->rows * rows->length * r;
+        e[2].whole = squares_bytes(sizes);
+        return 1;
+    case PMC_GRADIENT_SQUARES:
+        if (rows->rows != squares_tasks(sizes)) return 0;
+        e[0].whole = squares_bytes(sizes);
         return 1;
     case PMC_OP_KINDS: break;
     }
@@ -206,6 +307,11 @@ static int may_be_nowhere(const pmc_op *op, int ref) {
     case PMC_LINEAR_TILE_FORWARD: return ref == 3;
     case PMC_LINEAR_WEIGHT_GRADIENT:
     case PMC_LINEAR_TILE_WEIGHT_GRADIENT: return ref == 1;
+    case PMC_NORM_STATISTICS: return ref == 2 || ref == 3;
+    case PMC_NORM_GRADIENT: return ref == 1 || ref == 2;
+    case PMC_NORM_FOLD: return ref == 1 || ref == 2 || ref == 4;
+    case PMC_UPDATE: return ref == 1 || ref == 2;
+    case PMC_CONV_PACK: return ref == 2;
     default: return 0;
     }
 }
@@ -216,7 +322,8 @@ static int arena_fits(const pmc_op *op, int ref, int64_t arena, int per_sample) 
     const int tiles = op->kind >= PMC_LINEAR_TILE_FORWARD;
     if (per_sample) return arena == PMC_BATCH || (arena == PMC_THREAD && !tiles);
     if (op->kind == PMC_LINEAR_TILE_WEIGHT_GRADIENT) return arena == PMC_PARAM;
-    if (op->kind == PMC_UPDATE) return arena == (ref == 0 ? PMC_PARAM : PMC_SHARD);
+    if (op->kind == PMC_NORM_GRADIENT && ref) return arena == PMC_PARAM;
+    if (op->kind == PMC_UPDATE) return arena == (ref == 0 ? PMC_PARAM : ref == 1 ? PMC_SHARD : PMC_PACK);
     return arena == PMC_PARAM || arena == PMC_PACK || arena == PMC_SHARD || arena == PMC_THREAD;
 }
 
@@ -318,7 +425,8 @@ static pmc_status check_plan(pmc_plan *plan, int64_t *bad_op) {
     const pmc_program *prepare = &plan->programs[PMC_PREPARE]; /* it has no samples: weights are all it sees */
     for (int64_t i = prepare->first_phase; i < prepare->first_phase + prepare->phases; i++)
         for (int64_t op = plan->phases[i].first_op; op < plan->phases[i].first_op + plan->phases[i].ops; op++)
-            if (plan->ops[op].kind != PMC_CONV_PACK) return *bad_op = op, PMC_BAD_SHAPE;
+            if (plan->ops[op].kind != PMC_CONV_PACK && plan->ops[op].kind != PMC_NORM_FOLD)
+                return *bad_op = op, PMC_BAD_SHAPE;
     return PMC_OK;
 }
 

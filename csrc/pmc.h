@@ -48,29 +48,40 @@ typedef struct {
     int64_t h, w, c, top, bottom, left, right;
 } pmc_image;
 
+/* alpha: leaky ReLU's slope below 0, ELU's alpha, softplus' beta; threshold: where softplus is taken as linear. */
+typedef struct {
+    int64_t kind; /* PMC_IDENTITY, ... */
+    double alpha, threshold;
+} pmc_activation;
+
 /* Convolution + bias + monotone activation + non-overlapping max-pool. `in` has the padding as its
  * border; `out` is what the pool leaves, out.c output channels.
  *   w     [k][kh][kw * c/groups, padded to 16]                   the master, what the gradient produces
- *   panel [groups][kh][kw][c/groups][k/groups, padded to 16]     derived, what the forward pass reads */
+ *   panel [groups][kh][kw][c/groups][k/groups, padded to 16]     derived, what the forward pass reads
+ * or, where every channel is a group of its own, panel [kh][kw][k, padded to 16]. */
 typedef struct {
     pmc_image in, out;
-    int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups, pool_h, pool_w, activation;
+    int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups, pool_h, pool_w;
+    pmc_activation activation;
 } pmc_conv;
 
-/* Max-pooling of its own: any stride and padding; padded positions never win. */
+/* Pooling of its own: any stride, padding and dilation; windows may reach over the end (ceil mode), but each
+ * sees at least one pixel. count_pad: an average counts the zeros of the padding, too. */
 typedef struct {
     pmc_image in, out;
-    int64_t kh, kw, stride_h, stride_w, pad_h, pad_w;
+    int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, count_pad;
 } pmc_pool;
 
-/* in -> out features. In SHARD scope the master is [out][in, padded], in TILES scope [in][out, padded]. */
+/* in -> out features. In SHARD scope the master is [out][in, padded], in TILES scope [in][out, padded].
+ * gradient_only: a weight gradient whose update comes later. */
 typedef struct {
-    int64_t in, out;
+    int64_t in, out, gradient_only;
 } pmc_linear;
 
-/* Work that does not look at the geometry: `count` elements a sample, `stride` between samples. */
+/* An activation of its own, on the inside of an image. */
 typedef struct {
-    int64_t count, stride, activation;
+    pmc_image image;
+    pmc_activation activation;
 } pmc_elements;
 
 /* keep an element when its 32 random bits are at least `threshold`; survivors are multiplied by `scale`. */
@@ -87,16 +98,39 @@ typedef struct {
     double scale, offset;
 } pmc_transfer;
 
+/* x + std * normal numbers of the stream */
+typedef struct {
+    pmc_image image;
+    int64_t stream;
+    double std;
+} pmc_noise;
+
+/* Random affine map about the centre, elastic distortion and cutout; each number is the most of it. Angles in
+ * radians, shift and elastic in pixels, sigma in pixels, cutout the side of a square in pixels. */
+typedef struct {
+    pmc_image image;
+    int64_t stream, cutout;
+    double rotation, shift, scale, shear, elastic, sigma, fill;
+} pmc_warp;
+
+/* Batch norm of an image's channels. momentum < 0: the average of all steps. */
+typedef struct {
+    pmc_image image;
+    double epsilon, momentum;
+} pmc_norm;
+
 typedef struct {
     int64_t classes;
+    double smoothing; /* label smoothing, of a loss */
 } pmc_classes;
 
-/* A parameter as rows of `length` elements; an update task takes PMC_PAD rows. */
+/* A parameter as rows of `length` elements; an update task takes PMC_PAD rows. gradient_only: its update comes
+ * later. Of PMC_GRADIENT_SQUARES: a row is a task. */
 typedef struct {
-    int64_t rows, length;
+    int64_t rows, length, gradient_only;
 } pmc_rows;
 
-enum { PMC_IDENTITY, PMC_RELU, PMC_TANH };
+enum { PMC_IDENTITY, PMC_RELU, PMC_TANH, PMC_LEAKY_RELU, PMC_ELU, PMC_SIGMOID, PMC_SOFTPLUS, PMC_ACTIVATIONS };
 
 /* In an argmax: no gradient flows (ReLU was off). Windows therefore have at most 255 positions. */
 enum { PMC_DEAD = 255 };
@@ -120,16 +154,25 @@ static inline int64_t pmc_vector_stride(int64_t n) { return pmc_padded(n + PMC_P
 /* Elements of one filter row in the master: kw * c/groups, padded. */
 static inline int64_t pmc_filter_row(const pmc_conv *s) { return pmc_padded(s->kw * (s->in.c / s->groups)); }
 
+/* Is every channel a group of its own? */
+static inline int pmc_conv_depthwise(const pmc_conv *s) {
+    return s->groups > 1 && s->groups == s->in.c && s->groups == s->out.c;
+}
+
 /* ---- optimizers --------------------------------------------------------------------------------- */
 
 /* One step's coefficients, computed in Python; a row of doubles so that Python fills it as an array. */
 typedef struct {
-    double rate, momentum, nesterov, first; /* SGD; first: 1 at the very first step (the buffer starts) */
-    double beta1, beta2, epsilon, correction1, correction2; /* Adam: corrections are 1 - beta**t */
-    double weight_decay;
+    double rate, shrink, weight_decay; /* shrink: what decoupled decay leaves of a weight; the other decay is L2 */
+    double momentum, nesterov, first;  /* first: 1 at the very first step (the buffer starts) */
+    double beta1, beta2, epsilon, correction1, correction2; /* Adam: corrections are 1 - beta**t; RMSprop: beta2 */
+    double inside, centered;                                /* RMSprop: epsilon under the root; less the mean */
+    double clip_norm;                                       /* gradients are scaled to at most this norm */
+    double average;                                         /* decay of the weights' moving average */
 } pmc_coefficients;
 
-enum { PMC_GRADIENT_ONLY, PMC_SGD, PMC_ADAM };
+enum { PMC_GRADIENT_ONLY, PMC_SGD, PMC_ADAM, PMC_RMSPROP, PMC_ADAGRAD, PMC_OPTIMIZERS };
+enum { PMC_MOMENTS = 3 };
 
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
@@ -139,6 +182,16 @@ typedef struct {
     uint32_t epoch;
     uint32_t position; /* of the first sample, in the epoch's order */
 } pmc_random;
+
+/* What a loss compares outputs with: labels [.] or targets [.][classes], with weights of samples [.] and of
+ * classes [classes], or NULL. Sample i of a kernel's n is at index[i], or at i where index is NULL. */
+typedef struct {
+    const int32_t *labels;
+    const real *targets;
+    const double *sample_weight, *class_weight;
+    const int64_t *index;
+    double scale; /* of the gradient: one over the step's weight */
+} pmc_targets;
 
 /* One ISA and dtype. Every kernel works on n samples on one thread; outputs, inputs, shape, workspace.
  * `first`: store the gradients instead of adding to them. */
@@ -151,7 +204,7 @@ typedef struct {
     void (*flatten_backward)(real *dx, const real *dy, const pmc_image *s, int64_t n);
 
     /* conv.h: y image `out`, argmax [oh][ow][k] (may be NULL), x image `in`; workspaces below */
-    void (*conv_pack)(real *panel, const real *w, const pmc_conv *s, int64_t task);
+    void (*conv_pack)(real *panel, const real *w, const real *scale, const pmc_conv *s, int64_t task);
     void (*conv_forward)(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
                          int64_t n, real *rows);
     void (*conv_weight_gradient)(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
@@ -162,6 +215,8 @@ typedef struct {
     /* pool.h: y image `out`, argmax int32 [oh][ow][c], the element's offset in x */
     void (*pool_forward)(real *y, int32_t *argmax, const real *x, const pmc_pool *s, int64_t n);
     void (*pool_backward)(real *dx, const real *dy, const int32_t *argmax, const pmc_pool *s, int64_t n);
+    void (*average_forward)(real *y, const real *x, const pmc_pool *s, int64_t n);
+    void (*average_backward)(real *dx, const real *dy, const pmc_pool *s, int64_t n);
 
     /* linear.h, SHARD scope: w [out][in, padded], x and y flat vectors */
     void (*linear_forward)(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n);
@@ -182,17 +237,49 @@ typedef struct {
     void (*activation_backward)(real *dy, const real *y, const pmc_elements *s, int64_t n);
     void (*dropout)(real *y, const real *x, const pmc_dropout *s, int64_t n, pmc_random random);
 
-    /* loss.h: flat vectors; y may be x, softmax's gradient is in place; loss and correct one a sample; dz is multiplied
-     * by scale */
+    /* augment.h: sample i is picture index[i] of the data set, or random.position + i where index is NULL;
+     * field: a workspace; gradients come back along the same random map */
+    void (*noise)(real *y, const real *x, const pmc_noise *s, int64_t n, pmc_random random, const int64_t *index);
+    void (*warp_forward)(real *y, const real *x, const pmc_warp *s, int64_t n, pmc_random random, const int64_t *index,
+                         real *field);
+    void (*warp_backward)(real *dx, const real *dy, const pmc_warp *s, int64_t n, pmc_random random,
+                          const int64_t *index, real *field);
+
+    /* norm.h: moments, sums [n][2][c, padded] of each sample; statistics [PMC_NORM_ROWS][c, padded]; the rows of
+     * running are mean, variance (both [c, padded]) and the count of steps [1, padded] */
+    void (*norm_moments)(real *moments, const real *x, const pmc_norm *s, int64_t n);
+    void (*norm_statistics)(real *statistics, const real *moments, const real *w, const real *b, real *running,
+                            const pmc_norm *s, int64_t n);
+    void (*norm_fold)(real *statistics, const real *w, const real *b, const real *running, const real *conv_bias,
+                      const pmc_norm *s);
+    void (*norm_apply)(real *y, const real *x, const real *statistics, const pmc_norm *s, int64_t n);
+    void (*norm_gradient_sums)(real *sums, const real *dy, const real *x, const real *statistics, const pmc_norm *s,
+                               int64_t n);
+    void (*norm_gradient)(real *means, real *dw, real *db, const real *sums, const pmc_norm *s, int64_t n);
+    void (*norm_input_gradient)(real *dx, const real *dy, const real *x, const real *statistics, const real *means,
+                                const pmc_norm *s, int64_t n);
+
+    /* loss.h: flat vectors; y may be x, but not of log_softmax_forward; softmax's gradients are in place */
     void (*softmax_forward)(real *y, const real *x, const pmc_classes *s, int64_t n);
     void (*softmax_backward)(real *dy, const real *y, const pmc_classes *s, int64_t n);
-    void (*cross_entropy)(real *dz, double *loss, uint8_t *correct, const real *z, const int32_t *labels,
-                          const pmc_classes *s, int64_t n, double scale);
+    void (*log_softmax_forward)(real *y, const real *x, const pmc_classes *s, int64_t n);
+    void (*log_softmax_backward)(real *dy, const real *y, const pmc_classes *s, int64_t n);
+    /* loss and correct one a sample */
+    void (*cross_entropy)(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                          const pmc_classes *s, int64_t n);
+    void (*likelihood)(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                       const pmc_classes *s, int64_t n);
+    void (*expected_probability)(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                                 const pmc_classes *s, int64_t n);
+    void (*squared_error)(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                          const pmc_classes *s, int64_t n);
 
     /* optimizer.h, `count` elements, a multiple of 16; the updates return 1 if all stayed finite */
     void (*reduce)(real *g, const real *shards, int64_t shard_stride, int64_t shards_used, int64_t count);
-    int (*sgd)(real *w, real *velocity, const real *g, const pmc_coefficients *c, int64_t count);
-    int (*adam)(real *w, real *mean, real *square, const real *g, const pmc_coefficients *c, int64_t count);
+    double (*sum_of_squares)(const real *g, int64_t count);
+    void (*average)(real *mean, const real *w, double decay, int64_t count);
+    int (*update[PMC_OPTIMIZERS])(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c,
+                                  double clip, int64_t count);
 
     /* peak.h: `repeats` x 2 x lanes x chains flops of independent FMAs; returns the flops done */
     double (*fma_peak)(real *sink, int64_t repeats);
@@ -207,8 +294,13 @@ const char *pmc_isa_name(int isa);
 int64_t pmc_conv_rows_elements(const pmc_conv *s);
 int64_t pmc_conv_events_bytes(const pmc_conv *s, int64_t n);
 int64_t pmc_linear_panel_elements(const pmc_linear *s);
+int64_t pmc_warp_field_elements(const pmc_warp *s);
+int64_t pmc_warp_radius(const pmc_warp *s); /* of the elastic distortion's blur, in pixels */
 int64_t pmc_conv_panel_elements(const pmc_conv *s);
 int64_t pmc_conv_pack_tasks(const pmc_conv *s);
+enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_SHIFT, PMC_NORM_ROWS };
+enum { PMC_SQUARES = 8192 }; /* elements of a task that adds up the squares of gradients */
+int64_t pmc_squares_tasks(int64_t model_elements);
 enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
 
 /* ---- plans -------------------------------------------------------------------------------------- */
@@ -223,30 +315,46 @@ typedef enum pmc_op_kind {
     PMC_CONV_INPUT_GRADIENT,
     PMC_POOL_FORWARD,
     PMC_POOL_BACKWARD,
+    PMC_AVERAGE_FORWARD,
+    PMC_AVERAGE_BACKWARD,
     PMC_LINEAR_FORWARD,
     PMC_LINEAR_WEIGHT_GRADIENT,
     PMC_LINEAR_INPUT_GRADIENT,
     PMC_ACTIVATION_FORWARD,
     PMC_ACTIVATION_BACKWARD,
     PMC_DROPOUT,
+    PMC_NOISE,
+    PMC_WARP_FORWARD,
+    PMC_WARP_BACKWARD,
+    PMC_NORM_MOMENTS,
+    PMC_NORM_APPLY,
+    PMC_NORM_GRADIENT_SUMS,
+    PMC_NORM_INPUT_GRADIENT,
     PMC_SOFTMAX_FORWARD,
     PMC_SOFTMAX_BACKWARD,
+    PMC_LOG_SOFTMAX_FORWARD,
+    PMC_LOG_SOFTMAX_BACKWARD,
     PMC_CROSS_ENTROPY,
+    PMC_LIKELIHOOD,
+    PMC_EXPECTED_PROBABILITY,
+    PMC_SQUARED_ERROR,
     PMC_LINEAR_TILE_FORWARD, /* TILES scope: pieces of one job over the whole batch */
     PMC_LINEAR_TILE_WEIGHT_GRADIENT,
     PMC_LINEAR_TILE_INPUT_GRADIENT,
+    PMC_NORM_STATISTICS,
+    PMC_NORM_GRADIENT,
     PMC_UPDATE,
+    PMC_GRADIENT_SQUARES,
+    PMC_NORM_FOLD,
     PMC_CONV_PACK,
     PMC_OP_KINDS
 } pmc_op_kind;
 
-/* PARAM, GRADIENT, MOMENT1, MOMENT2 (one layout) belong to the model, the others to the plan. */
+/* PARAM belongs to the model, with vectors of the same layout beside it (gradient, moments, average); the others
+ * belong to the plan. */
 typedef enum pmc_arena {
     PMC_NOWHERE,
     PMC_PARAM,
-    PMC_GRADIENT,
-    PMC_MOMENT1,
-    PMC_MOMENT2,
     PMC_PACK,   /* derived weight layouts */
     PMC_BATCH,  /* one slot a sample of the batch: what outlives a phase */
     PMC_SHARD,  /* one copy a shard: its gradients */
@@ -260,11 +368,13 @@ typedef struct {
     int64_t arena, offset; /* bytes, a multiple of PMC_ALIGN */
 } pmc_ref;
 
-enum { PMC_REFS = 6, PMC_FIELDS = 24 };
+enum { PMC_REFS = 6, PMC_FIELDS = 26 };
 
 /* `ref`: the kernel's tensors and workspaces, in its order, but for updates, whose gradient and moments lie
  * where the parameter lies in the arenas beside it:
- *   PMC_LINEAR_TILE_WEIGHT_GRADIENT {w, b, dy, x}    PMC_UPDATE {w, the shards' gradient}
+ *   PMC_LINEAR_TILE_WEIGHT_GRADIENT {w, b, dy, x}    PMC_NORM_GRADIENT {means, w, b, sums}
+ *   PMC_UPDATE {w, the shards' gradient (nowhere: it has been reduced), squares of all gradients (nowhere: no
+ *   clipping)}
  * `layer` is what an error names. */
 typedef struct {
     int64_t kind, layer;
@@ -276,6 +386,9 @@ typedef struct {
         pmc_linear linear;
         pmc_elements elements;
         pmc_dropout dropout;
+        pmc_noise noise;
+        pmc_warp warp;
+        pmc_norm norm;
         pmc_transfer transfer;
         pmc_image image;
         pmc_classes classes;
@@ -339,12 +452,17 @@ int64_t pmc_shards(int64_t n);
 typedef struct {
     const pmc_kernels *kernels;
     int64_t threads;
-    void *param, *gradient, *moment1, *moment2; /* model_bytes each; moments may be NULL where unused */
-    int64_t count, batch;                       /* samples in all, and a step */
-    const int64_t *index;                       /* [count] or NULL: 0, 1, 2, ... */
-    const uint8_t *x_u8;                        /* the pictures, in one of the two */
+    void *param, *gradient;    /* model_bytes each, as are: */
+    void *moment[PMC_MOMENTS]; /* NULL where the optimizer does not use one */
+    void *average;             /* of the weights, or NULL */
+    int64_t count, batch;      /* samples in all, and a step */
+    const int64_t *index;      /* [count] or NULL: 0, 1, 2, ... */
+    const uint8_t *x_u8;       /* the pictures, in one of the two */
     const void *x_real;
     const int32_t *labels;                /* like the pictures, or NULL */
+    const void *targets;                  /* [classes] each, like the pictures, or NULL */
+    const double *sample_weight;          /* like the pictures, or NULL */
+    const double *class_weight;           /* [classes], or NULL */
     void *y;                              /* [count] outputs, or NULL */
     const void *dy;                       /* [count] gradients of the outputs, or NULL */
     void *dx;                             /* [count], or NULL */
@@ -353,6 +471,7 @@ typedef struct {
     uint64_t seed;
     uint32_t epoch, first_position;
     double *loss;      /* out, a step each: sum over the step's samples */
+    double *weight;    /* out, a step each: what a mean loss is divided by */
     int64_t *correct;  /* out, a step each */
     int64_t done;      /* out: steps that were finished */
     int64_t bad_layer; /* out, with PMC_NOT_FINITE */

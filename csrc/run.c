@@ -9,6 +9,7 @@ typedef struct {
     const pmc_phase *phase;
     int64_t start, n; /* the step's first sample in the run, and how many */
     int64_t step, shards;
+    double weight; /* what the step's mean loss is divided by */
     char *arena[PMC_ARENAS];
 } step_context;
 
@@ -55,19 +56,38 @@ static void transfer(const step_context *c, const pmc_op *op, const place *at) {
     }
 }
 
-static void cross_entropy(const step_context *c, const pmc_op *op, const place *at) {
-    int32_t labels[256];
-    for (int64_t done = 0, n; done < at->n; done += n) {
-        place piece = *at;
-        n = smaller(at->n - done, 256);
-        for (int64_t i = 0; i < n; i++) {
-            const int64_t sample = c->start + at->first + done + i;
-            labels[i] = c->args->labels[c->args->index ? c->args->index[sample] : sample];
-        }
-        const int64_t skip = done * c->plan->extents[op - c->plan->ops][0].sample;
-        c->args->kernels->cross_entropy((char *)resolve(c, op, 0, &piece) + skip, c->plan->loss + at->first + done,
-                                        c->plan->correct + at->first + done, (char *)resolve(c, op, 1, &piece) + skip,
-                                        labels, &op->shape.classes, n, 1. / (double)c->n);
+static void loss(const step_context *c, const pmc_op *op, const place *at) {
+    const pmc_run_args *a = c->args;
+    const pmc_kernels *k = a->kernels;
+    const int64_t first = c->start + at->first, skip = a->index ? 0 : first;
+    const pmc_classes *s = &op->shape.classes;
+    const char *targets = a->targets;
+    const pmc_targets t = {.labels = a->labels ? a->labels + skip : NULL,
+                           .targets = targets ? targets + skip * s->classes * real_bytes(c->plan) : NULL,
+                           .sample_weight = a->sample_weight ? a->sample_weight + skip : NULL,
+                           .class_weight = a->class_weight,
+                           .index = a->index ? a->index + first : NULL,
+                           .scale = c->weight > 0 ? 1 / c->weight : 0};
+    double *loss = c->plan->loss + at->first;
+    uint8_t *correct = c->plan->correct + at->first;
+    switch (op->kind) {
+    case PMC_CROSS_ENTROPY: k->cross_entropy(REF(0), loss, correct, REF(1), &t, s, at->n); break;
+    case PMC_LIKELIHOOD: k->likelihood(REF(0), loss, correct, REF(1), &t, s, at->n); break;
+    case PMC_EXPECTED_PROBABILITY: k->expected_probability(REF(0), loss, correct, REF(1), &t, s, at->n); break;
+    default: k->squared_error(REF(0), loss, correct, REF(1), &t, s, at->n); break;
+    }
+}
+
+/* Augmentation goes by the picture's index in the data set, and dropout by the position in the epoch. */
+static void augment(const step_context *c, const pmc_op *op, const place *at) {
+    const pmc_kernels *k = c->args->kernels;
+    const int64_t first = c->start + at->first, *index = c->args->index ? c->args->index + first : NULL;
+    const pmc_random random = {c->args->seed, c->args->epoch, c->args->first_position + (uint32_t)first};
+    switch (op->kind) {
+    case PMC_DROPOUT: k->dropout(REF(0), REF(1), &op->shape.dropout, at->n, random); break;
+    case PMC_NOISE: k->noise(REF(0), REF(1), &op->shape.noise, at->n, random, index); break;
+    case PMC_WARP_FORWARD: k->warp_forward(REF(0), REF(1), &op->shape.warp, at->n, random, index, REF(2)); break;
+    default: k->warp_backward(REF(0), REF(1), &op->shape.warp, at->n, random, index, REF(2)); break;
     }
 }
 
@@ -95,14 +115,26 @@ static void run_op(const step_context *c, const pmc_op *op, const place *at) {
     case PMC_LINEAR_INPUT_GRADIENT: k->linear_input_gradient(REF(0), REF(1), REF(2), &op->shape.linear, n); break;
     case PMC_ACTIVATION_FORWARD: k->activation_forward(REF(0), REF(1), &op->shape.elements, n); break;
     case PMC_ACTIVATION_BACKWARD: k->activation_backward(REF(0), REF(1), &op->shape.elements, n); break;
-    case PMC_DROPOUT: {
-        const uint32_t position = c->args->first_position + (uint32_t)(c->start + at->first);
-        k->dropout(REF(0), REF(1), &op->shape.dropout, n, (pmc_random){c->args->seed, c->args->epoch, position});
+    case PMC_AVERAGE_FORWARD: k->average_forward(REF(0), REF(1), &op->shape.pool, n); break;
+    case PMC_AVERAGE_BACKWARD: k->average_backward(REF(0), REF(1), &op->shape.pool, n); break;
+    case PMC_DROPOUT:
+    case PMC_NOISE:
+    case PMC_WARP_FORWARD:
+    case PMC_WARP_BACKWARD: augment(c, op, at); break;
+    case PMC_NORM_MOMENTS: k->norm_moments(REF(0), REF(1), &op->shape.norm, n); break;
+    case PMC_NORM_APPLY: k->norm_apply(REF(0), REF(1), REF(2), &op->shape.norm, n); break;
+    case PMC_NORM_GRADIENT_SUMS: k->norm_gradient_sums(REF(0), REF(1), REF(2), REF(3), &op->shape.norm, n); break;
+    case PMC_NORM_INPUT_GRADIENT:
+        k->norm_input_gradient(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.norm, n);
         break;
-    }
     case PMC_SOFTMAX_FORWARD: k->softmax_forward(REF(0), REF(1), &op->shape.classes, n); break;
     case PMC_SOFTMAX_BACKWARD: k->softmax_backward(REF(0), REF(1), &op->shape.classes, n); break;
-    case PMC_CROSS_ENTROPY: cross_entropy(c, op, at); break;
+    case PMC_LOG_SOFTMAX_FORWARD: k->log_softmax_forward(REF(0), REF(1), &op->shape.classes, n); break;
+    case PMC_LOG_SOFTMAX_BACKWARD: k->log_softmax_backward(REF(0), REF(1), &op->shape.classes, n); break;
+    case PMC_CROSS_ENTROPY:
+    case PMC_LIKELIHOOD:
+    case PMC_EXPECTED_PROBABILITY:
+    case PMC_SQUARED_ERROR: loss(c, op, at); break;
     default: break; /* TILES scope: see below */
     }
 }
@@ -129,7 +161,11 @@ static int64_t tile_tasks(const pmc_op *op, int64_t n) {
     case PMC_LINEAR_TILE_FORWARD: return blocks(n, PMC_TILE_ROWS) * blocks(pmc_padded(linear->out), PMC_TILE_COLUMNS);
     case PMC_LINEAR_TILE_WEIGHT_GRADIENT: return blocks(linear->in, PMC_TILE_BAND) + 1;
     case PMC_LINEAR_TILE_INPUT_GRADIENT: return blocks(pmc_padded(linear->in), PMC_TILE_COLUMNS);
+    case PMC_NORM_STATISTICS:
+    case PMC_NORM_GRADIENT:
+    case PMC_NORM_FOLD: return 1;
     case PMC_UPDATE: return blocks(op->shape.rows.rows, PMC_PAD);
+    case PMC_GRADIENT_SQUARES: return op->shape.rows.rows;
     case PMC_CONV_PACK: return pmc_conv_pack_tasks(&op->shape.conv);
     default: return 0;
     }
@@ -140,25 +176,46 @@ static int64_t tile_work(const pmc_op *op, int64_t n, int64_t shards) {
     switch (op->kind) {
     case PMC_UPDATE: return op->shape.rows.rows * op->shape.rows.length * (shards + 4);
     case PMC_CONV_PACK: return pmc_conv_panel_elements(&op->shape.conv);
+    case PMC_NORM_STATISTICS:
+    case PMC_NORM_GRADIENT: return 2 * n * op->shape.norm.image.c;
+    case PMC_NORM_FOLD: return op->shape.norm.image.c;
+    case PMC_GRADIENT_SQUARES: return op->shape.rows.rows * PMC_SQUARES;
     default: return op->shape.linear.in * op->shape.linear.out / 16 * n;
     }
 }
 
+/* What gradients are multiplied with so that their norm is at most the step's. */
+static double clip_of(const step_context *c, const double *squares) {
+    const double most = c->args->coefficients ? c->args->coefficients[c->step].clip_norm : 0;
+    double sum = 0;
+    if (!squares || !(most > 0)) return 1;
+    for (int64_t i = 0; i < pmc_squares_tasks(c->plan->sizes.model_bytes / real_bytes(c->plan)); i++) sum += squares[i];
+    const double scale = most / (__builtin_sqrt(sum) + 1e-6);
+    return scale < 1 ? scale : 1;
+}
+
 /* The optimizer on `count` elements that lie `skip` elements into a parameter; the gradient is there. */
-static void update(const step_context *c, const pmc_op *op, const pmc_ref *param, int64_t skip, int64_t count) {
+static void update(const step_context *c, const pmc_op *op, const pmc_ref *param, int64_t skip, int64_t count,
+                   double clip) {
     const pmc_run_args *a = c->args;
     const int64_t at = param->offset + skip * real_bytes(c->plan);
-    char *w = c->arena[PMC_PARAM] + at, *g = c->arena[PMC_GRADIENT] + at;
+    char *w = (char *)a->param + at;
+    void *moment[PMC_MOMENTS];
+    if (a->optimizer == PMC_GRADIENT_ONLY) return;
     const pmc_coefficients *coefficients = a->coefficients + c->step;
-    int finite = 1;
-    if (a->optimizer == PMC_SGD) finite = a->kernels->sgd(w, c->arena[PMC_MOMENT1] + at, g, coefficients, count);
-    else if (a->optimizer == PMC_ADAM)
-        finite = a->kernels->adam(w, c->arena[PMC_MOMENT1] + at, c->arena[PMC_MOMENT2] + at, g, coefficients, count);
+    for (int i = 0; i < PMC_MOMENTS; i++) moment[i] = a->moment[i] ? (char *)a->moment[i] + at : NULL;
+    const int finite = a->kernels->update[a->optimizer](w, moment, (char *)a->gradient + at, coefficients, clip, count);
+    if (a->average) a->kernels->average((char *)a->average + at, w, coefficients->average, count);
     if (finite) return;
     int64_t bad = __atomic_load_n(&c->args->bad_layer, __ATOMIC_RELAXED); /* the first layer of all is named */
     while ((bad < 0 || op->layer < bad) &&
            !__atomic_compare_exchange_n(&c->args->bad_layer, &bad, op->layer, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
+}
+
+/* Where the gradient of the parameter lies that a reference names. */
+static char *gradient_of(const step_context *c, const pmc_op *op, int i) {
+    return op->ref[i].arena == PMC_NOWHERE ? NULL : (char *)c->args->gradient + op->ref[i].offset;
 }
 
 static void run_tile(const step_context *c, const pmc_op *op, int64_t task, int64_t thread) {
@@ -174,24 +231,34 @@ static void run_tile(const step_context *c, const pmc_op *op, int64_t task, int6
     case PMC_LINEAR_TILE_WEIGHT_GRADIENT: {
         const pmc_linear *s = &op->shape.linear;
         const int64_t out = pmc_padded(s->out), row = task * PMC_TILE_BAND;
-        const int bias = op->ref[1].arena != PMC_NOWHERE;
-        char *dw = c->arena[PMC_GRADIENT] + op->ref[0].offset;
-        char *db = bias ? c->arena[PMC_GRADIENT] + op->ref[1].offset : NULL;
-        k->linear_tile_weight_gradient(dw, db, REF(2), REF(3), s, c->n, task);
-        if (row < s->in) update(c, op, &op->ref[0], row * out, smaller(PMC_TILE_BAND, s->in - row) * out);
-        else if (bias) update(c, op, &op->ref[1], 0, out);
+        k->linear_tile_weight_gradient(gradient_of(c, op, 0), gradient_of(c, op, 1), REF(2), REF(3), s, c->n, task);
+        if (s->gradient_only) break;
+        if (row < s->in) update(c, op, &op->ref[0], row * out, smaller(PMC_TILE_BAND, s->in - row) * out, 1);
+        else if (op->ref[1].arena != PMC_NOWHERE) update(c, op, &op->ref[1], 0, out, 1);
         break;
     }
+    case PMC_NORM_STATISTICS: k->norm_statistics(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.norm, c->n); break;
+    case PMC_NORM_GRADIENT:
+        k->norm_gradient(REF(0), gradient_of(c, op, 1), gradient_of(c, op, 2), REF(3), &op->shape.norm, c->n);
+        break;
+    case PMC_NORM_FOLD: k->norm_fold(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.norm); break;
     case PMC_UPDATE: {
         const pmc_rows *s = &op->shape.rows;
         const int64_t row = task * PMC_PAD, count = smaller(PMC_PAD, s->rows - row) * s->length;
         const int64_t skip = row * s->length, r = real_bytes(c->plan);
-        k->reduce(c->arena[PMC_GRADIENT] + op->ref[0].offset + skip * r, (char *)REF(1) + skip * r,
-                  c->plan->sizes.shard_bytes / r, c->shards, count);
-        update(c, op, &op->ref[0], skip, count);
+        if (op->ref[1].arena != PMC_NOWHERE)
+            k->reduce(gradient_of(c, op, 0) + skip * r, (char *)REF(1) + skip * r, c->plan->sizes.shard_bytes / r,
+                      c->shards, count);
+        if (!s->gradient_only) update(c, op, &op->ref[0], skip, count, clip_of(c, REF(2)));
         break;
     }
-    case PMC_CONV_PACK: k->conv_pack(REF(0), REF(1), &op->shape.conv, task); break;
+    case PMC_GRADIENT_SQUARES: {
+        const int64_t elements = c->plan->sizes.model_bytes / real_bytes(c->plan), first = task * PMC_SQUARES;
+        ((double *)REF(0))[task] = k->sum_of_squares((char *)c->args->gradient + first * real_bytes(c->plan),
+                                                     smaller(PMC_SQUARES, elements - first));
+        break;
+    }
+    case PMC_CONV_PACK: k->conv_pack(REF(0), REF(1), REF(2), &op->shape.conv, task); break;
     }
 }
 
@@ -226,6 +293,21 @@ static void run_program(step_context *c, pmc_program_kind program) {
     }
 }
 
+/* Has the caller given the vectors that the optimizer reads, for all steps? */
+static int moments_given(const pmc_run_args *a) {
+    const int64_t steps = blocks(a->count, a->batch);
+    if (a->optimizer == PMC_GRADIENT_ONLY) return 1;
+    if (a->optimizer < 0 || a->optimizer >= PMC_OPTIMIZERS || !a->coefficients) return 0;
+    if (a->optimizer != PMC_SGD && !a->moment[0]) return 0;
+    if (a->optimizer == PMC_ADAM && !a->moment[1]) return 0;
+    for (int64_t i = 0; i < steps; i++) {
+        const pmc_coefficients *c = &a->coefficients[i];
+        if (c->momentum != 0 && !a->moment[a->optimizer == PMC_SGD ? 0 : 1]) return 0;
+        if (c->centered != 0 && !a->moment[2]) return 0;
+    }
+    return 1;
+}
+
 /* Has the caller given the arrays that the program's transfers, losses and updates want? */
 static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pmc_run_args *a) {
     const pmc_program *p = &plan->programs[program];
@@ -233,15 +315,29 @@ static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pm
                                     [PMC_PORT_Y] = a->y,
                                     [PMC_PORT_DY] = a->dy,
                                     [PMC_PORT_DX] = a->dx};
-    if (!a->param || !a->gradient) return 0;
-    if (a->optimizer != PMC_GRADIENT_ONLY && (!a->coefficients || !a->moment1 || !a->moment2)) return 0;
+    if (!a->param || !a->gradient || !moments_given(a)) return 0;
     for (const pmc_phase *phase = plan->phases + p->first_phase; phase < plan->phases + p->first_phase + p->phases;
          phase++)
         for (const pmc_op *op = plan->ops + phase->first_op; op < plan->ops + phase->first_op + phase->ops; op++) {
             if ((op->kind == PMC_INPUT || op->kind == PMC_OUTPUT) && !ports[op->shape.transfer.port]) return 0;
-            if (op->kind == PMC_CROSS_ENTROPY && (!a->labels || !a->loss || !a->correct)) return 0;
+            if (op->kind >= PMC_CROSS_ENTROPY && op->kind <= PMC_SQUARED_ERROR &&
+                (!(a->labels || a->targets) || !a->loss || !a->weight || !a->correct))
+                return 0;
         }
     return 1;
+}
+
+/* What the mean loss of a step is divided by: its samples, or their weights and those of their classes. */
+static double step_weight(const step_context *c) {
+    const pmc_run_args *a = c->args;
+    const double *of_class = a->labels && !a->targets ? a->class_weight : NULL;
+    double sum = 0;
+    if (!a->sample_weight && !of_class) return (double)c->n;
+    for (int64_t i = c->start; i < c->start + c->n; i++) {
+        const int64_t at = a->index ? a->index[i] : i;
+        sum += (a->sample_weight ? a->sample_weight[at] : 1) * (of_class ? of_class[a->labels[at]] : 1);
+    }
+    return sum;
 }
 
 pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args) {
@@ -255,9 +351,6 @@ pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args)
                       .args = args,
                       .shards = 1,
                       .arena = {[PMC_PARAM] = args->param,
-                                [PMC_GRADIENT] = args->gradient,
-                                [PMC_MOMENT1] = args->moment1,
-                                [PMC_MOMENT2] = args->moment2,
                                 [PMC_PACK] = plan->pack,
                                 [PMC_BATCH] = plan->batch,
                                 [PMC_SHARD] = plan->shard,
@@ -267,9 +360,11 @@ pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args)
     for (; c.start < args->count; c.start += args->batch, c.step++) {
         c.n = smaller(args->batch, args->count - c.start);
         c.shards = pmc_shards(c.n);
+        if (has_loss) c.weight = step_weight(&c);
         run_program(&c, program);
         if (has_loss) {
             args->loss[c.step] = 0;
+            args->weight[c.step] = c.weight;
             args->correct[c.step] = 0;
             for (int64_t i = 0; i < c.n; i++) {
                 args->loss[c.step] += plan->loss[i];

@@ -24,15 +24,38 @@ if _native_version != __version__:
 from . import datasets, initializers, pictures, schedules
 from .callbacks import Callback, ProgressBar
 from .datasets import Dataset
-from .layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Rescaling, Softmax, Tanh
-from .losses import CrossEntropyLoss
+from .layers import (
+    ELU,
+    Augmentation,
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GaussianNoise,
+    GlobalAvgPool2d,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    MaxPool2d,
+    ReLU,
+    Rescaling,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from .losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
 from .model import Evaluation, Sequential, load
-from .optimizers import SGD, Adam
+from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .schedules import Constant, OneCycle
 from .training import History
 
 __all__ = [
-    "SGD", "Adam", "Callback", "Constant", "Conv2d", "CrossEntropyLoss", "Dataset", "Dropout", "Evaluation",
-    "Flatten", "History", "Linear", "MaxPool2d", "OneCycle", "ProgressBar", "ReLU", "Rescaling", "Sequential",
-    "Softmax", "Tanh", "datasets", "initializers", "load", "pictures", "schedules",
+    "ELU", "SGD", "Adagrad", "Adam", "AdamW", "Augmentation", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Callback",
+    "Constant", "Conv2d", "CrossEntropyLoss", "Dataset", "Dropout", "Evaluation", "ExpectedProbabilityLoss",
+    "Flatten", "GaussianNoise", "GlobalAvgPool2d", "History", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss",
+    "MaxPool2d", "NLLLoss", "OneCycle", "ProgressBar", "RMSprop", "ReLU", "Rescaling", "Sequential", "Sigmoid",
+    "Softmax", "Softplus", "Tanh", "datasets", "initializers", "load", "pictures", "schedules",
 ]  # fmt: skip

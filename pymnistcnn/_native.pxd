@@ -8,6 +8,7 @@ cdef extern from "pmc.h" nogil:
         PMC_PROGRAMS
         PMC_REFS
         PMC_FIELDS
+        PMC_MOMENTS
 
     ctypedef enum pmc_status:
         PMC_OK
@@ -41,13 +42,16 @@ cdef extern from "pmc.h" nogil:
         int64_t threads
         void *param
         void *gradient
-        void *moment1
-        void *moment2
+        void *moment[3]
+        void *average
         int64_t count, batch
         const int64_t *index
         const uint8_t *x_u8
         const void *x_real
         const int32_t *labels
+        const void *targets
+        const double *sample_weight
+        const double *class_weight
         void *y
         const void *dy
         void *dx
@@ -56,6 +60,7 @@ cdef extern from "pmc.h" nogil:
         uint64_t seed
         uint32_t epoch, first_position
         double *loss
+        double *weight
         int64_t *correct
         int64_t done, bad_layer
 

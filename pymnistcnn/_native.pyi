@@ -24,9 +24,20 @@ class Constant:
     IDENTITY: int
     RELU: int
     TANH: int
+    LEAKY_RELU: int
+    ELU: int
+    SIGMOID: int
+    SOFTPLUS: int
+    NORM_SCALE: int
+    NORM_SHIFT: int
+    NORM_ROWS: int
+    SQUARES: int
     GRADIENT_ONLY: int
     SGD: int
     ADAM: int
+    RMSPROP: int
+    ADAGRAD: int
+    MOMENTS: int
     REFS: int
     FIELDS: int
 
@@ -50,7 +61,7 @@ class Plan:
         param: np.ndarray,
         gradient: np.ndarray,
         **arguments: Any,
-    ) -> tuple[np.ndarray, np.ndarray]: ...
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
 def isas() -> list[str]: ...
 def all_isas() -> list[str]: ...

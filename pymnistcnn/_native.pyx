@@ -27,19 +27,37 @@ cdef extern from "pmc.h":
         CONV_INPUT_GRADIENT "PMC_CONV_INPUT_GRADIENT"
         POOL_FORWARD "PMC_POOL_FORWARD"
         POOL_BACKWARD "PMC_POOL_BACKWARD"
+        AVERAGE_FORWARD "PMC_AVERAGE_FORWARD"
+        AVERAGE_BACKWARD "PMC_AVERAGE_BACKWARD"
         LINEAR_FORWARD "PMC_LINEAR_FORWARD"
         LINEAR_WEIGHT_GRADIENT "PMC_LINEAR_WEIGHT_GRADIENT"
         LINEAR_INPUT_GRADIENT "PMC_LINEAR_INPUT_GRADIENT"
         ACTIVATION_FORWARD "PMC_ACTIVATION_FORWARD"
         ACTIVATION_BACKWARD "PMC_ACTIVATION_BACKWARD"
         DROPOUT "PMC_DROPOUT"
+        NOISE "PMC_NOISE"
+        WARP_FORWARD "PMC_WARP_FORWARD"
+        WARP_BACKWARD "PMC_WARP_BACKWARD"
+        NORM_MOMENTS "PMC_NORM_MOMENTS"
+        NORM_APPLY "PMC_NORM_APPLY"
+        NORM_GRADIENT_SUMS "PMC_NORM_GRADIENT_SUMS"
+        NORM_INPUT_GRADIENT "PMC_NORM_INPUT_GRADIENT"
         SOFTMAX_FORWARD "PMC_SOFTMAX_FORWARD"
         SOFTMAX_BACKWARD "PMC_SOFTMAX_BACKWARD"
+        LOG_SOFTMAX_FORWARD "PMC_LOG_SOFTMAX_FORWARD"
+        LOG_SOFTMAX_BACKWARD "PMC_LOG_SOFTMAX_BACKWARD"
         CROSS_ENTROPY "PMC_CROSS_ENTROPY"
+        LIKELIHOOD "PMC_LIKELIHOOD"
+        EXPECTED_PROBABILITY "PMC_EXPECTED_PROBABILITY"
+        SQUARED_ERROR "PMC_SQUARED_ERROR"
         LINEAR_TILE_FORWARD "PMC_LINEAR_TILE_FORWARD"
         LINEAR_TILE_WEIGHT_GRADIENT "PMC_LINEAR_TILE_WEIGHT_GRADIENT"
         LINEAR_TILE_INPUT_GRADIENT "PMC_LINEAR_TILE_INPUT_GRADIENT"
+        NORM_STATISTICS "PMC_NORM_STATISTICS"
+        NORM_GRADIENT "PMC_NORM_GRADIENT"
         UPDATE "PMC_UPDATE"
+        GRADIENT_SQUARES "PMC_GRADIENT_SQUARES"
+        NORM_FOLD "PMC_NORM_FOLD"
         CONV_PACK "PMC_CONV_PACK"
 
     cpdef enum Arena "pmc_arena":
@@ -75,9 +93,19 @@ cdef extern from "pmc.h":
         PMC_IDENTITY
         PMC_RELU
         PMC_TANH
+        PMC_LEAKY_RELU
+        PMC_ELU
+        PMC_SIGMOID
+        PMC_SOFTPLUS
+        PMC_NORM_SCALE
+        PMC_NORM_SHIFT
+        PMC_NORM_ROWS
+        PMC_SQUARES
         PMC_GRADIENT_ONLY
         PMC_SGD
         PMC_ADAM
+        PMC_RMSPROP
+        PMC_ADAGRAD
 
 
 class Constant:
@@ -93,9 +121,20 @@ class Constant:
     IDENTITY = PMC_IDENTITY
     RELU = PMC_RELU
     TANH = PMC_TANH
+    LEAKY_RELU = PMC_LEAKY_RELU
+    ELU = PMC_ELU
+    SIGMOID = PMC_SIGMOID
+    SOFTPLUS = PMC_SOFTPLUS
+    NORM_SCALE = PMC_NORM_SCALE
+    NORM_SHIFT = PMC_NORM_SHIFT
+    NORM_ROWS = PMC_NORM_ROWS
+    SQUARES = PMC_SQUARES
     GRADIENT_ONLY = PMC_GRADIENT_ONLY
     SGD = PMC_SGD
     ADAM = PMC_ADAM
+    RMSPROP = PMC_RMSPROP
+    ADAGRAD = PMC_ADAGRAD
+    MOMENTS = PMC_MOMENTS
     REFS = PMC_REFS
     FIELDS = PMC_FIELDS
 
@@ -223,11 +262,12 @@ cdef class Plan:
         """Fill all workspaces with one byte: no result may depend on what was there."""
         pmc_plan_poison(self.plan, byte)
 
-    def run(self, int program, *, str isa, int64_t threads, param, gradient, moment1=None, moment2=None,
-            int64_t count, int64_t batch, x=None, index=None, labels=None, y=None, dy=None, dx=None,
-            int64_t optimizer=0, coefficients=None, uint64_t seed=0, uint32_t epoch=0,
-            uint32_t first_position=0):
-        """Run a program over `count` samples, `batch` a step; returns each step's summed loss and correct."""
+    def run(self, int program, *, str isa, int64_t threads, param, gradient, moments=(), average=None,
+            int64_t count, int64_t batch, x=None, index=None, labels=None, targets=None, sample_weight=None,
+            class_weight=None, y=None, dy=None, dx=None, int64_t optimizer=0, coefficients=None, uint64_t seed=0,
+            uint32_t epoch=0, uint32_t first_position=0):
+        """Run a program over `count` samples, `batch` a step; returns each step's summed loss, correct, and the
+        weight that a mean loss is divided by."""
         real = np.float64 if self.sizes.dtype else np.float32
         cdef int64_t steps, i, items, model = self.sizes.model_bytes // np.dtype(real).itemsize
         if count < 1 or not 1 <= batch <= self.sizes.capacity or threads < 1:
@@ -244,7 +284,9 @@ cdef class Plan:
             raise ValueError(f"index must name {count} of {items} samples")
         if optimizer and (coefficients is None or len(coefficients) != steps):
             raise ValueError(f"{steps} steps need as many rows of coefficients")
-        loss, correct = np.zeros(steps, np.float64), np.zeros(steps, np.int64)
+        if len(moments) > PMC_MOMENTS:
+            raise ValueError(f"an optimizer has at most {PMC_MOMENTS} moments, not {len(moments)}")
+        loss, weight, correct = np.zeros(steps, np.float64), np.zeros(steps, np.float64), np.zeros(steps, np.int64)
 
         cdef pmc_run_args a
         memset(&a, 0, sizeof(a))
@@ -253,20 +295,25 @@ cdef class Plan:
         a.seed, a.epoch, a.first_position = seed, epoch, first_position
         a.param = address(param, "param", real, model, True)
         a.gradient = address(gradient, "gradient", real, model, True)
-        a.moment1 = address(moment1, "moment1", real, model, True)
-        a.moment2 = address(moment2, "moment2", real, model, True)
+        for i, moment in enumerate(moments):
+            a.moment[i] = address(moment, "moments", real, model, True)
+        a.average = address(average, "average", real, model, True)
         a.index = <const int64_t *> address(index, "index", np.int64, count)
         if x is not None and x.dtype == np.uint8:
             a.x_u8 = <const uint8_t *> address(x, "x", np.uint8, items * self.sizes.x_elements)
         else:
             a.x_real = address(x, "x", real, items * self.sizes.x_elements)
         a.labels = <const int32_t *> address(labels, "labels", np.int32, items)
+        a.targets = address(targets, "targets", real, items * self.sizes.y_elements)
+        a.sample_weight = <const double *> address(sample_weight, "sample_weight", np.float64, items)
+        a.class_weight = <const double *> address(class_weight, "class_weight", np.float64, self.sizes.y_elements)
         a.y = address(y, "y", real, count * self.sizes.y_elements, True)
         a.dy = address(dy, "dy", real, count * self.sizes.y_elements)
         a.dx = address(dx, "dx", real, count * self.sizes.x_elements, True)
         a.coefficients = <const pmc_coefficients *> address(coefficients, "coefficients", np.float64,
                                                             steps * COEFFICIENTS)
         a.loss = <double *> address(loss, "loss", np.float64, steps)
+        a.weight = <double *> address(weight, "weight", np.float64, steps)
         a.correct = <int64_t *> address(correct, "correct", np.int64, steps)
         cdef pmc_status status
         with nogil:
@@ -274,12 +321,12 @@ cdef class Plan:
         if status == PMC_NOT_FINITE:
             raise NotFinite(a.bad_layer, a.done)
         if status == PMC_MISSING:
-            arrays = dict(x=x, labels=labels, y=y, dy=dy, dx=dx, moment1=moment1, moment2=moment2,
-                          coefficients=coefficients)
+            arrays = dict(x=x, labels=labels, y=y, dy=dy, dx=dx, coefficients=coefficients)
+            arrays |= {f"moments[{i}]": moments[i] if i < len(moments) else None for i in range(PMC_MOMENTS)}
             absent = ", ".join(name for name, array in arrays.items() if array is None)
             raise ValueError(f"{Program(program).name} needs an array that it was not given: one of {absent}")
         if status == PMC_NO_MEMORY:
             raise MemoryError(f"not enough memory for the workspaces of {threads} threads")
         if status != PMC_OK:
             raise ValueError("the run does not fit its plan")
-        return loss, correct
+        return loss, correct, weight

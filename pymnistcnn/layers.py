@@ -45,6 +45,13 @@ def yes_or_no(name, value):
     return bool(value)
 
 
+def number(name, value, low=0.0, high=1e300):
+    """A finite number from `low` to `high`, as a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+    return float(value)
+
+
 def checked_initializer(value):
     if not isinstance(value, Initializer):
         raise ValueError(f"initializer must be an initializer, such as GlorotNormal(), not {value!r}")
@@ -58,6 +65,7 @@ class Layer:
     gives the gradient of the inputs and fills `gradients`.
     """
 
+    in_pytorch = True  # does it count in the names of state_dict?
     _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
     _in_model = False
 
@@ -136,22 +144,27 @@ class Layer:
         self._network = new
         return new
 
-    def _named(self, flat):
+    def _named(self, flat, trained):
         network = self._network
         if network is None:
             return {}
         flat = getattr(network, flat)
-        return {p.name: p.view(flat) for p in network.parameters}
+        return {p.name: p.view(flat) for p in network.parameters if p.trained == trained}
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
         """Weights by name, in PyTorch's shapes: views, so that writing to them sets the weights."""
-        return self._named("param")
+        return self._named("param", trained=True)
+
+    @property
+    def buffers(self) -> dict[str, np.ndarray]:
+        """What is learnt without a gradient, by name, such as running means: views."""
+        return self._named("param", trained=False)
 
     @property
     def gradients(self) -> dict[str, np.ndarray]:
         """Gradients of the last backward, by name, like `parameters`."""
-        return self._named("gradient")
+        return self._named("gradient", trained=True)
 
 
 @dataclass(eq=False, repr=False)
@@ -167,6 +180,7 @@ class Rescaling(Layer):
 
     scale: float
     offset: float = 0.0
+    in_pytorch = False
 
     def __post_init__(self):
         for name in ("scale", "offset"):
@@ -298,14 +312,57 @@ class Linear(Layer):
         return shape[0] * self.out_features
 
 
+class Window(Layer):
+    """What pooling layers share: a window that goes over pictures."""
+
+    def __post_init__(self):
+        self.kernel_size = pair("kernel_size", self.kernel_size)
+        self.stride = None if self.stride is None else pair("stride", self.stride)
+        self.padding, self.ceil_mode = pair("padding", self.padding, 0), yes_or_no("ceil_mode", self.ceil_mode)
+        if any(2 * p > span for p, span in zip(self.padding, self._spans, strict=True)):
+            raise ValueError(f"padding must be at most half of the window, {self._spans}, not {self.padding}")
+
+    @property
+    def _steps(self):
+        return self.stride or self.kernel_size
+
+    @property
+    def _taps(self):
+        """Pixels from one tap of the window to the next."""
+        return (1, 1)
+
+    @property
+    def _spans(self):
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self._taps, strict=True))
+
+    def output_shape(self, shape):
+        if len(shape) != 3:
+            raise ValueError(f"{type(self).__name__} needs pictures (channels, height, width), not {shape}")
+        axes = zip(shape[1:], self._spans, self._steps, self.padding, self._taps, strict=True)
+        return (shape[0], *(self._cells(shape, *axis) for axis in axes))
+
+    def _cells(self, shape, n, span, step, padding, tap):
+        """How many windows there are along an axis of n pixels."""
+        room = n + 2 * padding - span
+        if room < 0:
+            raise ValueError(f"{self} on {shape}: a window of {span} pixels does not fit into {n + 2 * padding}")
+        if padding and tap > n:
+            raise ValueError(f"{self} on {shape}: a window with taps {tap} apart may see none of {n} pixels")
+        cells = room // step + 1
+        if self.ceil_mode and room % step and cells * step < n + padding:  # one more that begins in the picture
+            cells += 1
+        return cells
+
+
 @dataclass(eq=False, repr=False)
-class MaxPool2d(Layer):
+class MaxPool2d(Window):
     """The largest value of every window, of (c, h, w) to (c, oh, ow). NaN is passed on.
 
     Parameters
     ----------
-    kernel_size, stride : a number or (vertical, horizontal); stride is kernel_size if not given
-    padding : at most half of kernel_size; padded positions never win
+    kernel_size, stride, dilation : a number or (vertical, horizontal); stride is kernel_size if not given
+    padding : at most half of the window; padded positions never win
+    ceil_mode : windows may reach over the end, if they begin inside
 
     Examples
     --------
@@ -317,30 +374,144 @@ class MaxPool2d(Layer):
     kernel_size: int | tuple
     stride: int | tuple | None = None
     padding: int | tuple = 0
+    dilation: int | tuple = 1
+    ceil_mode: bool = False
 
     def __post_init__(self):
-        self.kernel_size = pair("kernel_size", self.kernel_size)
-        self.stride = None if self.stride is None else pair("stride", self.stride)
-        self.padding = pair("padding", self.padding, 0)
-        if any(p > k // 2 for p, k in zip(self.padding, self.kernel_size, strict=True)):
-            raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, not {self.padding}")
+        self.dilation = pair("dilation", self.dilation)
+        super().__post_init__()
 
     @property
-    def _step(self):
-        return self.stride or self.kernel_size
+    def _taps(self):
+        return self.dilation
+
+    def lower(self, builder):
+        shape = self.output_shape(builder.shape)
+        builder.max_pool(shape, self.kernel_size, self._steps, self.padding, self.dilation)
+
+
+@dataclass(eq=False, repr=False)
+class AvgPool2d(Window):
+    """The mean of every window, of (c, h, w) to (c, oh, ow).
+
+    Parameters
+    ----------
+    kernel_size, stride : a number or (vertical, horizontal); stride is kernel_size if not given
+    padding : zeros around the input, at most half of kernel_size
+    ceil_mode : windows may reach over the end, if they begin inside
+    count_include_pad : whether the zeros of the padding count in the mean
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.AvgPool2d(2).forward(np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2))
+    array([[[[1.5]]]], dtype=float32)
+    """
+
+    kernel_size: int | tuple
+    stride: int | tuple | None = None
+    padding: int | tuple = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.count_include_pad = yes_or_no("count_include_pad", self.count_include_pad)
+
+    def lower(self, builder):
+        shape = self.output_shape(builder.shape)
+        builder.average_pool(shape, self.kernel_size, self._steps, self.padding, self.count_include_pad)
+
+
+@dataclass(eq=False, repr=False)
+class GlobalAvgPool2d(Layer):
+    """The mean of every channel, of (c, h, w) to (c, 1, 1): PyTorch's AdaptiveAvgPool2d(1) (Lin, Chen and Yan,
+    2014).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.GlobalAvgPool2d().forward(np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2))
+    array([[[[1.5]]]], dtype=float32)
+    """
 
     def output_shape(self, shape):
         if len(shape) != 3:
-            raise ValueError(f"MaxPool2d needs pictures (channels, height, width), not {shape}")
-        sizes = []
-        for n, kernel, step, p in zip(shape[1:], self.kernel_size, self._step, self.padding, strict=True):
-            if kernel > n + 2 * p:
-                raise ValueError(f"{self} on {shape}: a window of {kernel} pixels does not fit into {n + 2 * p}")
-            sizes.append((n + 2 * p - kernel) // step + 1)
-        return (shape[0], *sizes)
+            raise ValueError(f"GlobalAvgPool2d needs pictures (channels, height, width), not {shape}")
+        return (shape[0], 1, 1)
 
     def lower(self, builder):
-        builder.max_pool(self.output_shape(builder.shape), self.kernel_size, self._step, self.padding)
+        window = builder.shape[1:]
+        builder.average_pool(self.output_shape(builder.shape), window, window, (0, 0), False)
+
+
+class BatchNorm(Layer):
+    """What BatchNorm1d and BatchNorm2d share."""
+
+    def __post_init__(self):
+        self.eps, self.affine = number("eps", self.eps, 1e-30, 1), yes_or_no("affine", self.affine)
+        if self.momentum is not None:
+            self.momentum = number("momentum", self.momentum, 0, 1)
+
+    def initialize(self, name, rng, weight_shape):
+        return 1 if name in ("weight", "running_var") else 0
+
+    def lower(self, builder):
+        self.output_shape(builder.shape)
+        builder.batch_norm(self.eps, self.momentum, self.affine)
+
+
+@dataclass(eq=False, repr=False)
+class BatchNorm2d(BatchNorm):
+    """Batch norm of every channel of (c, h, w) (Ioffe and Szegedy, 2015), as PyTorch has it: in training with
+    the batch's mean and variance, else with running ones, which a convolution before it then takes in.
+
+    Parameters
+    ----------
+    eps : added to the variance
+    momentum : how far the running statistics move to the batch's at each step; None for the mean of all steps
+    affine : whether there are a weight and a bias
+
+    Parameters by name: weight (c,), bias (c,); buffers: running_mean (c,), running_var (c,),
+    num_batches_tracked (). A channel with a single value in the batch gets its bias.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x = np.array([1, 3], np.float32).reshape(2, 1, 1, 1)
+    >>> pm.BatchNorm2d().forward(x).ravel().round(3)
+    array([-1.,  1.], dtype=float32)
+    """
+
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = True
+
+    def output_shape(self, shape):
+        if len(shape) != 3:
+            raise ValueError(f"BatchNorm2d needs pictures (channels, height, width), not {shape}")
+        return shape
+
+
+@dataclass(eq=False, repr=False)
+class BatchNorm1d(BatchNorm):
+    """Batch norm of every feature of (n,): see BatchNorm2d.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.BatchNorm1d().forward(np.array([[1], [3]], np.float32)).ravel().round(3)
+    array([-1.,  1.], dtype=float32)
+    """
+
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = True
+
+    def output_shape(self, shape):
+        if len(shape) != 1:
+            raise ValueError(f"BatchNorm1d needs features (n,), not {shape}: pictures want BatchNorm2d")
+        return shape
 
 
 @dataclass(eq=False, repr=False)
@@ -356,6 +527,83 @@ class ReLU(Layer):
 
     def lower(self, builder):
         builder.activation(Constant.RELU)
+
+
+@dataclass(eq=False, repr=False)
+class LeakyReLU(Layer):
+    """x, or negative_slope * x below 0, element by element (Maas, Hannun and Ng, 2013).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.LeakyReLU(0.5).forward(np.array([[-1.0, 2.0]], np.float32))
+    array([[-0.5,  2. ]], dtype=float32)
+    """
+
+    negative_slope: float = 0.01
+
+    def __post_init__(self):
+        self.negative_slope = number("negative_slope", self.negative_slope, 0, 1e6)
+
+    def lower(self, builder):
+        builder.activation(Constant.LEAKY_RELU, self.negative_slope)
+
+
+@dataclass(eq=False, repr=False)
+class ELU(Layer):
+    """x, or alpha * (exp(x) - 1) below 0, element by element (Clevert, Unterthiner and Hochreiter, 2016).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.ELU().forward(np.array([[-100.0, 2.0]], np.float32))
+    array([[-1.,  2.]], dtype=float32)
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self):
+        self.alpha = number("alpha", self.alpha, 0, 1e6)
+
+    def lower(self, builder):
+        builder.activation(Constant.ELU, self.alpha)
+
+
+@dataclass(eq=False, repr=False)
+class Sigmoid(Layer):
+    """1 / (1 + exp(-x)), element by element.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Sigmoid().forward(np.zeros((1, 2), np.float32))
+    array([[0.5, 0.5]], dtype=float32)
+    """
+
+    def lower(self, builder):
+        builder.activation(Constant.SIGMOID)
+
+
+@dataclass(eq=False, repr=False)
+class Softplus(Layer):
+    """log(1 + exp(beta * x)) / beta, element by element; x itself where beta * x is above the threshold.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Softplus().forward(np.array([[0.0, 30.0]], np.float32)).round(4)
+    array([[ 0.6931, 30.    ]], dtype=float32)
+    """
+
+    beta: float = 1.0
+    threshold: float = 20.0
+
+    def __post_init__(self):
+        self.beta = number("beta", self.beta, 1e-6, 1e6)
+        self.threshold = number("threshold", self.threshold, 0, 1e6)
+
+    def lower(self, builder):
+        builder.activation(Constant.SOFTPLUS, self.beta, self.threshold)
 
 
 @dataclass(eq=False, repr=False)
@@ -391,6 +639,26 @@ class Softmax(Layer):
 
     def lower(self, builder):
         builder.softmax()
+
+
+@dataclass(eq=False, repr=False)
+class LogSoftmax(Layer):
+    """Logarithms of the probabilities of (classes,) scores, for NLLLoss.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.LogSoftmax().forward(np.zeros((1, 2), np.float32)).round(4)
+    array([[-0.6931, -0.6931]], dtype=float32)
+    """
+
+    def output_shape(self, shape):
+        if len(shape) != 1:
+            raise ValueError(f"LogSoftmax needs scores (classes,), not {shape}: put Flatten() before it")
+        return shape
+
+    def lower(self, builder):
+        builder.log_softmax()
 
 
 @dataclass(eq=False, repr=False)
@@ -432,3 +700,81 @@ class Dropout(Layer):
 
     def lower(self, builder):
         builder.dropout(self.p)
+
+
+@dataclass(eq=False, repr=False)
+class GaussianNoise(Layer):
+    """In training, normal numbers with standard deviation `std` are added; in evaluation nothing happens. The
+    noise of a picture depends on seed, epoch, layer and the picture's index in the data set only.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> y = pm.GaussianNoise(0.1).forward(np.ones((1, 1000), np.float32))
+    >>> float(y.std().round(2)), float(y.mean().round(1))
+    (0.1, 1.0)
+    """
+
+    std: float
+    in_pytorch = False
+
+    def __post_init__(self):
+        self.std = number("std", self.std, 0, 1e6)
+
+    def lower(self, builder):
+        builder.noise(self.std)
+
+
+@dataclass(eq=False, repr=False)
+class Augmentation(Layer):
+    """In training, each picture is seen through a random map; in evaluation nothing happens. The map depends
+    on seed, epoch, layer and the picture's index in the data set only. Put it behind Rescaling.
+
+    Each number is the most that may happen, in either direction; all are drawn uniformly.
+
+    Parameters
+    ----------
+    shift : pixels, along each axis
+    rotation, shear : degrees, up to 180 and 80
+    scale : share of the size, below 1
+    elastic : pixels times a field of random displacements in [-1, 1], blurred by a Gaussian of
+        `elastic_sigma` pixels (Simard, Steinkraus and Platt, 2003)
+    cutout : side, in pixels, of a square that is covered, its centre anywhere (DeVries and Taylor, 2017)
+    fill : what is outside and under the square; what Rescaling makes of a black pixel if not given
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x = np.zeros((1, 1, 28, 28), np.float32)
+    >>> x[..., 10:18, 10:18] = 1
+    >>> y = pm.Augmentation(shift=2, rotation=10, scale=0.1).forward(x)
+    >>> y.shape, bool((y != x).any())
+    ((1, 1, 28, 28), True)
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    elastic: float = 0.0
+    elastic_sigma: float = 4.0
+    cutout: int = 0
+    fill: float | None = None
+    in_pytorch = False
+
+    def __post_init__(self):
+        most = {"shift": 1e5, "rotation": 180, "scale": 0.99, "shear": 80, "elastic": 1e5, "elastic_sigma": 100}
+        for name, high in most.items():
+            setattr(self, name, number(name, getattr(self, name), 0.1 if name == "elastic_sigma" else 0, high))
+        self.cutout = whole("cutout", self.cutout, 0)
+        if self.fill is not None:
+            self.fill = number("fill", self.fill, -1e300)
+
+    def output_shape(self, shape):
+        if len(shape) != 3:
+            raise ValueError(f"Augmentation needs pictures (channels, height, width), not {shape}")
+        return shape
+
+    def lower(self, builder):
+        builder.warp(self.cutout, math.radians(self.rotation), self.shift, self.scale, math.radians(self.shear),
+                     self.elastic, self.elastic_sigma, self.fill)  # fmt: skip

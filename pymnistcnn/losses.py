@@ -1,4 +1,8 @@
-"""Losses: what training makes small."""
+"""Losses: what training makes small.
+
+Every loss is a mean over the batch. Where samples or classes have weights it is the weighted mean: the sum of
+weight x loss over the sum of weights.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .layers import Softmax
-from .network import Network, checked_dtype
+from ._native import Op
+from .layers import LogSoftmax, Softmax
+from .network import Network, checked_dtype, checked_weights
 
 
 class Loss:
     """A loss by hand: `forward` gives the mean over the batch, `backward` the gradient of the outputs."""
 
+    kind: Op
+    takes_labels, takes_values = True, True
+    weight: tuple[float, ...] | None = None
+    label_smoothing = 0.0
+
+    @property
+    def class_weight(self) -> np.ndarray | None:
+        return None if self.weight is None else np.array(self.weight)
+
     def check(self, layers, output_shape):
         """ValueError if a network that ends so cannot be trained with this loss."""
+        if len(output_shape) != 1:
+            raise ValueError(
+                f"{type(self).__name__} needs outputs (n, classes), but the network gives (n, {output_shape})"
+            )
+        if self.weight is not None and len(self.weight) != output_shape[0]:
+            raise ValueError(f"weight must hold {output_shape[0]} numbers, one a class, not {len(self.weight)}")
 
     def lower(self, builder):
-        raise NotImplementedError
+        builder.use_loss(self.kind, self.label_smoothing)
 
-    def forward(self, outputs, labels, isa=None, threads=None) -> float:
-        """The mean loss of outputs (n, classes) for labels (n,)."""
+    def forward(self, outputs, targets, sample_weight=None, isa=None, threads=None) -> float:
+        """The mean loss of outputs (n, classes) for labels (n,) or values (n, classes), whichever this loss
+        takes; sample_weight (n,) says how much each sample counts."""
         outputs = np.asarray(outputs)
         if outputs.ndim != 2:
             raise ValueError(f"outputs must have shape (n, classes), not {outputs.shape}")
         dtype = outputs.dtype if outputs.dtype == np.float64 else np.dtype(np.float32)
         network = Network([], outputs.shape[1:], checked_dtype(dtype))
         network.use_loss(self)
-        value, self._gradient = network.loss_by_hand(outputs, labels, isa, threads)
+        value, self._gradient = network.loss_by_hand(outputs, targets, sample_weight, isa, threads)
         return value
 
     def backward(self) -> np.ndarray:
@@ -38,11 +59,26 @@ class Loss:
         return gradient
 
 
+def checked_class_weight(weight):
+    """Class weights as a tuple, so that losses can be compared; or None."""
+    if weight is None:
+        return None
+    weight = np.asarray(weight)
+    return tuple(checked_weights("weight", weight, weight.shape if weight.ndim == 1 else (1,)).tolist())
+
+
 @dataclass(eq=True)
 class CrossEntropyLoss(Loss):
-    """Cross-entropy between softmax of logits (n, classes) and class labels (n,); mean over the batch.
+    """Cross-entropy between softmax of logits (n, classes) and class labels (n,) or probabilities (n, classes).
 
     The network ends in logits: softmax is part of the loss, where it cannot overflow.
+
+    Parameters
+    ----------
+    weight : how much each class counts, (classes,) numbers from 0 on
+    label_smoothing : share of every target, 0 to 1, that is spread over all classes (Szegedy et al., 2016)
+
+    As in PyTorch: with labels the mean is divided by the sum of the labels' weights.
 
     Examples
     --------
@@ -54,14 +90,71 @@ class CrossEntropyLoss(Loss):
     array([[ 0.5, -0.5]])
     """
 
+    weight: tuple[float, ...] | None = None
+    label_smoothing: float = 0.0
+    kind = Op.CROSS_ENTROPY
+
+    def __post_init__(self):
+        self.weight = checked_class_weight(self.weight)
+        smoothing = self.label_smoothing
+        if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)) or not 0 <= smoothing <= 1:
+            raise ValueError(f"label_smoothing must be a number from 0 to 1, not {smoothing!r}")
+
     def check(self, layers, output_shape):
-        if len(output_shape) != 1:
-            raise ValueError(f"CrossEntropyLoss needs logits (n, classes), but the network gives (n, {output_shape})")
-        if layers and isinstance(layers[-1], Softmax):
+        super().check(layers, output_shape)
+        if layers and isinstance(layers[-1], (Softmax, LogSoftmax)):
             raise ValueError(
-                "CrossEntropyLoss takes logits and applies softmax itself: a network that ends in Softmax "
-                "would have it twice. Leave the Softmax layer out; predict_proba gives probabilities"
+                f"CrossEntropyLoss takes logits and applies softmax itself: a network that ends in {layers[-1]} "
+                "would have it twice. Leave that layer out; predict_proba gives probabilities"
             )
 
-    def lower(self, builder):
-        builder.cross_entropy()
+
+@dataclass(eq=True)
+class NLLLoss(Loss):
+    """The negative log-likelihood of class labels (n,), from log-probabilities (n, classes), such as LogSoftmax
+    gives. weight: how much each class counts, (classes,) numbers from 0 on; as in PyTorch.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> loss = pm.NLLLoss()
+    >>> loss.forward([[-0.5, -2.0]], [1])
+    2.0
+    """
+
+    weight: tuple[float, ...] | None = None
+    kind = Op.LIKELIHOOD
+    takes_values = False
+
+    def __post_init__(self):
+        self.weight = checked_class_weight(self.weight)
+
+
+@dataclass(eq=True)
+class MSELoss(Loss):
+    """The mean over all elements of (output - target)**2, for targets (n, outputs).
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.MSELoss().forward([[1.0, 2.0]], [[1.0, 4.0]])
+    2.0
+    """
+
+    kind = Op.SQUARED_ERROR
+    takes_labels = False
+
+
+@dataclass(eq=True)
+class ExpectedProbabilityLoss(Loss):
+    """The mean over all elements of -(probability x target), for a network that ends in Softmax; targets are
+    labels (n,) or numbers (n, classes). There is no logarithm: this is the cost of Gorgonia's convnet tutorial.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.ExpectedProbabilityLoss().forward([[0.25, 0.75]], [1])
+    -0.375
+    """
+
+    kind = Op.EXPECTED_PROBABILITY

@@ -12,7 +12,7 @@ import numpy as np
 from . import layers as layer_classes
 from .callbacks import Callback, ProgressBar
 from .datasets import Dataset, atomic_write
-from .layers import Layer, Rescaling, Softmax, whole
+from .layers import Layer, LogSoftmax, Softmax, whole
 from .losses import CrossEntropyLoss, Loss
 from .network import (
     Network,
@@ -23,7 +23,7 @@ from .network import (
     lowered,
     shapes_through,
 )
-from .optimizers import Adam, Optimizer
+from .optimizers import Adam, Optimizer, checked
 from .schedules import Constant
 from .training import History, Training
 
@@ -115,7 +115,7 @@ class Sequential:
         rows = [("layer", "output", "parameters", "multiply-adds")]
         totals = [0, 0]
         for index, layer in enumerate(self.layers):
-            parameters = sum(np.prod(p.shape) for p in self.network.parameters if p.layer == index)
+            parameters = sum(np.prod(p.shape) for p in self.network.parameters if p.layer == index and p.trained)
             work = layer.multiply_adds(self.network.shapes[index])
             totals = [totals[0] + parameters, totals[1] + work]
             shape = " x ".join(map(str, self.network.shapes[index + 1]))
@@ -144,13 +144,16 @@ class Sequential:
         progress=True,
         threads=None,
         isa=None,
+        sample_weight=None,
+        clip_norm=None,
+        average=None,
     ) -> History:
         """Train; returns what each epoch gave.
 
         Parameters
         ----------
-        train, validation : Dataset, or (inputs, labels); inputs (n, *input_shape), a single channel may be left
-            out; labels (n,) from 0 to classes - 1
+        train, validation : Dataset, or (inputs, targets); inputs (n, *input_shape), a single channel may be left
+            out; targets: labels (n,) from 0 to classes - 1, or what else the loss takes
         optimizer : Adam() if not given; its state lasts from one `fit` to the next
         loss : CrossEntropyLoss() if not given
         schedule : learning rates by step, such as OneCycle(1e-2); the optimizer's own rate if not given
@@ -158,6 +161,10 @@ class Sequential:
         callbacks : list of Callback
         progress : draw a progress bar on standard error
         threads, isa : all processors and the widest instruction set if not given; results do not depend on them
+        sample_weight : how much each training sample counts, (n,) numbers from 0 on
+        clip_norm : gradients are scaled down to this norm, taken over all of them, where theirs is larger
+        average : decay, from 0 to 1 (excluded), of a moving average of the weights over steps; validation uses
+            the average, and the model ends with it (Polyak and Juditsky, 1992; the exponential one)
 
         Raises ValueError for bad arguments, FloatingPointError if a parameter becomes NaN or infinite, and
         KeyboardInterrupt (Ctrl-C) with all steps so far kept.
@@ -170,30 +177,34 @@ class Sequential:
             raise ValueError("this network has no parameters to train")
         callbacks, schedule = checked_callbacks(callbacks), checked_schedule(schedule, optimizer)
         self._use_loss(loss)
-        x, labels = self._samples(train, "train")
+        x, targets = self._samples(train, "train", sample_weight)
         validation = None if validation is None else self._samples(validation, "validation")
+        clip_norm = None if clip_norm is None else checked("clip_norm", clip_norm, 1e-30, 1e30)
+        average = None if average is None else checked("average", average, 0, 1, open_end=True)
         callbacks += [ProgressBar()] * bool(progress)
         return Training(
-            self, x, labels, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle,
-            validation, callbacks, checked_isa(isa), checked_threads(threads),
+            self, x, targets, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle,
+            validation, callbacks, checked_isa(isa), checked_threads(threads), clip_norm, average,
         ).run()  # fmt: skip
 
     def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None) -> Evaluation:
-        """Accuracy and mean loss on a Dataset or (inputs, labels), without dropout."""
+        """Accuracy and mean loss on a Dataset or (inputs, targets), without dropout."""
         self._use_loss(loss)
-        x, labels = self._samples(data, "data")
-        total, correct = self.network.evaluate(x, labels, isa, threads)
-        return Evaluation(correct / len(x), total / len(x), len(x))
+        x, targets = self._samples(data, "data")
+        loss, correct = self.network.evaluate(x, targets, isa, threads)
+        return Evaluation(correct / len(x), loss, len(x))
 
     def predict(self, inputs, threads=None, isa=None) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
         return self.predict_outputs(inputs, threads, isa).argmax(axis=1)
 
     def predict_proba(self, inputs, threads=None, isa=None) -> np.ndarray:
-        """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax."""
+        """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
         outputs = self.predict_outputs(inputs, threads, isa)
         if isinstance(self.layers[-1], Softmax):
             return outputs
+        if isinstance(self.layers[-1], LogSoftmax):
+            return np.exp(outputs)
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
@@ -218,18 +229,18 @@ class Sequential:
             raise ValueError(f"loss must be a loss, such as pm.CrossEntropyLoss(), not {loss!r}")
         self.network.use_loss(loss or self.network.loss or CrossEntropyLoss())
 
-    def _samples(self, data, name):
-        inputs, labels = (data.images, data.labels) if isinstance(data, Dataset) else pair_of(data, name)
+    def _samples(self, data, name, sample_weight=None):
+        inputs, targets = (data.images, data.labels) if isinstance(data, Dataset) else pair_of(data, name)
         x = self.network.inputs(inputs, f"{name} inputs")
-        return x, self.network.class_labels(labels, len(x), f"{name} labels")
+        return x, self.network.targets(targets, len(x), sample_weight, f"{name} labels")
 
     # ---- weights ----
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Weights by PyTorch's names, "0.weight" and so on, in its shapes: views, not copies.
 
-        Layers are counted as in an nn.Sequential of the same layers; Rescaling, which PyTorch has not, is not
-        counted.
+        Layers are counted as in an nn.Sequential of the same layers; Rescaling, GaussianNoise and Augmentation,
+        which PyTorch has not, are not counted. Batch norm's buffers are there under PyTorch's names.
         """
         network = self.network
         names = parameter_names(self.layers, network.parameters)
@@ -264,8 +275,8 @@ class Sequential:
 
 
 def parameter_names(layers, parameters) -> list[str]:
-    """PyTorch's names of a Sequential's parameters; Rescaling does not count."""
-    counts = np.cumsum([not isinstance(layer, Rescaling) for layer in layers]) - 1
+    """PyTorch's names of a Sequential's parameters; layers that PyTorch has not do not count."""
+    counts = np.cumsum([layer.in_pytorch for layer in layers]) - 1
     return [f"{counts[p.layer]}.{p.name}" for p in parameters]
 
 
@@ -287,14 +298,14 @@ def checked_callbacks(callbacks) -> list:
 
 def checked_schedule(schedule, optimizer):
     if schedule is None:
-        return Constant(optimizer.rate)
+        return Constant(optimizer.lr)
     if isinstance(schedule, type) or not hasattr(schedule, "rates"):
         raise ValueError(f"schedule must be a schedule, such as pm.OneCycle(1e-2), not {schedule!r}")
     return schedule
 
 
 def pair_of(data, name):
-    """(inputs, labels) of what is a tuple or list of two."""
+    """(inputs, targets) of what is a tuple or list of two."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise ValueError(f"{name} must be a Dataset or (inputs, labels), not {type(data).__name__}")
     return data

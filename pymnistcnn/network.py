@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import _native
 from ._native import NotFinite, Program
 from .nodes import ALIGN
-from .plan import PlanBuilder
+from .plan import PlanBuilder, plan_by_hand, training_plan
 
 DTYPES = ("float32", "float64")
 EVALUATION_BATCH = 256
@@ -79,6 +80,23 @@ def exact_cast(array: np.ndarray, dtype, name: str) -> np.ndarray:
     return cast
 
 
+@dataclass(frozen=True)
+class Targets:
+    """What a loss compares outputs with: labels int32 (n,), or values (n, classes) of the network's dtype; and
+    how much each sample counts, float64 (n,) or None."""
+
+    labels: np.ndarray | None
+    values: np.ndarray | None
+    sample_weight: np.ndarray | None
+
+    def __getitem__(self, part):
+        return Targets(*(a if a is None else a[part] for a in (self.labels, self.values, self.sample_weight)))
+
+    @property
+    def arguments(self):
+        return dict(labels=self.labels, targets=self.values, sample_weight=self.sample_weight)
+
+
 class Network:
     """Layers, shapes, flat vectors of weights and gradients, and plans made when they are first needed.
 
@@ -95,10 +113,10 @@ class Network:
     def __init__(self, layers, input_shape, dtype="float32", seed=0, first_layer=0, memory=None, lock=None):
         self.layers, self.input_shape = list(layers), checked_shape(input_shape)
         self.dtype, self.seed, self.first_layer = checked_dtype(dtype), checked_seed(seed), first_layer
-        self.loss = None
+        self.loss, self.clip = None, False
         self.lock = lock or threading.Lock()
         self.shapes = shapes_through(self.layers, self.input_shape)
-        builder = self._lowered()
+        builder = lowered(self.layers, self.input_shape, first_layer)
         self.parameters, self.elements = builder.parameters, builder.vector_elements
         if memory is None:
             self.param, self.gradient = (aligned_zeros(self.elements, self.dtype) for _ in range(2))
@@ -106,7 +124,7 @@ class Network:
             for parameter, weights in zip(self.parameters, self.views(self.param), strict=True):
                 layer = self.layers[parameter.layer - first_layer]
                 rng = self._rng(parameter)
-                weights[...] = layer.initialize(parameter.name, rng, weight_shapes[parameter.layer])
+                weights[...] = layer.initialize(parameter.name, rng, weight_shapes.get(parameter.layer))
         else:
             self.param, self.gradient = memory
         self._plans: dict[bool, _native.Plan] = {}
@@ -126,26 +144,35 @@ class Network:
         stream = 2 * parameter.layer + (parameter.name == "bias")
         return np.random.Generator(np.random.Philox(key=np.array([self.seed, stream], np.uint64)))
 
-    def _lowered(self):
-        builder = lowered(self.layers, self.input_shape, self.first_layer)
-        if self.loss is not None:
-            self.loss.lower(builder)
-        return builder
-
     def plan(self, by_hand: bool, capacity: int) -> _native.Plan:
         """The plan for at least `capacity` samples; a larger one takes the place of a smaller."""
         plan = self._plans.get(by_hand)
         if plan is None or plan.capacity < capacity:
             if by_hand and self._saved is not None:
                 self._forget("its saved state was overwritten by a larger batch")
-            self._plans[by_hand] = plan = self._lowered().build(self.dtype, capacity, by_hand)
+            self._plans[by_hand] = plan = self._planned(by_hand, capacity)
         return plan
+
+    def _planned(self, by_hand, capacity):
+        builders = [lowered(self.layers, self.input_shape, self.first_layer, inference) for inference in (False, True)]
+        for builder in builders:
+            if self.loss is not None:
+                self.loss.lower(builder)
+        if by_hand:
+            return plan_by_hand(*builders, self.dtype, capacity)
+        return training_plan(*builders, self.dtype, capacity, self.clip)
 
     def use_loss(self, loss):
         """Train and evaluate with this loss from now on."""
         if loss != self.loss:
             loss.check(self.layers, self.output_shape)
             self.loss = loss
+            self._plans.pop(False, None)
+
+    def use_clipping(self, clip: bool):
+        """Train with updates that wait for the norm of all gradients, or do not."""
+        if clip != self.clip:
+            self.clip = clip
             self._plans.pop(False, None)
 
     # ---- arrays of the caller's ----
@@ -177,28 +204,48 @@ class Network:
             raise ValueError(f"{name} must be from 0 to {classes - 1}, the network's classes, not {bad}")
         return labels.astype(np.int32)
 
+    def targets(self, given, n, sample_weight=None, name="targets") -> Targets:
+        """What the loss takes of n samples: labels (n,), or values (n, classes); ValueError for anything else."""
+        given = np.asarray(given)
+        labels = values = None
+        if given.ndim == 2 and self.loss.takes_values:
+            if given.shape != (n, *self.output_shape):
+                expected = (n, *self.output_shape)
+                raise ValueError(f"{name} must have the shape of the outputs, {expected}, not {given.shape}")
+            values = exact_cast(given, self.dtype, name)
+        elif self.loss.takes_labels:
+            labels = self.class_labels(given, n, name)
+        else:
+            raise ValueError(f"{name} of {type(self.loss).__name__} must be numbers (n, outputs), not {given.shape}")
+        if sample_weight is not None:
+            sample_weight = checked_weights("sample_weight", sample_weight, (n,))
+        return Targets(labels, values, sample_weight)
+
     # ---- runs ----
 
     def _run(self, plan, program, n, isa, threads, **arguments):
         return plan.run(
             program, isa=checked_isa(isa), threads=checked_threads(threads), param=self.param,
             gradient=self.gradient, count=n, batch=arguments.pop("batch", min(n, plan.capacity)),
-            seed=self.seed, **arguments,
+            seed=self.seed, class_weight=self.loss and self.loss.class_weight, **arguments,
         )  # fmt: skip
 
-    def train(self, x, labels, index, batch, optimizer, rates, epoch, first_position, isa=None, threads=None):
-        """A slice of steps over the samples `index`; returns each step's summed loss and correct.
+    def train(self, x, targets, index, batch, optimizer, rates, epoch, first_position, isa=None, threads=None,
+              clip_norm=None, average=None):  # fmt: skip
+        """A slice of steps over the samples `index`; returns each step's summed loss, correct and weight.
 
-        x, labels: from `inputs` and `class_labels`; rates: one a step. The optimizer's state moves on by the
-        steps that were done.
+        x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decay) of the weights'
+        moving average. The optimizer's state moves on by the steps that were done.
         """
         state = optimizer.state_for(self)
+        vector, decay = average or (None, None)
         with self.lock:
+            self.use_clipping(clip_norm is not None)
             try:
                 results = self._run(
                     self.plan(False, batch), Program.TRAIN, len(index), isa, threads, batch=batch, x=x,
-                    labels=labels, index=index, optimizer=optimizer.kind, moment1=state.moment1,
-                    moment2=state.moment2, coefficients=optimizer.coefficients(state.steps, rates),
+                    **targets.arguments, index=index, optimizer=optimizer.kind, moments=state.moments,
+                    coefficients=optimizer.rows(state.steps, rates, clip_norm, decay), average=vector,
                     epoch=epoch, first_position=first_position,
                 )  # fmt: skip
             except NotFinite as error:
@@ -207,20 +254,20 @@ class Network:
         state.steps += len(rates)
         return results
 
-    def evaluate(self, x, labels, isa=None, threads=None):
-        """Summed loss and number of correct over all samples, without dropout."""
-        totals = np.zeros(2)
+    def evaluate(self, x, targets, isa=None, threads=None):
+        """Mean loss and number of correct over all samples, without dropout."""
+        totals = np.zeros(3)
         for part in slices(len(x)):
-            totals += self._evaluate_slice(x[part], labels[part], isa, threads)
-        return float(totals[0]), int(totals[1])
+            totals += self._evaluate_slice(x[part], targets[part], isa, threads)
+        loss, correct, weight = totals
+        return float(loss / weight) if weight else float("nan"), int(correct)
 
-    def _evaluate_slice(self, x, labels, isa, threads):
+    def _evaluate_slice(self, x, targets, isa, threads):
         batch = min(len(x), EVALUATION_BATCH)
         with self.lock:
-            losses, correct = self._run(
-                self.plan(False, batch), Program.EVALUATE, len(x), isa, threads, batch=batch, x=x, labels=labels
-            )
-        return losses.sum(), correct.sum()
+            plan = self.plan(False, batch)
+            results = self._run(plan, Program.EVALUATE, len(x), isa, threads, batch=batch, x=x, **targets.arguments)
+        return [result.sum() for result in results]
 
     def predict(self, x, isa=None, threads=None):
         """The last layer's outputs (n, *output_shape), without dropout."""
@@ -266,16 +313,16 @@ class Network:
     def _forget(self, why):
         self._saved, self._why_not = None, why
 
-    def loss_by_hand(self, z, labels, isa=None, threads=None):
+    def loss_by_hand(self, z, targets, sample_weight=None, isa=None, threads=None):
         """The mean loss of outputs z (n, classes), and its gradient."""
-        z = self.inputs(z, "logits")
-        labels = self.class_labels(labels, len(z))
+        z = self.inputs(z, "outputs")
+        targets = self.targets(targets, len(z), sample_weight)
         dz = np.empty((len(z), *self.output_shape), self.dtype)
         with self.lock:
             plan = self.plan(True, len(z))
-            losses, _ = self._run(plan, Program.EVALUATE, len(z), isa, threads, x=z.astype(self.dtype, copy=False),
-                                  labels=labels, dx=dz)  # fmt: skip
-        return float(losses.sum()) / len(z), dz
+            loss, _, weight = self._run(plan, Program.EVALUATE, len(z), isa, threads, dx=dz,
+                                        x=z.astype(self.dtype, copy=False), **targets.arguments)  # fmt: skip
+        return float(loss.sum() / weight.sum()) if weight.sum() else float("nan"), dz
 
 
 def slices(n):
@@ -291,12 +338,23 @@ def shapes_through(layers, input_shape):
     return shapes
 
 
-def lowered(layers, input_shape, first_layer=0) -> PlanBuilder:
+def lowered(layers, input_shape, first_layer=0, inference=False) -> PlanBuilder:
     """A builder that has taken all layers; nothing is allocated."""
-    builder = PlanBuilder(input_shape)
+    builder = PlanBuilder(input_shape, inference)
     for builder.layer, layer in enumerate(layers, first_layer):
         layer.lower(builder)
     return builder
+
+
+def checked_weights(name, weights, shape) -> np.ndarray:
+    """Numbers from 0 on, as float64 of this shape."""
+    weights = np.asarray(weights)
+    if weights.shape != shape or weights.dtype.kind not in "buif":
+        raise ValueError(f"{name} must be numbers of shape {shape}, not {weights.dtype} of {weights.shape}")
+    weights = np.ascontiguousarray(weights, np.float64)
+    if not (weights >= 0).all() or not np.isfinite(weights).all():
+        raise ValueError(f"{name} must be finite and not negative")
+    return weights
 
 
 def checked_shape(shape) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ Fields of shapes are in the order of the structs in csrc/pmc.h.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def aligned(size: int) -> int:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A weight or bias: `shape` is the public one; the master is `rows` x `length` elements at `offset`."""
+    """A weight, bias or buffer: `shape` is the public one; the master is `rows` x `length` elements at `offset`.
+    A buffer (running statistics) is not `trained`: the forward pass moves it, no optimizer does."""
 
     layer: int
     name: str
@@ -41,6 +43,7 @@ class Parameter:
     rows: int
     length: int
     offset: int
+    trained: bool = True
 
     @property
     def elements(self) -> int:
@@ -51,7 +54,8 @@ class Parameter:
 
     def view(self, flat: np.ndarray) -> np.ndarray:
         """The parameter in its public shape: a view into the flat vector `flat`."""
-        return self.master(flat)[0, : self.shape[0]]
+        row = self.master(flat)[0]
+        return row[: self.shape[0]] if self.shape else row[0, ...]
 
 
 class ConvWeight(Parameter):
@@ -92,7 +96,6 @@ class Geometry:
 
     def __init__(self, h, w, c):
         self.h, self.w, self.c, self.border = h, w, c, (0, 0, 0, 0)
-        self.gradient = Buffer(lambda real: self.stride * real)
 
     @property
     def words(self):
@@ -110,11 +113,30 @@ class Geometry:
 
 
 class Tensor:
-    """A value. `kept`: its producer needs it again in the backward pass, so nobody may overwrite it."""
+    """A value and its gradient, which ops in place share. `kept`: its producer needs the value again in the
+    backward pass, so nobody may overwrite it."""
 
-    def __init__(self, geometry: Geometry, kept: bool = False):
+    def __init__(self, geometry: Geometry, kept: bool = False, gradient: Buffer | None = None):
         self.geometry, self.kept = geometry, kept
         self.value = Buffer(lambda real: geometry.stride * real)
+        self.gradient = gradient or Buffer(lambda real: geometry.stride * real)
+
+
+class Activation(NamedTuple):
+    """Which activation, and its numbers: see pmc_activation."""
+
+    kind: int = Constant.IDENTITY
+    alpha: float = 0.0
+    threshold: float = 0.0
+
+    @property
+    def words(self):
+        return [self.kind, real_word(self.alpha), real_word(self.threshold)]
+
+    @property
+    def in_argmax(self):
+        """Does the block's argmax say all that the gradient needs to know?"""
+        return self.kind in (Constant.IDENTITY, Constant.RELU)
 
 
 @dataclass(eq=False)
@@ -124,12 +146,21 @@ class Scratch:
     bytes: object
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
 class Panel:
-    """A derived weight layout in PACK, `elements` long."""
+    """What is derived from weights, in PACK; equal ones are one."""
 
+    name: str
+    layer: int
     elements: int
-    offset: int = 0
+
+
+@dataclass(frozen=True)
+class PanelPart:
+    """A panel from its element `start` on."""
+
+    panel: Panel
+    start: int
 
 
 @dataclass(eq=False)
@@ -176,10 +207,15 @@ class Node:
         """From y's gradient to x's (if asked for) and the parameters'."""
         raise NotImplementedError
 
-    def updates(self) -> list[PlannedOp]:
-        return [self.op(Op.UPDATE, [g.parameter, g], [g.parameter.rows, g.parameter.length]) for g in self.shards]
+    def gradients(self, gradient_only: bool) -> list[PlannedOp]:
+        """What completes the parameters' gradients over the batch, and updates them unless `gradient_only`."""
+        return [self.reduction(g.parameter, g, gradient_only) for g in self.shards]
+
+    def reduction(self, parameter, shards, gradient_only):
+        return self.op(Op.UPDATE, [parameter, shards], [parameter.rows, parameter.length, gradient_only])
 
     def prepare(self) -> list[PlannedOp]:
+        """What derives panels from weights."""
         return []
 
     @property
@@ -196,16 +232,21 @@ def pair_up(items):
 
 
 class Conv(Node):
-    """The convolution block; activation and pool are added to it by fusion."""
+    """The convolution block; activation and pool, and in inference a batch norm, are added to it by fusion."""
 
     def __init__(self, layer, x, y, kernel, stride, dilation, groups):
         super().__init__(layer, x, y)
         self.kernel, self.stride, self.dilation, self.groups = kernel, stride, dilation, groups
-        self.pool, self.activation = (1, 1), Constant.IDENTITY
+        self.pool, self.activation, self.norm = (1, 1), Activation(), None
         out = y.geometry
         self.argmax = Buffer(lambda real: aligned(out.h * out.w * out.c + PAD))
-        per_group = padded(out.c // groups) * (x.geometry.c // groups)
-        self.panel = Panel(groups * kernel[0] * kernel[1] * per_group)
+
+    @property
+    def panel(self):
+        c, k, taps = self.x.geometry.c, self.y.geometry.c, self.kernel[0] * self.kernel[1]
+        depthwise = self.groups > 1 and self.groups == c == k
+        elements = taps * padded(k) if depthwise else taps * c * padded(k // self.groups)
+        return Panel("normed filters" if self.norm else "filters", self.layer, elements)
 
     def shape(self):
         geometries = self.x.geometry.words + self.y.geometry.words
@@ -216,57 +257,142 @@ class Conv(Node):
             *self.dilation,
             self.groups,
             *self.pool,
-            self.activation,
+            *self.activation.words,
         ]
 
     def events(self):
         """Twin of pmc_conv_events_bytes."""
         out, (ph, pw) = self.y.geometry, self.pool
+        if self.groups > 1 and self.groups == self.x.geometry.c == out.c:
+            return Scratch(lambda group, real: 16 * self.panel.elements)
         return Scratch(lambda group, real: 16 * max((group + 1) * out.h * out.w + ALIGN, (ph * pw + 1) * out.c))
 
     def forward(self, training):
         weight, bias = pair_up(self.parameters)
+        if self.norm:
+            bias = self.norm.part(Constant.NORM_SHIFT)
         out, (ph, pw) = self.y.geometry, self.pool
         rows = Scratch(lambda group, real: (ph * pw * out.w * (padded(out.c) + PAD) + PAD) * real)
         argmax = self.argmax if training else None
         return [self.op(Op.CONV_FORWARD, [self.y.value, argmax, self.x.value, self.panel, bias, rows], self.shape())]
 
     def backward(self, input_gradient):
-        dy, dx = self.y.geometry.gradient, self.x.geometry.gradient
         dw, db = pair_up(self.shards)
         ops = []
-        if self.activation == Constant.TANH:  # ReLU's share is in the argmax
-            elements = [self.y.geometry.stride, self.y.geometry.stride, self.activation]
-            ops.append(self.op(Op.ACTIVATION_BACKWARD, [dy, self.y.value], elements))
-        refs = [dw, db, dy, self.argmax, self.x.value, self.events()]
+        if not self.activation.in_argmax:
+            elements = [*self.y.geometry.words, *self.activation.words]
+            ops.append(self.op(Op.ACTIVATION_BACKWARD, [self.y.gradient, self.y.value], elements))
+        refs = [dw, db, self.y.gradient, self.argmax, self.x.value, self.events()]
         ops.append(self.op(Op.CONV_WEIGHT_GRADIENT, refs, self.shape()))
         if input_gradient:
-            refs = [dx, dy, self.argmax, self.parameters[0], self.events()]
+            refs = [self.x.gradient, self.y.gradient, self.argmax, self.parameters[0], self.events()]
             ops.append(self.op(Op.CONV_INPUT_GRADIENT, refs, self.shape()))
         return ops
 
     def prepare(self):
-        return [self.op(Op.CONV_PACK, [self.panel, self.parameters[0]], self.shape())]
+        weight, bias = pair_up(self.parameters)
+        if self.norm:
+            scale = self.norm.part(Constant.NORM_SCALE)
+            return [self.norm.fold(bias), self.op(Op.CONV_PACK, [self.panel, weight, scale], self.shape())]
+        return [self.op(Op.CONV_PACK, [self.panel, weight], self.shape())]
 
 
-class Pool(Node):
+class MaxPool(Node):
     """Max-pooling that no block took in."""
 
-    def __init__(self, layer, x, y, kernel, stride, padding):
+    def __init__(self, layer, x, y, kernel, stride, padding, dilation):
         super().__init__(layer, x, y)
-        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.window = [*kernel, *stride, *padding, *dilation, 0]
         out = y.geometry
         self.argmax = Buffer(lambda real: 4 * out.h * out.w * out.c)
 
     def shape(self):
-        return [*self.x.geometry.words, *self.y.geometry.words, *self.kernel, *self.stride, *self.padding]
+        return [*self.x.geometry.words, *self.y.geometry.words, *self.window]
 
     def forward(self, training):
         return [self.op(Op.POOL_FORWARD, [self.y.value, self.argmax, self.x.value], self.shape())]
 
     def backward(self, input_gradient):
-        refs = [self.x.geometry.gradient, self.y.geometry.gradient, self.argmax]
+        refs = [self.x.gradient, self.y.gradient, self.argmax]
         return [self.op(Op.POOL_BACKWARD, refs, self.shape())] if input_gradient else []
+
+
+class AveragePool(Node):
+    def __init__(self, layer, x, y, kernel, stride, padding, count_include_pad):
+        super().__init__(layer, x, y)
+        self.window = [*kernel, *stride, *padding, 1, 1, int(count_include_pad)]
+
+    shape = MaxPool.shape
+
+    def forward(self, training):
+        return [self.op(Op.AVERAGE_FORWARD, [self.y.value, self.x.value], self.shape())]
+
+    def backward(self, input_gradient):
+        refs = [self.x.gradient, self.y.gradient]
+        return [self.op(Op.AVERAGE_BACKWARD, refs, self.shape())] if input_gradient else []
+
+
+class Norm(Node):
+    """Batch norm with the batch's statistics: phases of samples around a look at the whole batch."""
+
+    def __init__(self, layer, x, y, epsilon, momentum):
+        super().__init__(layer, x, y)
+        self.epsilon, self.momentum = epsilon, momentum
+        self.running = None  # the first of the buffers, which lie side by side
+        channels = padded(y.geometry.c)
+        self.moments, self.sums = (Buffer(lambda real: 2 * channels * real) for _ in range(2))
+        self.statistics = Panel("statistics", layer, Constant.NORM_ROWS * channels)
+        self.means = Panel("gradient means", layer, 2 * channels)
+
+    def shape(self):
+        momentum = -1.0 if self.momentum is None else self.momentum
+        return [*self.x.geometry.words, real_word(self.epsilon), real_word(momentum)]
+
+    @property
+    def scale_and_bias(self):
+        return self.parameters or [None, None]
+
+    def forward(self, training):
+        refs = [self.statistics, self.moments, *self.scale_and_bias, self.running]
+        return [
+            self.op(Op.NORM_MOMENTS, [self.moments, self.x.value], self.shape()),
+            self.op(Op.NORM_STATISTICS, refs, self.shape()),
+            self.op(Op.NORM_APPLY, [self.y.value, self.x.value, self.statistics], self.shape()),
+        ]
+
+    def backward(self, input_gradient):
+        dx, dy, x = self.x.gradient, self.y.gradient, self.x.value
+        ops = [
+            self.op(Op.NORM_GRADIENT_SUMS, [self.sums, dy, x, self.statistics], self.shape()),
+            self.op(Op.NORM_GRADIENT, [self.means, *self.scale_and_bias, self.sums], self.shape()),
+        ]
+        if input_gradient:
+            ops.append(self.op(Op.NORM_INPUT_GRADIENT, [dx, dy, x, self.statistics, self.means], self.shape()))
+        return ops
+
+    def gradients(self, gradient_only):
+        return [] if gradient_only else [self.reduction(p, None, False) for p in self.parameters]
+
+
+class FoldedNorm(Norm):
+    """Batch norm with the running statistics: a scale and a shift a channel, which a convolution may take in."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.statistics = Panel("running statistics", self.layer, self.statistics.elements)
+
+    def part(self, row):
+        """One row of the statistics, such as NORM_SCALE."""
+        return PanelPart(self.statistics, row * padded(self.y.geometry.c))
+
+    def fold(self, conv_bias):
+        return self.op(Op.NORM_FOLD, [self.statistics, *self.scale_and_bias, self.running, conv_bias], self.shape())
+
+    def forward(self, training):
+        return [self.op(Op.NORM_APPLY, [self.y.value, self.x.value, self.statistics], self.shape())]
+
+    def prepare(self):
+        return [self.fold(None)]
 
 
 class SmallLinear(Node):
@@ -280,11 +406,11 @@ class SmallLinear(Node):
         return [self.op(Op.LINEAR_FORWARD, [self.y.value, self.x.value, weight, bias], self.shape())]
 
     def backward(self, input_gradient):
-        dy, dx = self.y.geometry.gradient, self.x.geometry.gradient
         dw, db = pair_up(self.shards)
-        ops = [self.op(Op.LINEAR_WEIGHT_GRADIENT, [dw, db, dy, self.x.value], self.shape())]
+        ops = [self.op(Op.LINEAR_WEIGHT_GRADIENT, [dw, db, self.y.gradient, self.x.value], self.shape())]
         if input_gradient:
-            ops.append(self.op(Op.LINEAR_INPUT_GRADIENT, [dx, dy, self.parameters[0]], self.shape()))
+            refs = [self.x.gradient, self.y.gradient, self.parameters[0]]
+            ops.append(self.op(Op.LINEAR_INPUT_GRADIENT, refs, self.shape()))
         return ops
 
 
@@ -300,30 +426,30 @@ class LargeLinear(Node):
     def backward(self, input_gradient):
         out = self.y.geometry.c
         panel = Scratch(lambda group, real: out * Constant.TILE_COLUMNS * real)
-        refs = [self.x.geometry.gradient, self.y.geometry.gradient, self.parameters[0], panel]
+        refs = [self.x.gradient, self.y.gradient, self.parameters[0], panel]
         return [self.op(Op.LINEAR_TILE_INPUT_GRADIENT, refs, self.shape())] if input_gradient else []
 
-    def updates(self):
+    def gradients(self, gradient_only):
         weight, bias = pair_up(self.parameters)
-        refs = [weight, bias, self.y.geometry.gradient, self.x.value]
-        return [self.op(Op.LINEAR_TILE_WEIGHT_GRADIENT, refs, self.shape())]
+        refs = [weight, bias, self.y.gradient, self.x.value]
+        return [self.op(Op.LINEAR_TILE_WEIGHT_GRADIENT, refs, [*self.shape(), gradient_only])]
 
 
-class Activation(Node):
-    """ReLU or tanh that no block took in; the identity is a copy."""
+class Elementwise(Node):
+    """An activation that no block took in; the identity is a copy."""
 
     def __init__(self, layer, x, y, activation):
         super().__init__(layer, x, y)
         self.activation = activation
 
     def shape(self):
-        return [self.x.geometry.stride, self.x.geometry.stride, self.activation]
+        return [*self.x.geometry.words, *self.activation.words]
 
     def forward(self, training):
         return [self.op(Op.ACTIVATION_FORWARD, [self.y.value, self.x.value], self.shape())]
 
     def backward(self, input_gradient):
-        refs = [self.y.geometry.gradient, self.y.value]
+        refs = [self.y.gradient, self.y.value]
         return [self.op(Op.ACTIVATION_BACKWARD, refs, self.shape())] if input_gradient else []
 
 
@@ -339,13 +465,51 @@ class Dropout(Node):
         return [self.op(Op.DROPOUT, [y, x], shape)]
 
     def forward(self, training):
-        if training:
-            return self.mask(self.y.value, self.x.value)
-        return [] if self.y is self.x else Activation(self.layer, self.x, self.y, Constant.IDENTITY).forward(False)
+        return self.mask(self.y.value, self.x.value)
 
     def backward(self, input_gradient):
-        gradient = self.y.geometry.gradient
-        return self.mask(gradient, gradient) if input_gradient else []
+        return self.mask(self.y.gradient, self.y.gradient) if input_gradient else []
+
+
+class Noise(Node):
+    """Gaussian noise; the gradient passes as it is."""
+
+    def __init__(self, layer, x, y, std):
+        super().__init__(layer, x, y)
+        self.std = std
+
+    def forward(self, training):
+        shape = [*self.x.geometry.words, self.layer, real_word(self.std)]
+        return [self.op(Op.NOISE, [self.y.value, self.x.value], shape)]
+
+    def backward(self, input_gradient):
+        return []
+
+
+class Warp(Node):
+    """A random map of each picture; `numbers` in the order of pmc_warp."""
+
+    def __init__(self, layer, x, y, cutout, numbers):
+        super().__init__(layer, x, y)
+        self.cutout, self.numbers = cutout, numbers
+
+    def shape(self):
+        return [*self.x.geometry.words, self.layer, self.cutout, *map(real_word, self.numbers)]
+
+    def field(self):
+        """Twin of pmc_warp_field_elements."""
+        h, w = self.x.geometry.h, self.x.geometry.w
+        elastic, sigma = self.numbers[4:6]
+        radius = int(3 * sigma) + 1
+        distortion = 2 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius) if elastic else 0
+        return Scratch(lambda group, real: (2 * h * w + distortion) * real)
+
+    def forward(self, training):
+        return [self.op(Op.WARP_FORWARD, [self.y.value, self.x.value, self.field()], self.shape())]
+
+    def backward(self, input_gradient):
+        refs = [self.x.gradient, self.y.gradient, self.field()]
+        return [self.op(Op.WARP_BACKWARD, refs, self.shape())] if input_gradient else []
 
 
 class Softmax(Node):
@@ -353,8 +517,17 @@ class Softmax(Node):
         return [self.op(Op.SOFTMAX_FORWARD, [self.y.value, self.x.value], [self.x.geometry.c])]
 
     def backward(self, input_gradient):
-        refs = [self.y.geometry.gradient, self.y.value]
+        refs = [self.y.gradient, self.y.value]
         return [self.op(Op.SOFTMAX_BACKWARD, refs, [self.x.geometry.c])] if input_gradient else []
+
+
+class LogSoftmax(Node):
+    def forward(self, training):
+        return [self.op(Op.LOG_SOFTMAX_FORWARD, [self.y.value, self.x.value], [self.x.geometry.c])]
+
+    def backward(self, input_gradient):
+        refs = [self.y.gradient, self.y.value]
+        return [self.op(Op.LOG_SOFTMAX_BACKWARD, refs, [self.x.geometry.c])] if input_gradient else []
 
 
 class Flatten(Node):
@@ -364,5 +537,5 @@ class Flatten(Node):
         return [self.op(Op.FLATTEN_FORWARD, [self.y.value, self.x.value], self.x.geometry.words)]
 
     def backward(self, input_gradient):
-        refs = [self.x.geometry.gradient, self.y.geometry.gradient]
+        refs = [self.x.gradient, self.y.gradient]
         return [self.op(Op.FLATTEN_BACKWARD, refs, self.x.geometry.words)] if input_gradient else []

@@ -11,7 +11,8 @@ from ._native import COEFFICIENTS, Constant
 from .network import aligned_zeros
 
 # the fields of pmc_coefficients, in its order
-(RATE, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, CORRECTION1, CORRECTION2, WEIGHT_DECAY) = range(COEFFICIENTS)
+(RATE, SHRINK, WEIGHT_DECAY, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, CORRECTION1, CORRECTION2, INSIDE,
+ CENTERED, CLIP_NORM, AVERAGE) = range(COEFFICIENTS)  # fmt: skip
 
 
 def checked(name, value, low, high, *, open_end=False):
@@ -25,32 +26,50 @@ def checked(name, value, low, high, *, open_end=False):
     return number
 
 
+def checked_betas(betas):
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ValueError(f"betas must be two numbers, not {betas!r}")
+    return tuple(checked("a beta", beta, 0, 1, open_end=True) for beta in betas)
+
+
 @dataclass
 class State:
-    """What an optimizer remembers of a network: two flat vectors beside the weights, and the steps done."""
+    """What an optimizer remembers of a network: flat vectors beside the weights (None where one is not
+    needed), and the steps done."""
 
-    moment1: np.ndarray
-    moment2: np.ndarray
+    moments: list[np.ndarray | None]
     steps: int = 0
 
 
 class Optimizer:
-    """`rate` unless a schedule says otherwise; the state belongs to one network and lasts over calls of `fit`."""
+    """`lr` unless a schedule says otherwise; the state belongs to one network and lasts over calls of `fit`."""
 
     kind: int
+
+    def moments(self) -> tuple[bool, bool, bool]:
+        """Which of the moments that the kernel can keep this optimizer needs."""
+        raise NotImplementedError
 
     def state_for(self, network) -> State:
         """The state for this network; an optimizer that is used on another one starts afresh."""
         if getattr(self, "_owner", lambda: None)() is not network:
             self._owner = weakref.ref(network)
-            self._state = State(*(aligned_zeros(network.elements, network.dtype) for _ in range(2)))
+            self._state = State([
+                aligned_zeros(network.elements, network.dtype) if needed else None for needed in self.moments()
+            ])  # fmt: skip
         return self._state
 
     def coefficients(self, first_step: int, rates) -> np.ndarray:
-        """Rows of pmc_coefficients (steps, 10) for the steps from `first_step` (0 is the first) on."""
+        """Rows of pmc_coefficients (steps, COEFFICIENTS) for the steps from `first_step` (0 is the first) on."""
         rows = np.zeros((len(rates), COEFFICIENTS))
-        rows[:, RATE] = rates
+        rows[:, RATE], rows[:, SHRINK] = rates, 1
         rows[:, WEIGHT_DECAY] = self.weight_decay
+        return rows
+
+    def rows(self, first_step, rates, clip_norm=None, average=None) -> np.ndarray:
+        """The coefficients, with the norm that gradients are clipped to and the decay of the weights' average."""
+        rows = self.coefficients(first_step, rates)
+        rows[:, CLIP_NORM], rows[:, AVERAGE] = clip_norm or 0, average or 0
         return rows
 
 
@@ -60,30 +79,35 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    rate : learning rate
+    lr : learning rate
     momentum : share of the last step that is kept, from 0 to 1 (excluded)
     nesterov : look ahead along the momentum
     weight_decay : L2 penalty, added to the gradient
+
+    ValueError for numbers outside these ranges.
 
     Examples
     --------
     >>> import pymnistcnn as pm
     >>> pm.SGD(0.1, momentum=0.9)
-    SGD(rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
+    SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
     """
 
-    rate: float = 0.01
+    lr: float = 0.01
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
     kind: int = field(default=Constant.SGD, init=False, repr=False)
 
     def __post_init__(self):
-        self.rate = checked("rate", self.rate, 0, 1e6)
+        self.lr = checked("lr", self.lr, 0, 1e6)
         self.momentum = checked("momentum", self.momentum, 0, 1, open_end=True)
         self.weight_decay = checked("weight_decay", self.weight_decay, 0, 1e6)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs momentum above 0")
+
+    def moments(self):
+        return self.momentum > 0, False, False
 
     def coefficients(self, first_step, rates):
         rows = super().coefficients(first_step, rates)
@@ -98,35 +122,158 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    rate : learning rate
+    lr : learning rate
     betas : decay of the mean and of the mean square of the gradient, each from 0 to 1 (excluded)
-    epsilon : added to the root of the mean square
+    eps : added to the root of the mean square
     weight_decay : L2 penalty, added to the gradient
+
+    ValueError for numbers outside these ranges.
 
     Examples
     --------
     >>> import pymnistcnn as pm
     >>> pm.Adam(3e-3)
-    Adam(rate=0.003, betas=(0.9, 0.999), epsilon=1e-08, weight_decay=0.0)
+    Adam(lr=0.003, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)
     """
 
-    rate: float = 1e-3
+    lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
+    eps: float = 1e-8
     weight_decay: float = 0.0
     kind: int = field(default=Constant.ADAM, init=False, repr=False)
 
     def __post_init__(self):
-        self.rate = checked("rate", self.rate, 0, 1e6)
-        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
-            raise ValueError(f"betas must be two numbers, not {self.betas!r}")
-        self.betas = tuple(checked("a beta", beta, 0, 1, open_end=True) for beta in self.betas)
-        self.epsilon = checked("epsilon", self.epsilon, 1e-300, 1)
+        self.lr = checked("lr", self.lr, 0, 1e6)
+        self.betas = checked_betas(self.betas)
+        self.eps = checked("eps", self.eps, 1e-300, 1)
         self.weight_decay = checked("weight_decay", self.weight_decay, 0, 1e6)
+
+    def moments(self):
+        return True, True, False
 
     def coefficients(self, first_step, rates):
         rows = super().coefficients(first_step, rates)
         t = np.arange(first_step, first_step + len(rows)) + 1.0
-        rows[:, BETA1], rows[:, BETA2], rows[:, EPSILON] = *self.betas, self.epsilon
+        rows[:, BETA1], rows[:, BETA2], rows[:, EPSILON] = *self.betas, self.eps
         rows[:, CORRECTION1], rows[:, CORRECTION2] = 1 - self.betas[0] ** t, 1 - self.betas[1] ** t
+        return rows
+
+
+@dataclass
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the weights themselves: lr * weight_decay of them a step (Loshchilov and
+    Hutter, 2019), as PyTorch has it.
+
+    Parameters and errors are Adam's.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.AdamW(3e-3)
+    AdamW(lr=0.003, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01)
+    """
+
+    weight_decay: float = 0.01
+
+    def coefficients(self, first_step, rates):
+        rows = super().coefficients(first_step, rates)
+        rows[:, SHRINK], rows[:, WEIGHT_DECAY] = 1 - rows[:, RATE] * self.weight_decay, 0
+        return rows
+
+
+@dataclass
+class RMSprop(Optimizer):
+    """The gradient over the root of its mean square (Hinton, lecture 6e of his course, 2012), as PyTorch has it.
+
+    Parameters
+    ----------
+    lr : learning rate
+    alpha : decay of the mean square, from 0 to 1 (excluded)
+    eps : added to the root of the mean square
+    weight_decay : L2 penalty, added to the gradient
+    momentum : share of the last step that is kept, from 0 to 1 (excluded)
+    centered : subtract the square of the mean gradient from the mean square (Graves, 2013)
+    eps_inside_sqrt : add eps before the root is taken: g / sqrt(v + eps), as Gorgonia and others do
+
+    ValueError for numbers outside these ranges.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.RMSprop(1e-3, alpha=0.9).momentum
+    0.0
+    """
+
+    lr: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+    eps_inside_sqrt: bool = False
+    kind: int = field(default=Constant.RMSPROP, init=False, repr=False)
+
+    def __post_init__(self):
+        self.lr = checked("lr", self.lr, 0, 1e6)
+        self.alpha = checked("alpha", self.alpha, 0, 1, open_end=True)
+        self.eps = checked("eps", self.eps, 1e-300, 1)
+        self.weight_decay = checked("weight_decay", self.weight_decay, 0, 1e6)
+        self.momentum = checked("momentum", self.momentum, 0, 1, open_end=True)
+
+    def moments(self):
+        return True, self.momentum > 0, bool(self.centered)
+
+    def coefficients(self, first_step, rates):
+        rows = super().coefficients(first_step, rates)
+        rows[:, BETA2], rows[:, EPSILON], rows[:, INSIDE] = self.alpha, self.eps, self.eps_inside_sqrt
+        rows[:, MOMENTUM], rows[:, CENTERED] = self.momentum, self.centered
+        return rows
+
+
+@dataclass
+class Adagrad(Optimizer):
+    """The gradient over the root of the sum of its squares (Duchi, Hazan and Singer, 2011), as PyTorch has it.
+
+    Parameters
+    ----------
+    lr : learning rate
+    lr_decay : step t (0 is the first) has the rate lr / (1 + t * lr_decay)
+    weight_decay : L2 penalty, added to the gradient
+    initial_accumulator_value : where the sums of squares start
+    eps : added to the root
+
+    ValueError for numbers that are negative or not finite.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.Adagrad(0.05).lr_decay
+    0.0
+    """
+
+    lr: float = 1e-2
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
+    kind: int = field(default=Constant.ADAGRAD, init=False, repr=False)
+
+    def __post_init__(self):
+        for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value"):
+            setattr(self, name, checked(name, getattr(self, name), 0, 1e6))
+        self.eps = checked("eps", self.eps, 1e-300, 1)
+
+    def moments(self):
+        return True, False, False
+
+    def state_for(self, network):
+        state = super().state_for(network)
+        if state.steps == 0:
+            state.moments[0][:] = self.initial_accumulator_value
+        return state
+
+    def coefficients(self, first_step, rates):
+        rows = super().coefficients(first_step, rates)
+        rows[:, RATE] /= 1 + np.arange(first_step, first_step + len(rows)) * self.lr_decay
+        rows[:, EPSILON] = self.eps
         return rows

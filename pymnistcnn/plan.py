@@ -14,25 +14,33 @@ from ._native import Arena, Constant, Op, Port, Program
 from .nodes import (
     PAD,
     Activation,
+    AveragePool,
     Buffer,
     Conv,
     ConvWeight,
     Dropout,
+    Elementwise,
     Flatten,
+    FoldedNorm,
     Geometry,
     LargeLinear,
     LargeLinearWeight,
+    LogSoftmax,
+    MaxPool,
     Node,
+    Noise,
+    Norm,
     Panel,
+    PanelPart,
     Parameter,
     PlannedOp,
-    Pool,
     Scratch,
     ShardGradient,
     SmallLinear,
     SmallLinearWeight,
     Softmax,
     Tensor,
+    Warp,
     aligned,
     padded,
     real_word,
@@ -45,20 +53,21 @@ LARGEST = (2**31 - 1) // 2  # elements of a parameter; csrc/plan.c has the same 
 
 
 class PlanBuilder:
-    """Takes a network layer by layer, then builds plans of it.
+    """Takes a network layer by layer, as it trains or as it predicts: in `inference` nothing is random, and
+    batch norm has the running statistics, which a convolution takes in.
 
     `layer` is the index of the layer that is lowering itself; `shape` the public shape (c, h, w) or (n,)
     of what it gets.
     """
 
-    def __init__(self, input_shape):
-        self.layer = 0
+    def __init__(self, input_shape, inference=False):
+        self.layer, self.inference = 0, inference
         self.shape = tuple(input_shape)
         c, h, w = self.shape if len(self.shape) == 3 else (self.shape[0], 1, 1)
         self.input = self.current = Tensor(Geometry(h, w, c))
         self.scale, self.offset = 1.0, 0.0
         self.nodes: list[Node] = []
-        self.loss = None  # a function of the logits' tensor that makes the loss's op
+        self.loss = None  # a function of the outputs' tensor that makes the loss's op
         self.parameters: list[Parameter] = []
         self._next_offset = 0
 
@@ -80,26 +89,48 @@ class PlanBuilder:
         self._parameter(node, ConvWeight, "weight", shape, channels, kernel[0] * row)
         self._append(node, output_shape, bias)
 
-    def activation(self, kind):
-        last = self.nodes[-1] if self.nodes else None
-        if isinstance(last, Conv) and last.activation == Constant.IDENTITY:  # commutes with the pool
-            last.activation = kind
-            last.y.kept = kind == Constant.TANH
+    def activation(self, kind, alpha=0.0, threshold=0.0):
+        activation, last = Activation(kind, alpha, threshold), self._last
+        if isinstance(last, Conv) and last.activation == Activation():  # monotone: commutes with the pool
+            last.activation = activation
+            last.y.kept = not activation.in_argmax
             return
-        y = self._overwritten_or_new(kept=True)
-        self._append(Activation(self.layer, self.current, y, kind), self.shape)
+        self._append(Elementwise(self.layer, self.current, self._overwritten_or_new(kept=True), activation), self.shape)
 
-    def max_pool(self, output_shape, kernel, stride, padding):
+    def max_pool(self, output_shape, kernel, stride, padding, dilation):
         """padding: (vertical, horizontal)."""
         x = self.current.geometry
         _, h, w = output_shape
-        last = self.nodes[-1] if self.nodes else None
         apart = kernel == stride and padding == (0, 0) and kernel[0] * kernel[1] <= Constant.DEAD
-        if isinstance(last, Conv) and last.pool == (1, 1) and apart:
-            last.pool, x.h, x.w, self.shape = kernel, h, w, output_shape
+        apart = apart and dilation == (1, 1) and h * kernel[0] <= x.h and w * kernel[1] <= x.w
+        if isinstance(self._last, Conv) and self._last.pool == (1, 1) and apart:
+            self._last.pool, x.h, x.w, self.shape = kernel, h, w, output_shape
             return
-        node = Pool(self.layer, self.current, Tensor(Geometry(h, w, x.c)), kernel, stride, padding)
+        node = MaxPool(self.layer, self.current, Tensor(Geometry(h, w, x.c)), kernel, stride, padding, dilation)
         self._append(node, output_shape)
+
+    def average_pool(self, output_shape, kernel, stride, padding, count_include_pad):
+        y = Tensor(Geometry(*output_shape[1:], output_shape[0]))
+        self._append(AveragePool(self.layer, self.current, y, kernel, stride, padding, count_include_pad), output_shape)
+
+    def batch_norm(self, epsilon, momentum, affine):
+        x, last = self.current, self._last
+        if not self.inference:
+            y = Tensor(x.geometry, gradient=x.gradient)
+            node = Norm(self.layer, x, y, epsilon, momentum)
+        else:
+            node = FoldedNorm(self.layer, x, self._overwritten_or_new(kept=False), epsilon, momentum)
+        channels = x.geometry.c
+        for name in ("weight", "bias") if affine else ():
+            self._parameter(node, Parameter, name, (channels,), 1, padded(channels))
+        node.running = self._buffer("running_mean", (channels,))
+        self._buffer("running_var", (channels,))
+        self._buffer("num_batches_tracked", ())
+        plain = isinstance(last, Conv) and last.activation == Activation() and last.pool == (1, 1) and not last.norm
+        if self.inference and plain:
+            last.norm = node
+            return
+        self._append(node, self.shape)
 
     def linear(self, features, bias):
         n = self.current.geometry.c
@@ -118,20 +149,41 @@ class PlanBuilder:
             self._append(Flatten(self.layer, self.current, Tensor(Geometry(1, 1, x.c * x.h * x.w))), (x.c * x.h * x.w,))
 
     def dropout(self, p):
-        if p > 0:
+        if p > 0 and not self.inference:
             self._append(Dropout(self.layer, self.current, self._overwritten_or_new(kept=False), p), self.shape)
+
+    def noise(self, std):
+        if std > 0 and not self.inference:
+            self._append(Noise(self.layer, self.current, self._overwritten_or_new(kept=False), std), self.shape)
+
+    def warp(self, cutout, rotation, shift, scale, shear, elastic, sigma, fill):
+        """fill: None for what a black pixel is after Rescaling."""
+        if not self.inference:
+            numbers = (rotation, shift, scale, shear, elastic, sigma, self.offset if fill is None else fill)
+            y = Tensor(self.current.geometry)
+            self._append(Warp(self.layer, self.current, y, cutout, numbers), self.shape)
 
     def softmax(self):
         self._append(Softmax(self.layer, self.current, self._overwritten_or_new(kept=True)), self.shape)
 
-    def cross_entropy(self):
-        """Class labels, from logits."""
-        self.loss = lambda z: PlannedOp(Op.CROSS_ENTROPY, self.layer, [z.geometry.gradient, z.value], [z.geometry.c])
+    def log_softmax(self):
+        y = Tensor(self.current.geometry, kept=True, gradient=self.current.gradient)
+        self._append(LogSoftmax(self.layer, self.current, y), self.shape)
+
+    def use_loss(self, kind, smoothing=0.0):
+        """One of the loss ops, on flat outputs."""
+        self.loss = lambda z: PlannedOp(
+            kind, self.layer, [z.gradient, z.value], [z.geometry.c, real_word(smoothing)]
+        )  # fmt: skip
+
+    @property
+    def _last(self):
+        return self.nodes[-1] if self.nodes else None
 
     def _overwritten_or_new(self, kept):
         """The current tensor, to work in place, or one of the same geometry where it must survive."""
         if self.current.kept:
-            return Tensor(self.current.geometry, kept)
+            return Tensor(self.current.geometry, kept, self.current.gradient)
         self.current.kept = kept
         return self.current
 
@@ -142,6 +194,13 @@ class PlanBuilder:
         self._next_offset += parameter.elements
         node.parameters.append(parameter)
         self.parameters.append(parameter)
+
+    def _buffer(self, name, shape):
+        length = padded(*shape or (1,))
+        buffer = Parameter(self.layer, name, shape, 1, length, self._next_offset, trained=False)
+        self._next_offset += buffer.elements
+        self.parameters.append(buffer)
+        return buffer
 
     def _append(self, node, shape, bias=False):
         if bias:
@@ -154,67 +213,82 @@ class PlanBuilder:
         """Length of the model's flat vectors: all parameters, and slack that vector loads may touch."""
         return self._next_offset + PAD
 
-    # -- plans --
-
-    def build(self, dtype, capacity, by_hand) -> _native.Plan:
-        """A plan for up to `capacity` samples: forward and backward by hand, or training, evaluation and
-        prediction."""
-        programs = self._programs_by_hand() if by_hand else self._programs_of_training()
-        programs[Program.PREPARE] = self._prepare()
-        phases = {program: split_into_phases(ops) for program, ops in programs.items()}
-        return assemble(phases, self, np.dtype(dtype), capacity)
+    # -- programs --
 
     def _transfer(self, kind, port, buffer, geometry, scale=1.0, offset=0.0):
         return PlannedOp(kind, 0, [buffer], [*geometry.words, port, real_word(scale), real_word(offset)])
 
-    def _input(self):
-        return self._transfer(Op.INPUT, Port.PORT_X, self.input.value, self.input.geometry, self.scale, self.offset)
+    def read(self):
+        x = self.input
+        return self._transfer(Op.INPUT, Port.PORT_X, x.value, x.geometry, self.scale, self.offset)
 
-    def _forward(self, training):
-        return [self._input()] + [op for node in self.nodes for op in node.forward(training)]
+    def forward(self):
+        return [self.read()] + [op for node in self.nodes for op in node.forward(training=not self.inference)]
 
-    def _output(self):
+    def write(self):
         return self._transfer(Op.OUTPUT, Port.PORT_Y, self.current.value, self.current.geometry)
 
-    def _updates(self):
-        return [op for node in self.nodes for op in node.updates()]
+    def read_gradient(self):
+        return self._transfer(Op.INPUT, Port.PORT_DY, self.current.gradient, self.current.geometry)
 
-    def _prepare(self):
+    def backward(self, input_gradient):
+        """From the last node to the first; to the inputs if asked for, else to the first that has parameters."""
+        first = next((i for i, node in enumerate(self.nodes) if node.parameters), len(self.nodes))
+        wanted = range(len(self.nodes)) if input_gradient else range(first, len(self.nodes))
+        return [op for i in reversed(wanted) for op in self.nodes[i].backward(input_gradient or i > first)]
+
+    def write_gradient(self):
+        return self._transfer(Op.OUTPUT, Port.PORT_DX, self.input.gradient, self.input.geometry, self.scale)
+
+    def gradients(self, gradient_only):
+        return [op for node in self.nodes for op in node.gradients(gradient_only)]
+
+    def updates(self, clip):
+        """Gradients and updates in one; or, if they are to be clipped, gradients, their norm, updates."""
+        if not clip:
+            return self.gradients(gradient_only=False)
+        tasks = -(-self.vector_elements // Constant.SQUARES)
+        squares = Panel("squares of gradients", 0, 2 * tasks)  # doubles: twice a real, or more
+        return [
+            *self.gradients(gradient_only=True),
+            PlannedOp(Op.GRADIENT_SQUARES, 0, [squares], [tasks, Constant.SQUARES]),
+            *(
+                PlannedOp(Op.UPDATE, p.layer, [p, None, squares], [p.rows, p.length])
+                for p in self.parameters
+                if p.trained
+            ),
+        ]
+
+    def prepare(self):
         return [op for node in self.nodes for op in node.prepare()]
 
-    def _output_gradient(self):
-        x = self.input.geometry
-        return self._transfer(Op.OUTPUT, Port.PORT_DX, x.gradient, x, self.scale)
 
-    def _programs_of_training(self):
-        programs = {Program.PREDICT: [*self._forward(training=False), self._output()]}
-        if self.loss:
-            first = next((i for i, node in enumerate(self.nodes) if node.parameters), len(self.nodes))
-            backward = [
-                op
-                for i in range(len(self.nodes) - 1, first - 1, -1)
-                for op in self.nodes[i].backward(input_gradient=i > first)
-            ]
-            loss = [self.loss(self.current)]
-            programs[Program.TRAIN] = [
-                *self._forward(training=True), *loss, *backward, *self._updates(), *self._prepare()
-            ]  # fmt: skip
-            programs[Program.EVALUATE] = self._forward(training=False) + loss
-        return programs
+def training_plan(training, inference, dtype, capacity, clip) -> _native.Plan:
+    """The plan that trains, evaluates and predicts; from both builders of a network."""
+    predict = inference.forward()
+    lives = [{}, {Program.PREDICT: [*predict, inference.write()]}]
+    if training.loss:
+        lives[0][Program.TRAIN] = [
+            *training.forward(), training.loss(training.current), *training.backward(input_gradient=False),
+            *training.updates(clip), *training.prepare(),
+        ]  # fmt: skip
+        lives[1][Program.EVALUATE] = [*predict, inference.loss(inference.current)]
+    return assemble(lives, [training, inference], np.dtype(dtype), capacity)
 
-    def _programs_by_hand(self):
-        y = self.current.geometry
-        backward = [self._transfer(Op.INPUT, Port.PORT_DY, y.gradient, y)]
-        for node in reversed(self.nodes):
-            backward += node.backward(input_gradient=True)
-        programs = {
-            Program.PREDICT: [*self._forward(training=False), self._output()],
-            Program.FORWARD: [*self._forward(training=True), self._output()],
-            Program.BACKWARD: [*backward, self._output_gradient(), *self._updates()],
-        }
-        if self.loss:  # of a loss alone, the gradient of its logits comes back
-            programs[Program.EVALUATE] = [self._input(), self.loss(self.current), self._output_gradient()]
-        return programs
+
+def plan_by_hand(training, inference, dtype, capacity) -> _native.Plan:
+    """The plan for forward and backward by hand. They are one life: a student may do anything in between."""
+    backward = [*training.backward(input_gradient=True), training.write_gradient()]
+    lives = [
+        {
+            Program.FORWARD: [*training.forward(), training.write()],
+            Program.BACKWARD: [training.read_gradient(), *backward, *training.gradients(gradient_only=True)],
+        },
+        {Program.PREDICT: [*inference.forward(), inference.write()]},
+    ]
+    if training.loss:  # of a loss alone, the gradient of its outputs comes back
+        lives[0][Program.EVALUATE] = [training.read(), training.loss(training.current), training.write_gradient()]
+    return assemble(lives, [training, inference], np.dtype(dtype), capacity)
 
 
 def split_into_phases(ops) -> list[list[PlannedOp]]:
@@ -226,36 +300,48 @@ def split_into_phases(ops) -> list[list[PlannedOp]]:
             return "shard"
         if op.kind in (Op.UPDATE, Op.LINEAR_TILE_WEIGHT_GRADIENT):
             return "update"
-        return "pack" if op.kind == Op.CONV_PACK else index
+        return op.kind if op.kind in (Op.CONV_PACK, Op.NORM_FOLD) else -index
 
     return [[op for _, op in items] for _, items in groupby(enumerate(ops), phase)]
 
 
-def assemble(phases, builder, dtype, capacity) -> _native.Plan:
-    """Gives every buffer its place and encodes ops, phases and programs."""
+def assemble(lives, builders, dtype, capacity) -> _native.Plan:
+    """Gives every buffer its place and encodes ops, phases and programs.
+
+    lives: ops by program; what the programs of one life leave in memory the others of it find there.
+    """
     real = dtype.itemsize
+    prepare = {op.refs[0]: op for builder in builders for op in builder.prepare()}.values()
+    prepare = sorted(prepare, key=lambda op: op.kind == Op.CONV_PACK)  # norms are folded into filters
+    phases = {program: split_into_phases(ops) for life in lives for program, ops in life.items()}
+    phases[Program.PREPARE] = split_into_phases(prepare)
     ops = [op for program in phases.values() for phase in program for op in phase]
-    place_buffers(phases)
-    buffers = unique(ref for op in ops for ref in op.refs if isinstance(ref, Buffer))
-    sizes = dict.fromkeys(("pack_bytes", "batch_bytes", "shard_bytes", "thread_bytes"), 0)
+    sizes = dict.fromkeys(("pack_bytes", "shard_bytes"), 0)
 
-    in_thread = sum(b.sample_bytes(real) for b in buffers if b.arena == Arena.THREAD)
-    group = max(1, min(GROUP_MOST, capacity, GROUP_BYTES // max(in_thread, 1)))
-
-    def take(name, size):
+    def take(sizes, name, size):
         offset = sizes[name]
         sizes[name] += aligned(size) + Constant.GUARD
         return offset
 
-    for buffer in buffers:
-        name, samples = ("batch_bytes", capacity) if buffer.arena == Arena.BATCH else ("thread_bytes", group)
-        buffer.offset = take(name, samples * buffer.sample_bytes(real))
-    for panel in unique(ref for op in ops for ref in op.refs if isinstance(ref, Panel)):
-        panel.offset = take("pack_bytes", panel.elements * real)
+    panels = {}
+    for panel in unique(ref.panel if isinstance(ref, PanelPart) else ref for op in ops for ref in op.refs):
+        if isinstance(panel, Panel):
+            panels[panel] = take(sizes, "pack_bytes", panel.elements * real)
     for gradient in unique(ref for op in ops for ref in op.refs if isinstance(ref, ShardGradient)):
-        gradient.offset = take("shard_bytes", gradient.parameter.elements * real)
+        gradient.offset = take(sizes, "shard_bytes", gradient.parameter.elements * real)
+
+    placed = [place_buffers({program: phases[program] for program in life}) for life in lives]
+    in_thread = [sum(b.sample_bytes(real) for b in buffers if b.arena == Arena.THREAD) for buffers in placed]
+    group = max(1, min(GROUP_MOST, capacity, GROUP_BYTES // max(*in_thread, 1)))
+    ends = []
+    for buffers in placed:  # lives do not remember each other: each has the memory to itself
+        ends.append(dict.fromkeys(("batch_bytes", "thread_bytes"), 0))
+        for buffer in buffers:
+            name, samples = ("batch_bytes", capacity) if buffer.arena == Arena.BATCH else ("thread_bytes", group)
+            buffer.offset = take(ends[-1], name, samples * buffer.sample_bytes(real))
+    sizes |= {name: max(end[name] for end in ends) for name in ("batch_bytes", "thread_bytes")}
     demands = [ref.bytes(group, real) for op in ops for ref in op.refs if isinstance(ref, Scratch)]
-    scratch = take("thread_bytes", max(demands, default=0))
+    scratch = take(sizes, "thread_bytes", max(demands, default=0))
 
     def place(ref):
         if ref is None:
@@ -265,7 +351,9 @@ def assemble(phases, builder, dtype, capacity) -> _native.Plan:
         if isinstance(ref, Parameter):
             return Arena.PARAM, ref.offset * real
         if isinstance(ref, Panel):
-            return Arena.PACK, ref.offset
+            return Arena.PACK, panels[ref]
+        if isinstance(ref, PanelPart):
+            return Arena.PACK, panels[ref.panel] + ref.start * real
         if isinstance(ref, ShardGradient):
             return Arena.SHARD, ref.offset
         return Arena.THREAD, scratch
@@ -278,30 +366,31 @@ def assemble(phases, builder, dtype, capacity) -> _native.Plan:
             scope = Constant.SCOPE_TILES if phase[0].tiles else Constant.SCOPE_SHARD
             phase_rows.append((scope, len(rows), len(phase)))
             rows += [encode(op, place) for op in phase]
+    network = builders[0]
     sizes |= dict(dtype=int(dtype == np.float64), capacity=capacity, group=group,
-                  model_bytes=builder.vector_elements * real, x_elements=builder.input.geometry.elements,
-                  y_elements=builder.current.geometry.elements)  # fmt: skip
+                  model_bytes=network.vector_elements * real, x_elements=network.input.geometry.elements,
+                  y_elements=network.current.geometry.elements)  # fmt: skip
     ops, phases = np.array(rows, np.int64), np.array(phase_rows, np.int64)
     return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows)
 
 
-def place_buffers(phases):
-    """THREAD for what lives within one phase of a program, BATCH for what outlives it (FORWARD and
-    BACKWARD are one life: a student may do anything in between)."""
-    lives: dict[Buffer, set] = {}
+def place_buffers(life):
+    """THREAD for what lives within one phase of a life's programs, BATCH for what outlives it; all buffers."""
+    uses: dict[Buffer, set] = {}
     in_tiles = set()
-    for program, program_phases in phases.items():
-        life = Program.FORWARD if program == Program.BACKWARD else program
+    for program, program_phases in life.items():
         for number, phase in enumerate(program_phases):
             for op in phase:
                 for ref in op.refs:
                     if isinstance(ref, Buffer):
-                        lives.setdefault(ref, set()).add((life, program, number))
+                        uses.setdefault(ref, set()).add((program, number))
                         if op.tiles:
                             in_tiles.add(ref)
-    for buffer, uses in lives.items():
-        outlives = len(uses) > len({life for life, _, _ in uses})
+    for buffer, places in uses.items():
+        programs = {program for program, _ in places}
+        outlives = {Program.FORWARD, Program.BACKWARD} <= programs or len(places) > len(programs)
         buffer.arena = Arena.BATCH if outlives or buffer in in_tiles else Arena.THREAD
+    return list(uses)
 
 
 def encode(op, place):

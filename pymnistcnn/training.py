@@ -51,10 +51,12 @@ class Training:
     model : what is trained
     """
 
-    def __init__(self, model, x, labels, epochs, batch_size, optimizer, schedule, shuffle, validation, callbacks,
-                 isa, threads):  # fmt: skip
+    def __init__(self, model, x, targets, epochs, batch_size, optimizer, schedule, shuffle, validation, callbacks,
+                 isa, threads, clip_norm=None, average=None):  # fmt: skip
         self.model, self.network = model, model.network
-        self.x, self.labels, self.validation = x, labels, validation
+        self.x, self.targets, self.validation = x, targets, validation
+        self.clip_norm = clip_norm
+        self.average = average and (self.network.param.copy(), average)
         self.epochs, self.batch_size, self.samples = epochs, batch_size, len(x)
         self.batches = -(-self.samples // batch_size)
         self.optimizer, self.schedule, self.shuffle = optimizer, schedule, shuffle
@@ -79,8 +81,16 @@ class Training:
                 self.epoch = epoch
                 self._run_epoch()
         finally:
+            self.swap_average()  # the model ends with it
             self._call("on_train_end")
         return self.history
+
+    def swap_average(self):
+        """Exchange the weights with their moving average, if there is one."""
+        for parameter in self.network.parameters if self.average else ():
+            if parameter.trained:
+                here, there = (parameter.master(vector) for vector in (self.network.param, self.average[0]))
+                here[...], there[...] = there.copy(), here.copy()
 
     def _call(self, hook):
         for callback in self.callbacks:
@@ -90,28 +100,29 @@ class Training:
         self.batch = 0
         self._call("on_epoch_begin")
         order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.shuffle)
-        totals = np.zeros(4)  # loss, correct, samples, seconds
+        totals = np.zeros(5)  # loss, correct, weight, samples, seconds
         while self.batch < self.batches and not self._stopped:
             totals += self._run_slice(order)
-            self.loss, self.accuracy = (totals[:2] / totals[2]).tolist()
+            with np.errstate(invalid="ignore"):  # samples that all have weight 0
+                self.loss, self.accuracy = float(totals[0] / totals[2]), float(totals[1] / totals[3])
             self._call("on_slice")
             for callback in self.callbacks:
                 if callback.every and (self.batch % callback.every == 0 or self.batch == self.batches):
                     callback.on_batches(self)
         if self.batch:
-            self._close_epoch(samples=totals[2], seconds=totals[3])
+            self._close_epoch(samples=totals[3], seconds=totals[4])
             self._call("on_epoch_end")
 
     def _run_slice(self, order):
-        """Train the next batches of an epoch's order; returns summed loss, correct, samples, seconds."""
+        """Train the next batches of an epoch's order; returns summed loss, correct, weight, samples, seconds."""
         steps = min([self._steps_a_slice, self.batches - self.batch, *self._steps_to_callbacks()])
         begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
         started = time.perf_counter()
-        losses, correct = self._train_slice(order[begin:end], steps, begin)
+        losses, correct, weights = self._train_slice(order[begin:end], steps, begin)
         seconds = time.perf_counter() - started
         self._steps_a_slice = next_slice(steps, seconds)
         self.batch += steps
-        return losses.sum(), correct.sum(), end - begin, seconds
+        return losses.sum(), correct.sum(), weights.sum(), end - begin, seconds
 
     def _steps_to_callbacks(self):
         return [c.every - self.batch % c.every for c in self.callbacks if c.every]
@@ -124,18 +135,19 @@ class Training:
         history.seconds.append(float(seconds))
         history.images_per_second.append(float(samples / seconds))
         if self.validation is not None:
-            n = len(self.validation[0])
+            self.swap_average()
             loss, correct = self.network.evaluate(*self.validation, self.isa, self.threads)
-            history.validation_loss.append(loss / n)
-            history.validation_accuracy.append(correct / n)
+            self.swap_average()
+            history.validation_loss.append(loss)
+            history.validation_accuracy.append(correct / len(self.validation[0]))
 
     def _train_slice(self, index, steps, first_position):
         first_step = self.epoch * self.batches + self.batch
         rates = self.schedule.rates(first_step, steps, self.epochs * self.batches)
         try:
             return self.network.train(
-                self.x, self.labels, index, self.batch_size, self.optimizer, rates,
-                self.model.epochs_trained, first_position, self.isa, self.threads,
+                self.x, self.targets, index, self.batch_size, self.optimizer, rates,
+                self.model.epochs_trained, first_position, self.isa, self.threads, self.clip_norm, self.average,
             )  # fmt: skip
         except NotFinite as error:
             layer = self.network.layers[error.layer]

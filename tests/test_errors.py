@@ -121,13 +121,13 @@ BAD_CONSTRUCTION = [
     *[(lambda v=v: pm.Rescaling(v), "scale must be a finite number") for v in
       (float("nan"), float("inf"), "1", None, True, 10**400)],
     (lambda: pm.Rescaling(1, None), "offset must be a finite number"),
-    *[(lambda v=v: pm.SGD(v), "rate") for v in (-1, float("nan"), float("inf"), "x", None, 10**400)],
+    *[(lambda v=v: pm.SGD(v), "lr") for v in (-1, float("nan"), float("inf"), "x", None, 10**400)],
     *[(lambda v=v: pm.SGD(0.1, momentum=v), "momentum") for v in (1, -0.5, float("nan"), "x")],
     (lambda: pm.SGD(0.1, nesterov=True), "nesterov needs momentum"),
     *[(lambda v=v: pm.SGD(0.1, weight_decay=v), "weight_decay") for v in (-1, float("nan"))],
-    *[(lambda v=v: pm.Adam(v), "rate") for v in (-1, float("nan"), "x", None)],
+    *[(lambda v=v: pm.Adam(v), "lr") for v in (-1, float("nan"), "x", None)],
     *[(lambda v=v: pm.Adam(betas=v), "beta") for v in (0.9, (0.9,), (0.9, 1.0), (-0.1, 0.9), (0.9, None))],
-    *[(lambda v=v: pm.Adam(epsilon=v), "epsilon") for v in (0, -1e-8, float("nan"))],
+    *[(lambda v=v: pm.Adam(eps=v), "eps") for v in (0, -1e-8, float("nan"))],
     (lambda: pm.Adam(weight_decay=-1), "weight_decay"),
 ]  # fmt: skip
 

@@ -391,8 +391,8 @@ OPTIMIZERS = [
     pm.SGD(0.1, momentum=0.9, weight_decay=0.01),
     pm.SGD(0.1, momentum=0.8, nesterov=True),
     pm.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.05),
-    pm.Adam(0.01, epsilon=1e-4),
-    pm.Adam(0.02, betas=(0.8, 0.95), epsilon=1e-4, weight_decay=0.05),
+    pm.Adam(0.01, eps=1e-4),
+    pm.Adam(0.02, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.05),
 ]
 # Of a gradient that cancels to about epsilon, Adam's step is as wrong as the gradient is, relatively: with so
 # small an epsilon only few weights can be compared.
@@ -405,9 +405,9 @@ def reference_step(optimizer, p, g, state, t):
     """One step of reference.sgd or adam: (p, state)."""
     o = optimizer
     if isinstance(o, pm.SGD):
-        return reference.sgd(p, g, state, o.rate, o.momentum, o.weight_decay, o.nesterov)
+        return reference.sgd(p, g, state, o.lr, o.momentum, o.weight_decay, o.nesterov)
     m, v = state or (np.zeros_like(p), np.zeros_like(p))
-    p, m, v = reference.adam(p, g, m, v, t, o.rate, *o.betas, o.epsilon, o.weight_decay)
+    p, m, v = reference.adam(p, g, m, v, t, o.lr, *o.betas, o.eps, o.weight_decay)
     return p, (m, v)
 
 

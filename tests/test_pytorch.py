@@ -102,9 +102,9 @@ OPTIMIZERS = [
         torch.optim.SGD,
         {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
     ),
-    (pm.Adam(0.001, epsilon=1e-4), torch.optim.Adam, {"lr": 0.001, "eps": 1e-4}),
+    (pm.Adam(0.001, eps=1e-4), torch.optim.Adam, {"lr": 0.001, "eps": 1e-4}),
     (
-        pm.Adam(0.002, betas=(0.8, 0.95), epsilon=1e-4, weight_decay=0.01),
+        pm.Adam(0.002, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.01),
         torch.optim.Adam,
         {"lr": 0.002, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.01},
     ),

@@ -1,23 +1,61 @@
-/* Activations and dropout that no convolution block took in, borders and padding included (all of them map
- * 0 to 0). y may be x. Gradients are in place and computed from the output y. */
+/* Activations and dropout that no convolution block took in. y may be x. Gradients are in place and computed
+ * from the output y. */
 
-INLINE vf activated(vf x, int64_t activation) {
-    if (activation == PMC_RELU) return v_select(x <= 0, (vf){0}, x);
-    return activation == PMC_TANH ? v_tanh(x) : x;
+/* max(x, 0) + log(1 + exp(-|x|)), and x itself above the threshold */
+INLINE vf softplus(vf x, const pmc_activation *f) {
+    const vf scaled = x * (real)f->alpha, positive = v_select(scaled > 0, scaled, (vf){0});
+    const vf small = v_exp(v_select(scaled > 0, -scaled, scaled));
+    const vf y = (positive + v_log1p(small)) / (real)f->alpha;
+    return v_select(scaled > (real)f->threshold, x, y);
+}
+
+INLINE vf activated(vf x, const pmc_activation *f) {
+    switch (f->kind) {
+    case PMC_RELU: return v_select(x <= 0, (vf){0}, x);
+    case PMC_TANH: return v_tanh(x);
+    case PMC_LEAKY_RELU: return v_select(x > 0, x, x * (real)f->alpha);
+    case PMC_ELU: return v_select(x > 0, x, v_expm1(v_select(x > 0, (vf){0}, x)) * (real)f->alpha);
+    case PMC_SIGMOID: return 1 / (1 + v_exp(-x));
+    case PMC_SOFTPLUS: return softplus(x, f);
+    default: return x;
+    }
+}
+
+INLINE vf activation_gradient(vf dy, vf y, const pmc_activation *f) {
+    switch (f->kind) {
+    case PMC_RELU: return v_select(y <= 0, (vf){0}, dy);
+    case PMC_TANH: return dy * (1 - y * y);
+    case PMC_LEAKY_RELU: return v_select(y > 0, dy, dy * (real)f->alpha);
+    case PMC_ELU: return v_select(y > 0, dy, dy * (y + (real)f->alpha));
+    case PMC_SIGMOID: return dy * (y * (1 - y));
+    case PMC_SOFTPLUS: return dy * -v_expm1(y * -(real)f->alpha);
+    default: return dy;
+    }
 }
 
 static void activation_forward(real *y, const real *x, const pmc_elements *s, int64_t n) {
-    for (int64_t e = 0; e < n * s->stride; e += VL) v_store(y + e, activated(v_load(x + e), s->activation));
-}
-
-INLINE vf activation_gradient(vf dy, vf y, int64_t activation) {
-    if (activation == PMC_RELU) return v_select(y <= 0, (vf){0}, dy);
-    return activation == PMC_TANH ? dy * (1 - y * y) : dy;
+    const pmc_image *image = &s->image;
+    const int64_t width = image->w * image->c, stride = pmc_image_stride(image), pitch = pmc_image_pitch(image);
+    for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
+        if (y != x) image_clear_border(y, image);
+        for (int64_t row = 0; row < image->h; row++) {
+            const int64_t at = (image->top + row) * pitch + image->left * image->c;
+            for (int64_t e = 0; e < width; e += VL)
+                v_store_n(y + at + e, activated(v_load(x + at + e), &s->activation), width - e);
+        }
+    }
 }
 
 static void activation_backward(real *dy, const real *y, const pmc_elements *s, int64_t n) {
-    for (int64_t e = 0; e < n * s->stride; e += VL)
-        v_store(dy + e, activation_gradient(v_load(dy + e), v_load(y + e), s->activation));
+    const pmc_image *image = &s->image;
+    const int64_t width = image->w * image->c, stride = pmc_image_stride(image), pitch = pmc_image_pitch(image);
+    for (int64_t i = 0; i < n; i++, dy += stride, y += stride)
+        for (int64_t row = 0; row < image->h; row++) {
+            const int64_t at = (image->top + row) * pitch + image->left * image->c;
+            for (int64_t e = 0; e < width; e += VL)
+                v_store_n(dy + at + e, activation_gradient(v_load(dy + at + e), v_load(y + at + e), &s->activation),
+                          width - e);
+        }
 }
 
 /* y <- x * scale where kept, 0 elsewhere (Hinton et al., 2012; scaled in training). Forward and backward are

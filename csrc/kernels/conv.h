@@ -9,7 +9,8 @@
  * gradients are then sums of scaled patches (patch.h):
  *     dw[co]           = sum over cells of dy[cell][co] * x[patch at the argmax]
  *     dx[patch] at a cell += sum over co with that argmax of dy[cell][co] * w[co]
- * A block without pool or ReLU is the case where every position is alive. */
+ * A block without pool or ReLU is the case where every position is alive. Where every channel is a group of its
+ * own (depthwise), and in the first layer, lanes go across channels instead. */
 
 /* Where in x the patch begins of a cell's first position, and, from there, of its other positions. */
 INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {
@@ -27,20 +28,25 @@ static void conv_positions(int32_t at[PMC_DEAD + 1], const pmc_conv *s) {
 /* Do the kw * c elements of a filter row lie together in x? */
 INLINE int conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s->dilation_w == 1; }
 
-/* panel [groups][kh][kw][c/g][k/g, padded] <- w [k][kh][kw * c/g, padded]; a task is 16 output channels. */
-static void conv_pack(real *panel, const real *w, const pmc_conv *s, int64_t task) {
-    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, pitch = pmc_padded(k), blocks = pitch / PMC_PAD;
-    const int64_t group = task / blocks, first = task % blocks * PMC_PAD, row = pmc_filter_row(s);
+/* panel [groups][kh][kw][c/g][k/g, padded] <- w [k][kh][kw * c/g, padded], times scale [k] (or NULL), what a batch
+ * norm behind the convolution multiplies with; a task is 16 output channels. Where every channel is a group of its
+ * own the lanes of the panel go over groups: [kh][kw][k, padded]. */
+static void conv_pack(real *panel, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
+    const int64_t c = s->in.c / s->groups, k = pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups;
+    const int64_t pitch = pmc_padded(k), blocks = pitch / PMC_PAD, row = pmc_filter_row(s);
+    const int64_t group = task / blocks, first = task % blocks * PMC_PAD;
     for (int64_t i = 0; i < s->kh; i++)
         for (int64_t j = 0; j < s->kw * c; j++) {
             real *to = panel + ((group * s->kh + i) * s->kw * c + j) * pitch + first;
-            for (int64_t o = 0; o < PMC_PAD; o++)
-                to[o] = first + o < k ? w[((group * k + first + o) * s->kh + i) * row + j] : 0;
+            for (int64_t o = 0; o < PMC_PAD; o++) {
+                const int64_t channel = group * k + first + o;
+                to[o] = first + o < k ? w[(channel * s->kh + i) * row + j] * (scale ? scale[channel] : 1) : 0;
+            }
         }
 }
 
 /* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated. */
-INLINE void conv_pool_row(const int pool_h, const int pool_w, const int activation, real *y, uint8_t *argmax,
+INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, real *y, uint8_t *argmax,
                           const real *rows, int64_t pitch, const pmc_conv *s) {
     const int64_t k = s->out.c, row = s->out.w * pool_w * pitch;
     for (int64_t ox = 0; ox < s->out.w; ox++)
@@ -55,28 +61,56 @@ INLINE void conv_pool_row(const int pool_h, const int pool_w, const int activati
                     best = v_select(take, value, best);
                     index = v_select_lane(take, v_splat_lane(i * pool_w + j), index);
                 }
-            if (activation == PMC_RELU) {
+            if (relu) {
                 vi dead = best <= 0;
                 best = v_select(dead, (vf){0}, best);
                 index = v_select_lane(dead, v_splat_lane(PMC_DEAD), index);
-            } else if (activation == PMC_TANH) best = v_tanh(best);
+            } else best = activated(best, &s->activation);
             v_store_n(y + ox * k + co, best, k - co);
             if (argmax) v_store_bytes_n(argmax + ox * k + co, index, k - co);
         }
 }
 
 static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s) {
-    const int two = s->pool_h == 2 && s->pool_w == 2;
-    if (two && s->activation == PMC_RELU) conv_pool_row(2, 2, PMC_RELU, y, argmax, rows, pitch, s);
-    else if (two) conv_pool_row(2, 2, (int)s->activation, y, argmax, rows, pitch, s);
-    else conv_pool_row((int)s->pool_h, (int)s->pool_w, (int)s->activation, y, argmax, rows, pitch, s);
+    const int two = s->pool_h == 2 && s->pool_w == 2, relu = s->activation.kind == PMC_RELU;
+    if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s);
+    else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s);
+    else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s);
+}
+
+/* Every channel a group of its own: rows [pixels][pitch] <- b + the sum over taps of x * panel, lanes over
+ * channels, P pixels at a time. */
+INLINE void conv_channels(const int P, real *rows, const real *x, const real *panel, const real *b, int64_t pitch,
+                          const pmc_conv *s) {
+    const int64_t pixel = s->stride_w * s->in.c, row = s->dilation_h * pmc_image_pitch(&s->in);
+    for (int64_t c = 0; c < pitch; c += VL) {
+        const real *w = panel + c;
+        vf sum[4];
+        for (int p = 0; p < P; p++) sum[p] = b ? v_load(b + c) : (vf){0};
+        for (int64_t i = 0; i < s->kh; i++)
+            for (int64_t j = 0; j < s->kw; j++, w += pitch) {
+                const real *tap = x + i * row + j * s->dilation_w * s->in.c + c;
+                for (int p = 0; p < P; p++) sum[p] = v_fma(v_load_n(tap + p * pixel, s->in.c - c), v_load(w), sum[p]);
+            }
+        for (int p = 0; p < P; p++) v_store(rows + p * pitch + c, sum[p]);
+    }
+}
+
+static void conv_channels_row(real *rows, const real *x, const real *panel, const real *b, int64_t pixels,
+                              int64_t pitch, const pmc_conv *s) {
+    const int64_t pixel = s->stride_w * s->in.c;
+    int64_t p = 0;
+    for (; p + 4 <= pixels; p += 4) conv_channels(4, rows + p * pitch, x + p * pixel, panel, b, pitch, s);
+    for (; p < pixels; p++) conv_channels(1, rows + p * pitch, x + p * pixel, panel, b, pitch, s);
 }
 
 /* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, panel and b [k]; rows [pool_h][ow * pool_w][pitch] */
 static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
                          int64_t n, real *rows) {
     const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, columns = pmc_padded(k);
-    const int64_t pitch = pmc_padded(s->out.c) + (s->groups > 1 ? PMC_PAD : 0), pixels = s->out.w * s->pool_w;
+    const int channels = pmc_conv_depthwise(s);
+    const int64_t pitch = pmc_padded(s->out.c) + (s->groups > 1 && !channels ? PMC_PAD : 0);
+    const int64_t pixels = s->out.w * s->pool_w;
     const int64_t y_pitch = pmc_image_pitch(&s->out), x_pitch = pmc_image_pitch(&s->in);
     const int together = conv_rows_contiguous(s);
     const gemm_shape filter = {.rows = s->kh,
@@ -91,7 +125,11 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
     for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), x += pmc_image_stride(&s->in)) {
         image_clear_border(y, &s->out);
         for (int64_t oy = 0; oy < s->out.h; oy++) {
-            for (int64_t group = 0; group < s->groups; group++) /* a group's padding is overwritten by the next */
+            for (int64_t r = 0; channels && r < s->pool_h; r++)
+                conv_channels_row(rows + r * pixels * pitch, x + conv_cell(s, oy, 0) + r * s->stride_h * x_pitch, panel,
+                                  b, pixels, pitch, s);
+            for (int64_t group = 0; !channels && group < s->groups;
+                 group++) /* a group's padding is overwritten by the next */
                 for (int64_t r = 0; r < s->pool_h; r++)
                     gemm(rows + r * pixels * pitch + group * k,
                          x + conv_cell(s, oy, 0) + r * s->stride_h * x_pitch + group * c,
@@ -122,11 +160,13 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
     for (int64_t co = k; co < pmc_padded(k); co++) db[co] = 0;
 }
 
-/* One input channel: a filter row is too short for lanes, so that lanes go over output channels and the
- * R x C taps of a piece of the filter stay in registers. dw [k][kh][kw, padded] (+)= */
-INLINE void conv_taps(const int R, const int C, real *dw, const real *dy, const uint8_t *argmax, const real *x,
-                      const pmc_conv *s, int64_t n, int first, int64_t co, const int32_t *at) {
+/* One input channel, or one a group: a filter row is too short for lanes, so that lanes go over output channels
+ * and the R x C taps of a piece of the filter stay in registers. `own`: each lane has an input channel of its own.
+ * dw [k][kh][kw, padded] (+)= */
+INLINE void conv_taps(const int R, const int C, const int own, real *dw, const real *dy, const uint8_t *argmax,
+                      const real *x, const pmc_conv *s, int64_t n, int first, int64_t co, const int32_t *at) {
     const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
+    const int64_t column = s->dilation_w * s->in.c, step = s->pool_w * s->stride_w * s->in.c;
     const int positions = (int)(s->pool_h * s->pool_w);
     vf sum[3][8];
     for (int r = 0; r < R; r++)
@@ -135,15 +175,18 @@ INLINE void conv_taps(const int R, const int C, real *dw, const real *dy, const 
         for (int64_t oy = 0; oy < s->out.h; oy++) {
             const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
             const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
-            const real *cell = x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, 0);
-            for (int64_t ox = 0; ox < s->out.w; ox++, g += k, a += k, cell += s->pool_w * s->stride_w) {
+            const real *cell = x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, 0) + (own ? co : 0);
+            for (int64_t ox = 0; ox < s->out.w; ox++, g += k, a += k, cell += step) {
                 vf gradient = v_load(g);
                 vi where = v_load_bytes(a);
                 for (int position = 0; position < positions; position++) {
                     vf here = v_select(where == position, gradient, (vf){0});
                     const real *patch = cell + at[position];
                     for (int r = 0; r < R; r++)
-                        for (int c = 0; c < C; c++) sum[r][c] = v_fma(v_splat(patch[r * row + c]), here, sum[r][c]);
+                        for (int c = 0; c < C; c++) {
+                            const real *tap = patch + r * row + c * column;
+                            sum[r][c] = v_fma(own ? v_load(tap) : v_splat(*tap), here, sum[r][c]);
+                        }
                 }
             }
         }
@@ -160,22 +203,23 @@ typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, co
 #define CONV_TAPS(R, C)                                                                                                \
     static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, \
                                     int64_t n, int first, int64_t co, const int32_t *at) {                             \
-        conv_taps(R, C, dw, dy, argmax, x, s, n, first, co, at);                                                       \
+        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, first, co, at);                                  \
+        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, first, co, at);                                               \
     }
 PIECES(CONV_TAPS)
 #define CONV_TAPS_ENTRY(R, C) [R][C] = conv_taps_##R##x##C,
 static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(CONV_TAPS_ENTRY)};
 
-static void conv_one_channel(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
-                             int64_t n, int first, const int32_t *at) {
-    const int64_t row = s->dilation_h * pmc_image_pitch(&s->in);
-    const int64_t columns_most = s->dilation_w == 1 ? equal_pieces(s->kw, PIECE_COLUMNS) : 1;
+static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n,
+                         int first, const int32_t *at) {
+    const int64_t row = s->dilation_h * pmc_image_pitch(&s->in), column = s->dilation_w * s->in.c;
+    const int64_t columns_most = equal_pieces(s->kw, PIECE_COLUMNS);
     const int64_t rows_most = piece_rows_beside(s->kh, columns_most);
     for (int64_t co = 0; co < s->out.c; co += VL)
         for (int64_t j = 0; j < s->kw; j += columns_most)
             for (int64_t i = 0; i < s->kh; i += rows_most) {
                 conv_taps_piece *taps = conv_taps_pieces[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
-                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * s->dilation_w, s, n, first, co, at);
+                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, first, co, at);
             }
 }
 
@@ -204,8 +248,8 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     conv_positions(at, s);
     if (first) memset(dw, 0, (size_t)(k * s->kh * row) * sizeof *dw);
     if (db) conv_bias_gradient(db, dy, argmax, s, n, first);
-    if (s->in.c == 1) {
-        conv_one_channel(dw, dy, argmax, x, s, n, first, at);
+    if (s->in.c == 1 || pmc_conv_depthwise(s)) {
+        conv_by_taps(dw, dy, argmax, x, s, n, first, at);
         return;
     }
     const int64_t cells = s->out.h * s->out.w;
@@ -233,6 +277,36 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     }
 }
 
+/* Every channel a group of its own: lanes over channels; panel is a workspace. */
+static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w,
+                                         const pmc_conv *s, int64_t n, real *panel, const int32_t *at) {
+    const int64_t k = s->out.c, pitch = pmc_padded(k), row = s->dilation_h * pmc_image_pitch(&s->in);
+    const int positions = (int)(s->pool_h * s->pool_w);
+    for (int64_t task = 0; task < pmc_conv_pack_tasks(s); task++) conv_pack(panel, w, NULL, s, task);
+    for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
+        memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
+        for (int64_t cell = 0; cell < s->out.h * s->out.w; cell++) {
+            const int64_t oy = cell / s->out.w, ox = cell % s->out.w;
+            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + cell * k;
+            const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
+                            (s->out.left + ox) * k;
+            for (int64_t c = 0; c < k; c += VL) {
+                const vf gradient = v_load(g + c);
+                const vi where = v_load_bytes(a + c);
+                for (int position = 0; position < positions; position++) {
+                    const vf here = v_select(where == position, gradient, (vf){0});
+                    const real *weight = panel + c;
+                    for (int64_t r = 0; r < s->kh; r++)
+                        for (int64_t j = 0; j < s->kw; j++, weight += pitch) {
+                            real *to = dx + conv_cell(s, oy, ox) + at[position] + r * row + j * s->dilation_w * k + c;
+                            v_store_n(to, v_fma(here, v_load(weight), v_load(to)), k - c);
+                        }
+                }
+            }
+        }
+    }
+}
+
 /* dx image `in`, dy image `out`, argmax [oh][ow][k], w the master */
 static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
                                 int64_t n, void *events) {
@@ -241,6 +315,10 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
     const patch_shape shape = patch_reversed(conv_patch(s));
     int32_t at[PMC_DEAD + 1];
     conv_positions(at, s);
+    if (pmc_conv_depthwise(s)) {
+        conv_channels_input_gradient(dx, dy, argmax, w, s, n, events, at);
+        return;
+    }
     event *list = events; /* [positions + 1][k]: the last one takes the dead */
     int32_t living[PMC_DEAD + 1];
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {

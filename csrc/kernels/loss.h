@@ -1,4 +1,4 @@
-/* Softmax, and softmax with cross-entropy from logits, on flat vectors. */
+/* Softmax, log-softmax, and the losses, on flat vectors. */
 
 INLINE int64_t largest(const real *z, int64_t classes) {
     int64_t best = 0;
@@ -43,16 +43,131 @@ static void softmax_backward(real *dy, const real *y, const pmc_classes *s, int6
     }
 }
 
-/* loss = log(sum exp z) - z[label]; correct: the first largest logit is the label's;
- * dz = (softmax - onehot) * scale */
-static void cross_entropy(real *dz, double *loss, uint8_t *correct, const real *z, const int32_t *labels,
-                          const pmc_classes *s, int64_t n, double scale) {
+/* y = x - log(sum exp x) */
+static void log_softmax_forward(real *y, const real *x, const pmc_classes *s, int64_t n) {
+    const int64_t stride = pmc_vector_stride(s->classes);
+    for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
+        const real top = x[largest(x, s->classes)];
+        const real log_sum = v_log(v_splat(softmax_exponentials(y, x, top, s->classes)))[0];
+        for (int64_t e = 0; e < s->classes; e++) y[e] = x[e] - top - log_sum;
+    }
+}
+
+/* dz = dy - exp(y) * sum of dy */
+static void log_softmax_backward(real *dy, const real *y, const pmc_classes *s, int64_t n) {
+    const int64_t stride = pmc_vector_stride(s->classes);
+    for (int64_t i = 0; i < n; i++, dy += stride, y += stride) {
+        vf partial[PARTS] = {{0}};
+        for (int64_t e = 0; e < s->classes; e += PMC_PAD)
+            for (int p = 0; p < PARTS; p++) partial[p] += v_load_n(dy + e + p * VL, MAX(0, s->classes - e - p * VL));
+        const vf sum = v_splat(sum_partials(partial));
+        for (int64_t e = 0; e < s->classes; e += VL)
+            v_store_n(dy + e, v_load(dy + e) - v_exp(v_load(y + e)) * sum, s->classes - e);
+    }
+}
+
+/* ---- losses ---- */
+
+/* One sample's target: a label, or a row of numbers; smoothed and weighted by class. */
+typedef struct {
+    int64_t label; /* the target's largest class, where it is a row */
+    const real *row;
+    real sure, smooth; /* of the target itself, and of every class */
+    const double *class_weight;
+    double weight; /* of the sample */
+} target;
+
+INLINE target target_of(const pmc_targets *t, const pmc_classes *s, int64_t i) {
+    const int64_t at = t->index ? t->index[i] : i;
+    target this = {.sure = (real)(1 - s->smoothing),
+                   .smooth = (real)(s->smoothing / (double)s->classes),
+                   .class_weight = t->class_weight,
+                   .weight = t->sample_weight ? t->sample_weight[at] : 1};
+    if (t->targets) {
+        this.row = t->targets + at * s->classes;
+        this.label = largest(this.row, s->classes);
+    } else this.label = t->labels[at];
+    return this;
+}
+
+INLINE real target_value(const target *t, int64_t e) {
+    const real plain = t->row ? t->row[e] : e == t->label;
+    const real value = plain * t->sure + t->smooth;
+    return t->class_weight ? value * (real)t->class_weight[e] : value;
+}
+
+INLINE void finish(double *loss, uint8_t *correct, double value, int64_t best, const target *t) {
+    *loss = value * t->weight;
+    *correct = best == t->label && value == value;
+}
+
+/* From logits z: loss = sum of target * (log(sum exp z) - z);
+ * dz = (softmax * sum of target - target) * weight * scale */
+static void cross_entropy(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                          const pmc_classes *s, int64_t n) {
     const int64_t stride = pmc_vector_stride(s->classes);
     for (int64_t i = 0; i < n; i++, z += stride, dz += stride) {
+        const target this = target_of(t, s, i);
         const int64_t best = largest(z, s->classes);
         const real sum = softmax_exponentials(dz, z, z[best], s->classes);
-        loss[i] = (double)v_log(v_splat(sum))[0] - (double)(z[labels[i]] - z[best]);
-        correct[i] = best == labels[i] && loss[i] == loss[i];
-        for (int64_t e = 0; e < s->classes; e++) dz[e] = (dz[e] / sum - (e == labels[i])) * (real)scale;
+        const double log_sum = (double)v_log(v_splat(sum))[0];
+        double value = 0;
+        real total = 0;
+        for (int64_t e = 0; e < s->classes; e++) {
+            const real wanted = target_value(&this, e);
+            total += wanted;
+            if (wanted != 0) value += (double)wanted * (log_sum - (double)(z[e] - z[best]));
+        }
+        const real scale = (real)(this.weight * t->scale);
+        for (int64_t e = 0; e < s->classes; e++) dz[e] = (dz[e] / sum * total - target_value(&this, e)) * scale;
+        finish(loss + i, correct + i, value + 0 * log_sum, best, &this);
+    }
+}
+
+/* loss = -sum of target * z / divisor */
+INLINE void weighted_sum(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                         const pmc_classes *s, int64_t n, double divisor) {
+    const int64_t stride = pmc_vector_stride(s->classes);
+    for (int64_t i = 0; i < n; i++, z += stride, dz += stride) {
+        const target this = target_of(t, s, i);
+        const real scale = (real)(-this.weight * t->scale / divisor);
+        double value = 0;
+        memset(dz, 0, (size_t)stride * sizeof *dz);
+        for (int64_t e = 0; e < s->classes; e++) {
+            const real wanted = target_value(&this, e);
+            if (wanted != 0) value -= (double)wanted * (double)z[e];
+            dz[e] = wanted * scale;
+        }
+        finish(loss + i, correct + i, value / divisor, largest(z, s->classes), &this);
+    }
+}
+
+/* From log-probabilities z: the negative log-likelihood. */
+static void likelihood(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                       const pmc_classes *s, int64_t n) {
+    weighted_sum(dz, loss, correct, z, t, s, n, 1);
+}
+
+/* From probabilities z: minus the mean over all elements of probability x target, as Gorgonia's tutorial has it. */
+static void expected_probability(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                                 const pmc_classes *s, int64_t n) {
+    weighted_sum(dz, loss, correct, z, t, s, n, (double)s->classes);
+}
+
+/* The mean over all elements of (z - target)^2. */
+static void squared_error(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+                          const pmc_classes *s, int64_t n) {
+    const int64_t stride = pmc_vector_stride(s->classes);
+    for (int64_t i = 0; i < n; i++, z += stride, dz += stride) {
+        const target this = target_of(t, s, i);
+        const real scale = (real)(2 * this.weight * t->scale / (double)s->classes);
+        double value = 0;
+        memset(dz, 0, (size_t)stride * sizeof *dz);
+        for (int64_t e = 0; e < s->classes; e++) {
+            const real distance = z[e] - target_value(&this, e);
+            value += (double)distance * (double)distance;
+            dz[e] = distance * scale;
+        }
+        finish(loss + i, correct + i, value / (double)s->classes, largest(z, s->classes), &this);
     }
 }

@@ -1,4 +1,25 @@
-/* Max-pooling of its own, with any stride and padding; a convolution's non-overlapping pool is in conv.h. */
+/* Pooling of its own, with any stride, padding and dilation; a convolution's non-overlapping max-pool is in
+ * conv.h. */
+
+/* What a cell's window sees of the input: rows [top, bottom), columns [left, right), in steps of the dilation;
+ * and how many positions an average divides by. */
+typedef struct {
+    int64_t top, bottom, left, right, count;
+} window;
+
+/* The first tap at or behind the edge that lies `before` 0. */
+INLINE int64_t first_tap(int64_t start, int64_t dilation) {
+    return start >= 0 ? start : start + (-start + dilation - 1) / dilation * dilation;
+}
+
+INLINE window pool_window(const pmc_pool *s, int64_t oy, int64_t ox) {
+    const int64_t y0 = oy * s->stride_h - s->pad_h, x0 = ox * s->stride_w - s->pad_w;
+    const int64_t y1 = MIN(y0 + (s->kh - 1) * s->dilation_h + 1, s->in.h + s->pad_h);
+    const int64_t x1 = MIN(x0 + (s->kw - 1) * s->dilation_w + 1, s->in.w + s->pad_w);
+    window seen = {first_tap(y0, s->dilation_h), MIN(y1, s->in.h), first_tap(x0, s->dilation_w), MIN(x1, s->in.w), 0};
+    seen.count = s->count_pad ? (y1 - y0) * (x1 - x0) : (seen.bottom - seen.top) * (seen.right - seen.left);
+    return seen;
+}
 
 /* y image `out`, argmax int32 [oh][ow][c]: the winner's offset in x image `in`; the first maximum wins ties,
  * NaN wins over everything, padding never. */
@@ -9,12 +30,11 @@ static void pool_forward(real *y, int32_t *argmax, const real *x, const pmc_pool
         for (int64_t oy = 0; oy < s->out.h; oy++)
             for (int64_t ox = 0; ox < s->out.w; ox++, argmax += c) {
                 real *best = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out) + ox * c;
-                const int64_t y0 = oy * s->stride_h - s->pad_h, x0 = ox * s->stride_w - s->pad_w;
-                const int64_t first_y = y0 < 0 ? 0 : y0, first_x = x0 < 0 ? 0 : x0;
-                for (int64_t iy = first_y; iy < MIN(y0 + s->kh, s->in.h); iy++)
-                    for (int64_t ix = first_x; ix < MIN(x0 + s->kw, s->in.w); ix++) {
+                const window at = pool_window(s, oy, ox);
+                for (int64_t iy = at.top; iy < at.bottom; iy += s->dilation_h)
+                    for (int64_t ix = at.left; ix < at.right; ix += s->dilation_w) {
                         const int64_t offset = (s->in.top + iy) * pitch + (s->in.left + ix) * c;
-                        const int opening = iy == first_y && ix == first_x;
+                        const int opening = iy == at.top && ix == at.left;
                         for (int64_t channel = 0; channel < c; channel++) {
                             const real value = x[offset + channel];
                             if (opening || value > best[channel] || value != value) {
@@ -36,5 +56,45 @@ static void pool_backward(real *dx, const real *dy, const int32_t *argmax, const
             for (int64_t e = 0; e < s->out.w * c; e++, argmax++)
                 if ((uint32_t)*argmax < stride) dx[*argmax] += g[e]; /* memory is safe whatever it holds */
         }
+    }
+}
+
+/* y image `out` <- the mean of every window of x image `in`; dilation is 1 */
+static void average_forward(real *y, const real *x, const pmc_pool *s, int64_t n) {
+    const int64_t c = s->in.c, pitch = pmc_image_pitch(&s->in);
+    for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), x += pmc_image_stride(&s->in)) {
+        image_clear_border(y, &s->out);
+        for (int64_t oy = 0; oy < s->out.h; oy++)
+            for (int64_t ox = 0; ox < s->out.w; ox++) {
+                real *mean = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out) + ox * c;
+                const window at = pool_window(s, oy, ox);
+                for (int64_t e = 0; e < c; e += VL) {
+                    vf sum = (vf){0};
+                    for (int64_t iy = at.top; iy < at.bottom; iy++)
+                        for (int64_t ix = at.left; ix < at.right; ix++)
+                            sum += v_load(x + (s->in.top + iy) * pitch + (s->in.left + ix) * c + e);
+                    v_store_n(mean + e, sum / (real)at.count, c - e);
+                }
+            }
+    }
+}
+
+static void average_backward(real *dx, const real *dy, const pmc_pool *s, int64_t n) {
+    const int64_t c = s->in.c, pitch = pmc_image_pitch(&s->in), stride = pmc_image_stride(&s->in);
+    for (int64_t i = 0; i < n; i++, dy += pmc_image_stride(&s->out), dx += stride) {
+        memset(dx, 0, (size_t)stride * sizeof *dx);
+        for (int64_t oy = 0; oy < s->out.h; oy++)
+            for (int64_t ox = 0; ox < s->out.w; ox++) {
+                const real *g = dy + (s->out.top + oy) * pmc_image_pitch(&s->out) + (s->out.left + ox) * c;
+                const window at = pool_window(s, oy, ox);
+                for (int64_t e = 0; e < c; e += VL) {
+                    const vf share = v_load(g + e) / (real)at.count;
+                    for (int64_t iy = at.top; iy < at.bottom; iy++)
+                        for (int64_t ix = at.left; ix < at.right; ix++) {
+                            real *to = dx + (s->in.top + iy) * pitch + (s->in.left + ix) * c + e;
+                            v_store_n(to, v_load(to) + share, c - e);
+                        }
+                }
+            }
     }
 }

@@ -13,6 +13,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #if PMC_ISA == PMC_AVX512
 enum { VECTOR_BYTES = 64, PIXELS_MAX = 14, ACCUMULATORS = 24 };
@@ -177,6 +178,14 @@ INLINE vf v_exp(vf x) {
     return (q + 1) * v_power_of_two(half) * v_power_of_two(k - half);
 }
 
+/* exp(x) - 1 without cancellation, for x <= 0. */
+INLINE vf v_expm1(vf x) {
+    const real lowest = PMC_DOUBLE ? -700 : -80;
+    vi k;
+    vf q = exp_parts(v_select(x < lowest, v_splat(lowest), x), &k), power = v_power_of_two(k);
+    return v_fma(power, q, power - 1);
+}
+
 /* tanh |x| = e / (e + 2), e = exp(2 |x|) - 1 without cancellation. */
 INLINE vf v_tanh(vf x) {
     vi sign = (vi)x & (vi)v_splat((real)-0.);
@@ -206,6 +215,12 @@ INLINE vf v_log(vf x) {
     for (int i = TERMS; i > 0; i--) sum = v_fma(sum, square, v_splat((real)2 / (2 * i + 1)));
     vf log_m = v_fma(sum * square, s, s + s);
     return v_fma(__builtin_convertvector(k, vf), v_splat((real)0.69314718055994530942), log_m) + v_finite(x);
+}
+
+/* log(1 + x) for 0 <= x, with what 1 + x has lost. */
+INLINE vf v_log1p(vf x) {
+    vf sum = 1 + x;
+    return v_log(sum) + (x - (sum - 1)) / sum;
 }
 
 #endif

@@ -12,6 +12,8 @@
 #include "linear.h"
 #include "patch.h"
 #include "conv.h"
+#include "augment.h"
+#include "norm.h"
 #include "loss.h"
 #include "optimizer.h"
 #include "peak.h"
@@ -29,6 +31,8 @@ const pmc_kernels PMC_TABLE = {
     .conv_input_gradient = conv_input_gradient,
     .pool_forward = pool_forward,
     .pool_backward = pool_backward,
+    .average_forward = average_forward,
+    .average_backward = average_backward,
     .linear_forward = linear_forward,
     .linear_weight_gradient = linear_weight_gradient,
     .linear_input_gradient = linear_input_gradient,
@@ -38,11 +42,27 @@ const pmc_kernels PMC_TABLE = {
     .activation_forward = activation_forward,
     .activation_backward = activation_backward,
     .dropout = dropout,
+    .noise = noise,
+    .warp_forward = warp_forward,
+    .warp_backward = warp_backward,
+    .norm_moments = norm_moments,
+    .norm_statistics = norm_statistics,
+    .norm_fold = norm_fold,
+    .norm_apply = norm_apply,
+    .norm_gradient_sums = norm_gradient_sums,
+    .norm_gradient = norm_gradient,
+    .norm_input_gradient = norm_input_gradient,
     .softmax_forward = softmax_forward,
     .softmax_backward = softmax_backward,
+    .log_softmax_forward = log_softmax_forward,
+    .log_softmax_backward = log_softmax_backward,
     .cross_entropy = cross_entropy,
+    .likelihood = likelihood,
+    .expected_probability = expected_probability,
+    .squared_error = squared_error,
     .reduce = reduce,
-    .sgd = sgd,
-    .adam = adam,
+    .sum_of_squares = sum_of_squares,
+    .average = average,
+    .update = {[PMC_SGD] = sgd, [PMC_ADAM] = adam, [PMC_RMSPROP] = rmsprop, [PMC_ADAGRAD] = adagrad},
     .fma_peak = fma_peak,
 };
