@@ -21,18 +21,20 @@ if _native_version != __version__:
         f"In the checkout, run: {REBUILD}"
     )
 
-from . import datasets, initializers, pictures, schedules
+from . import datasets, initializers, metrics, pictures, schedules
 from .callbacks import Callback, ProgressBar
 from .datasets import Dataset
 from .layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Rescaling, Softmax, Tanh
 from .losses import CrossEntropyLoss
+from .metrics import Accuracy, ConfusionMatrix, Metric, Precision, Recall, TopK
 from .model import Evaluation, Sequential, load
 from .optimizers import SGD, Adam
-from .schedules import Constant, OneCycle
+from .schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 from .training import History
 
 __all__ = [
-    "SGD", "Adam", "Callback", "Constant", "Conv2d", "CrossEntropyLoss", "Dataset", "Dropout", "Evaluation",
-    "Flatten", "History", "Linear", "MaxPool2d", "OneCycle", "ProgressBar", "ReLU", "Rescaling", "Sequential",
-    "Softmax", "Tanh", "datasets", "initializers", "load", "pictures", "schedules",
+    "SGD", "Accuracy", "Adam", "Callback", "ConfusionMatrix", "Constant", "Conv2d", "Cosine", "CrossEntropyLoss",
+    "Dataset", "Dropout", "Evaluation", "Exponential", "Flatten", "History", "Linear", "MaxPool2d", "Metric",
+    "OneCycle", "Precision", "ProgressBar", "ReLU", "Recall", "Rescaling", "Sequential", "Softmax", "Step", "Tanh",
+    "TopK", "WarmUp", "datasets", "initializers", "load", "metrics", "pictures", "schedules",
 ]  # fmt: skip
