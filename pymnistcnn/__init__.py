@@ -21,7 +21,7 @@ if _native_version != __version__:
         f"In the checkout, run: {REBUILD}"
     )
 
-from . import datasets, initializers, pictures, schedules
+from . import datasets, initializers, metrics, pictures, schedules
 from .callbacks import Callback, ProgressBar
 from .datasets import Dataset
 from .layers import (
@@ -47,15 +47,18 @@ from .layers import (
     Tanh,
 )
 from .losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
+from .metrics import Accuracy, ConfusionMatrix, Metric, Precision, Recall, TopK
 from .model import Evaluation, Sequential, load
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
-from .schedules import Constant, OneCycle
+from .schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 from .training import History
 
 __all__ = [
-    "ELU", "SGD", "Adagrad", "Adam", "AdamW", "Augmentation", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Callback",
-    "Constant", "Conv2d", "CrossEntropyLoss", "Dataset", "Dropout", "Evaluation", "ExpectedProbabilityLoss",
-    "Flatten", "GaussianNoise", "GlobalAvgPool2d", "History", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss",
-    "MaxPool2d", "NLLLoss", "OneCycle", "ProgressBar", "RMSprop", "ReLU", "Rescaling", "Sequential", "Sigmoid",
-    "Softmax", "Softplus", "Tanh", "datasets", "initializers", "load", "pictures", "schedules",
+    "Accuracy", "Adagrad", "Adam", "AdamW", "Augmentation", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Callback",
+    "ConfusionMatrix", "Constant", "Conv2d", "Cosine", "CrossEntropyLoss", "Dataset", "Dropout", "ELU",
+    "Evaluation", "ExpectedProbabilityLoss", "Exponential", "Flatten", "GaussianNoise", "GlobalAvgPool2d",
+    "History", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Metric", "NLLLoss", "OneCycle",
+    "Precision", "ProgressBar", "RMSprop", "ReLU", "Recall", "Rescaling", "SGD", "Sequential", "Sigmoid", "Softmax",
+    "Softplus", "Step", "Tanh", "TopK", "WarmUp", "load", "datasets", "initializers", "metrics", "pictures",
+    "schedules",
 ]  # fmt: skip

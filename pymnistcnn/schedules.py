@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Constant", "OneCycle"]
+__all__ = ["Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Constant:
     Parameters
     ----------
     rate : float
-        Positive and finite, else ValueError.
+        From 0 on and finite, else ValueError.
 
     Examples
     --------
@@ -45,8 +45,106 @@ class Constant:
         ValueError
             If these steps are not all among the run's 0 to `total_steps - 1`.
         """
-        _check_steps(first_step, count, total_steps)
+        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
         return np.full(count, self.rate)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Along half a cosine, from `max_rate` at step 0 down to `min_rate` at the last step.
+
+    The rates of PyTorch's `CosineAnnealingLR` with `T_max = total_steps - 1`: the paper's, without its restarts.
+    A run of one step has `max_rate`.
+
+    Parameters
+    ----------
+    max_rate : float
+        The rate of the first step.
+    min_rate : float
+        The rate of the last step, 0 to `max_rate`.
+
+    Raises
+    ------
+    ValueError
+        If `max_rate` is not positive and finite, or `min_rate` is outside 0 to `max_rate`.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, arXiv:1608.03983.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.Cosine(0.1).rates(0, 3, total_steps=3)
+    array([0.1 , 0.05, 0.  ])
+    """
+
+    max_rate: float
+    min_rate: float = 0.0
+
+    def __post_init__(self):
+        _keep_positive(self, "max_rate")
+        min_rate = _number(self.min_rate)
+        if not 0 <= min_rate <= self.max_rate:
+            raise ValueError(
+                f"min_rate of Cosine must be a number from 0 to max_rate, {self.max_rate}, not {self.min_rate!r}"
+            )
+        object.__setattr__(self, "min_rate", min_rate)
+
+    def rates(self, first_step, count, total_steps):
+        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
+
+        Raises
+        ------
+        ValueError
+            If these steps are not all among the run's 0 to `total_steps - 1`.
+        """
+        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+        # A run of one step has no length, and is at the start.
+        fraction = np.arange(first_step, first_step + count) / max(total_steps - 1, 1)
+        return _half_cosine(self.max_rate, self.min_rate, fraction)
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """Times `factor` at every step: `rate * factor ** step`, as PyTorch's `ExponentialLR`.
+
+    Parameters
+    ----------
+    rate : float
+        The rate of the first step.
+    factor : float
+        Below 1 the rate falls, in the end to 0; above 1 it rises, as when a good rate is looked for.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not positive and finite.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.Exponential(0.1, 0.5).rates(0, 3, total_steps=10)
+    array([0.1  , 0.05 , 0.025])
+    """
+
+    rate: float
+    factor: float
+
+    def __post_init__(self):
+        _keep_positive(self, "rate", "factor")
+
+    def rates(self, first_step, count, total_steps):
+        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
+
+        Raises
+        ------
+        ValueError
+            If these steps are not all among the run's 0 to `total_steps - 1`, or the
+            run's last rate is too large for float64.
+        """
+        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+        return _geometric(self, 1, first_step, count, total_steps)
 
 
 @dataclass(frozen=True)
@@ -105,7 +203,7 @@ class OneCycle:
         ValueError
             If these steps are not all among the run's 0 to `total_steps - 1`.
         """
-        _check_steps(first_step, count, total_steps)
+        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
         start = self.max_rate / self.start_divisor
         end = start / self.final_divisor
         peak, last = self.warm_up * total_steps - 1, total_steps - 1
@@ -121,8 +219,124 @@ class OneCycle:
         )
 
 
+@dataclass(frozen=True)
+class Step:
+    """Times `factor` after every so many steps: `rate * factor ** (step // every)`, as PyTorch's `StepLR`.
+
+    Parameters
+    ----------
+    rate : float
+        The rate of the first steps.
+    every : int
+        How many steps have the same rate, at least 1. Steps are batches, not epochs.
+    factor : float
+        Below 1 the rate falls, in the end to 0; above 1 it rises.
+
+    Raises
+    ------
+    ValueError
+        If `every` is not a whole number from 1 on, or another parameter is not positive and finite.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.Step(1.0, every=2, factor=0.5).rates(0, 5, total_steps=10)
+    array([1.  , 1.  , 0.5 , 0.5 , 0.25])
+    """
+
+    rate: float
+    every: int
+    factor: float = 0.1
+
+    def __post_init__(self):
+        _keep_positive(self, "rate", "factor")
+        _keep_whole(self, "every")
+
+    def rates(self, first_step, count, total_steps):
+        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
+
+        Raises
+        ------
+        ValueError
+            If these steps are not all among the run's 0 to `total_steps - 1`, or the
+            run's last rate is too large for float64.
+        """
+        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+        return _geometric(self, self.every, first_step, count, total_steps)
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """First up in a straight line over `steps` steps, then the schedule `then` over the rest of the run.
+
+    Step `s` of the warm-up has `(s + 1) / steps` of the first rate of `then`, so that its last step has that rate.
+    `then` runs from its own step 0 on, in a run of `total_steps - steps`. A run that is not longer than the
+    warm-up only warms up, to the rate that `then` has in a run of one step.
+
+    Parameters
+    ----------
+    steps : int
+        How many steps go up, at least 1. Steps are batches, not epochs.
+    then : schedule
+        Anything with `rates(first_step, count, total_steps)`.
+
+    Raises
+    ------
+    ValueError
+        If `steps` is not a whole number from 1 on, or `then` not a schedule.
+
+    References
+    ----------
+    P. Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour", 2017, arXiv:1706.02677,
+    section 2.2, gradual warmup.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.WarmUp(4, pm.Step(1.0, every=2)).rates(0, 8, total_steps=10)
+    array([0.25, 0.5 , 0.75, 1.  , 1.  , 1.  , 0.1 , 0.1 ])
+    """
+
+    steps: int
+    then: object
+
+    def __post_init__(self):
+        _keep_whole(self, "steps")
+        if isinstance(self.then, type) or not callable(getattr(self.then, "rates", None)):
+            raise ValueError(f"then of WarmUp must be a schedule, such as Constant(0.1), not {self.then!r}")
+
+    def rates(self, first_step, count, total_steps):
+        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
+
+        Raises
+        ------
+        ValueError
+            If these steps are not all among the run's 0 to `total_steps - 1`.
+        """
+        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+        end, left = first_step + count, total_steps - self.steps
+        first_rate = self.then.rates(0, 1, max(left, 1))[0]
+        # The share comes first: its last is exactly 1.
+        rising = np.arange(first_step + 1, min(end, self.steps) + 1) / self.steps * first_rate
+        if end <= self.steps:
+            return rising
+        begin = max(first_step, self.steps)
+        return np.concatenate([rising, self.then.rates(begin - self.steps, end - begin, left)])
+
+
 def _half_cosine(start, end, fraction):
     return end + (start - end) / 2 * (1 + np.cos(np.pi * fraction))
+
+
+def _geometric(schedule, every, first_step, count, total_steps):
+    """`rate * factor ** (step // every)`, if it is finite to the end of the run."""
+    # The run's last step is computed along, so that a run which cannot end well does not begin.
+    steps = np.append(np.arange(first_step, first_step + count), total_steps - 1)
+    with np.errstate(over="ignore", under="ignore"):
+        rates = schedule.rate * schedule.factor ** (steps // every)
+    if np.isinf(rates[-1]):
+        raise ValueError(f"the rates of {schedule} become too large for float64 in a run of {total_steps} steps")
+    return rates[:-1]
 
 
 def _number(value):
@@ -142,12 +356,24 @@ def _keep_positive(schedule, *names):
         object.__setattr__(schedule, name, number)
 
 
-def _check_steps(first_step, count, total_steps):
+def _keep_whole(schedule, name):
+    value = getattr(schedule, name)
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value < 2**63:
+        raise ValueError(
+            f"{name} of {type(schedule).__name__} must be a whole number from 1 to 2**63 - 1, not {value!r}"
+        )
+    object.__setattr__(schedule, name, int(value))
+
+
+def _checked_steps(first_step, count, total_steps):
+    """All three as plain ints, which cannot overflow."""
     given = {"first_step": first_step, "count": count, "total_steps": total_steps}
     for name, value in given.items():
         if not isinstance(value, (int, np.integer)) or value < 0:
             raise ValueError(f"{name} must be an integer of at least 0, not {value!r}")
+    first_step, count, total_steps = int(first_step), int(count), int(total_steps)
     if total_steps == 0 or first_step + count > total_steps:
         raise ValueError(
             f"{count} steps from step {first_step} on do not fit into a run of {total_steps} steps, first 0"
         )
+    return first_step, count, total_steps

@@ -377,7 +377,7 @@ ORDER = [
     {"losses", "optimizers", "schedules", "metrics", "callbacks"}, {"training"}, {"model"}, {"recipes"},
     {"cli"},
 ]  # fmt: skip
-ALONE = {"datasets", "pictures", "schedules", "initializers"}  # NumPy and the standard library
+ALONE = {"datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
 
