@@ -711,7 +711,7 @@ class GaussianNoise(Layer):
     --------
     >>> import numpy as np, pymnistcnn as pm
     >>> y = pm.GaussianNoise(0.1).forward(np.ones((1, 1000), np.float32))
-    >>> float(y.std().round(2)), float(y.mean().round(1))
+    >>> round(float(y.std()), 2), round(float(y.mean()), 1)
     (0.1, 1.0)
     """
 
