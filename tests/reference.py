@@ -240,7 +240,7 @@ def tanh_backward(dy, y):
 
 def leaky_relu(x, negative_slope=0.01):
     (x,) = _f64(x)
-    return np.where(x > 0, x, negative_slope * x)
+    return np.where(x > 0, x, negative_slope * np.minimum(x, 0))
 
 
 def leaky_relu_backward(dy, y, negative_slope=0.01):
@@ -463,9 +463,7 @@ def adamw(p, g, m, v, t, lr, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01
     return adam(p * (1 - lr * weight_decay), g, m, v, t, lr, beta1, beta2, eps)
 
 
-def rmsprop(
-    p, g, state, lr, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False, eps_inside_sqrt=False
-):  # fmt: skip
+def rmsprop(p, g, state, lr, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False, eps_inside_sqrt=False):
     """(p, state); state is (mean square, mean, momentum buffer), zeros before the first step."""
     p, g, square, mean, step = _f64(p, g, *state)
     g = g + weight_decay * p

@@ -25,9 +25,9 @@ def targets_of(rng, kind, n, classes, dtype):
         labels = rng.integers(0, classes, n)
         labels[-1] = classes - 1
         return labels
-    return (rng.dirichlet(np.ones(classes), n) if kind == "distributions" else rng.normal(size=(n, classes))).astype(
-        dtype
-    )
+    if kind == "distributions":
+        return rng.dirichlet(np.ones(classes), n).astype(dtype)
+    return normal(rng, (n, classes), dtype)
 
 
 def same_loss(loss, terms, outputs, targets, sample_weight, isa):
