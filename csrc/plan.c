@@ -87,12 +87,11 @@ static int conv_fits(const pmc_conv *s, int64_t group) {
            FITS(s->pool_h * s->pool_w + 1, s->out.w, s->out.c + 2 * PMC_PAD, EVENT_BYTES);
 }
 
-/* Does every window begin at or before the last pixel, and see one? Windows may reach over the end. */
+/* Does every window begin at or before the last pixel? It may reach over the end. */
 static int pool_axis_fits(int64_t in, int64_t out, int64_t size, int64_t stride, int64_t pad, int64_t dilation) {
     return between(size, 1, INT32_MAX / 4) && between(stride, 1, INT32_MAX / 4) &&
            between(dilation, 1, INT32_MAX / 4) && FITS(size, dilation) && FITS(out, stride) &&
-           between(pad, 0, ((size - 1) * dilation + 1) / 2) && pad <= (size - 1) * dilation &&
-           (out - 1) * stride - pad < in && (pad == 0 || dilation <= in);
+           between(pad, 0, size / 2) && (out - 1) * stride - pad < in;
 }
 
 static int pool_fits(const pmc_pool *s) {

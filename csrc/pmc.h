@@ -65,8 +65,8 @@ typedef struct {
     pmc_activation activation;
 } pmc_conv;
 
-/* Pooling of its own: any stride, padding and dilation; windows may reach over the end (ceil mode), but each
- * sees at least one pixel. count_pad: an average counts the zeros of the padding, too. */
+/* Pooling of its own: any stride, padding and dilation; windows may reach over the end (ceil mode). The argmax
+ * of a window that sees nothing but padding is -1. count_pad: an average counts the zeros of the padding, too. */
 typedef struct {
     pmc_image in, out;
     int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, count_pad;

@@ -319,8 +319,8 @@ class Window(Layer):
         self.kernel_size = pair("kernel_size", self.kernel_size)
         self.stride = None if self.stride is None else pair("stride", self.stride)
         self.padding, self.ceil_mode = pair("padding", self.padding, 0), yes_or_no("ceil_mode", self.ceil_mode)
-        if any(2 * p > span for p, span in zip(self.padding, self._spans, strict=True)):
-            raise ValueError(f"padding must be at most half of the window, {self._spans}, not {self.padding}")
+        if any(p > k // 2 for p, k in zip(self.padding, self.kernel_size, strict=True)):
+            raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, not {self.padding}")
 
     @property
     def _steps(self):
@@ -338,19 +338,16 @@ class Window(Layer):
     def output_shape(self, shape):
         if len(shape) != 3:
             raise ValueError(f"{type(self).__name__} needs pictures (channels, height, width), not {shape}")
-        axes = zip(shape[1:], self._spans, self._steps, self.padding, self._taps, strict=True)
+        axes = zip(shape[1:], self._spans, self._steps, self.padding, strict=True)
         return (shape[0], *(self._cells(shape, *axis) for axis in axes))
 
-    def _cells(self, shape, n, span, step, padding, tap):
+    def _cells(self, shape, n, span, step, padding):
         """How many windows there are along an axis of n pixels."""
-        room = n + 2 * padding - span
-        if room < 0:
+        cells = (n + 2 * padding - span + (step - 1) * self.ceil_mode) // step + 1
+        if self.ceil_mode and (cells - 1) * step >= n + padding:
+            cells -= 1  # the last must begin in the picture, or before it
+        if cells < 1:
             raise ValueError(f"{self} on {shape}: a window of {span} pixels does not fit into {n + 2 * padding}")
-        if padding and tap > n:
-            raise ValueError(f"{self} on {shape}: a window with taps {tap} apart may see none of {n} pixels")
-        cells = room // step + 1
-        if self.ceil_mode and room % step and cells * step < n + padding:  # one more that begins in the picture
-            cells += 1
         return cells
 
 
@@ -361,7 +358,7 @@ class MaxPool2d(Window):
     Parameters
     ----------
     kernel_size, stride, dilation : a number or (vertical, horizontal); stride is kernel_size if not given
-    padding : at most half of the window; padded positions never win
+    padding : at most half of kernel_size; padded positions never win, and a window of them alone gives -inf
     ceil_mode : windows may reach over the end, if they begin inside
 
     Examples

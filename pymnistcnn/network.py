@@ -204,19 +204,17 @@ class Network:
             raise ValueError(f"{name} must be from 0 to {classes - 1}, the network's classes, not {bad}")
         return labels.astype(np.int32)
 
-    def targets(self, given, n, sample_weight=None, name="targets") -> Targets:
+    def targets(self, given, n, sample_weight=None, name="labels") -> Targets:
         """What the loss takes of n samples: labels (n,), or values (n, classes); ValueError for anything else."""
         given = np.asarray(given)
         labels = values = None
-        if given.ndim == 2 and self.loss.takes_values:
-            if given.shape != (n, *self.output_shape):
-                expected = (n, *self.output_shape)
+        expected = (n, *self.output_shape)
+        if self.loss.takes_values and (given.shape == expected or not self.loss.takes_labels):
+            if given.shape != expected:
                 raise ValueError(f"{name} must have the shape of the outputs, {expected}, not {given.shape}")
             values = exact_cast(given, self.dtype, name)
-        elif self.loss.takes_labels:
-            labels = self.class_labels(given, n, name)
         else:
-            raise ValueError(f"{name} of {type(self.loss).__name__} must be numbers (n, outputs), not {given.shape}")
+            labels = self.class_labels(given, n, name)
         if sample_weight is not None:
             sample_weight = checked_weights("sample_weight", sample_weight, (n,))
         return Targets(labels, values, sample_weight)

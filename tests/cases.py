@@ -42,7 +42,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """Max-pooling of its own, of n pictures (c, h, w)."""
+    """Pooling of its own, of n pictures (c, h, w)."""
 
     n: int
     c: int
@@ -51,9 +51,13 @@ class Pool:
     kernel: tuple
     stride: tuple
     padding: tuple = (0, 0)
+    dilation: tuple = (1, 1)
+    ceil_mode: bool = False
+    count_include_pad: bool = True
 
 
 ACTIVATIONS = (None, "relu", "tanh")
+MORE_ACTIVATIONS = ("leaky_relu", "elu", "sigmoid", "softplus")
 POOLS = ((1, 1), (2, 2), (3, 2))
 CHANNELS = (1, 3, 8, 10, 20, 50, 129)
 BATCHES = (1, 2, 7, 33)
@@ -96,10 +100,38 @@ CHANNEL_CONVS = tuple(
     for i, c in enumerate(CHANNELS)
     for j, k in enumerate(CHANNELS)
 )
+DEPTHWISE_CONVS = (
+    *(
+        Conv(f"depthwise {c}", BATCHES[i % 3], c, 6, 7, c, padding=(1, 1, 1, 1), groups=c)
+        for i, c in enumerate((1, 3, 8, 16, 17, 50, 129))
+    ),
+    Conv("depthwise pixel in a padded kernel", 2, 17, 1, 1, 17, (5, 5), padding=(2, 2, 2, 2), groups=17),
+    Conv("depthwise 1x1", 7, 10, 3, 5, 10, (1, 1), groups=10),
+    Conv("depthwise 1x5", 2, 16, 6, 9, 16, (1, 5), padding=(0, 0, 2, 2), groups=16),
+    Conv("depthwise 5x2", 33, 3, 9, 7, 3, (5, 2), groups=3),
+    Conv("depthwise wide row", 1, 17, 4, 61, 17, padding=(1, 1, 1, 1), groups=17),
+    Conv("depthwise stride 2", 7, 16, 9, 8, 16, stride=(2, 2), padding=(1, 1, 1, 1), groups=16),
+    Conv("depthwise stride over kernel", 2, 50, 10, 9, 50, (2, 2), stride=(3, 4), groups=50),
+    Conv("depthwise four sides", 2, 8, 7, 8, 8, padding=(0, 1, 2, 3), groups=8),
+    Conv("depthwise windows of padding", 2, 17, 4, 4, 17, (2, 2), padding=(3, 0, 0, 4), groups=17),
+    Conv("depthwise dilation", 2, 10, 11, 10, 10, padding=(2, 2, 2, 2), dilation=(2, 2), groups=10),
+    Conv("depthwise all at once", 2, 17, 12, 13, 17, (3, 2), (2, 1), (1, 0, 2, 1), (1, 2), 17),
+    Conv("depthwise 17 to 34", 2, 17, 6, 5, 34, padding=(1, 1, 1, 1), groups=17),
+    Conv("depthwise 16 to 48", 7, 16, 7, 7, 48, stride=(2, 2), padding=(1, 1, 1, 1), groups=16),
+    Conv("two channels to one a group", 2, 16, 5, 6, 8, padding=(1, 1, 1, 1), groups=8),
+    Conv("batch 300 of depthwise", 300, 8, 5, 5, 8, padding=(1, 1, 1, 1), groups=8),
+)
 # 300: so many that a shard takes several groups of samples, whose gradients add up
 BATCH_CONVS = (
     *(replace(CONVS[6], name=f"batch {n}", n=n) for n in (*BATCHES, 300)),
     replace(CONVS[3], name="batch 300 of one channel", n=300),
+)
+
+
+MIXED_CONVS = tuple(
+    conv
+    for conv in CONVS + DEPTHWISE_CONVS
+    if conv.name in ("one channel 5x5", "plain", "stride 2", "2 groups", "all at once", "depthwise 17")
 )
 
 
@@ -114,6 +146,8 @@ BLOCKS = tuple(
         (CONVS, ACTIVATIONS, POOLS),
         (CHANNEL_CONVS, (None,), ((1, 1),)),
         (CHANNEL_CONVS + BATCH_CONVS, ("relu",), ((2, 2),)),
+        (DEPTHWISE_CONVS, (None, "relu"), POOLS),
+        (MIXED_CONVS, MORE_ACTIVATIONS, POOLS),
     )
     for conv in convs
     for activation in activations
@@ -140,6 +174,49 @@ MAX_POOLS = (
     Pool(33, 1, 5, 61, (1, 3), (1, 2), (0, 1)),
     Pool(1, 129, 4, 4, (4, 4), (4, 4), (2, 2)),
     Pool(2, 3, 20, 20, (17, 17), (3, 1), (8, 8)),
+    Pool(33, 50, 5, 5, (2, 2), (2, 2), dilation=(2, 2)),
+    Pool(2, 3, 9, 11, (3, 2), (2, 1), (1, 1), (2, 3)),
+    Pool(2, 3, 7, 8, (2, 2), (2, 2), ceil_mode=True),
+    Pool(7, 10, 6, 6, (3, 3), (2, 2), (1, 1), ceil_mode=True),
+    Pool(2, 8, 5, 5, (2, 2), (3, 3), (1, 1), ceil_mode=True),  # a fourth window would start past the picture
+    Pool(2, 17, 2, 2, (3, 3), (2, 2), ceil_mode=True),  # a window larger than the picture
+    Pool(1, 1, 9, 9, (3, 3), (1, 1), (1, 1), (3, 3), ceil_mode=True),
+    Pool(2, 129, 6, 5, (2, 3), (2, 2), (1, 1), (2, 1), ceil_mode=True),
+)
+
+AVG_POOLS = (
+    Pool(1, 1, 1, 1, (1, 1), (1, 1)),
+    Pool(2, 3, 8, 8, (2, 2), (2, 2)),
+    Pool(33, 8, 7, 6, (3, 3), (1, 1)),
+    Pool(7, 10, 9, 8, (3, 3), (2, 2), (1, 1)),
+    Pool(7, 10, 9, 8, (3, 3), (2, 2), (1, 1), count_include_pad=False),
+    Pool(2, 17, 7, 9, (3, 2), (1, 1), (1, 1), count_include_pad=False),
+    Pool(2, 8, 9, 9, (2, 2), (3, 4)),
+    Pool(33, 1, 5, 61, (1, 3), (1, 2), (0, 1)),
+    Pool(1, 129, 4, 4, (4, 4), (4, 4), (2, 2)),
+    Pool(1, 129, 4, 4, (4, 4), (4, 4), (2, 2), count_include_pad=False),
+    Pool(2, 3, 20, 20, (17, 17), (3, 1), (8, 8)),
+    Pool(2, 50, 7, 8, (2, 2), (2, 2), ceil_mode=True),
+    Pool(7, 10, 6, 6, (3, 3), (2, 2), (1, 1), ceil_mode=True),
+    Pool(7, 10, 6, 6, (3, 3), (2, 2), (1, 1), ceil_mode=True, count_include_pad=False),
+    Pool(2, 8, 5, 5, (2, 2), (3, 3), (1, 1), ceil_mode=True),
+    Pool(2, 17, 2, 2, (3, 3), (2, 2), ceil_mode=True),
+    Pool(2, 17, 6, 2, (4, 3), (3, 2), (2, 1), ceil_mode=True, count_include_pad=False),
+)
+GLOBAL_POOLS = (
+    (1, 1, 1, 1),
+    (2, 3, 5, 7),
+    (33, 8, 4, 4),
+    (7, 10, 1, 9),
+    (2, 17, 28, 28),
+    (1, 129, 3, 3),
+    (2, 50, 7, 7),
+)
+
+# what batch normalization sees: (n, features) or (n, c, h, w)
+NORMS = (
+    *((1, 1), (1, 17), (2, 3), (7, 50), (33, 129), (300, 10)),
+    *((1, 1, 1, 1), (1, 8, 1, 1), (2, 3, 5, 7), (7, 10, 4, 4), (33, 17, 3, 1), (1, 129, 6, 6), (2, 50, 9, 8)),
 )
 
 CLASSES = (1, 2, 10, 17, 1000)

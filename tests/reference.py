@@ -82,25 +82,42 @@ def conv2d_backward(dy, x, w, stride, padding, dilation, groups):
     return dx, dwg.reshape(w.shape), dy.sum(axis=(0, 2, 3))
 
 
-# Max pooling
+# Pooling
 
 
-def max_pool2d(x, kernel=(2, 2), stride=None, padding=(0, 0)):
-    """(y, argmax), argmax being the flat index h * W + w into the unpadded plane; floor mode."""
+def _windows(hw, kernel, stride, padding, dilation=(1, 1), ceil_mode=False):
+    """(oh, ow), and the padding before and after each axis that all windows fit into.
+
+    In ceil mode a last window may reach past the padding, if it starts inside the picture or before it.
+    """
+    out, sides = [], []
+    for size, k, s, p, d in zip(hw, kernel, stride, padding, dilation, strict=True):
+        if 2 * p > k:
+            raise ValueError("padding of more than half the kernel")
+        span = d * (k - 1) + 1
+        windows = (size + 2 * p - span + (s - 1) * ceil_mode) // s + 1
+        if ceil_mode and (windows - 1) * s >= size + p:
+            windows -= 1
+        if windows < 1:
+            raise ValueError(f"a window of {span} does not fit into {size + 2 * p}")
+        out.append(windows)
+        sides.append((p, max(p, (windows - 1) * s + span - size - p)))
+    return tuple(out), tuple(sides)
+
+
+def max_pool2d(x, kernel=(2, 2), stride=None, padding=(0, 0), dilation=(1, 1), ceil_mode=False):
+    """(y, argmax), argmax being the flat index h * W + w into the unpadded plane, -1 in a window of padding."""
     (x,) = _f64(x)
     stride = kernel if stride is None else stride
-    (h, w), (kh, kw), (ph, pw) = x.shape[2:], kernel, padding
-    if 2 * ph > kh or 2 * pw > kw:
-        raise ValueError("padding of more than half the kernel")  # PyTorch's rule: no window is all padding
-    oh, ow = _out_size(h + 2 * ph, kh, stride[0]), _out_size(w + 2 * pw, kw, stride[1])
-    sides = ((ph, ph), (pw, pw))
+    h, w = x.shape[2:]
+    out, sides = _windows((h, w), kernel, stride, padding, dilation, ceil_mode)
     xp = np.pad(x, ((0, 0), (0, 0), *sides))
     where = np.pad(np.arange(h * w).reshape(h, w), sides, constant_values=-1)  # -1 marks padding
-    best = np.full((*x.shape[:2], oh, ow), -np.inf)
+    best = np.full((*x.shape[:2], *out), -np.inf)
     argmax = np.full(best.shape, -1)
-    for i in range(kh):
-        for j in range(kw):
-            tap = _tap(i, j, (oh, ow), stride)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            tap = _tap(i, j, out, stride, dilation)
             value, index = xp[tap], where[tap]
             # argmax < 0: the first real cell is taken whatever its value, so -inf everywhere has an index.
             wins = (index >= 0) & ((value > best) | np.isnan(value) | (argmax < 0))
@@ -113,10 +130,89 @@ def max_pool2d_backward(dy, argmax, x_shape):
     """dx of max_pool2d: each dy goes to its winner; overlapping windows add up."""
     (dy,) = _f64(dy)
     n, c, h, w = x_shape
-    dx = np.zeros((n, c, h * w))
+    dx = np.zeros((n, c, h * w + 1))  # the last takes what windows of padding get
     sample, channel = np.ogrid[:n, :c]
     np.add.at(dx, (sample[..., None], channel[..., None], argmax.reshape(n, c, -1)), dy.reshape(n, c, -1))
-    return dx.reshape(x_shape)
+    return dx[..., :-1].reshape(x_shape)
+
+
+def _cells(hw, out, sides, kernel, stride, padding, count_include_pad):
+    """How many cells each window of an average counts: what lies past the padding never does."""
+    (top, bottom), (left, right) = sides
+    counted = np.pad(np.ones(hw), [(p, p) for p in padding], constant_values=float(count_include_pad))
+    counted = np.pad(counted, ((0, bottom - top), (0, right - left)))
+    return sum(counted[_tap(i, j, out, stride)] for i in range(kernel[0]) for j in range(kernel[1]))
+
+
+def avg_pool2d(x, kernel, stride=None, padding=(0, 0), ceil_mode=False, count_include_pad=True):
+    """The mean of every window; padding counts as zeros or not at all."""
+    (x,) = _f64(x)
+    stride = kernel if stride is None else stride
+    out, sides = _windows(x.shape[2:], kernel, stride, padding, ceil_mode=ceil_mode)
+    xp = np.pad(x, ((0, 0), (0, 0), *sides))
+    total = sum(xp[_tap(i, j, out, stride)] for i in range(kernel[0]) for j in range(kernel[1]))
+    return total / _cells(x.shape[2:], out, sides, kernel, stride, padding, count_include_pad)
+
+
+def avg_pool2d_backward(dy, x_shape, kernel, stride=None, padding=(0, 0), ceil_mode=False, count_include_pad=True):
+    """dx of avg_pool2d."""
+    (dy,) = _f64(dy)
+    stride = kernel if stride is None else stride
+    h, w = x_shape[2:]
+    out, sides = _windows((h, w), kernel, stride, padding, ceil_mode=ceil_mode)
+    share = dy / _cells((h, w), out, sides, kernel, stride, padding, count_include_pad)
+    dxp = np.pad(np.zeros(x_shape), ((0, 0), (0, 0), *sides))
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            dxp[_tap(i, j, out, stride)] += share
+    (top, _), (left, _) = sides
+    return dxp[:, :, top : top + h, left : left + w].copy()
+
+
+# Batch normalization, of (n, c, h, w) or (n, features)
+
+
+def _by_channel(values, x):
+    """values (c,), to be combined with x."""
+    return np.reshape(np.asarray(values, dtype=np.float64), (1, -1, *(1,) * (x.ndim - 2)))
+
+
+def batch_norm_inference(x, mean, var, weight, bias, eps=1e-5):
+    """With given statistics (c,)."""
+    (x,) = _f64(x)
+    normal = (x - _by_channel(mean, x)) / np.sqrt(_by_channel(var, x) + eps)
+    return normal * _by_channel(weight, x) + _by_channel(bias, x)
+
+
+def batch_norm(x, weight, bias, eps=1e-5):
+    """With the mean and the (biased) variance of the batch."""
+    (x,) = _f64(x)
+    axes = (0, *range(2, x.ndim))
+    return batch_norm_inference(x, x.mean(axis=axes), x.var(axis=axes), weight, bias, eps)
+
+
+def batch_norm_backward(dy, x, weight, eps=1e-5):
+    """(dx, dweight, dbias) of batch_norm."""
+    dy, x = _f64(dy, x)
+    axes = (0, *range(2, x.ndim))
+    deviation = np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+    normal = (x - x.mean(axis=axes, keepdims=True)) / deviation
+    dweight, dbias = (dy * normal).sum(axis=axes), dy.sum(axis=axes)
+    count = x.size // x.shape[1]
+    centred = dy - (_by_channel(dbias, x) + normal * _by_channel(dweight, x)) / count
+    return _by_channel(weight, x) / deviation * centred, dweight, dbias
+
+
+def batch_norm_running(x, mean, var, batches, momentum=0.1):
+    """The running (mean, var) after x, the batch that comes after `batches` others; momentum None: of all alike.
+
+    The variance is the unbiased one, 0 of a single value.
+    """
+    x, mean, var = _f64(x, mean, var)
+    axes, count = (0, *range(2, x.ndim)), x.size // x.shape[1]
+    share = 1 / (batches + 1) if momentum is None else momentum
+    unbiased = x.var(axis=axes) * count / max(count - 1, 1)
+    return (1 - share) * mean + share * x.mean(axis=axes), (1 - share) * var + share * unbiased
 
 
 # Activations
@@ -142,10 +238,57 @@ def tanh_backward(dy, y):
     return dy * (1 - y * y)
 
 
+def leaky_relu(x, negative_slope=0.01):
+    (x,) = _f64(x)
+    return np.where(x > 0, x, negative_slope * np.minimum(x, 0))
+
+
+def leaky_relu_backward(dy, y, negative_slope=0.01):
+    dy, y = _f64(dy, y)
+    return np.where(y > 0, dy, negative_slope * dy)
+
+
+def elu(x, alpha=1.0):
+    (x,) = _f64(x)
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def elu_backward(dy, y, alpha=1.0):
+    dy, y = _f64(dy, y)
+    return np.where(y > 0, dy, dy * (y + alpha))
+
+
+def sigmoid(x):
+    (x,) = _f64(x)
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e) / (1 + e)
+
+
+def sigmoid_backward(dy, y):
+    dy, y = _f64(dy, y)
+    return dy * y * (1 - y)
+
+
+def softplus(x, beta=1.0, threshold=20.0):
+    """log(1 + exp(beta x)) / beta, and x itself where beta x is above the threshold."""
+    (x,) = _f64(x)
+    soft = np.log1p(np.exp(np.minimum(beta * x, threshold))) / beta
+    return np.where(beta * x > threshold, x, soft)
+
+
+def softplus_backward(dy, y, beta=1.0, threshold=20.0):
+    dy, y = _f64(dy, y)
+    return np.where(beta * y > threshold, dy, dy * -np.expm1(-beta * y))
+
+
 _ACTIVATIONS = {
     None: (lambda x: x, lambda dy, y: dy),
     "relu": (relu, relu_backward),
     "tanh": (tanh, tanh_backward),
+    "leaky_relu": (leaky_relu, leaky_relu_backward),
+    "elu": (elu, elu_backward),
+    "sigmoid": (sigmoid, sigmoid_backward),
+    "softplus": (softplus, softplus_backward),
 }
 
 
@@ -153,7 +296,7 @@ _ACTIVATIONS = {
 
 
 def conv_block(x, w, b, stride, padding, dilation, groups, activation, pool):
-    """Convolution, then activation (None, "relu" or "tanh"), then max-pool; pool (1, 1) is none."""
+    """Convolution, then activation (None or a function's name), then max-pool; pool (1, 1) is none."""
     a = _ACTIVATIONS[activation][0](conv2d(x, w, b, stride, padding, dilation, groups))
     return max_pool2d(a, pool)[0]
 
@@ -166,7 +309,7 @@ def conv_block_backward(dy, x, w, b, stride, padding, dilation, groups, activati
     return conv2d_backward(backward(da, a), x, w, stride, padding, dilation, groups)
 
 
-# Linear layer and loss
+# Linear layer and softmax
 
 
 def linear(x, w, b=None):
@@ -189,6 +332,11 @@ def log_softmax(z):
     return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
 
 
+def log_softmax_backward(dy, y):
+    dy, y = _f64(dy, y)
+    return dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
+
+
 def softmax(z):
     """Over the last axis."""
     (z,) = _f64(z)
@@ -196,16 +344,60 @@ def softmax(z):
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def cross_entropy(z, labels):
-    """Mean loss of the logits z (n, classes)."""
-    return float(-log_softmax(z)[np.arange(len(labels)), labels].mean())
+def softmax_backward(dy, y):
+    dy, y = _f64(dy, y)
+    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
-def cross_entropy_backward(z, labels):
-    """Gradient of the mean loss with respect to z."""
-    dz = softmax(z)
-    dz[np.arange(len(labels)), labels] -= 1
-    return dz / len(labels)
+# Losses: of each sample, with what it counts in the mean and the gradient of its outputs
+
+
+def mean_loss(losses, counts, gradients, sample_weight=None):
+    """(value, gradient) of the mean that samples have their share in: sum of s * loss / sum of s * count."""
+    s = np.ones(len(losses)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    total = (s * counts).sum()
+    share = (s / total).reshape(-1, *(1,) * (gradients.ndim - 1))
+    return float((s * losses).sum() / total), share * gradients
+
+
+def _one_hot(targets, classes):
+    """(n, classes), and whether it came from labels (n,)."""
+    targets = np.asarray(targets)
+    return (np.eye(classes)[targets], True) if targets.ndim == 1 else (*_f64(targets), False)
+
+
+def cross_entropy(z, targets, weight=None, label_smoothing=0.0):
+    """(losses, counts, gradients) of logits z (n, classes) for labels (n,) or probabilities (n, classes)."""
+    classes = np.shape(z)[1]
+    targets, labels = _one_hot(targets, classes)
+    weight = np.ones(classes) if weight is None else np.asarray(weight, dtype=np.float64)
+    counts = targets @ weight if labels else np.ones(len(targets))
+    q = weight * ((1 - label_smoothing) * targets + label_smoothing / classes)
+    losses = -np.where(q == 0, 0, q * np.where(q == 0, 0, log_softmax(z))).sum(axis=1)
+    return losses, counts, q.sum(axis=1, keepdims=True) * softmax(z) - q
+
+
+def nll(y, labels, weight=None):
+    """(losses, counts, gradients) of log-probabilities y (n, classes)."""
+    (y,) = _f64(y)
+    labels, _ = _one_hot(labels, y.shape[1])
+    q = labels if weight is None else labels * np.asarray(weight, dtype=np.float64)
+    return -np.where(q == 0, 0, q * np.where(q == 0, 0, y)).sum(axis=1), q.sum(axis=1), -q
+
+
+def mse(y, targets):
+    """(losses, counts, gradients): mean square of the differences, of every sample."""
+    y, targets = _f64(y, targets)
+    size = y[0].size
+    losses = ((y - targets) ** 2).reshape(len(y), -1).mean(axis=1)
+    return losses, np.ones(len(y)), 2 * (y - targets) / size
+
+
+def expected_probability(p, targets):
+    """(losses, counts, gradients) of probabilities p (n, classes) for labels (n,) or targets (n, classes)."""
+    (p,) = _f64(p)
+    targets, _ = _one_hot(targets, p.shape[1])
+    return -(p * targets).mean(axis=1), np.ones(len(p)), -targets / p.shape[1]
 
 
 # Random numbers and dropout
@@ -263,3 +455,35 @@ def adam(p, g, m, v, t, lr, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0):
     m_hat = m / (1 - beta1**t)
     v_hat = v / (1 - beta2**t)
     return p - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
+
+
+def adamw(p, g, m, v, t, lr, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01):
+    """Like adam, but the weight decay is a step of its own."""
+    (p,) = _f64(p)
+    return adam(p * (1 - lr * weight_decay), g, m, v, t, lr, beta1, beta2, eps)
+
+
+def rmsprop(p, g, state, lr, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False, eps_inside_sqrt=False):
+    """(p, state); state is (mean square, mean, momentum buffer), zeros before the first step."""
+    p, g, square, mean, step = _f64(p, g, *state)
+    g = g + weight_decay * p
+    square = alpha * square + (1 - alpha) * g * g
+    mean = alpha * mean + (1 - alpha) * g
+    spread = square - mean * mean if centered else square
+    g = g / (np.sqrt(spread + eps) if eps_inside_sqrt else np.sqrt(spread) + eps)
+    step = momentum * step + g
+    return p - lr * step, (square, mean, step)
+
+
+def adagrad(p, g, total, t, lr, lr_decay=0, weight_decay=0, eps=1e-10):
+    """(p, total) after step t (counted from 1); total starts as initial_accumulator_value."""
+    p, g, total = _f64(p, g, total)
+    g = g + weight_decay * p
+    total = total + g * g
+    return p - lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(total) + eps), total
+
+
+def clipped(gradients, max_norm):
+    """All gradients of a network times what makes their common norm at most max_norm."""
+    norm = np.sqrt(sum((np.asarray(g, dtype=np.float64) ** 2).sum() for g in gradients))
+    return [min(1, max_norm / (norm + 1e-6)) * g for g in _f64(*gradients)]

@@ -67,7 +67,7 @@ BAD_LABELS = {
     "huge, unsigned": (np.full(12, 2**64 - 1, np.uint64), r"labels.*(18446744073709551615|cannot)"),
     "too few": (LABELS[:-1], r"shape \(12,\), one for each input, not \(11,\)"),
     "too many": (np.tile(LABELS, 2), r"shape \(12,\), .* not \(24,\)"),
-    "one-hot": (np.eye(3)[LABELS], r"shape \(12,\), .* not \(12, 3\)"),
+    "one-hot": (np.eye(4)[LABELS], r"shape \(12,\), .* not \(12, 4\)"),
     "column": (LABELS[:, None], r"shape \(12,\), .* not \(12, 1\)"),
     "scalar": (1, r"shape \(12,\), .* not \(\)"),
     "NaN": (np.where(LABELS == 2, np.nan, LABELS), r"float64 hold values that int64 cannot"),
@@ -212,7 +212,7 @@ def test_softmax_before_cross_entropy_is_refused_with_the_reason():
 
 def test_pictures_are_no_logits():
     m = pm.Sequential([pm.Conv2d(3, 3)], input_shape=(1, 8, 8))
-    with pytest.raises(ValueError, match=r"CrossEntropyLoss needs logits \(n, classes\), but the network gives"):
+    with pytest.raises(ValueError, match=r"CrossEntropyLoss needs outputs \(n, classes\), but the network gives"):
         m.fit((X, LABELS), progress=False)
 
 

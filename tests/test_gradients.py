@@ -1,4 +1,4 @@
-"""Backward passes against finite differences in float64: every layer, the loss, and a network by hand."""
+"""Backward passes against finite differences in float64: every layer, every loss, and networks by hand."""
 
 import numpy as np
 import pytest
@@ -34,20 +34,42 @@ LAYERS = [
     (pm.Conv2d(4, (3, 2), stride=(2, 1), padding=(1, 0, 2, 1), dilation=(1, 2), groups=2), PICTURES),
     (pm.Conv2d(3, (2, 3), padding="same"), (1, 4, 5)),
     (pm.Conv2d(2, 2, stride=3, bias=False), PICTURES),
+    (pm.Conv2d(2, 3, padding=1, groups=2), PICTURES),
+    (pm.Conv2d(6, (3, 2), stride=(2, 1), padding=(1, 0, 2, 1), dilation=(1, 2), groups=3), (3, 5, 6)),
     (pm.Linear(5), FEATURES),
     (pm.Linear(1, bias=False), FEATURES),
     (pm.MaxPool2d(2), PICTURES),
     (pm.MaxPool2d((3, 2), stride=1, padding=(1, 0)), PICTURES),
+    (pm.MaxPool2d((3, 2), stride=2, padding=(1, 0), dilation=(1, 2), ceil_mode=True), PICTURES),
+    (pm.AvgPool2d(2), PICTURES),
+    (pm.AvgPool2d((3, 2), stride=(2, 1), padding=(1, 0), ceil_mode=True), PICTURES),
+    (pm.AvgPool2d(3, stride=2, padding=1, ceil_mode=True, count_include_pad=False), PICTURES),
+    (pm.GlobalAvgPool2d(), PICTURES),
+    (pm.BatchNorm2d(), PICTURES),
+    (pm.BatchNorm2d(eps=0.1, momentum=None, affine=False), PICTURES),
+    (pm.BatchNorm1d(), FEATURES),
+    (pm.BatchNorm1d(eps=0.1), FEATURES),
     (pm.ReLU(), PICTURES),
+    (pm.LeakyReLU(), PICTURES),
+    (pm.LeakyReLU(0.3), FEATURES),
+    (pm.ELU(), PICTURES),
+    (pm.ELU(1.5), FEATURES),
     (pm.Tanh(), PICTURES),
+    (pm.Sigmoid(), PICTURES),
+    (pm.Softplus(), PICTURES),
+    (pm.Softplus(2.0, 30.0), FEATURES),
     (pm.Softmax(), FEATURES),
+    (pm.LogSoftmax(), FEATURES),
     (pm.Flatten(), PICTURES),
     (pm.Dropout(0.3), PICTURES),
+    (pm.GaussianNoise(0.1), PICTURES),
 ]
 
 
 def test_every_layer_is_here():
-    assert {type(layer) for layer, _ in LAYERS} == set(pm.layers.Layer.__subclasses__())
+    public = (getattr(pm, name) for name in pm.__all__)
+    layers = {kind for kind in public if isinstance(kind, type) and issubclass(kind, pm.layers.Layer)}
+    assert {type(layer) for layer, _ in LAYERS} == layers
 
 
 @pytest.mark.parametrize("layer, shape", LAYERS, ids=str)
@@ -57,7 +79,7 @@ def test_layer(layer, shape):
     dy = rng.standard_normal((3, *network.output_shape))
 
     def forward():
-        network._calls = 0  # every forward draws new dropout masks: here it is to be one function
+        network._calls = 0  # every forward draws new masks and noise: here it is to be one function
         return (layer.forward(x) * dy).sum()
 
     forward()
@@ -88,6 +110,40 @@ def test_large_linear():
     np.testing.assert_allclose(layer.gradients["bias"], slope, rtol=0, atol=TOLERANCE)
 
 
+WEIGHT = [0.5, 2.0, 1.0, 0.0, 1.5]
+LOSSES = [
+    (pm.CrossEntropyLoss(), "labels"),
+    (pm.CrossEntropyLoss(), "distributions"),
+    (pm.CrossEntropyLoss(label_smoothing=0.2), "labels"),
+    (pm.CrossEntropyLoss(WEIGHT), "labels"),
+    (pm.CrossEntropyLoss(WEIGHT, 0.2), "labels"),
+    (pm.CrossEntropyLoss(WEIGHT, 0.2), "distributions"),
+    (pm.NLLLoss(), "labels"),
+    (pm.NLLLoss(WEIGHT), "labels"),
+    (pm.MSELoss(), "distributions"),
+    (pm.ExpectedProbabilityLoss(), "labels"),
+    (pm.ExpectedProbabilityLoss(), "distributions"),
+]
+
+
+def test_every_loss_is_here():
+    public = (getattr(pm, name) for name in pm.__all__)
+    losses = {kind for kind in public if isinstance(kind, type) and issubclass(kind, pm.losses.Loss)}
+    assert {type(loss) for loss, _ in LOSSES} == losses
+
+
+@pytest.mark.parametrize("loss, kind", LOSSES, ids=str)
+@pytest.mark.parametrize("sample_weight", [None, [1.0, 0.0, 2.5]])
+def test_loss(loss, kind, sample_weight):
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((3, 5))
+    targets = np.array([4, 0, 1]) if kind == "labels" else rng.dirichlet(np.ones(5), 3)
+    forward = lambda: loss.forward(y, targets, sample_weight=sample_weight)  # noqa: E731
+    forward()
+    dy = loss.backward()
+    np.testing.assert_allclose(dy, derivative(forward, y), rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("n, classes", [(1, 1), (3, 2), (5, 17)])
 def test_cross_entropy(n, classes):
     rng = np.random.default_rng(0)
@@ -97,15 +153,29 @@ def test_cross_entropy(n, classes):
     np.testing.assert_allclose(dz, derivative(lambda: loss.forward(z, labels), z), rtol=0, atol=TOLERANCE)
 
 
-def test_network_by_hand():
-    """Fused blocks, a flatten and both ends: the loss to the pixels and to every weight."""
-    layers = [
+NETWORKS = {
+    "blocks": [
         pm.Rescaling(0.1, 0.5),
         *(pm.Conv2d(4, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2)),
         *(pm.Conv2d(3, 2), pm.Tanh(), pm.MaxPool2d((1, 2))),
         *(pm.Flatten(), pm.Linear(6), pm.ReLU(), pm.Linear(5)),
-    ]
-    model = pm.Sequential(layers, (2, 7, 9), dtype="float64", seed=1)
+    ],
+    "normalized": [
+        *(pm.Conv2d(4, 3, padding=1, bias=False), pm.BatchNorm2d(), pm.LeakyReLU(0.2), pm.MaxPool2d(2)),
+        *(pm.Conv2d(4, 2, groups=4), pm.ELU(), pm.AvgPool2d((1, 2))),
+        *(pm.Flatten(), pm.Linear(6, bias=False), pm.BatchNorm1d(), pm.Sigmoid(), pm.Linear(5)),
+    ],
+    "depthwise": [
+        *(pm.BatchNorm2d(), pm.Conv2d(4, 3, groups=2), pm.Softplus(), pm.MaxPool2d(2)),
+        *(pm.Conv2d(4, 2, padding=1, groups=4), pm.Conv2d(5, 1), pm.GlobalAvgPool2d(), pm.Flatten()),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_by_hand(name):
+    """Fused blocks, a flatten and both ends: the loss to the pixels and to every weight."""
+    model = pm.Sequential(NETWORKS[name], (2, 7, 9), dtype="float64", seed=1)
     rng = np.random.default_rng(0)
     x, labels, loss = smooth(rng, (3, 2, 7, 9)), np.array([0, 4, 2]), pm.CrossEntropyLoss()
     forward = lambda: loss.forward(model.forward(x), labels)  # noqa: E731
@@ -113,7 +183,7 @@ def test_network_by_hand():
     dx = model.backward(loss.backward())
     np.testing.assert_allclose(dx, derivative(forward, x), rtol=0, atol=TOLERANCE)
     for layer in model.layers:
-        for name, gradient in layer.gradients.items():
-            slope = derivative(forward, layer.parameters[name])
+        for parameter, gradient in layer.gradients.items():
+            slope = derivative(forward, layer.parameters[parameter])
             np.testing.assert_allclose(gradient, slope, rtol=0, atol=TOLERANCE)
             assert np.abs(gradient).max() > 1e-3

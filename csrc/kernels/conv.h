@@ -83,7 +83,7 @@ static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch,
 INLINE void conv_channels(const int P, real *rows, const real *x, const real *panel, const real *b, int64_t pitch,
                           const pmc_conv *s) {
     const int64_t pixel = s->stride_w * s->in.c, row = s->dilation_h * pmc_image_pitch(&s->in);
-    for (int64_t c = 0; c < pitch; c += VL) {
+    for (int64_t c = 0; c < s->out.c; c += VL) {
         const real *w = panel + c;
         vf sum[4];
         for (int p = 0; p < P; p++) sum[p] = b ? v_load(b + c) : (vf){0};

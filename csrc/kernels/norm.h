@@ -10,6 +10,9 @@
                      end = at + (image)->w * (image)->c;                                                               \
              at < end; at += (image)->c)
 
+/* Lanes from channel c on that are there: rows are padded. */
+INLINE int64_t channels_from(const pmc_norm *s, int64_t c) { return MAX(0, s->image.c - c); }
+
 INLINE real norm_pixels(const pmc_norm *s) { return (real)(s->image.h * s->image.w); }
 
 /* moments [n][2][c, padded]: the mean, and the sum of squared distances from it */
@@ -18,10 +21,10 @@ static void norm_moments(real *moments, const real *x, const pmc_norm *s, int64_
     for (int64_t i = 0; i < n; i++, x += pmc_image_stride(&s->image), moments += 2 * row)
         for (int64_t c = 0; c < row; c += VL) {
             vf sum = (vf){0}, squares = (vf){0};
-            FOR_PIXELS(&s->image, at) sum += v_load_n(x + at + c, s->image.c - c);
+            FOR_PIXELS(&s->image, at) sum += v_load_n(x + at + c, channels_from(s, c));
             const vf mean = sum / norm_pixels(s);
             FOR_PIXELS(&s->image, at) {
-                const vf distance = v_load_n(x + at + c, s->image.c - c) - mean;
+                const vf distance = v_load_n(x + at + c, channels_from(s, c)) - mean;
                 squares = v_fma(distance, distance, squares);
             }
             v_store(moments + c, mean);
@@ -59,8 +62,8 @@ static void norm_statistics(real *statistics, const real *moments, const real *w
         norm_rows(statistics, c, mean, squares / count, w, b, s);
         const vf unbiased = squares / (count > 1 ? count - 1 : 1), old = v_load(running + c);
         const vf old_variance = v_load(running + row + c);
-        v_store_n(running + c, v_fma(v_splat(fresh), mean - old, old), s->image.c - c);
-        v_store_n(running + row + c, v_fma(v_splat(fresh), unbiased - old_variance, old_variance), s->image.c - c);
+        v_store_n(running + c, v_fma(v_splat(fresh), mean - old, old), channels_from(s, c));
+        v_store_n(running + row + c, v_fma(v_splat(fresh), unbiased - old_variance, old_variance), channels_from(s, c));
     }
 }
 
@@ -80,7 +83,7 @@ static void norm_fold(real *statistics, const real *w, const real *b, const real
 
 /* y and x images of one shape */
 static void norm_apply(real *y, const real *x, const real *statistics, const pmc_norm *s, int64_t n) {
-    const int64_t row = pmc_padded(s->image.c), channels = s->image.c, stride = pmc_image_stride(&s->image);
+    const int64_t row = pmc_padded(s->image.c), stride = pmc_image_stride(&s->image);
     for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
         image_clear_border(y, &s->image);
         for (int64_t c = 0; c < row; c += VL) {
@@ -88,7 +91,7 @@ static void norm_apply(real *y, const real *x, const real *statistics, const pmc
             const vf scale = v_load(statistics + PMC_NORM_SCALE * row + c);
             const vf bias = v_load(statistics + PMC_NORM_BIAS * row + c);
             FOR_PIXELS(&s->image, at)
-            v_store_n(y + at + c, v_fma(v_load(x + at + c) - mean, scale, bias), channels - c);
+            v_store_n(y + at + c, v_fma(v_load(x + at + c) - mean, scale, bias), channels_from(s, c));
         }
     }
 }
@@ -103,9 +106,9 @@ static void norm_gradient_sums(real *sums, const real *dy, const real *x, const 
             const vf inverse = v_load(statistics + PMC_NORM_INVERSE * row + c);
             vf sum = (vf){0}, along = (vf){0};
             FOR_PIXELS(&s->image, at) {
-                const vf gradient = v_load_n(dy + at + c, s->image.c - c);
+                const vf gradient = v_load_n(dy + at + c, channels_from(s, c));
                 sum += gradient;
-                along = v_fma(gradient, (v_load_n(x + at + c, s->image.c - c) - mean) * inverse, along);
+                along = v_fma(gradient, (v_load_n(x + at + c, channels_from(s, c)) - mean) * inverse, along);
             }
             v_store(sums + c, sum);
             v_store(sums + row + c, along);
@@ -122,8 +125,8 @@ static void norm_gradient(real *means, real *dw, real *db, const real *sums, con
             sum += v_load(sums + 2 * i * row + c);
             along += v_load(sums + (2 * i + 1) * row + c);
         }
-        if (db) v_store_n(db + c, sum, s->image.c - c);
-        if (dw) v_store_n(dw + c, along, s->image.c - c);
+        if (db) v_store_n(db + c, sum, channels_from(s, c));
+        if (dw) v_store_n(dw + c, along, channels_from(s, c));
         v_store(means + c, sum / count);
         v_store(means + row + c, along / count);
     }
@@ -132,7 +135,7 @@ static void norm_gradient(real *means, real *dw, real *db, const real *sums, con
 /* dx = scale * (dy - mean of dy - (x - mean) * inverse * mean of dy * (x - mean) * inverse); dx may be dy */
 static void norm_input_gradient(real *dx, const real *dy, const real *x, const real *statistics, const real *means,
                                 const pmc_norm *s, int64_t n) {
-    const int64_t row = pmc_padded(s->image.c), channels = s->image.c, stride = pmc_image_stride(&s->image);
+    const int64_t row = pmc_padded(s->image.c), stride = pmc_image_stride(&s->image);
     for (int64_t i = 0; i < n; i++, dx += stride, dy += stride, x += stride)
         for (int64_t c = 0; c < row; c += VL) {
             const vf mean = v_load(statistics + PMC_NORM_MEAN * row + c);
@@ -142,7 +145,7 @@ static void norm_input_gradient(real *dx, const real *dy, const real *x, const r
             FOR_PIXELS(&s->image, at) {
                 const vf normal = (v_load(x + at + c) - mean) * inverse;
                 const vf gradient = v_load(dy + at + c) - level;
-                v_store_n(dx + at + c, v_fma(normal, -slope, gradient) * scale, channels - c);
+                v_store_n(dx + at + c, v_fma(normal, -slope, gradient) * scale, channels_from(s, c));
             }
         }
 }

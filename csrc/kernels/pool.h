@@ -31,13 +31,16 @@ static void pool_forward(real *y, int32_t *argmax, const real *x, const pmc_pool
             for (int64_t ox = 0; ox < s->out.w; ox++, argmax += c) {
                 real *best = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out) + ox * c;
                 const window at = pool_window(s, oy, ox);
+                for (int64_t channel = 0; channel < c; channel++) { /* where a window sees nothing but padding */
+                    best[channel] = -(real)__builtin_inf();
+                    argmax[channel] = -1;
+                }
                 for (int64_t iy = at.top; iy < at.bottom; iy += s->dilation_h)
                     for (int64_t ix = at.left; ix < at.right; ix += s->dilation_w) {
                         const int64_t offset = (s->in.top + iy) * pitch + (s->in.left + ix) * c;
-                        const int opening = iy == at.top && ix == at.left;
                         for (int64_t channel = 0; channel < c; channel++) {
                             const real value = x[offset + channel];
-                            if (opening || value > best[channel] || value != value) {
+                            if (argmax[channel] < 0 || value > best[channel] || value != value) {
                                 best[channel] = value;
                                 argmax[channel] = (int32_t)(offset + channel);
                             }

@@ -1,0 +1,118 @@
+"""Activations and softmaxes against their twins in reference.py."""
+
+import cases
+import numpy as np
+import pytest
+import reference
+from comparing import ACTIVATIONS, TOLERANCE, agree, normal
+
+import pymnistcnn as pm
+
+OPTIONS = [
+    ("relu", {}),
+    ("tanh", {}),
+    ("leaky_relu", {}),
+    ("leaky_relu", {"negative_slope": 0.25}),
+    ("leaky_relu", {"negative_slope": 0.0}),
+    ("elu", {}),
+    ("elu", {"alpha": 0.5}),
+    ("sigmoid", {}),
+    ("softplus", {}),
+    ("softplus", {"beta": 2.0}),
+    ("softplus", {"beta": 0.5, "threshold": 15.0}),
+]
+EXACT = ("relu", {}), ("leaky_relu", {"negative_slope": 0.25}), ("leaky_relu", {"negative_slope": 0.0})
+
+
+@pytest.mark.parametrize("shape", cases.ELEMENTS)
+@pytest.mark.parametrize("name, options", OPTIONS)
+def test_activation(name, options, shape, isa, dtype, ran):
+    rng = np.random.default_rng(0)
+    x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
+    layer, tolerance = ACTIVATIONS[name](**options), 0 if (name, options) in EXACT else TOLERANCE[dtype]
+    y = getattr(reference, name)(x, **options)
+    agree(layer.forward(x, isa=isa), y, tolerance)
+    agree(layer.backward(dy, isa=isa), getattr(reference, f"{name}_backward")(dy, y, **options), tolerance)
+    agree(layer.forward(x, training=False, isa=isa), y, tolerance)
+    ran("activation_forward", (name, *options.items(), shape))
+    ran("activation_backward", (name, *options.items(), shape))
+
+
+@pytest.mark.parametrize("name, options", OPTIONS)
+def test_activation_of_special_numbers(name, options, isa, dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    special = [np.nan, np.inf, -np.inf, 0.0, -0.0, tiny, -tiny, 1e30, -1e30]
+    x = np.array([special if options.get("negative_slope") != 0 else [x for x in special if x != -np.inf]], dtype)
+    y, expected = ACTIVATIONS[name](**options).forward(x, isa=isa), getattr(reference, name)(x, **options)
+    exact = (name, options) in EXACT or name == "tanh"
+    rtol, atol = (0, 0) if exact else (4 * np.finfo(dtype).eps, tiny)
+    np.testing.assert_allclose(y, expected.astype(dtype), rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("name, options", OPTIONS)
+def test_activation_of_all_sizes(name, options, isa, dtype):
+    """As right as a number near 1 can be, far out too."""
+    powers = np.logspace(-30, 2.5, 5_000)
+    x = np.concatenate([powers, -powers, np.linspace(-60, 60, 5_001)])[None].astype(dtype)
+    dy = np.ones_like(x)
+    layer, y = ACTIVATIONS[name](**options), getattr(reference, name)(x, **options)
+    np.testing.assert_allclose(layer.forward(x, isa=isa), y, rtol=8 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps)
+    dx = getattr(reference, f"{name}_backward")(dy, y, **options)
+    # beyond its threshold, softplus is a line
+    atol = 8 * np.finfo(dtype).eps + (np.exp(-options.get("threshold", 20.0)) if name == "softplus" else 0)
+    np.testing.assert_allclose(layer.backward(dy, isa=isa), dx, rtol=8 * np.finfo(dtype).eps, atol=atol)
+
+
+def test_tanh_to_a_few_units_in_the_last_place(isa, dtype, ran):
+    powers = np.logspace(-30, 1.4, 100_000)
+    x = np.concatenate([powers, -powers, np.linspace(-25, 25, 100_001)])[None].astype(dtype)
+    exact = np.tanh(x.astype(np.longdouble))
+    units = np.abs(pm.Tanh().forward(x, isa=isa) - exact) / np.spacing(np.abs(exact).astype(dtype))
+    assert units.max() <= 3
+    ran("activation_forward", ("tanh", "ulps"))
+
+
+def test_softplus_is_the_line_above_its_threshold(isa, dtype):
+    """A threshold so low that it shows: at beta x = 1 the curve is at 1.31."""
+    x = np.array([[0.4, 0.5, 0.50001, 0.6, 10.0, np.nan]], dtype)
+    y = pm.Softplus(beta=2.0, threshold=1.0).forward(x, isa=isa)
+    np.testing.assert_allclose(y, reference.softplus(x, 2.0, 1.0), rtol=8 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(y[0, 2:], x[0, 2:])
+
+
+SOFTMAXES = {"softmax": pm.Softmax, "log_softmax": pm.LogSoftmax}
+
+
+@pytest.mark.parametrize("n", cases.BATCHES)
+@pytest.mark.parametrize("classes", cases.CLASSES)
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_softmax(name, n, classes, isa, dtype, ran):
+    rng = np.random.default_rng(0)
+    z, dy = 5 * normal(rng, (n, classes), dtype), normal(rng, (n, classes), dtype)
+    layer, y = SOFTMAXES[name](), getattr(reference, name)(z)
+    agree(layer.forward(z, isa=isa), y, TOLERANCE[dtype])
+    if classes > 1:
+        agree(layer.backward(dy, isa=isa), getattr(reference, f"{name}_backward")(dy, y), TOLERANCE[dtype])
+    else:  # always 1: no gradient
+        np.testing.assert_array_equal(layer.backward(dy, isa=isa), 0)
+    ran(f"{name}_forward", (n, classes))
+    ran(f"{name}_backward", (n, classes))
+
+
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_softmax_of_far_apart_numbers(name, isa, dtype):
+    z = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [3e4, 3e4, 3e4 - 1]], dtype)
+    layer, y = SOFTMAXES[name](), getattr(reference, name)(z)
+    np.testing.assert_allclose(layer.forward(z, isa=isa), y, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    dy = np.eye(3, dtype=dtype)
+    expected = getattr(reference, f"{name}_backward")(dy, y)
+    np.testing.assert_allclose(layer.backward(dy, isa=isa), expected, rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("name", SOFTMAXES)
+@pytest.mark.parametrize("place", [0, 3, 16])
+def test_softmax_gives_nan_on(name, place, isa, dtype):
+    z = normal(np.random.default_rng(0), (3, 17), dtype)
+    z[1, place] = np.nan
+    y = SOFTMAXES[name]().forward(z, isa=isa)
+    assert np.isnan(y[1]).all() and np.isfinite(y[[0, 2]]).all()

@@ -1,0 +1,130 @@
+"""Random numbers, dropout and noise."""
+
+import math
+
+import cases
+import numpy as np
+import pytest
+import reference
+from comparing import TOLERANCE, agree, dropout_mask, normal, reference_fit
+
+import pymnistcnn as pm
+from pymnistcnn import _native
+
+# Random123's known answers for philox4x32-10: counter, key, output
+ONES, PI = 0xFFFFFFFF, (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0)
+PHILOX = [
+    ((0,) * 4, (0,) * 2, (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((ONES,) * 4, (ONES,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (PI[:4], PI[4:], (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)),
+]
+
+
+@pytest.mark.parametrize("counter, key, expected", PHILOX)
+def test_philox_known_answers(counter, key, expected):
+    assert tuple(_native.philox(counter, key)) == expected
+    assert tuple(reference.philox4x32(counter, key)) == expected
+
+
+@pytest.mark.parametrize("shape", [*cases.ELEMENTS, (2, 1000), (2, 3, 2, 201)])
+@pytest.mark.parametrize("p, seed", [(0.5, 0), (0.1, 2**64 - 2), (0.999, 2**32)])
+def test_dropout(shape, p, seed, isa, dtype, ran):
+    rng = np.random.default_rng(0)
+    layer = pm.Dropout(p).build(shape[1:], dtype, seed)
+    scale = np.dtype(dtype).type(1 / (1 - p))
+    for call in (1, 2):
+        x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
+        mask = dropout_mask(shape, p, seed, layer=0, epoch=call)
+        np.testing.assert_array_equal(layer.forward(x, isa=isa), np.where(mask, x * scale, 0))
+        np.testing.assert_array_equal(layer.backward(dy, isa=isa), np.where(mask, dy * scale, 0))
+    np.testing.assert_array_equal(layer.forward(x, training=False, isa=isa), x)
+    ran("dropout", (shape, p))
+
+
+def test_dropout_in_a_model_draws_by_layer(isa, dtype):
+    layers = [pm.Dropout(0.5), pm.ReLU(), pm.Dropout(0.25)]
+    model = pm.Sequential(layers, (3, 4, 5), seed=7, dtype=dtype)
+    x = np.ones((7, 3, 4, 5), dtype)
+    kept = dropout_mask(x.shape, 0.5, 7, layer=0, epoch=1) & dropout_mask(x.shape, 0.25, 7, layer=2, epoch=1)
+    expected = kept * (2 * np.dtype(dtype).type(1 / 0.75))
+    np.testing.assert_array_equal(model.forward(x, isa=isa), expected)
+    np.testing.assert_array_equal(model.backward(x, isa=isa), expected)
+
+
+def test_dropout_in_training_draws_by_epoch_and_position(isa, dtype):
+    rng = np.random.default_rng(0)
+    x, labels = normal(rng, (22, 50), dtype), rng.integers(0, 10, 22)
+    model = pm.Sequential([pm.Dropout(0.5), pm.Linear(10)], (50,), seed=3, dtype=dtype)
+    optimizer = pm.SGD(0.1)
+
+    def gradients(weights, samples, epoch):
+        kept = dropout_mask(x[samples].shape, 0.5, 3, 0, epoch, samples.start)
+        z = reference.linear(2 * x[samples] * kept, *weights)
+        _, dz = reference.mean_loss(*reference.cross_entropy(z, labels[samples]))
+        return reference.linear_backward(dz, 2 * x[samples] * kept, weights[0])[1:]
+
+    *_, expected = reference_fit(model.state_dict().values(), gradients, 22, 3, 8, optimizer)
+    model.fit((x, labels), 3, 8, optimizer, shuffle=False, progress=False, isa=isa, threads=1)
+    for actual, wanted in zip(model.state_dict().values(), expected, strict=True):
+        agree(actual, wanted, TOLERANCE[dtype])
+
+
+# ---- noise ----------------------------------------------------------------------------------------------
+
+
+def noise(shape, isa, dtype="float32", std=1.0, seed=5):
+    """What a new layer adds, at its first forward."""
+    layer = pm.GaussianNoise(std).build(shape[1:], dtype, seed)
+    return layer.forward(np.zeros(shape, dtype), isa=isa, threads=1)
+
+
+@pytest.mark.parametrize("std", [1.0, 0.1])
+def test_noise_is_normal(std, isa, dtype, ran):
+    z = np.sort(noise((500, 401), isa, dtype, std).ravel().astype(np.float64) / std)
+    assert abs(z.mean()) < 4 / np.sqrt(z.size) and abs(z.std() - 1) < 4 / np.sqrt(2 * z.size)
+    assert abs((z**3).mean()) < 4 * np.sqrt(15 / z.size) and abs((z**4).mean() - 3) < 4 * np.sqrt(96 / z.size)
+    assert -6 < z[0] < -4 and 4 < z[-1] < 6
+    # Kolmogorov and Smirnov: the largest distance from the distribution, at every 20th of the sorted numbers
+    below = np.array([math.erfc(-a / math.sqrt(2)) / 2 for a in z[::20]])
+    assert np.abs(below - np.arange(0, z.size, 20) / z.size).max() < 1.95 / np.sqrt(z.size)
+    ran("noise", std)
+
+
+def test_elements_of_noise_have_nothing_to_do_with_each_other(isa):
+    z = noise((500, 401), isa).astype(np.float64)
+    limit = 5 / np.sqrt(z.size)
+    for lag in (1, 2, 3, 4, 8, 16):
+        assert abs((z[:, lag:] * z[:, :-lag]).mean()) < limit
+        assert abs((z[:, lag:] ** 2 * z[:, :-lag] ** 2).mean() - 1) < 4 * limit
+        assert abs((z[lag:] * z[:-lag]).mean()) < limit
+
+
+@pytest.mark.parametrize("shape", [*cases.ELEMENTS, (2, 1000), (2, 3, 2, 201)])
+def test_noise_is_added_and_gradients_pass(shape, isa, dtype, ran):
+    rng = np.random.default_rng(0)
+    x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
+    layer = pm.GaussianNoise(0.5).build(shape[1:], dtype, 5)
+    y = layer.forward(x, isa=isa)
+    agree(y, x.astype(np.float64) + noise(shape, isa, dtype, 0.5), 4 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(layer.backward(dy, isa=isa), dy)
+    np.testing.assert_array_equal(y, pm.GaussianNoise(0.5).build(shape[1:], dtype, 5).forward(x, isa="portable"))
+    np.testing.assert_array_equal(layer.forward(x, training=False, isa=isa), x)
+    x[0] = np.nan
+    np.testing.assert_array_equal(np.isnan(layer.forward(x, isa=isa)), np.isnan(x))
+    ran("noise", shape)
+
+
+@pytest.mark.parametrize("shape", [(50,), (3, 4, 5)])
+def test_noise_depends_on_seed_call_layer_and_position_only(shape, isa, dtype):
+    few, many = noise((3, *shape), isa, dtype), noise((7, *shape), isa, dtype)
+    np.testing.assert_array_equal(few, many[:3])
+    seen = [*many, noise((1, *shape), isa, dtype, seed=6)[0]]
+    layer = pm.GaussianNoise(1.0).build(shape, dtype, 5)
+    zeros = np.zeros((3, *shape), dtype)
+    first, second = layer.forward(zeros, isa=isa), layer.forward(zeros[:2], isa=isa)
+    np.testing.assert_array_equal(first, few)
+    seen += [*second]
+    model = pm.Sequential([pm.GaussianNoise(1.0), pm.GaussianNoise(1.0)], shape, seed=5, dtype=dtype)
+    seen += [model.forward(zeros, isa=isa)[0] - few[0]]  # what the second layer adds
+    pairs = [(a, b) for i, a in enumerate(seen) for b in seen[:i]]
+    assert all(np.abs(a - b).mean() > 0.5 for a, b in pairs)  # of independent numbers it is 1.13
