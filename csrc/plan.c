@@ -331,6 +331,7 @@ static pmc_status check_op(pmc_extent extents[PMC_REFS], const pmc_op *op, const
         [PMC_PARAM] = sizes->model_bytes, [PMC_PACK] = sizes->pack_bytes,     [PMC_BATCH] = sizes->batch_bytes,
         [PMC_SHARD] = sizes->shard_bytes, [PMC_THREAD] = sizes->thread_bytes,
     };
+    int64_t ends[PMC_REFS] = {0};
     if (!op_extents(extents, op, sizes)) return PMC_BAD_SHAPE;
     for (int i = 0; i < PMC_REFS; i++) {
         const pmc_ref *ref = &op->ref[i];
@@ -343,6 +344,13 @@ static pmc_status check_op(pmc_extent extents[PMC_REFS], const pmc_op *op, const
         if (ref->offset < 0 || ref->offset % PMC_ALIGN || __builtin_add_overflow(ref->offset, bytes, &end) ||
             end > arena_bytes[ref->arena])
             return PMC_BAD_BOUNDS;
+        ends[i] = end;
+        for (int j = 0; j < i; j++) { /* what an op writes never lies across what it reads: the same, or apart */
+            const pmc_ref *other = &op->ref[j];
+            const int same = ref->offset == other->offset && end == ends[j] && extents[i].sample && extents[j].sample;
+            if (ends[j] && ref->arena == other->arena && !same && ref->offset < ends[j] && other->offset < end)
+                return PMC_BAD_BOUNDS;
+        }
     }
     return PMC_OK;
 }

@@ -63,6 +63,7 @@ LAYERS = [
     (pm.Flatten(), PICTURES),
     (pm.Dropout(0.3), PICTURES),
     (pm.GaussianNoise(0.1), PICTURES),
+    (pm.Augmentation(1, 30, 0.2, 10, 2.0, 1.5, cutout=2, fill=0.5), PICTURES),
 ]
 
 

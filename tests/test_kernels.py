@@ -10,6 +10,7 @@ import reference
 from comparing import ACTIVATIONS, TOLERANCE, agree, grid, normal, padding_is_zero
 
 import pymnistcnn as pm
+from pymnistcnn.network import lowered
 
 # ---- the convolution block ----------------------------------------------------------------------------
 
@@ -70,7 +71,9 @@ def test_conv_block(conv, activation, pool, isa, dtype, ran):
 def test_activation_and_pool_become_part_of_the_convolution(activation, pool):
     conv = cases.CONVS[5]
     (_, w, b, _), _, _ = block_case(conv, activation, pool, "float32")
-    assert len(block(conv, activation, pool, "float32", w, b).network._lowered().nodes) == 1
+    model = block(conv, activation, pool, "float32", w, b)
+    for inference in (False, True):
+        assert len(lowered(model.layers, model.input_shape, inference=inference).nodes) == 1
 
 
 OPTIONS = [("leaky_relu", {"negative_slope": 0.25}), ("elu", {"alpha": 0.75}), ("softplus", {"beta": 2.0})]

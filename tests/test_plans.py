@@ -27,9 +27,11 @@ TIMEOUT = 120
 def network(dtype):
     """Every kind of op, in few words and little memory."""
     layers = [
-        pm.Rescaling(0.5), pm.Conv2d(3, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(4, 3),
-        pm.Tanh(), pm.MaxPool2d(2, stride=1), pm.Dropout(0.25), pm.Flatten(), pm.Linear(256),
-        pm.ReLU(), pm.Linear(80), pm.Softmax(), pm.Linear(3),
+        pm.Rescaling(0.5), pm.Augmentation(1, 10, 0.1, 5, 2, 1, cutout=3), pm.GaussianNoise(0.1),
+        pm.Conv2d(3, 3, padding=1), pm.BatchNorm2d(), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(3, 3, groups=3),
+        pm.Tanh(), pm.MaxPool2d(2, stride=1), pm.Conv2d(4, 2), pm.ReLU(), pm.AvgPool2d(2, stride=1, padding=1),
+        pm.BatchNorm2d(), pm.Dropout(0.25), pm.Flatten(), pm.Linear(256), pm.BatchNorm1d(), pm.ReLU(),
+        pm.Linear(80), pm.Softmax(), pm.Linear(3), pm.LogSoftmax(), pm.Linear(3),
     ]  # fmt: skip
     return pm.Sequential(layers, input_shape=(1, 14, 14), seed=1, dtype=dtype).network
 
@@ -48,12 +50,12 @@ class Recorder:
         return getattr(_native, name)
 
 
-def recorded(dtype, by_hand):
+def recorded(dtype, by_hand, clip=False):
     """The arguments of a valid plan, and its network."""
     recorder, net = Recorder(), network(dtype)
     plan._native = recorder
     try:
-        net.loss = pm.CrossEntropyLoss()
+        net.loss, net.clip = pm.CrossEntropyLoss(label_smoothing=0.1), clip
         net.plan(by_hand, BATCH)
     finally:
         plan._native = _native
@@ -78,13 +80,12 @@ class Caller:
         self.by_hand = by_hand  # then evaluation gives the gradient of its inputs too
         real, elements = net.dtype, net.elements
         inputs, outputs = (BATCH * arguments[0][name] for name in ("x_elements", "y_elements"))
-        names = {"param": elements, "gradient": elements, "moment1": elements, "moment2": elements,
-                 "x": inputs, "dx": inputs, "y": outputs, "dy": outputs}  # fmt: skip
+        vectors = ("param", "gradient", "average", "moment0", "moment1", "moment2")
+        names = dict.fromkeys(vectors, elements) | {"x": inputs, "dx": inputs, "y": outputs, "dy": outputs}
         self.arrays = {name: guarded(n, real) for name, n in names.items()}
         self.arrays["labels"] = guarded(BATCH, np.int32)
         self.weights = net.param.copy()
-        # Adam's row: rate, ..., beta1, beta2, epsilon, corrections
-        self.coefficients = np.array([[1e-3, 0, 0, 1, 0.9, 0.999, 1e-8, 0.1, 0.001, 0]])
+        self.coefficients = pm.RMSprop(momentum=0.9, centered=True).rows(0, np.ones(1), clip_norm=1, average=0.9)
 
     def run(self, made, threads):
         """Every program that a run of a plan can name, on arrays of just the right size."""
@@ -93,11 +94,13 @@ class Caller:
         a["x"][:], a["dy"][:], a["labels"][:] = 0.5, 0.5, 1
         needs = {"param": a["param"], "gradient": a["gradient"]}
         for program, names in {
-            Program.TRAIN: ("x", "labels", "moment1", "moment2"), Program.EVALUATE: ("x", "labels"),
+            Program.TRAIN: ("x", "labels", "average"), Program.EVALUATE: ("x", "labels"),
             Program.PREDICT: ("x", "y"), Program.FORWARD: ("x", "y"), Program.BACKWARD: ("dy", "dx"),
         }.items():  # fmt: skip
             training = program == Program.TRAIN
-            extra = {"coefficients": self.coefficients, "optimizer": Constant.ADAM} if training else {}
+            extra = {"coefficients": self.coefficients, "optimizer": Constant.RMSPROP} if training else {}
+            if training:
+                extra["moments"] = [a[f"moment{i}"] for i in range(Constant.MOMENTS)]
             given = {name: a[name].reshape(BATCH, -1) if name in ("x", "y") else a[name] for name in names}
             if program == Program.EVALUATE and self.by_hand:
                 given["dx"] = a["dx"]
@@ -153,12 +156,12 @@ def mutations(arguments):
                 yield f"{name}[{', '.join(map(str, place))}] {word} -> {value}", sizes, ops, *tables
 
 
-def fuzz(dtype, by_hand, first):
+def fuzz(dtype, by_hand, clip, first):
     """What the subprocess does: prints the number and name of each mutation before it tries it."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    arguments, net = recorded(dtype, by_hand)
+    arguments, net = recorded(dtype, by_hand, clip)
     with open("/proc/self/statm") as file:  # sizes of 2**31 are to be refused, not to be filled with zeros
         most = int(file.read().split()[0]) * mmap.PAGESIZE + (64 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -181,11 +184,12 @@ def fuzz(dtype, by_hand, first):
     print("done", accepted, flush=True)
 
 
-@pytest.mark.parametrize("dtype, by_hand", [("float32", False), ("float64", True)], ids=["training", "by hand"])
-def test_a_plan_with_a_wrong_word_never_crashes(dtype, by_hand):
+@pytest.mark.parametrize("dtype, by_hand, clip", [("float32", False, True), ("float64", True, False)],
+                         ids=["training", "by hand"])  # fmt: skip
+def test_a_plan_with_a_wrong_word_never_crashes(dtype, by_hand, clip):
     crashes, first = [], 0
     while len(crashes) < 10:
-        command = [sys.executable, __file__, dtype, str(int(by_hand)), str(first)]
+        command = [sys.executable, __file__, dtype, str(int(by_hand)), str(int(clip)), str(first)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
         last = result.stdout.splitlines()[-1] if result.stdout else "nothing"
         if last.startswith("done"):
@@ -263,4 +267,4 @@ def test_arrays_that_do_not_fit_a_run_are_refused():
 
 
 if __name__ == "__main__":
-    fuzz(sys.argv[1], bool(int(sys.argv[2])), int(sys.argv[3]))
+    fuzz(sys.argv[1], *map(int, sys.argv[2:]))

@@ -107,7 +107,11 @@ def test_noise_is_added_and_gradients_pass(shape, isa, dtype, ran):
     y = layer.forward(x, isa=isa)
     agree(y, x.astype(np.float64) + noise(shape, isa, dtype, 0.5), 4 * np.finfo(dtype).eps)
     np.testing.assert_array_equal(layer.backward(dy, isa=isa), dy)
-    np.testing.assert_array_equal(y, pm.GaussianNoise(0.5).build(shape[1:], dtype, 5).forward(x, isa="portable"))
+    widest = pm.GaussianNoise(0.5).build(shape[1:], dtype, 5).forward(x, isa=_native.isas()[-1])
+    if isa == "portable":  # no fused multiply-add: the logarithm may differ by a rounding
+        agree(y, widest, 4 * np.finfo(dtype).eps)
+    else:
+        np.testing.assert_array_equal(y, widest)
     np.testing.assert_array_equal(layer.forward(x, training=False, isa=isa), x)
     x[0] = np.nan
     np.testing.assert_array_equal(np.isnan(layer.forward(x, isa=isa)), np.isnan(x))
