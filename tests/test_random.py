@@ -6,7 +6,7 @@ import cases
 import numpy as np
 import pytest
 import reference
-from comparing import TOLERANCE, agree, dropout_mask, normal, reference_fit
+from comparing import TOLERANCE, agree, dropout_mask, grid, normal, reference_fit
 
 import pymnistcnn as pm
 from pymnistcnn import _native
@@ -132,3 +132,87 @@ def test_noise_depends_on_seed_call_layer_and_position_only(shape, isa, dtype):
     seen += [model.forward(zeros, isa=isa)[0] - few[0]]  # what the second layer adds
     pairs = [(a, b) for i, a in enumerate(seen) for b in seen[:i]]
     assert all(np.abs(a - b).mean() > 0.5 for a, b in pairs)  # of independent numbers it is 1.13
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 100), (2, 3, 5, 7)])
+def test_noise_is_that_of_the_twin(shape, isa, dtype):
+    n, *inside = shape
+    channels_last = (*inside[1:], inside[0]) if len(inside) == 3 else inside
+    expected = [reference.noise(np.prod(inside), i, 0, 5, 1).reshape(channels_last) for i in range(n)]
+    if len(inside) == 3:
+        expected = np.moveaxis(expected, -1, 1)
+    agree(noise(shape, isa, dtype), np.array(expected), TOLERANCE[dtype])
+
+
+# ---- augmentation ---------------------------------------------------------------------------------------
+
+MAPS = {
+    "nothing": {},
+    "shift": {"shift": 3},
+    "rotation": {"rotation": 180},
+    "scale": {"scale": 0.5},
+    "shear": {"shear": 30},
+    "cutout": {"cutout": 5},
+    "elastic": {"elastic": 8, "elastic_sigma": 2},
+    "wide elastic": {"elastic": 30, "elastic_sigma": 6.5},
+    "far away": {"shift": 500},
+    "all": {"shift": 2, "rotation": 15, "scale": 0.1, "shear": 10, "elastic": 5, "cutout": 3, "fill": -0.5},
+}
+
+
+def map_of(layer):
+    """What reference.warp takes for a layer."""
+    return dict(shift=layer.shift, rotation=np.radians(layer.rotation), scale=layer.scale,
+                shear=np.radians(layer.shear), elastic=layer.elastic, sigma=layer.elastic_sigma,
+                cutout=layer.cutout, fill=layer.fill or 0)  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 28, 28), (2, 3, 7, 19), (1, 17, 1, 1)], ids=str)
+@pytest.mark.parametrize("name", MAPS)
+def test_augmentation(name, shape, isa, dtype, ran):
+    rng = np.random.default_rng(0)
+    x = grid(rng, shape, dtype)
+    layer = pm.Augmentation(**MAPS[name]).build(shape[1:], dtype, seed=2**40 + 5)
+    y = layer.forward(x, isa=isa)
+    expected = np.array([reference.warp(p, i, 0, 2**40 + 5, 1, **map_of(layer)) for i, p in enumerate(x)])
+    # places are float32 there: a pixel's value moves with the slope of the picture
+    assert np.abs(y - expected).max() <= (2e-4 if dtype == "float32" else 1e-11)
+    dy = normal(rng, shape, dtype)
+    dx, base = layer.backward(dy, isa=isa), np.zeros(shape, dtype)
+    if not layer.fill:  # the map is linear then, and the backward pass its transpose
+        assert np.isclose((dx * x).sum(dtype=float), (dy * y).sum(dtype=float), rtol=1e-4, atol=1e-3)
+    assert (dx.shape, dx.dtype) == (base.shape, base.dtype)
+    np.testing.assert_array_equal(layer.forward(x, training=False, isa=isa), x)
+    ran("warp_forward", (name, shape))
+    ran("warp_backward", (name, shape))
+
+
+def test_augmentation_changes_every_picture_another_way():
+    x = np.zeros((20, 1, 28, 28), np.float32)
+    x[:, :, 8:20, 8:12] = 1
+    layer = pm.Augmentation(rotation=20, shift=3)
+    first, second = layer.forward(x), layer.forward(x)
+    seen = {p.tobytes() for p in (*first, *second)}
+    assert len(seen) == 40 and np.abs(first.sum(axis=(1, 2, 3)) - 48).max() < 6  # the stroke stays as long as it was
+
+
+def test_augmentation_fills_with_what_rescaling_makes_of_black():
+    x = np.zeros((5, 1, 9, 9), np.uint8)
+    model = pm.Sequential([pm.Rescaling(1 / 255, -0.5), pm.Augmentation(shift=20, cutout=3)], (1, 9, 9))
+    np.testing.assert_allclose(model.forward(x), -0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [pm.GaussianNoise(1.0), pm.Augmentation(shift=4, elastic=3)], ids=str)
+def test_what_happens_to_a_picture_depends_on_its_index_only(layer):
+    x = np.random.default_rng(0).random((9, 1, 8, 8), np.float32)
+    net = layer.build((1, 8, 8))._network
+
+    def run(index):
+        y = np.empty((len(index), 1, 8, 8), np.float32)
+        plan = net.plan(True, len(index))
+        net._run(plan, _native.Program.FORWARD, len(index), None, None, x=x, y=y, index=np.array(index), epoch=3)
+        return y
+
+    whole, order = run(range(9)), [7, 0, 8, 8, 3]
+    np.testing.assert_array_equal(run(order), whole[order])
+    np.testing.assert_array_equal(run([5]), whole[[5]])
