@@ -191,7 +191,8 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
         const int64_t events = pmc_conv_events_bytes(conv, group);
         if (op->kind == PMC_CONV_FORWARD) {
             e[0].sample = y, e[1].sample = argmax, e[2].sample = x;
-            e[3].whole = panel, e[4].whole = b, e[5].whole = pmc_conv_rows_elements(conv) * r;
+            e[3].whole = panel, e[5].whole = pmc_conv_rows_elements(conv) * r;
+            e[4].whole = b + (conv->groups > 1 ? PMC_PAD * r : 0); /* vectors of the last group reach over it */
         } else if (op->kind == PMC_CONV_WEIGHT_GRADIENT) {
             e[0].whole = w, e[1].whole = b, e[2].sample = y;
             e[3].sample = argmax, e[4].sample = x, e[5].whole = events;

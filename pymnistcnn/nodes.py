@@ -341,7 +341,7 @@ class Norm(Node):
         self.running = None  # the first of the buffers, which lie side by side
         channels = padded(y.geometry.c)
         self.moments, self.sums = (Buffer(lambda real: 2 * channels * real) for _ in range(2))
-        self.statistics = Panel("statistics", layer, Constant.NORM_ROWS * channels)
+        self.statistics = Panel("statistics", layer, Constant.NORM_ROWS * channels + PAD)
         self.means = Panel("gradient means", layer, 2 * channels)
 
     def shape(self):
