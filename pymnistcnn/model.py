@@ -81,6 +81,7 @@ class Sequential:
             raise ValueError("a model needs at least one layer")
         self.network = Network(layers, input_shape, dtype, seed)
         self.epochs_trained = 0
+        self.notes: dict = {}
         starts = {p.layer: p.offset for p in reversed(self.network.parameters)}
         for index, layer in enumerate(layers):
             self._share_memory(index, layer, starts.get(index, 0))
@@ -247,7 +248,10 @@ class Sequential:
         return dict(zip(names, network.views(network.param), strict=True))
 
     def load_state_dict(self, state) -> None:
-        """Take weights of the same names and shapes; all or, with a ValueError, none."""
+        """Take weights of the same names and shapes: arrays or PyTorch's tensors by name, or the path of a
+        safetensors file, of PyTorch's too. All or, with a ValueError, none."""
+        if isinstance(state, (str, os.PathLike)):
+            state, _ = read_safetensors(state)
         own = self.state_dict()
         check_shapes({name: weights.shape for name, weights in own.items()}, state)
         cast = {name: exact_cast(np.asarray(state[name]), self.dtype, name) for name in own}
@@ -255,9 +259,10 @@ class Sequential:
             weights[...] = cast[name]
 
     def save(self, path) -> None:
-        """Write architecture, input scaling and weights to a safetensors file.
+        """Write architecture, input scaling, weights and `notes` to a safetensors file.
 
-        The file is a function of the network and its weights alone; it is written whole or not at all.
+        The file is a function of these alone; it is written whole or not at all. `notes` is a dictionary of the
+        user's, of what JSON can say, such as {"epoch": 12, "accuracy": 0.993}; ValueError if it cannot.
         """
         from safetensors.numpy import save as to_bytes
 
@@ -267,7 +272,12 @@ class Sequential:
             "input_shape": self.input_shape,
             "layers": [{"class": type(layer).__name__, **layer.settings()} for layer in self.layers],
         }
-        metadata = {METADATA_KEY: json.dumps(description, sort_keys=True)}
+        if self.notes:
+            description["notes"] = self.notes
+        try:
+            metadata = {METADATA_KEY: json.dumps(description, sort_keys=True, allow_nan=False)}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"notes must be a dictionary that JSON can say, not {self.notes!r}: {error}") from None
         state = {name: np.ascontiguousarray(weights) for name, weights in self.state_dict().items()}
         content = to_bytes(state, metadata)
         with atomic_write(path) as file:
@@ -324,6 +334,17 @@ def load(path) -> Sequential:
     >>> pm.load(path).layers
     [Linear(2)]
     """
+    state, metadata = read_safetensors(path)
+    if METADATA_KEY not in metadata:
+        raise ValueError(f"{path}: a safetensors file, but without the architecture that pymnistcnn saves")
+    try:
+        return model_of(json.loads(metadata[METADATA_KEY]), state)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: its description of the network cannot be read: {error}") from None
+
+
+def read_safetensors(path):
+    """(arrays by name, metadata) of a file; ValueError if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     if os.path.isdir(path):
@@ -334,17 +355,13 @@ def load(path) -> Sequential:
             state = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
-    if METADATA_KEY not in metadata:
-        raise ValueError(f"{path}: a safetensors file, but without the architecture that pymnistcnn saves")
-    try:
-        return model_of(json.loads(metadata[METADATA_KEY]), state)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path}: its description of the network cannot be read: {error}") from None
+    return state, metadata
 
 
 def model_of(description, state) -> Sequential:
     """The network that a file's metadata describes. Its sizes are held against the weights that there are
     before any memory is taken."""
+    notes = description.pop("notes", {})
     if description.keys() != {"dtype", "format", "input_shape", "layers"} or description["format"] != FORMAT:
         raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
     layers = []
@@ -362,4 +379,5 @@ def model_of(description, state) -> Sequential:
     check_shapes({name: p.shape for name, p in zip(names, parameters, strict=True)}, state)
     model = Sequential(layers, shape, dtype=description["dtype"])
     model.load_state_dict(state)
+    model.notes = dict(notes)
     return model

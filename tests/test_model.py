@@ -382,3 +382,38 @@ def test_files_without_our_description(tmp_path):
     refused(path, safetensors_bytes(STATE, {"format": "pt"}), "without the architecture that pymnistcnn saves")
     with pytest.raises((ValueError, OSError)):
         pm.load(tmp_path)  # a folder
+
+
+# ---- notes ----
+
+
+def test_notes_are_saved_with_the_network(tmp_path):
+    model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    model.save(tmp_path / "plain")
+    model.notes = {"epoch": 12, "accuracy": 0.993, "why": ["best", None]}
+    model.save(tmp_path / "noted")
+    assert pm.load(tmp_path / "noted").notes == model.notes and pm.load(tmp_path / "plain").notes == {}
+    model.notes = {}
+    model.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "plain").read_bytes()
+
+
+@pytest.mark.parametrize("notes", [{"a": float("nan")}, {"a": np.float32(1)}, {"a": {1, 2}}, {(1, 2): 3}])
+def test_notes_that_json_cannot_say_are_refused(notes, tmp_path):
+    model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    model.notes = notes
+    with pytest.raises(ValueError, match="notes must be a dictionary that JSON can say"):
+        model.save(tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_weights_come_from_a_file_of_arrays_alone(tmp_path):
+    from safetensors.numpy import save_file
+
+    one, other = (pm.Sequential([pm.Linear(2)], input_shape=(3,), seed=seed) for seed in (1, 2))
+    save_file({name: np.ascontiguousarray(w) for name, w in one.state_dict().items()}, tmp_path / "weights")
+    other.load_state_dict(tmp_path / "weights")
+    assert other.network.param.tobytes() == one.network.param.tobytes()
+    (tmp_path / "weights").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        other.load_state_dict(str(tmp_path / "weights"))
