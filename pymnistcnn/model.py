@@ -277,7 +277,7 @@ class Sequential:
         try:
             metadata = {METADATA_KEY: json.dumps(description, sort_keys=True, allow_nan=False)}
         except (TypeError, ValueError) as error:
-            raise ValueError(f"notes must be a dictionary that JSON can say, not {self.notes!r}: {error}") from None
+            raise ValueError(f"JSON cannot say the settings or the notes of this model: {error}") from None
         state = {name: np.ascontiguousarray(weights) for name, weights in self.state_dict().items()}
         content = to_bytes(state, metadata)
         with atomic_write(path) as file:
