@@ -46,10 +46,15 @@ from .nodes import (
     real_word,
 )
 
-SMALL_LINEAR = 16_384  # weights up to which a linear layer runs sample by sample (SHARD scope)
 GROUP_BYTES = 192 * 1024  # what a thread's group of samples may take: a part of any L2
 GROUP_MOST = 8
 LARGEST = (2**31 - 1) // 2  # elements of a parameter; csrc/plan.c has the same bound
+
+
+def small_linear(inputs, outputs) -> bool:
+    """Does a linear layer run sample by sample (SHARD scope)? A head of few outputs does, up to more weights: as
+    a product over the batch it would leave lanes empty."""
+    return inputs * outputs <= (16_384 if outputs <= PAD else 4_096)
 
 
 class PlanBuilder:
@@ -135,7 +140,7 @@ class PlanBuilder:
     def linear(self, features, bias):
         n = self.current.geometry.c
         y = Tensor(Geometry(1, 1, features))
-        if n * features <= SMALL_LINEAR:
+        if small_linear(n, features):
             node = SmallLinear(self.layer, self.current, y)
             self._parameter(node, SmallLinearWeight, "weight", (features, n), features, padded(n))
         else:
@@ -145,8 +150,12 @@ class PlanBuilder:
 
     def flatten(self):
         x = self.current.geometry
-        if len(self.shape) == 3:
-            self._append(Flatten(self.layer, self.current, Tensor(Geometry(1, 1, x.c * x.h * x.w))), (x.c * x.h * x.w,))
+        y = Tensor(Geometry(1, 1, x.c * x.h * x.w))
+        if len(self.shape) == 3 and not self.nodes:  # the caller's pictures are in this order
+            self.input = self.current = y
+            self.shape = (x.c * x.h * x.w,)
+        elif len(self.shape) == 3:
+            self._append(Flatten(self.layer, self.current, y), (x.c * x.h * x.w,))
 
     def dropout(self, p):
         if p > 0 and not self.inference:

@@ -155,7 +155,7 @@ BLOCKS = tuple(
     if fits(conv, pool)
 )
 
-# in, out and batch; up to 16,384 weights a linear layer runs sample by sample, above as tiles of a product
+# in, out and batch; few weights: sample by sample, many: as tiles of a product
 FEATURES = (1, 7, 16, 17, 129, 625, 1152)
 LINEARS = tuple(
     (n, features, out)

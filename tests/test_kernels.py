@@ -11,6 +11,7 @@ from comparing import ACTIVATIONS, TOLERANCE, agree, grid, normal, padding_is_ze
 
 import pymnistcnn as pm
 from pymnistcnn.network import lowered
+from pymnistcnn.plan import small_linear
 
 # ---- the convolution block ----------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ def run_linear(data, isa, dtype):
 @pytest.mark.parametrize("n, features, out", cases.LINEARS)
 def test_linear(n, features, out, isa, dtype, ran):
     data, expected = linear_case(n, features, out, dtype)
-    scope = "linear" if features * out <= 16_384 else "linear_tile"
+    scope = "linear" if small_linear(features, out) else "linear_tile"
     names = "forward", "input_gradient", "weight_gradient", "weight_gradient"
     for name, actual, wanted in zip(names, run_linear(data, isa, dtype), expected, strict=True):
         agree(actual, wanted, TOLERANCE[dtype])

@@ -5,11 +5,6 @@ INLINE uint32_t picture_of(pmc_random random, const int64_t *index, int64_t i) {
     return index ? (uint32_t)index[i] : random.position + (uint32_t)i;
 }
 
-/* A picture's random words, one block of four after the other. */
-INLINE void picture_words(uint32_t words[4], uint32_t block, uint32_t picture, int64_t stream, pmc_random random) {
-    philox(words, block, picture, (uint32_t)stream, random.epoch, (uint32_t)random.seed, (uint32_t)(random.seed >> 32));
-}
-
 /* sin and cos of an angle of at most a half turn, by Taylor's series in plain double arithmetic: no libm and no
  * ISA decides a bit. */
 INLINE void sine_cosine(double angle, double *sine, double *cosine) {
@@ -76,9 +71,7 @@ static void noise(real *y, const real *x, const pmc_noise *s, int64_t n, pmc_ran
                               skip = element % (2 * PMC_PAD);
                 if (chunk != have) {
                     uint32_t words[2 * PMC_PAD];
-                    for (int block = 0; block < PMC_PAD / 2; block++)
-                        picture_words(words + 4 * block, (uint32_t)(chunk * (PMC_PAD / 2) + block), picture, s->stream,
-                                      random);
+                    random_words(words, (uint32_t)(chunk * (PMC_PAD / 2)), PMC_PAD / 2, picture, s->stream, random);
                     normal_numbers(numbers, words);
                     have = chunk;
                 }
@@ -135,10 +128,12 @@ INLINE void add_elastic(real *field, const pmc_warp *s, uint32_t picture, pmc_ra
     }
     for (int64_t t = 0; t <= radius; t++) taps[t] = (real)((double)taps[t] / sum);
     for (int axis = 0; axis < 2; axis++) {
-        for (int64_t e = 0; e < size; e += 4) {
-            uint32_t words[4];
-            picture_words(words, (uint32_t)(16 + axis * ((size + 3) / 4) + e / 4), picture, s->stream, random);
-            for (int64_t j = 0; j < MIN(4, size - e); j++) raw[e + j] = (real)symmetric(words[j], 1);
+        for (int64_t e = 0, count; e < size; e += count) {
+            uint32_t words[4 * RANDOM_BLOCKS];
+            count = MIN(4 * RANDOM_BLOCKS, size - e);
+            random_words(words, (uint32_t)(16 + axis * ((size + 3) / 4) + e / 4), (count + 3) / 4, picture, s->stream,
+                         random);
+            for (int64_t j = 0; j < count; j++) raw[e + j] = (real)symmetric(words[j], 1);
         }
         blur(smooth, raw, between, taps, radius, h, w);
         for (int64_t e = 0; e < size; e++) field[axis * size + e] += smooth[e] * (real)s->elastic;
@@ -151,8 +146,7 @@ INLINE void warp_places(real *field, const pmc_warp *s, uint32_t picture, pmc_ra
     const double middle_y = (double)(h - 1) / 2, middle_x = (double)(w - 1) / 2;
     uint32_t words[8];
     double sine, cosine, lean_sine, lean_cosine;
-    picture_words(words, 0, picture, s->stream, random);
-    picture_words(words + 4, 1, picture, s->stream, random);
+    random_words(words, 0, 2, picture, s->stream, random);
     sine_cosine(symmetric(words[0], s->rotation), &sine, &cosine);
     sine_cosine(symmetric(words[1], s->shear), &lean_sine, &lean_cosine);
     const double zoom = 1 / (1 + symmetric(words[2], s->scale)), lean = lean_sine / lean_cosine;
@@ -175,7 +169,7 @@ typedef struct {
 INLINE square cutout_of(const pmc_warp *s, uint32_t picture, pmc_random random) {
     uint32_t words[4];
     if (s->cutout == 0) return (square){0, 0, 0, 0};
-    picture_words(words, 2, picture, s->stream, random);
+    random_words(words, 2, 1, picture, s->stream, random);
     const int64_t y = (int64_t)((uint64_t)words[0] * (uint64_t)s->image.h >> 32) - s->cutout / 2;
     const int64_t x = (int64_t)((uint64_t)words[1] * (uint64_t)s->image.w >> 32) - s->cutout / 2;
     return (square){MAX(0, y), MIN(s->image.h, y + s->cutout), MAX(0, x), MIN(s->image.w, x + s->cutout)};

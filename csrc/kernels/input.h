@@ -15,9 +15,15 @@ INLINE void image_clear_border(real *x, const pmc_image *s) {
 
 INLINE real *image_inside(real *x, const pmc_image *s) { return x + s->top * pmc_image_pitch(s) + s->left * s->c; }
 
+/* A flat vector is a pixel of many channels: as a row of pixels of one channel it is copied in one loop. */
+INLINE pmc_image as_row(const pmc_image *s) {
+    const int flat = s->h == 1 && s->w == 1 && s->top + s->bottom + s->left + s->right == 0;
+    return flat ? (pmc_image){.h = 1, .w = s->c, .c = 1} : *s;
+}
+
 /* Pixels 0-255 through a table of scaled values. */
 static void input_u8(real *x, const uint8_t *array, const int64_t *index, const pmc_transfer *s, int64_t n) {
-    const pmc_image *image = &s->image;
+    const pmc_image row = as_row(&s->image), *image = &row;
     const int64_t size = image->h * image->w * image->c;
     real table[256];
     for (int i = 0; i < 256; i++) table[i] = (real)i * (real)s->scale + (real)s->offset;
@@ -33,7 +39,7 @@ static void input_u8(real *x, const uint8_t *array, const int64_t *index, const 
 }
 
 static void input_real(real *x, const real *array, const int64_t *index, const pmc_transfer *s, int64_t n) {
-    const pmc_image *image = &s->image;
+    const pmc_image row = as_row(&s->image), *image = &row;
     const int64_t size = image->h * image->w * image->c;
     const real scale = (real)s->scale, offset = (real)s->offset;
     for (int64_t i = 0; i < n; i++, x += pmc_image_stride(image)) {
@@ -49,7 +55,7 @@ static void input_real(real *x, const real *array, const int64_t *index, const p
 }
 
 static void output_real(real *array, const real *x, const pmc_transfer *s, int64_t n) {
-    const pmc_image *image = &s->image;
+    const pmc_image row = as_row(&s->image), *image = &row;
     const real scale = (real)s->scale;
     for (int64_t i = 0; i < n; i++, x += pmc_image_stride(image))
         for (int64_t c = 0; c < image->c; c++)

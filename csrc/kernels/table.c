@@ -7,6 +7,7 @@
 #include "input.h"
 #include "pool.h"
 #include "rng.h"
+#include "random.h"
 #include "activation.h"
 #include "gemm.h"
 #include "linear.h"
