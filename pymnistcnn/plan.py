@@ -80,7 +80,9 @@ class PlanBuilder:
 
     def rescale(self, scale, offset):
         if self.nodes:
-            raise ValueError("Rescaling must be the first layer: it is applied while pictures are read")
+            raise ValueError(
+                "Rescaling must be the first layer (Flatten may come before it): it is applied while pictures are read"
+            )
         self.scale, self.offset = self.scale * scale, self.offset * scale + offset
 
     def conv(self, output_shape, kernel, stride, padding, dilation, groups, bias):

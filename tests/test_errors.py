@@ -151,7 +151,7 @@ BAD_MODELS = [
     ([pm.Conv2d(4, 3, groups=2)], (3, 4, 4), {}, "2 does not divide 3"),
     ([pm.MaxPool2d(3)], (1, 2, 2), {}, "a window of 3 pixels does not fit into 2"),
     ([pm.Conv2d(3, 3), pm.MaxPool2d(2), pm.MaxPool2d(2)], (1, 4, 4), {}, "2 pixels does not fit into 1"),
-    ([pm.Flatten(), pm.Rescaling(2.0)], (1, 2, 2), {}, "Rescaling must be the first layer"),
+    ([pm.ReLU(), pm.Rescaling(2.0)], (1, 2, 2), {}, "Rescaling must be the first layer"),
     *[([pm.Linear(3)], shape, {}, "input_shape must be") for shape in
       ((), (4, 4), (0,), (1, 0, 4), (-1,), (1, 2, 3, 4), (1.5,), ("4",), "4", 4, None, (2**31,),
        (float("nan"),))],
