@@ -470,11 +470,12 @@ typedef struct {
     const pmc_coefficients *coefficients; /* a step each */
     uint64_t seed;
     uint32_t epoch, first_position;
-    double *loss;      /* out, a step each: sum over the step's samples */
-    double *weight;    /* out, a step each: what a mean loss is divided by */
-    int64_t *correct;  /* out, a step each */
-    int64_t done;      /* out: steps that were finished */
-    int64_t bad_layer; /* out, with PMC_NOT_FINITE */
+    double *op_seconds; /* out, [threads][ops], added to: a profile; or NULL */
+    double *loss;       /* out, a step each: sum over the step's samples */
+    double *weight;     /* out, a step each: what a mean loss is divided by */
+    int64_t *correct;   /* out, a step each */
+    int64_t done;       /* out: steps that were finished */
+    int64_t bad_layer;  /* out, with PMC_NOT_FINITE */
 } pmc_run_args;
 
 /* Runs PREPARE, then `program` once for every step of `batch` samples (the last may be partial). */

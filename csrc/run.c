@@ -2,6 +2,8 @@
  * a function of shapes and batch size: shards, not threads, own sums. */
 #include "pmc.h"
 
+#include <time.h>
+
 /* One step of a run. */
 typedef struct {
     pmc_plan *plan;
@@ -139,6 +141,18 @@ static void run_op(const step_context *c, const pmc_op *op, const place *at) {
     }
 }
 
+/* Where a profile is asked for: seconds, and the seconds since `started` added to the op's of this thread. */
+static double clock_of(const step_context *c) {
+    struct timespec now;
+    if (!c->args->op_seconds) return 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+static void clocked(const step_context *c, const pmc_op *op, int64_t thread, double started) {
+    if (c->args->op_seconds)
+        c->args->op_seconds[thread * c->plan->sizes.ops + (op - c->plan->ops)] += clock_of(c) - started;
+}
+
 /* A shard, a group of samples at a time, each group through all ops of the phase while it is in L2. */
 static void shard_task(void *context, int64_t shard, int64_t thread) {
     const step_context *c = context;
@@ -149,7 +163,12 @@ static void shard_task(void *context, int64_t shard, int64_t thread) {
                           .shard = shard,
                           .thread = thread,
                           .opening = first == begin};
-        for (int64_t i = 0; i < c->phase->ops; i++) run_op(c, c->plan->ops + c->phase->first_op + i, &at);
+        for (int64_t i = 0; i < c->phase->ops; i++) {
+            const pmc_op *op = c->plan->ops + c->phase->first_op + i;
+            const double started = clock_of(c);
+            run_op(c, op, &at);
+            clocked(c, op, thread, started);
+        }
     }
 }
 
@@ -266,7 +285,9 @@ static void tile_task(void *context, int64_t task, int64_t thread) {
     const step_context *c = context;
     const pmc_op *op = c->plan->ops + c->phase->first_op;
     for (int64_t tasks; task >= (tasks = tile_tasks(op, c->n)); op++) task -= tasks;
+    const double started = clock_of(c);
     run_tile(c, op, task, thread);
+    clocked(c, op, thread, started);
 }
 
 /* ---- steps ---- */

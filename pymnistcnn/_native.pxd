@@ -59,6 +59,7 @@ cdef extern from "pmc.h" nogil:
         const pmc_coefficients *coefficients
         uint64_t seed
         uint32_t epoch, first_position
+        double *op_seconds
         double *loss
         double *weight
         int64_t *correct

@@ -221,6 +221,7 @@ cdef class Plan:
 
     cdef pmc_plan *plan
     cdef pmc_plan_sizes sizes
+    cdef list kinds
 
     def __cinit__(self, dict sizes, ops, phases, programs):
         cdef int64_t bad_op = -1
@@ -237,6 +238,7 @@ cdef class Plan:
                               <const pmc_phase *> address(phases, "phases", np.int64, phases.size),
                               <const pmc_program *> address(programs, "programs", np.int64, programs.size),
                               &bad_op)
+        self.kinds = [(int(kind), int(layer)) for kind, layer in ops[:, :2]]
         where = "" if bad_op < 0 else f" (op {bad_op}: {Op(ops[bad_op, 0]).name}, layer {ops[bad_op, 1]})"
         if status == PMC_NO_MEMORY:
             raise MemoryError("not enough memory for the workspaces of this network and batch size")
@@ -253,6 +255,11 @@ cdef class Plan:
         return self.sizes.capacity
 
     @property
+    def op_kinds(self):
+        """(Op, layer) of every op, in the order of `op_seconds`."""
+        return self.kinds
+
+    @property
     def workspace_bytes(self):
         """Bytes of the arenas by name: one of pack and batch, one a shard, one a thread."""
         return {"pack": self.sizes.pack_bytes, "batch": self.sizes.batch_bytes,
@@ -265,9 +272,9 @@ cdef class Plan:
     def run(self, int program, *, str isa, int64_t threads, param, gradient, moments=(), average=None,
             int64_t count, int64_t batch, x=None, index=None, labels=None, targets=None, sample_weight=None,
             class_weight=None, y=None, dy=None, dx=None, int64_t optimizer=0, coefficients=None, uint64_t seed=0,
-            uint32_t epoch=0, uint32_t first_position=0):
+            uint32_t epoch=0, uint32_t first_position=0, op_seconds=None):
         """Run a program over `count` samples, `batch` a step; returns each step's summed loss, correct, and the
-        weight that a mean loss is divided by."""
+        weight that a mean loss is divided by. op_seconds (threads, ops): what each op took is added to it."""
         real = np.float64 if self.sizes.dtype else np.float32
         cdef int64_t steps, i, items, model = self.sizes.model_bytes // np.dtype(real).itemsize
         if count < 1 or not 1 <= batch <= self.sizes.capacity or threads < 1:
@@ -313,6 +320,7 @@ cdef class Plan:
         a.coefficients = <const pmc_coefficients *> address(coefficients, "coefficients", np.float64,
                                                             steps * COEFFICIENTS)
         a.loss = <double *> address(loss, "loss", np.float64, steps)
+        a.op_seconds = <double *> address(op_seconds, "op_seconds", np.float64, threads * self.sizes.ops, True)
         a.weight = <double *> address(weight, "weight", np.float64, steps)
         a.correct = <int64_t *> address(correct, "correct", np.int64, steps)
         cdef pmc_status status
