@@ -22,7 +22,8 @@ if _native_version != __version__:
     )
 
 from . import datasets, initializers, metrics, pictures, schedules
-from .callbacks import Callback, ProgressBar
+from .callbacks import BestCheckpoint, Callback, EarlyStopping, ReduceOnPlateau, Watcher
+from .checkpoints import Checkpoint
 from .datasets import Dataset
 from .layers import (
     ELU,
@@ -50,15 +51,17 @@ from .losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
 from .metrics import Accuracy, ConfusionMatrix, Metric, Precision, Recall, TopK
 from .model import Evaluation, Sequential, load
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
+from .progress import CSVLog, JSONLog, ProgressBar, Speedometer
 from .schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
-from .training import History
+from .training import Diverged, History
 
 __all__ = [
-    "Accuracy", "Adagrad", "Adam", "AdamW", "Augmentation", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Callback",
-    "ConfusionMatrix", "Constant", "Conv2d", "Cosine", "CrossEntropyLoss", "Dataset", "Dropout", "ELU",
-    "Evaluation", "ExpectedProbabilityLoss", "Exponential", "Flatten", "GaussianNoise", "GlobalAvgPool2d",
-    "History", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Metric", "NLLLoss", "OneCycle",
-    "Precision", "ProgressBar", "RMSprop", "ReLU", "Recall", "Rescaling", "SGD", "Sequential", "Sigmoid", "Softmax",
-    "Softplus", "Step", "Tanh", "TopK", "WarmUp", "load", "datasets", "initializers", "metrics", "pictures",
-    "schedules",
+    "Accuracy", "Adagrad", "Adam", "AdamW", "Augmentation", "AvgPool2d", "BatchNorm1d", "BatchNorm2d",
+    "BestCheckpoint", "CSVLog", "Callback", "Checkpoint", "ConfusionMatrix", "Constant", "Conv2d", "Cosine",
+    "CrossEntropyLoss", "Dataset", "Diverged", "Dropout", "ELU", "EarlyStopping", "Evaluation",
+    "ExpectedProbabilityLoss", "Exponential", "Flatten", "GaussianNoise", "GlobalAvgPool2d", "History", "JSONLog",
+    "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Metric", "NLLLoss", "OneCycle", "Precision",
+    "ProgressBar", "RMSprop", "ReLU", "Recall", "ReduceOnPlateau", "Rescaling", "SGD", "Sequential", "Sigmoid",
+    "Softmax", "Softplus", "Speedometer", "Step", "Tanh", "TopK", "WarmUp", "Watcher", "load", "datasets",
+    "initializers", "metrics", "pictures", "schedules",
 ]  # fmt: skip

@@ -1,13 +1,16 @@
-"""Callbacks: what may look at, and stop, a training between its batches."""
+"""Callbacks: what may look at a training between its batches, and steer it. Those that only tell are in progress.py."""
 
 from __future__ import annotations
+
+import numpy as np
 
 
 class Callback:
     """Called by `fit` with the `training.Training` that is going on; every method may be left out.
 
     `every`: `on_batches` comes after every so many batches of an epoch, and after its last; None for never.
-    `training.stop()` ends the training at once, with all that was learnt.
+    `training.stop()` ends the training at once, with all that was learnt. One that decides something by what it has
+    seen before also has `state` and `restore`, so that a resumed training goes on as it would have gone.
 
     Examples
     --------
@@ -25,7 +28,7 @@ class Callback:
         """Before the first batch."""
 
     def on_epoch_begin(self, training):
-        """Before each epoch."""
+        """Before each epoch, and before what is left of one that is resumed."""
 
     def on_batches(self, training):
         """After every `every` batches: `training.batch` of `training.batches` are done."""
@@ -39,48 +42,219 @@ class Callback:
     def on_train_end(self, training):
         """At the end, however it came."""
 
+    def state(self) -> dict:
+        """All that `restore` needs, by name: what JSON can say, and arrays that do not change any more."""
+        return {}
 
-class ProgressBar(Callback):
-    """A line an epoch, drawn by tqdm on standard error; `file` to draw elsewhere. `fit` adds one by itself.
+    def restore(self, state):
+        """Go on from such a state; comes after `on_train_begin`."""
+
+
+class Watcher(Callback):
+    """Base class of callbacks that watch a number of each epoch: its best value, and the epochs since then.
+
+    For one of your own, override `judge`.
+
+    Parameters
+    ----------
+    monitor : function of the History that gives a list, the watched number of each epoch; the accuracy on the
+        validation data if not given, or on the training data if there is no validation
+    lower : is a lower number the better one, as with a loss?
+
+    ValueError if monitor is not a function.
 
     Examples
     --------
-    >>> import io, pymnistcnn as pm
+    >>> import pymnistcnn as pm
+    >>> class Praise(pm.Watcher):
+    ...     def judge(self, training, value, better):
+    ...         if better:
+    ...             print(f"epoch {training.epoch + 1} is the best so far")
     >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
-    >>> screen = io.StringIO()
-    >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), callbacks=[pm.ProgressBar(screen)], progress=False)
-    >>> "epoch 1/1" in screen.getvalue()
+    >>> praise = Praise(monitor=lambda history: history.loss, lower=True)
+    >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), epochs=2, callbacks=[praise], progress=False)
+    epoch 1 is the best so far
+    epoch 2 is the best so far
+    """
+
+    def __init__(self, monitor=None, lower=False):
+        if monitor is not None and not callable(monitor):
+            raise ValueError(f"monitor must be a function of History, such as lambda h: h.loss, not {monitor!r}")
+        self.monitor, self.lower = monitor or accuracies, lower
+        self.best, self.waited = None, 0
+
+    def judge(self, training, value, better):
+        """After each epoch: its number, and whether it is better than all before."""
+
+    def on_train_begin(self, training):
+        self.best, self.waited = None, 0
+
+    def on_epoch_end(self, training):
+        values = self.monitor(training.history)
+        if len(values) != len(training.history):
+            raise ValueError(f"monitor must give {len(training.history)} numbers, one an epoch, not {values!r}")
+        value = float(values[-1])
+        better = self.as_good(value) and value != self.best
+        self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)
+        self.judge(training, value, better)
+
+    def as_good(self, value, as_what=None) -> bool:
+        """Is it a number, and at least as good as that one, the best so far if not given?"""
+        as_what = self.best if as_what is None else as_what
+        if as_what is None:
+            return value == value
+        return value <= as_what if self.lower else value >= as_what
+
+    def state(self):
+        return {"best": self.best, "waited": self.waited}
+
+    def restore(self, state):
+        self.best, self.waited = state["best"], state["waited"]
+
+
+class EarlyStopping(Watcher):
+    """Stop when a number reaches a target, or has not become better for some epochs.
+
+    Parameters
+    ----------
+    patience : stop after so many epochs in a row without a better number
+    target : stop once the number is as good as this
+    monitor, lower : as in Watcher
+
+    ValueError if neither patience nor target is given, or patience is not a whole number from 1 on.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> train, test = pm.datasets.mnist()
+    >>> model = pm.Sequential([pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+    >>> history = model.fit(train[:1000], epochs=50, validation=test[:500], progress=False,
+    ...                     callbacks=[pm.EarlyStopping(target=0.5)])
+    >>> len(history) < 50 and history.validation_accuracy[-1] >= 0.5
     True
     """
 
-    def __init__(self, file=None):
-        self.file, self._bar = file, None
+    def __init__(self, patience=None, target=None, monitor=None, lower=False):
+        super().__init__(monitor, lower)
+        if patience is None and target is None:
+            raise ValueError("EarlyStopping needs patience, target or both, not None")
+        self.patience = None if patience is None else checked_patience(patience)
+        self.target = None if target is None else checked_number("target", target)
+
+    def judge(self, training, value, better):
+        enough = self.patience is not None and self.waited >= self.patience
+        reached = self.target is not None and self.best is not None and self.as_good(self.best, self.target)
+        if enough or reached:
+            training.stop()
 
     def on_epoch_begin(self, training):
-        from tqdm import tqdm
+        self.judge(training, self.best, False)  # what is resumed may have been at its end
 
-        self._bar = tqdm(
-            total=training.samples,
-            desc=f"epoch {training.epoch + 1}/{training.epochs}",
-            unit="",
-            unit_scale=True,
-            file=self.file,
-            dynamic_ncols=True,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}{postfix}",
-        )
 
-    def on_slice(self, training):
-        done = min(training.batch * training.batch_size, training.samples)
-        self._bar.set_postfix_str(f"loss {training.loss:.4f}, train {training.accuracy:.2%}", refresh=False)
-        self._bar.update(done - self._bar.n)
+class ReduceOnPlateau(Watcher):
+    """Multiply the learning rate of all later steps by a factor when a number has not become better for some epochs.
 
-    def on_epoch_end(self, training):
-        text = f"loss {training.loss:.4f}, train {training.accuracy:.2%}"
-        if training.history.validation_accuracy:
-            text += f", test {training.history.validation_accuracy[-1]:.2%}"
-        self._bar.set_postfix_str(text)
-        self._bar.close()
+    The factor comes on top of a schedule, if there is one.
+
+    Parameters
+    ----------
+    patience : after so many epochs in a row without a better number, and again after as many more
+    factor : from 0 to 1 (both excluded)
+    min_rate : no rate is made lower than this
+    monitor, lower : as in Watcher
+
+    ValueError for numbers outside these ranges.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), epochs=4, optimizer=pm.SGD(1e-3), progress=False,
+    ...                     callbacks=[pm.ReduceOnPlateau(patience=2, factor=0.5)])
+    >>> history.learning_rate
+    [0.001, 0.001, 0.001, 0.0005]
+    """
+
+    def __init__(self, patience, factor=0.1, min_rate=0.0, monitor=None, lower=False):
+        super().__init__(monitor, lower)
+        self.patience = checked_patience(patience)
+        self.factor, self.min_rate = checked_number("factor", factor), checked_number("min_rate", min_rate)
+        if not 0 < self.factor < 1 or self.min_rate < 0:
+            raise ValueError(f"factor must be between 0 and 1 and min_rate at least 0, not {factor} and {min_rate}")
+
+    def judge(self, training, value, better):
+        if self.waited >= self.patience:
+            rate = training.learning_rate
+            lowest = self.min_rate / rate if rate > 0 else 0
+            training.rate_factor *= min(max(self.factor, lowest), 1)
+            self.waited = 0
+
+
+class BestCheckpoint(Watcher):
+    """Remember the weights of the best epoch, and let the model end with them, however the training ends.
+
+    Of epochs that are equally good the last one counts. With a moving average of the weights, the averages are
+    remembered: what was validated. After `fit`, `best` is the number and `epoch` the epoch, 0 for the first.
+
+    Parameters
+    ----------
+    path : file to which `Sequential.save` writes each best model, too
+    monitor, lower : as in Watcher
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> train, test = pm.datasets.mnist()
+    >>> model = pm.Sequential([pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+    >>> best = pm.BestCheckpoint()
+    >>> history = model.fit(train[:500], epochs=5, validation=test[:500], callbacks=[best], progress=False)
+    >>> best.best == max(history.validation_accuracy) == model.evaluate(test[:500]).accuracy
+    True
+    """
+
+    def __init__(self, path=None, monitor=None, lower=False):
+        super().__init__(monitor, lower)
+        self.path, self.epoch, self._weights = path, None, {}
+
+    def on_train_begin(self, training):
+        super().on_train_begin(training)
+        self.epoch, self._weights = None, {}
+
+    def judge(self, training, value, better):
+        if not self.as_good(value):
+            return
+        with training.averaged():
+            self._weights = {name: weights.copy() for name, weights in training.model.state_dict().items()}
+            if self.path is not None:
+                training.model.save(self.path)
+        self.epoch = training.epoch
 
     def on_train_end(self, training):
-        if self._bar is not None:
-            self._bar.close()
+        if self._weights:
+            training.model.load_state_dict(self._weights)
+            self._weights = {}
+
+    def state(self):
+        return {**super().state(), "epoch": self.epoch, **self._weights}
+
+    def restore(self, state):
+        super().restore(state)
+        self.epoch = state["epoch"]
+        self._weights = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+
+
+def accuracies(history) -> list[float]:
+    """What is watched if nothing else is said."""
+    return history.validation_accuracy or history.accuracy
+
+
+def checked_patience(patience) -> int:
+    if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)) or patience < 1:
+        raise ValueError(f"patience must be a whole number from 1 on, not {patience!r}")
+    return int(patience)
+
+
+def checked_number(name, value) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {value!r}")
+    return float(value)

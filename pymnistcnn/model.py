@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import files
 from . import layers as layer_classes
-from .callbacks import Callback, ProgressBar
-from .datasets import Dataset, atomic_write
+from .callbacks import Callback
+from .checkpoints import TRAINING, Checkpoint
+from .datasets import Dataset
+from .files import FORMAT, check_shapes
 from .layers import Layer, LogSoftmax, Softmax, whole
 from .losses import CrossEntropyLoss, Loss
 from .network import (
@@ -24,11 +25,9 @@ from .network import (
     shapes_through,
 )
 from .optimizers import Adam, Optimizer, checked
+from .progress import ProgressBar
 from .schedules import Constant
 from .training import History, Training
-
-FORMAT = 1
-METADATA_KEY = "pymnistcnn"
 
 
 @dataclass(frozen=True)
@@ -148,6 +147,8 @@ class Sequential:
         sample_weight=None,
         clip_norm=None,
         average=None,
+        checkpoint=None,
+        resume=None,
     ) -> History:
         """Train; returns what each epoch gave.
 
@@ -166,8 +167,12 @@ class Sequential:
         clip_norm : gradients are scaled down to this norm, taken over all of them, where theirs is larger
         average : decay, from 0 to 1 (excluded), of a moving average of the weights over steps; validation uses
             the average, and the model ends with it (Polyak and Juditsky, 1992; the exponential one)
+        checkpoint : Checkpoint(path), to be able to go on if this training ends before its time
+        resume : path of a checkpoint to go on from; all other arguments that matter, the data too, must be as they
+            were. The result is that of training in one go, bit for bit, and the history is of both parts
 
-        Raises ValueError for bad arguments, FloatingPointError if a parameter becomes NaN or infinite, and
+        Raises ValueError for bad arguments, a checkpoint that is damaged or of another training; Diverged, a
+        FloatingPointError, if a parameter becomes NaN or infinite, with all steps before that one kept; and
         KeyboardInterrupt (Ctrl-C) with all steps so far kept.
         """
         epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
@@ -183,10 +188,13 @@ class Sequential:
         clip_norm = None if clip_norm is None else checked("clip_norm", clip_norm, 1e-30, 1e30)
         average = None if average is None else checked("average", average, 0, 1, open_end=True)
         callbacks += [ProgressBar()] * bool(progress)
-        return Training(
-            self, x, targets, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle,
-            validation, callbacks, checked_isa(isa), checked_threads(threads), clip_norm, average,
-        ).run()  # fmt: skip
+        training = Training(
+            self, x, targets, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle, validation,
+            callbacks, checked_isa(isa), checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint),
+        )  # fmt: skip
+        if resume is not None:
+            training.resume(checked_path("resume", resume))
+        return training.run()
 
     def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None) -> Evaluation:
         """Accuracy and mean loss on a Dataset or (inputs, targets), without dropout."""
@@ -243,15 +251,18 @@ class Sequential:
         Layers are counted as in an nn.Sequential of the same layers; Rescaling, GaussianNoise and Augmentation,
         which PyTorch has not, are not counted. Batch norm's buffers are there under PyTorch's names.
         """
-        network = self.network
-        names = parameter_names(self.layers, network.parameters)
-        return dict(zip(names, network.views(network.param), strict=True))
+        return self.named(self.network.param)
+
+    def named(self, vector) -> dict[str, np.ndarray]:
+        """Views of a flat vector that is laid out as the weights are, by the names of `state_dict`."""
+        names = parameter_names(self.layers, self.network.parameters)
+        return dict(zip(names, self.network.views(vector), strict=True))
 
     def load_state_dict(self, state) -> None:
         """Take weights of the same names and shapes: arrays or PyTorch's tensors by name, or the path of a
         safetensors file, of PyTorch's too. All or, with a ValueError, none."""
         if isinstance(state, (str, os.PathLike)):
-            state, _ = read_safetensors(state)
+            state, _ = files.arrays_of(state)
         own = self.state_dict()
         check_shapes({name: weights.shape for name, weights in own.items()}, state)
         cast = {name: exact_cast(np.asarray(state[name]), self.dtype, name) for name in own}
@@ -264,40 +275,23 @@ class Sequential:
         The file is a function of these alone; it is written whole or not at all. `notes` is a dictionary of the
         user's, of what JSON can say, such as {"epoch": 12, "accuracy": 0.993}; ValueError if it cannot.
         """
-        from safetensors.numpy import save as to_bytes
+        files.write(path, self.description(), self.state_dict())
 
+    def description(self) -> dict:
+        """The architecture, as what JSON can say."""
         description = {
             "dtype": self.dtype.name,
             "format": FORMAT,
             "input_shape": self.input_shape,
             "layers": [{"class": type(layer).__name__, **layer.settings()} for layer in self.layers],
         }
-        if self.notes:
-            description["notes"] = self.notes
-        try:
-            metadata = {METADATA_KEY: json.dumps(description, sort_keys=True, allow_nan=False)}
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"JSON cannot say the settings or the notes of this model: {error}") from None
-        state = {name: np.ascontiguousarray(weights) for name, weights in self.state_dict().items()}
-        content = to_bytes(state, metadata)
-        with atomic_write(path) as file:
-            file.write(content)
+        return description | ({"notes": self.notes} if self.notes else {})
 
 
 def parameter_names(layers, parameters) -> list[str]:
     """PyTorch's names of a Sequential's parameters; layers that PyTorch has not do not count."""
     counts = np.cumsum([layer.in_pytorch for layer in layers]) - 1
     return [f"{counts[p.layer]}.{p.name}" for p in parameters]
-
-
-def check_shapes(expected, state):
-    """ValueError unless the arrays of `state` have the names and shapes that are expected."""
-    if set(expected) != set(state):
-        missing, extra = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
-        raise ValueError(f"the weights do not fit this network: missing {missing}, not expected {extra}")
-    for name, shape in expected.items():
-        if np.shape(state[name]) != shape:
-            raise ValueError(f"{name} must have shape {shape}, not {np.shape(state[name])}")
 
 
 def checked_callbacks(callbacks) -> list:
@@ -314,6 +308,18 @@ def checked_schedule(schedule, optimizer):
     return schedule
 
 
+def checked_checkpoint(checkpoint):
+    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+        raise ValueError(f"checkpoint must be a checkpoint, such as pm.Checkpoint(path), not {checkpoint!r}")
+    return checkpoint
+
+
+def checked_path(name, path) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError(f"{name} must be the path of a file, not {path!r}")
+    return os.fspath(path)
+
+
 def pair_of(data, name):
     """(inputs, targets) of what is a tuple or list of two."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
@@ -322,7 +328,7 @@ def pair_of(data, name):
 
 
 def load(path) -> Sequential:
-    """The model that `Sequential.save` wrote, ready to predict or to train on.
+    """The model that `Sequential.save`, or a Checkpoint, wrote, ready to predict or to train on.
 
     Raises ValueError if the file is damaged or not one of ours.
 
@@ -334,33 +340,20 @@ def load(path) -> Sequential:
     >>> pm.load(path).layers
     [Linear(2)]
     """
-    state, metadata = read_safetensors(path)
-    if METADATA_KEY not in metadata:
-        raise ValueError(f"{path}: a safetensors file, but without the architecture that pymnistcnn saves")
+    description, state = files.read(path)
     try:
-        return model_of(json.loads(metadata[METADATA_KEY]), state)
+        return model_of(description, state)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: its description of the network cannot be read: {error}") from None
 
 
-def read_safetensors(path):
-    """(arrays by name, metadata) of a file; ValueError if it is damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
-    return state, metadata
-
-
 def model_of(description, state) -> Sequential:
     """The network that a file's metadata describes. Its sizes are held against the weights that there are
-    before any memory is taken."""
+    before any memory is taken. Of a checkpoint, only the weights and the seed are of interest."""
+    seed = 0
+    if TRAINING in description:
+        seed = description.pop(TRAINING)["settings"]["seed"]
+        state = {name: array for name, array in state.items() if not name.startswith(f"{TRAINING}.")}
     notes = description.pop("notes", {})
     if description.keys() != {"dtype", "format", "input_shape", "layers"} or description["format"] != FORMAT:
         raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
@@ -377,7 +370,7 @@ def model_of(description, state) -> Sequential:
     parameters = lowered(layers, shape).parameters
     names = parameter_names(layers, parameters)
     check_shapes({name: p.shape for name, p in zip(names, parameters, strict=True)}, state)
-    model = Sequential(layers, shape, dtype=description["dtype"])
+    model = Sequential(layers, shape, seed, description["dtype"])
     model.load_state_dict(state)
     model.notes = dict(notes)
     return model

@@ -4,11 +4,14 @@ in csrc/run.c."""
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ._native import NotFinite
+from .checkpoints import Snapshot, checksum, described, with_state
 
 SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and Ctrl-C
 
@@ -17,7 +20,8 @@ SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and 
 class History:
     """What each epoch gave: a list each, an entry an epoch; the validation's are empty without one.
 
-    loss and accuracy are means over the epoch, while the weights were learning; seconds are of training alone.
+    loss and accuracy are means over the epoch, while the weights were learning; seconds are of training alone;
+    learning_rate is that of the epoch's last step.
 
     Examples
     --------
@@ -35,9 +39,40 @@ class History:
     validation_accuracy: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     images_per_second: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
 
     def __len__(self):
         return len(self.loss)
+
+
+class Diverged(FloatingPointError):
+    """A step made a parameter NaN or infinite. Model and optimizer are again as they were before that step.
+
+    layer : index of the parameter's layer
+    epoch, batch : when it was, counted from 1
+    images : (n,) numbers, in the training data, of the samples of that batch
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x = np.ones((6, 3), np.float32)
+    >>> x[4] = np.nan
+    >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    >>> try:
+    ...     model.fit((x, [0, 1, 0, 1, 0, 1]), batch_size=2, shuffle=False, progress=False)
+    ... except pm.Diverged as error:
+    ...     print(error.layer, error.epoch, error.batch, error.images)
+    0 1 3 [4 5]
+    """
+
+    def __init__(self, layer, name, epoch, batch, images):
+        self.layer, self.epoch, self.batch, self.images = layer, epoch, batch, images
+        some = ", ".join(map(str, images[:5])) + f" and {len(images) - 5} more" * (len(images) > 5)
+        super().__init__(
+            f"training diverged: a parameter of layer {layer} ({name}) became NaN or infinite in epoch {epoch}, "
+            f"batch {batch}. The weights are those before that batch, which had the images {some}. "
+            "Lower the learning rate, or look for NaN in these images"
+        )
 
 
 class Training:
@@ -47,12 +82,15 @@ class Training:
     batch, batches : of this epoch, how many are done and how many there will be
     samples, batch_size : of an epoch, and of a batch
     loss, accuracy : means over this epoch so far
+    totals : sums over this epoch so far: loss, correct, weight, samples, seconds
+    learning_rate : of the last step, 0 before the first
+    rate_factor : what the rates of all later steps are multiplied by; callbacks may change it
     history : History of the epochs before
     model : what is trained
     """
 
     def __init__(self, model, x, targets, epochs, batch_size, optimizer, schedule, shuffle, validation, callbacks,
-                 isa, threads, clip_norm=None, average=None):  # fmt: skip
+                 isa, threads, clip_norm=None, average=None, checkpoint=None):  # fmt: skip
         self.model, self.network = model, model.network
         self.x, self.targets, self.validation = x, targets, validation
         self.clip_norm = clip_norm
@@ -60,32 +98,86 @@ class Training:
         self.epochs, self.batch_size, self.samples = epochs, batch_size, len(x)
         self.batches = -(-self.samples // batch_size)
         self.optimizer, self.schedule, self.shuffle = optimizer, schedule, shuffle
+        self.state = optimizer.state_for(self.network)
         self.callbacks, self.isa, self.threads = callbacks, isa, threads
+        self.checkpoint = checkpoint
         self.history = History()
         self.epoch = self.batch = 0
-        self.loss = self.accuracy = float("nan")
-        self._stopped = False
+        self.totals = np.zeros(5)
+        self.learning_rate, self.rate_factor = 0.0, 1.0
+        self.stopped = False
         self._steps_a_slice = 1
+        self._restored = []  # states of callbacks, from a checkpoint
+        self._last, self._spare = None, Snapshot(self)
+
+    @property
+    def loss(self) -> float:
+        return mean(self.totals[0], self.totals[2])
+
+    @property
+    def accuracy(self) -> float:
+        return mean(self.totals[1], self.totals[3])
+
+    @property
+    def epoch_is_over(self) -> bool:
+        """Is the current epoch in the history already?"""
+        return self.epoch < len(self.history)
 
     def stop(self):
         """End the training when the callback that says so returns."""
-        self._stopped = True
+        self.stopped = True
+
+    @contextmanager
+    def averaged(self):
+        """Inside, the model has the moving average of its weights, if there is one: what is validated."""
+        self._swap_average()
+        try:
+            yield
+        finally:
+            self._swap_average()
 
     def run(self) -> History:
-        """All epochs. Ctrl-C and errors leave the weights as after the last step."""
+        """All epochs, or what is left of them. Ctrl-C and errors leave the weights as after the last step."""
         try:
             self._call("on_train_begin")
-            for epoch in range(self.epochs):
-                if self._stopped:
-                    break
-                self.epoch = epoch
+            for callback, state in zip(with_state(self.callbacks), self._restored, strict=False):
+                callback.restore(state)
+            while len(self.history) < self.epochs and not self.stopped:
                 self._run_epoch()
+        except BaseException:
+            if self.checkpoint and self._last:
+                self.checkpoint.write(self._last)
+            raise
         finally:
-            self.swap_average()  # the model ends with it
-            self._call("on_train_end")
+            with ExitStack() as everyone:  # whoever fails, the others are told
+                for callback in reversed(self.callbacks):
+                    everyone.callback(callback.on_train_end, self)
+                self._swap_average()  # the model ends with it
         return self.history
 
-    def swap_average(self):
+    def resume(self, path):
+        """Go on from a checkpoint's file; a ValueError, and nothing is changed, if it is not of this training."""
+        snapshot = Snapshot(self).fill(path)
+        snapshot.put_back()
+        self._restored = snapshot.states
+
+    @cached_property
+    def settings(self) -> dict:
+        """What must be the same for a training to go on, as what JSON can say."""
+
+        def of(x, targets):
+            return checksum(x, targets.labels, targets.values, targets.sample_weight)
+
+        return {
+            "seed": self.network.seed, "epochs": self.epochs, "batch size": self.batch_size, "samples": self.samples,
+            "shuffle": bool(self.shuffle), "optimizer": described(self.optimizer),
+            "schedule": described(self.schedule), "loss": described(self.network.loss),
+            "clip_norm": self.clip_norm, "average": self.average and self.average[1],
+            "training data": of(self.x, self.targets),
+            "validation data": self.validation and of(*self.validation),
+        }  # fmt: skip
+
+    def _swap_average(self):
         """Exchange the weights with their moving average, if there is one."""
         for parameter in self.network.parameters if self.average else ():
             if parameter.trained:
@@ -97,65 +189,88 @@ class Training:
             getattr(callback, hook)(self)
 
     def _run_epoch(self):
-        self.batch = 0
+        if self.epoch_is_over:
+            self.epoch, self.batch, self.totals = len(self.history), 0, np.zeros(5)
         self._call("on_epoch_begin")
         order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.shuffle)
-        totals = np.zeros(5)  # loss, correct, weight, samples, seconds
-        while self.batch < self.batches and not self._stopped:
-            totals += self._run_slice(order)
-            with np.errstate(invalid="ignore"):  # samples that all have weight 0
-                self.loss, self.accuracy = float(totals[0] / totals[2]), float(totals[1] / totals[3])
+        self._keep()
+        while self.batch < self.batches and not self.stopped:
+            self._run_slice(order)
             self._call("on_slice")
             for callback in self.callbacks:
                 if callback.every and (self.batch % callback.every == 0 or self.batch == self.batches):
                     callback.on_batches(self)
+            self._keep()
         if self.batch:
-            self._close_epoch(samples=totals[3], seconds=totals[4])
+            self._close_epoch()
             self._call("on_epoch_end")
+        if self.batch == self.batches:  # an epoch that was cut short is to be gone on with where it was cut
+            self._keep()
+
+    def _keep(self):
+        """Between two slices all fits together: keep a copy, and write it down if it is time to."""
+        first, taken = self._last is None, self._spare.take()
+        self._spare = self._last or Snapshot(self)
+        self._last = taken
+        if self.checkpoint and (first or self.checkpoint.is_due(self)):
+            self.checkpoint.write(taken)
 
     def _run_slice(self, order):
-        """Train the next batches of an epoch's order; returns summed loss, correct, weight, samples, seconds."""
+        """Train the next batches of an epoch's order; if that fails, all of them but the bad one and what follows."""
         steps = min([self._steps_a_slice, self.batches - self.batch, *self._steps_to_callbacks()])
-        begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
-        started = time.perf_counter()
-        losses, correct, weights = self._train_slice(order[begin:end], steps, begin)
-        seconds = time.perf_counter() - started
-        self._steps_a_slice = next_slice(steps, seconds)
-        self.batch += steps
-        return losses.sum(), correct.sum(), weights.sum(), end - begin, seconds
+        seconds = self.totals[4]
+        try:
+            self._train(order, steps)
+        except NotFinite as error:
+            self._last.put_back()
+            if error.done:
+                self._train(order, error.done)
+            begin = self.batch * self.batch_size
+            raise Diverged(
+                error.layer, self.network.layers[error.layer], self.epoch + 1, self.batch + 1,
+                order[begin : begin + self.batch_size],
+            ) from None  # fmt: skip
+        self._steps_a_slice = next_slice(steps, self.totals[4] - seconds)
 
     def _steps_to_callbacks(self):
-        return [c.every - self.batch % c.every for c in self.callbacks if c.every]
+        return [c.every - self.batch % c.every for c in [*self.callbacks, self.checkpoint] if c and c.every]
 
-    def _close_epoch(self, samples, seconds):
-        history = self.history
+    def _train(self, order, steps):
+        """The next steps of an epoch's order."""
+        begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
+        first_step = self.epoch * self.batches + self.batch
+        rates = self.schedule.rates(first_step, steps, self.epochs * self.batches) * self.rate_factor
+        started = time.perf_counter()
+        results = self.network.train(
+            self.x, self.targets, order[begin:end], self.batch_size, self.optimizer, rates,
+            self.model.epochs_trained, begin, self.isa, self.threads, self.clip_norm, self.average,
+        )  # fmt: skip
+        seconds = time.perf_counter() - started
+        # One after the other, so that sums do not depend on where slices end.
+        self.totals[:3] = np.add.accumulate(np.vstack([self.totals[:3], np.transpose(results)]))[-1]
+        self.totals[3:] += end - begin, seconds
+        self.batch += steps
+        self.learning_rate = float(rates[-1])
+
+    def _close_epoch(self):
+        history, validation = self.history, None
         self.model.epochs_trained += 1
+        if self.validation is not None:
+            with self.averaged():
+                validation = self.network.evaluate(*self.validation, self.isa, self.threads)
         history.loss.append(self.loss)
         history.accuracy.append(self.accuracy)
-        history.seconds.append(float(seconds))
-        history.images_per_second.append(float(samples / seconds))
-        if self.validation is not None:
-            self.swap_average()
-            loss, correct = self.network.evaluate(*self.validation, self.isa, self.threads)
-            self.swap_average()
-            history.validation_loss.append(loss)
-            history.validation_accuracy.append(correct / len(self.validation[0]))
+        history.seconds.append(float(self.totals[4]))
+        history.images_per_second.append(float(self.totals[3] / self.totals[4]))
+        history.learning_rate.append(self.learning_rate)
+        if validation is not None:
+            history.validation_loss.append(validation[0])
+            history.validation_accuracy.append(validation[1] / len(self.validation[0]))
 
-    def _train_slice(self, index, steps, first_position):
-        first_step = self.epoch * self.batches + self.batch
-        rates = self.schedule.rates(first_step, steps, self.epochs * self.batches)
-        try:
-            return self.network.train(
-                self.x, self.targets, index, self.batch_size, self.optimizer, rates,
-                self.model.epochs_trained, first_position, self.isa, self.threads, self.clip_norm, self.average,
-            )  # fmt: skip
-        except NotFinite as error:
-            layer = self.network.layers[error.layer]
-            raise FloatingPointError(
-                f"training diverged: a parameter of layer {error.layer} ({layer}) became NaN or infinite in epoch "
-                f"{self.epoch + 1}, batch {self.batch + error.done + 1}. Lower the learning rate, or look for NaN "
-                "in the inputs"
-            ) from None
+
+def mean(total, count) -> float:
+    """NaN over nothing, as before the first batch, or over samples that all have weight 0."""
+    return float(total / count) if count else float("nan")
 
 
 def epoch_order(samples, seed, epoch, shuffle) -> np.ndarray:

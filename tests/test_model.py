@@ -192,6 +192,17 @@ def test_a_file_needs_no_code_of_its_network(tmp_path):
     assert result.stdout == m.predict_outputs(X).tobytes().hex(), result.stderr
 
 
+def test_a_file_keeps_the_shape_of_a_scalar(tmp_path):
+    """Batch norm counts its batches."""
+    layers = [pm.Conv2d(3, 3), pm.BatchNorm2d(), pm.Flatten(), pm.Linear(3)]
+    m = pm.Sequential(layers, input_shape=X.shape[1:])
+    m.forward((X / 255).astype(np.float32))
+    m.save(tmp_path / "model")
+    back = pm.load(tmp_path / "model")
+    assert back.state_dict()["1.num_batches_tracked"].shape == ()
+    assert back.network.param.tobytes() == m.network.param.tobytes()
+
+
 # ---- files that lie ----
 
 

@@ -1,0 +1,73 @@
+"""Our files: named arrays and a description of them, one key of sorted JSON, in the safetensors format.
+
+A file is a function of what is in it: no times, no names of machines. It is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+import numpy as np
+
+from .datasets import atomic_write
+
+FORMAT = 1
+METADATA_KEY = "pymnistcnn"
+
+
+def write(path, description: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays, and what JSON can say of them."""
+    from safetensors.numpy import save as to_bytes
+
+    try:
+        metadata = {METADATA_KEY: json.dumps(description, sort_keys=True, allow_nan=False)}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"JSON cannot say the settings or the notes of this model: {error}") from None
+    content = to_bytes({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def read(path) -> tuple[dict, dict[str, np.ndarray]]:
+    """The description and the arrays; a ValueError that names the file if it is damaged or not one of ours."""
+    arrays, metadata = arrays_of(path)
+    if METADATA_KEY not in metadata:
+        raise ValueError(f"{path}: a safetensors file, but without the architecture that pymnistcnn saves")
+    try:
+        description = json.loads(metadata[METADATA_KEY], parse_constant=no_number)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: its description is not JSON: {error}") from None
+    if not isinstance(description, dict):
+        raise ValueError(f"{path}: its description must be a JSON object, not {type(description).__name__}")
+    return description, arrays
+
+
+def arrays_of(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays by name, and the metadata, of any safetensors file; a ValueError that names it if it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
+    return arrays, metadata
+
+
+def no_number(name):
+    raise ValueError(f"{name} is no number")
+
+
+def check_shapes(expected, arrays):
+    """ValueError unless the arrays have the names and shapes that are expected."""
+    if set(expected) != set(arrays):
+        missing, extra = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected))
+        raise ValueError(f"the weights do not fit this network: missing {missing}, not expected {extra}")
+    for name, shape in expected.items():
+        if np.shape(arrays[name]) != shape:
+            raise ValueError(f"{name} must have shape {shape}, not {np.shape(arrays[name])}")

@@ -1,0 +1,176 @@
+"""Progress: callbacks that show a training, or write down how it went, and do not change it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from itertools import islice
+
+from .callbacks import Callback
+from .layers import whole
+
+
+class ProgressBar(Callback):
+    """A line an epoch, drawn by tqdm on standard error; `file` to draw elsewhere. `fit` adds one by itself.
+
+    Examples
+    --------
+    >>> import io, pymnistcnn as pm
+    >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    >>> screen = io.StringIO()
+    >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), callbacks=[pm.ProgressBar(screen)], progress=False)
+    >>> "epoch 1/1" in screen.getvalue()
+    True
+    """
+
+    def __init__(self, file=None):
+        self.file, self._bar = file, None
+
+    def on_epoch_begin(self, training):
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=training.samples,
+            initial=training.batch * training.batch_size,
+            desc=f"epoch {training.epoch + 1}/{training.epochs}",
+            unit="",
+            unit_scale=True,
+            file=self.file,
+            dynamic_ncols=True,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}{postfix}",
+        )
+
+    def on_slice(self, training):
+        done = min(training.batch * training.batch_size, training.samples)
+        self._bar.set_postfix_str(f"loss {training.loss:.4f}, train {training.accuracy:.2%}", refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def on_epoch_end(self, training):
+        text = f"loss {training.loss:.4f}, train {training.accuracy:.2%}"
+        if training.history.validation_accuracy:
+            text += f", test {training.history.validation_accuracy[-1]:.2%}"
+        self._bar.set_postfix_str(text)
+        self._bar.close()
+
+    def on_train_end(self, training):
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Speedometer(Callback):
+    """A line every so many batches, in MXNet's form: epoch (0 is the first), batch, and of the batches since the last
+    line samples a second and accuracy.
+
+    Parameters
+    ----------
+    every : how many batches
+    log : function that takes a line
+
+    ValueError if every is not a whole number from 1 on, or log not a function.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> lines = []
+    >>> train, test = pm.datasets.mnist()
+    >>> model = pm.Sequential([pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+    >>> history = model.fit(train[:500], batch_size=10, progress=False,
+    ...                     callbacks=[pm.Speedometer(20, log=lines.append)])
+    >>> [line.split("\\t")[0] for line in lines]
+    ['Epoch[0] Batch [20]', 'Epoch[0] Batch [40]']
+    """
+
+    def __init__(self, every=100, log=print):
+        if not callable(log):
+            raise ValueError(f"log must be a function of a line, such as print, not {log!r}")
+        self.every, self.log = whole("every", every), log
+
+    def on_epoch_begin(self, training):
+        self._before = training.totals.copy()
+
+    def on_batches(self, training):
+        if training.batch % self.every:
+            return  # the epoch's last
+        _, correct, _, samples, seconds = training.totals - self._before
+        self._before = training.totals.copy()
+        self.log(f"Epoch[{training.epoch}] Batch [{training.batch}]\tSpeed: {samples / seconds:.2f} samples/sec\t"
+                 f"accuracy={correct / samples:f}")  # fmt: skip
+
+
+class Log(Callback):
+    """Base class of files with a line an epoch. A new training begins a new file; a resumed one goes on with the
+    lines of the epochs that it has, and no others."""
+
+    header = ""
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+
+    def line(self, row: dict) -> str:
+        raise NotImplementedError(f"{type(self).__name__} does not say how to write a line")
+
+    def on_train_begin(self, training):
+        epochs = len(training.history)
+        keep = epochs + (self.header != "") if epochs else 0
+        with open(self.path, "a+b") as file:
+            file.seek(0)
+            kept = sum(len(line) for line in islice(file, keep))
+            file.truncate(kept)
+            if not kept:
+                file.write(self.header.encode())
+
+    def on_epoch_end(self, training):
+        history = training.history
+        row = {"epoch": len(history)}
+        row |= {name: getattr(history, name)[-1] if getattr(history, name) else None for name in COLUMNS[1:]}
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            file.write(self.line(row))
+
+
+COLUMNS = (
+    "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds",
+    "images_per_second",
+)  # fmt: skip
+
+
+class CSVLog(Log):
+    """A file with a row an epoch, numbered from 1: its means on the training and on the validation data, the learning
+    rate of its last step, seconds, images a second. Validation columns are empty if there is none.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import pymnistcnn as pm
+    >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
+    >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), epochs=2, callbacks=[pm.CSVLog(path)], progress=False)
+    >>> with open(path) as file:
+    ...     print(file.readline(), end="")
+    epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate,seconds,images_per_second
+    """
+
+    header = ",".join(COLUMNS) + "\n"
+
+    def line(self, row):
+        return ",".join("" if value is None else repr(value) for value in row.values()) + "\n"
+
+
+class JSONLog(Log):
+    """A file with a JSON object an epoch, each a line, with the fields of CSVLog; null for what is no number.
+
+    Examples
+    --------
+    >>> import json, os, tempfile
+    >>> import pymnistcnn as pm
+    >>> path = os.path.join(tempfile.mkdtemp(), "log.jsonl")
+    >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), epochs=2, callbacks=[pm.JSONLog(path)], progress=False)
+    >>> with open(path) as file:
+    ...     [json.loads(line)["epoch"] for line in file]
+    [1, 2]
+    """
+
+    def line(self, row):
+        row = {name: value if value is not None and math.isfinite(value) else None for name, value in row.items()}
+        return json.dumps(row, allow_nan=False) + "\n"
