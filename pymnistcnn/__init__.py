@@ -21,7 +21,7 @@ if _native_version != __version__:
         f"In the checkout, run: {REBUILD}"
     )
 
-from . import datasets, initializers, metrics, pictures, schedules
+from . import datasets, functional, initializers, metrics, pictures, schedules
 from .callbacks import Callback, ProgressBar
 from .datasets import Dataset
 from .layers import (
@@ -59,6 +59,6 @@ __all__ = [
     "Evaluation", "ExpectedProbabilityLoss", "Exponential", "Flatten", "GaussianNoise", "GlobalAvgPool2d",
     "History", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Metric", "NLLLoss", "OneCycle",
     "Precision", "ProgressBar", "RMSprop", "ReLU", "Recall", "Rescaling", "SGD", "Sequential", "Sigmoid", "Softmax",
-    "Softplus", "Step", "Tanh", "TopK", "WarmUp", "load", "datasets", "initializers", "metrics", "pictures",
-    "schedules",
+    "Softplus", "Step", "Tanh", "TopK", "WarmUp", "load", "datasets", "functional", "initializers", "metrics",
+    "pictures", "schedules",
 ]  # fmt: skip

@@ -41,6 +41,7 @@ from .nodes import (
     Softmax,
     Tensor,
     Warp,
+    Weights,
     aligned,
     padded,
     real_word,
@@ -49,6 +50,7 @@ from .nodes import (
 SMALL_LINEAR = 16_384  # weights up to which a linear layer runs sample by sample (SHARD scope)
 GROUP_BYTES = 192 * 1024  # what a thread's group of samples may take: a part of any L2
 GROUP_MOST = 8
+UPDATE_ROW = 256  # weights that are updated alone: PAD such rows are a task
 LARGEST = (2**31 - 1) // 2  # elements of a parameter; csrc/plan.c has the same bound
 
 
@@ -142,6 +144,12 @@ class PlanBuilder:
             node = LargeLinear(self.layer, self.current, y)
             self._parameter(node, LargeLinearWeight, "weight", (features, n), n, padded(features))
         self._append(node, (features,), bias)
+
+    def weights(self, elements):
+        """A flat vector of weights that no op reads, only updates."""
+        node = Weights(self.layer, self.current, self.current)
+        self._parameter(node, Parameter, "weights", (elements,), -(-elements // UPDATE_ROW), UPDATE_ROW)
+        self._append(node, self.shape)
 
     def flatten(self):
         x = self.current.geometry
@@ -289,6 +297,11 @@ def plan_by_hand(training, inference, dtype, capacity) -> _native.Plan:
     if training.loss:  # of a loss alone, the gradient of its outputs comes back
         lives[0][Program.EVALUATE] = [training.read(), training.loss(training.current), training.write_gradient()]
     return assemble(lives, [training, inference], np.dtype(dtype), capacity)
+
+
+def update_plan(builder, dtype, clip) -> _native.Plan:
+    """The plan whose program BACKWARD is only the builder's updates, with gradients that are there already."""
+    return assemble([{Program.BACKWARD: builder.updates(clip)}], [builder], np.dtype(dtype), 1)
 
 
 def split_into_phases(ops) -> list[list[PlannedOp]]:
