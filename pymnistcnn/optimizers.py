@@ -34,8 +34,8 @@ def checked_betas(betas):
 
 @dataclass
 class State:
-    """What an optimizer remembers of a network: flat vectors beside the weights (None where one is not
-    needed), and the steps done."""
+    """What an optimizer remembers of weights: arrays beside them (None where one is not needed), flat vectors if
+    they are a network's, and the steps done."""
 
     moments: list[np.ndarray | None]
     steps: int = 0

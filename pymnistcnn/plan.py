@@ -383,6 +383,8 @@ def assemble(lives, builders, dtype, capacity) -> _native.Plan:
     sizes |= dict(dtype=int(dtype == np.float64), capacity=capacity, group=group,
                   model_bytes=network.vector_elements * real, x_elements=network.input.geometry.elements,
                   y_elements=network.current.geometry.elements)  # fmt: skip
+    if max(sizes.values()) >= 2**63:
+        raise ValueError("the network or batch is too large: its workspaces have more bytes than can be counted")
     ops, phases = np.array(rows, np.int64), np.array(phase_rows, np.int64)
     return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows)
 

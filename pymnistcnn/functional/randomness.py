@@ -18,7 +18,7 @@ def dropout(x, p=0.5, training=True, *, seed=0, isa=None, threads=None):
     >>> sorted(set(y.ravel().tolist()))
     [0.0, 2.0]
     """
-    return forward(_dropout(p, training), x, seed=seed, isa=isa, threads=threads)
+    return forward(_dropout(p, training), x, seed=seed, training=True, isa=isa, threads=threads)
 
 
 def dropout_backward(dy, x, p=0.5, training=True, *, seed=0, isa=None, threads=None):
@@ -50,7 +50,7 @@ def gaussian_noise(x, std, *, seed=0, isa=None, threads=None):
     >>> round(float(pm.functional.gaussian_noise(np.ones((1, 1000), np.float32), 0.1, seed=1).std()), 2)
     0.1
     """
-    return forward(GaussianNoise(std), x, seed=seed, isa=isa, threads=threads)
+    return forward(GaussianNoise(std), x, seed=seed, training=True, isa=isa, threads=threads)
 
 
 def gaussian_noise_backward(dy, x, std, *, seed=0, isa=None, threads=None):
@@ -78,7 +78,7 @@ def augment(x, *, seed=0, isa=None, threads=None, **numbers):
     >>> int((pm.functional.augment(x, seed=1, cutout=4) == 0).sum())
     16
     """
-    return forward(Augmentation(**numbers), x, seed=seed, isa=isa, threads=threads)
+    return forward(Augmentation(**numbers), x, seed=seed, training=True, isa=isa, threads=threads)
 
 
 def augment_backward(dy, x, *, seed=0, isa=None, threads=None, **numbers):

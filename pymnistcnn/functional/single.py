@@ -67,11 +67,11 @@ def holding(layer, x, weights, seed=0):
         yield found
 
 
-def forward(layer, x, weights=(), seed=None, isa=None, threads=None) -> np.ndarray:
-    """y of a layer for x; a seed makes it a forward pass of training, with what is random."""
+def forward(layer, x, weights=(), seed=0, training=False, isa=None, threads=None) -> np.ndarray:
+    """y of a layer for x."""
     x = numbers(x)
-    with holding(layer, x, weights, seed or 0) as found:
-        return found.forward(x, seed is not None, isa, threads)
+    with holding(layer, x, weights, seed) as found:
+        return found.forward(x, training, isa, threads)
 
 
 def backward(layer, dy, x, weights=(), seed=0, isa=None, threads=None):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._native import NotFinite, Program
 from ..network import aligned_zeros, checked_isa, checked_threads, dtype_for, exact_cast
-from ..optimizers import Optimizer, checked
+from ..optimizers import Optimizer, State, checked
 from ..plan import PlanBuilder, update_plan
 
 
@@ -17,7 +17,7 @@ def update(optimizer, weights, gradient, state=None, clip_norm=None, *, isa=None
     ----------
     optimizer : such as pm.Adam(); its `lr` is the rate of this step
     weights, gradient : of any one shape
-    state : what the step before gave; None for the first
+    state : what the step before gave, moments in the shape of the weights; None for the first
     clip_norm : the gradient is scaled down to this norm where its own is larger
 
     ValueError for different shapes, and for a state that is not of this optimizer or of so many weights;
@@ -39,41 +39,32 @@ def update(optimizer, weights, gradient, state=None, clip_norm=None, *, isa=None
     clip_norm = None if clip_norm is None else checked("clip_norm", clip_norm, 1e-30, 1e30)
     builder, dtype = PlanBuilder((1,)), dtype_for(weights)
     builder.weights(weights.size)
-    elements = builder.vector_elements
-    param, slope = _flat("weights", weights, elements, dtype), _flat("gradient", gradient, elements, dtype)
-    state = _continued(optimizer, state, elements, dtype)
+    param, slope = (aligned_zeros(builder.vector_elements, dtype) for _ in range(2))
+    param[: weights.size] = exact_cast(weights, dtype, "weights").ravel()
+    slope[: weights.size] = exact_cast(gradient, dtype, "gradient").ravel()
+    moments = _moments(optimizer, state, weights.shape, dtype, len(param))
+    steps = 0 if state is None else state.steps
     try:
         update_plan(builder, dtype, clip_norm is not None).run(
             Program.BACKWARD, isa=checked_isa(isa), threads=checked_threads(threads), param=param, gradient=slope,
-            count=1, batch=1, moments=state.moments, optimizer=optimizer.kind,
-            coefficients=optimizer.rows(state.steps, [optimizer.lr], clip_norm),
+            count=1, batch=1, moments=moments, optimizer=optimizer.kind,
+            coefficients=optimizer.rows(steps, [optimizer.lr], clip_norm),
         )  # fmt: skip
     except NotFinite:
         raise FloatingPointError("the step made a weight NaN or infinite") from None
-    state.steps += 1
-    return param[: weights.size].reshape(weights.shape), state
+    shaped = [v if v is None else v[: weights.size].reshape(weights.shape) for v in (param, *moments)]
+    return shaped[0], State(shaped[1:], steps + 1)
 
 
-def _flat(name, array, elements, dtype):
-    """A copy at the beginning of a flat vector."""
-    flat = aligned_zeros(elements, dtype)
-    flat[: array.size] = exact_cast(array, dtype, name).ravel()
-    return flat
-
-
-def _continued(optimizer, state, elements, dtype):
-    """A copy of the state, or a new one."""
-    copy = optimizer.new_state(elements, dtype)
-    if state is None:
-        return copy
-
-    def kinds(moments):
-        return [None if moment is None else (moment.shape, moment.dtype.name) for moment in moments]
-
-    if kinds(state.moments) != kinds(copy.moments):
-        raise ValueError(f"state must be of {optimizer} and {elements} {dtype.name}, not {kinds(state.moments)}")
-    for to, moment in zip(copy.moments, state.moments, strict=True):
-        if to is not None:
-            to[:] = moment
-    copy.steps = state.steps
-    return copy
+def _moments(optimizer, state, shape, dtype, elements):
+    """Flat vectors of so many elements: the state's moments, which have the shape of the weights, or new ones."""
+    moments = optimizer.new_state(elements, dtype).moments
+    if state is not None:
+        expected = [None if flat is None else (shape, dtype) for flat in moments]
+        given = [None if moment is None else (moment.shape, moment.dtype) for moment in state.moments]
+        if given != expected:
+            raise ValueError(f"state must be of {optimizer} for {dtype} weights of shape {shape}, not {given}")
+        for flat, moment in zip(moments, state.moments, strict=True):
+            if flat is not None:
+                flat[: moment.size] = moment.ravel()
+    return moments
