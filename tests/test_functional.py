@@ -25,6 +25,12 @@ def drawing(kind, dtype):
     return (whole, 0) if kind == "whole numbers" else (normal, TOLERANCE[dtype])
 
 
+@pytest.fixture
+def how(isa):
+    """Every instruction set, on one thread."""
+    return {"isa": isa, "threads": 1}
+
+
 def all_agree(actual, expected, tolerance):
     for a, b in zip(actual, expected, strict=True):
         agree(a, b, tolerance)
@@ -35,29 +41,29 @@ def all_agree(actual, expected, tolerance):
 
 @KINDS
 @pytest.mark.parametrize("conv", cases.CONVS + cases.DEPTHWISE_CONVS, ids=str)
-def test_conv2d(conv, kind, isa, dtype):
+def test_conv2d(conv, kind, how, dtype):
     rng, (draw, tolerance) = np.random.default_rng(0), drawing(kind, dtype)
     x, b = draw(rng, (conv.n, conv.c, conv.h, conv.w), dtype), draw(rng, conv.k, dtype)
     w = draw(rng, (conv.k, conv.c // conv.groups, *conv.kernel), dtype)
-    y = F.conv2d(x, w, b, *conv.geometry, isa=isa)
+    y = F.conv2d(x, w, b, *conv.geometry, **how)
     assert y.dtype == dtype
     agree(y, reference.conv2d(x, w, b, *conv.geometry), tolerance)
-    agree(F.conv2d(x, w, None, *conv.geometry, isa=isa), reference.conv2d(x, w, None, *conv.geometry), tolerance)
+    agree(F.conv2d(x, w, None, *conv.geometry, **how), reference.conv2d(x, w, None, *conv.geometry), tolerance)
     dy = draw(rng, y.shape, dtype)
-    gradients = F.conv2d_backward(dy, x, w, *conv.geometry, isa=isa)
+    gradients = F.conv2d_backward(dy, x, w, *conv.geometry, **how)
     all_agree(gradients, reference.conv2d_backward(dy, x, w, *conv.geometry), tolerance)
 
 
 @KINDS
 @pytest.mark.parametrize("n, features, out", [(1, 1, 1), (7, 17, 129), (33, 129, 130), (300, 16, 7)])
-def test_linear_and_matmul(n, features, out, kind, isa, dtype):
+def test_linear_and_matmul(n, features, out, kind, how, dtype):
     rng, (draw, tolerance) = np.random.default_rng(0), drawing(kind, dtype)
     x, w, b, dy = (draw(rng, shape, dtype) for shape in ((n, features), (out, features), out, (n, out)))
     gradients = reference.linear_backward(dy, x, w)
-    agree(F.linear(x, w, b, isa=isa), reference.linear(x, w, b), tolerance)
-    all_agree(F.linear_backward(dy, x, w, isa=isa), gradients, tolerance)
-    agree(F.matmul(x, w.T, isa=isa), reference.linear(x, w), tolerance)
-    da, db = F.matmul_backward(dy, x, w.T, isa=isa)
+    agree(F.linear(x, w, b, **how), reference.linear(x, w, b), tolerance)
+    all_agree(F.linear_backward(dy, x, w, **how), gradients, tolerance)
+    agree(F.matmul(x, w.T, **how), reference.linear(x, w), tolerance)
+    da, db = F.matmul_backward(dy, x, w.T, **how)
     all_agree((da, db), (gradients[0], gradients[1].T), tolerance)
     assert db.flags.c_contiguous
 
@@ -67,55 +73,55 @@ def test_linear_and_matmul(n, features, out, kind, isa, dtype):
 
 @pytest.mark.parametrize("pool", cases.MAX_POOLS, ids=str)
 @pytest.mark.parametrize("kind", ["ties", "NaN", "-inf"])
-def test_max_pool2d(pool, kind, isa, dtype):
+def test_max_pool2d(pool, kind, how, dtype):
     rng, shape = np.random.default_rng(0), (pool.n, pool.c, pool.h, pool.w)
     x = whole(rng, shape, dtype)
     if kind != "ties":
         x[rng.random(shape) < (0.1 if kind == "NaN" else 0.9)] = float(kind)
     window = pool.kernel, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
     y, argmax = reference.max_pool2d(x, *window)
-    values, indices = F.max_pool2d(x, *window, return_indices=True, isa=isa)
+    values, indices = F.max_pool2d(x, *window, return_indices=True, **how)
     assert indices.dtype == np.int64
     np.testing.assert_array_equal(values, y)
     np.testing.assert_array_equal(indices, argmax)
-    np.testing.assert_array_equal(F.max_pool2d(x, *window, isa=isa), y)
+    np.testing.assert_array_equal(F.max_pool2d(x, *window, **how), y)
     dy = whole(rng, y.shape, dtype)
     dx = reference.max_pool2d_backward(dy, argmax, shape)
-    np.testing.assert_array_equal(F.max_pool2d_backward(dy, x, *window, isa=isa), dx)
+    np.testing.assert_array_equal(F.max_pool2d_backward(dy, x, *window, **how), dx)
 
 
-def test_indices_of_windows_of_padding(isa, dtype):
+def test_indices_of_windows_of_padding(how, dtype):
     """Two cells three apart, around a picture of two; and after a larger batch, whose plan is used again."""
-    F.max_pool2d(np.ones((9, 3, 2, 2), dtype), 2, 1, 1, 3, return_indices=True, isa=isa)
-    y, indices = F.max_pool2d(np.ones((2, 3, 2, 2), dtype), 2, 1, 1, 3, return_indices=True, isa=isa)
+    F.max_pool2d(np.ones((9, 3, 2, 2), dtype), 2, 1, 1, 3, return_indices=True, **how)
+    y, indices = F.max_pool2d(np.ones((2, 3, 2, 2), dtype), 2, 1, 1, 3, return_indices=True, **how)
     np.testing.assert_array_equal(y, np.full((2, 3, 1, 1), -np.inf))
     np.testing.assert_array_equal(indices, np.full((2, 3, 1, 1), -1))
 
 
 @KINDS
 @pytest.mark.parametrize("pool", cases.AVG_POOLS, ids=str)
-def test_avg_pool2d(pool, kind, isa, dtype):
+def test_avg_pool2d(pool, kind, how, dtype):
     rng, (draw, tolerance) = np.random.default_rng(0), drawing(kind, dtype)
     area = pool.kernel[0] * pool.kernel[1]
     if area & (area - 1) or not pool.count_include_pad or pool.ceil_mode:
         tolerance = TOLERANCE[dtype]  # sums are exact, quotients are not
     x = draw(rng, (pool.n, pool.c, pool.h, pool.w), dtype)
     window = pool.kernel, pool.stride, pool.padding, pool.ceil_mode, pool.count_include_pad
-    y = F.avg_pool2d(x, *window, isa=isa)
+    y = F.avg_pool2d(x, *window, **how)
     agree(y, reference.avg_pool2d(x, *window), tolerance)
     dy = draw(rng, y.shape, dtype)
     dx = reference.avg_pool2d_backward(dy, x.shape, *window)
-    agree(F.avg_pool2d_backward(dy, x, *window, isa=isa), dx, tolerance)
+    agree(F.avg_pool2d_backward(dy, x, *window, **how), dx, tolerance)
 
 
 @KINDS
 @pytest.mark.parametrize("shape", [(2, 17, 8, 4), (33, 3, 1, 2)])
-def test_global_avg_pool2d(shape, kind, isa, dtype):
+def test_global_avg_pool2d(shape, kind, how, dtype):
     rng, (draw, tolerance) = np.random.default_rng(0), drawing(kind, dtype)
     x, dy = draw(rng, shape, dtype), draw(rng, (*shape[:2], 1, 1), dtype)
-    agree(F.global_avg_pool2d(x, isa=isa), reference.avg_pool2d(x, shape[2:]), tolerance)
+    agree(F.global_avg_pool2d(x, **how), reference.avg_pool2d(x, shape[2:]), tolerance)
     dx = reference.avg_pool2d_backward(dy, shape, shape[2:])
-    agree(F.global_avg_pool2d_backward(dy, x, isa=isa), dx, tolerance)
+    agree(F.global_avg_pool2d_backward(dy, x, **how), dx, tolerance)
 
 
 # ---- batch norm -------------------------------------------------------------------------------------------
@@ -123,31 +129,31 @@ def test_global_avg_pool2d(shape, kind, isa, dtype):
 
 @pytest.mark.parametrize("shape", [(7, 50), (33, 17, 3, 1), (2, 50, 9, 8)])
 @pytest.mark.parametrize("options", [{}, {"eps": 1e-2, "momentum": 0.7}], ids=str)
-def test_batch_norm(options, shape, isa, dtype):
+def test_batch_norm(options, shape, how, dtype):
     rng = np.random.default_rng(0)
     x, dy = 3 + 2 * normal(rng, shape, dtype), normal(rng, shape, dtype)
     w, b, mean = (normal(rng, shape[1], dtype) for _ in range(3))
     var, eps = rng.uniform(0.5, 2, shape[1]), options.get("eps", 1e-5)
     y = reference.batch_norm_inference(x, mean, var, w, b, eps)
     before = mean.copy()
-    agree(F.batch_norm(x, mean, var, w, b, **options, isa=isa), y, 2 * TOLERANCE[dtype])
+    agree(F.batch_norm(x, mean, var, w, b, **options, **how), y, 2 * TOLERANCE[dtype])
     np.testing.assert_array_equal(mean, before)  # only training moves them
     moved = reference.batch_norm_running(x, mean, var, 0, options.get("momentum", 0.1))
-    y = F.batch_norm(x, mean, var, w, b, training=True, **options, isa=isa)
+    y = F.batch_norm(x, mean, var, w, b, training=True, **options, **how)
     agree(y, reference.batch_norm(x, w, b, eps), TOLERANCE[dtype])
     all_agree((mean, var), moved, TOLERANCE[dtype])
-    gradients = F.batch_norm_backward(dy, x, w, eps, isa=isa)
+    gradients = F.batch_norm_backward(dy, x, w, eps, **how)
     all_agree(gradients, reference.batch_norm_backward(dy, x, w, eps), 8 * TOLERANCE[dtype])
 
 
-def test_batch_norm_without_weights_and_statistics(isa, dtype):
+def test_batch_norm_without_weights_and_statistics(how, dtype):
     rng = np.random.default_rng(0)
     x, dy, ones = normal(rng, (7, 10, 4, 4), dtype), normal(rng, (7, 10, 4, 4), dtype), np.ones(10)
-    y = F.batch_norm(x, None, None, training=True, isa=isa)
+    y = F.batch_norm(x, None, None, training=True, **how)
     agree(y, reference.batch_norm(x, ones, 0 * ones), TOLERANCE[dtype])
     dx = reference.batch_norm_backward(dy, x, ones)[0]
-    agree(F.batch_norm_backward(dy, x, isa=isa)[0], dx, TOLERANCE[dtype])
-    y = F.batch_norm(x, ones, 4 * ones, ones, isa=isa)
+    agree(F.batch_norm_backward(dy, x, **how)[0], dx, TOLERANCE[dtype])
+    y = F.batch_norm(x, ones, 4 * ones, ones, **how)
     agree(y, reference.batch_norm_inference(x, ones, 4 * ones, ones, 0 * ones), TOLERANCE[dtype])
 
 
@@ -163,25 +169,25 @@ OPTIONS = [
 
 @pytest.mark.parametrize("shape", [(), (5,), (33, 129), (2, 3, 4), (2, 3, 5, 7), (2, 1, 2, 1, 3)], ids=str)
 @pytest.mark.parametrize("name, options", OPTIONS)
-def test_activation(name, options, shape, isa, dtype):
+def test_activation(name, options, shape, how, dtype):
     rng = np.random.default_rng(0)
     x, dy = np.array(normal(rng, (2, *shape), dtype))
     y = getattr(reference, name)(x, **options)
-    agree(getattr(F, name)(x, **options, isa=isa), y, TOLERANCE[dtype])
+    agree(getattr(F, name)(x, **options, **how), y, TOLERANCE[dtype])
     dx = getattr(reference, f"{name}_backward")(dy, y, **options)
-    agree(getattr(F, f"{name}_backward")(dy, x, **options, isa=isa), dx, TOLERANCE[dtype])
+    agree(getattr(F, f"{name}_backward")(dy, x, **options, **how), dx, TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 @pytest.mark.parametrize("shape, dim", [((10,), 0), ((7, 17), 1), ((7, 17), 0), ((2, 3, 5), 1), ((2, 10, 3, 3), -3)])
-def test_softmax(name, shape, dim, isa, dtype):
+def test_softmax(name, shape, dim, how, dtype):
     rng = np.random.default_rng(0)
     x, dy = 5 * normal(rng, shape, dtype), normal(rng, shape, dtype)
     back = getattr(reference, f"{name}_backward")
     y = getattr(reference, name)(np.moveaxis(x, dim, -1))
-    agree(getattr(F, name)(x, dim, isa=isa), np.moveaxis(y, -1, dim), TOLERANCE[dtype])
+    agree(getattr(F, name)(x, dim, **how), np.moveaxis(y, -1, dim), TOLERANCE[dtype])
     dx = np.moveaxis(back(np.moveaxis(dy, dim, -1), y), -1, dim)
-    agree(getattr(F, f"{name}_backward")(dy, x, dim, isa=isa), dx, TOLERANCE[dtype])
+    agree(getattr(F, f"{name}_backward")(dy, x, dim, **how), dx, TOLERANCE[dtype])
 
 
 # ---- losses -----------------------------------------------------------------------------------------------
@@ -201,13 +207,13 @@ LOSSES = [
 
 @pytest.mark.parametrize("sample_weight", [None, SAMPLE_WEIGHT], ids=["", "sample weights"])
 @pytest.mark.parametrize("name, twin, kind, options", LOSSES)
-def test_loss(name, twin, kind, options, sample_weight, isa, dtype):
+def test_loss(name, twin, kind, options, sample_weight, how, dtype):
     rng = np.random.default_rng(0)
     x = normal(rng, (7, 10), dtype)
     numbers = {"labels": LABELS, "probabilities": rng.dirichlet(np.ones(10), 7), "numbers": normal(rng, (7, 10), dtype)}
     target = numbers[kind]
     value, gradient = reference.mean_loss(*twin(x, target, **options), sample_weight)
-    arguments = dict(options, sample_weight=sample_weight, isa=isa)
+    arguments = dict(options, sample_weight=sample_weight, **how)
     assert getattr(F, name)(x, target, **arguments) == pytest.approx(value, rel=TOLERANCE[dtype])
     dx = getattr(F, f"{name}_backward")(-3, x, target, **arguments)
     assert dx.dtype == dtype
@@ -215,12 +221,12 @@ def test_loss(name, twin, kind, options, sample_weight, isa, dtype):
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 2, 4), (3, 1, 5, 6)], ids=str)
-def test_mse_loss_of_any_shape(shape, isa, dtype):
+def test_mse_loss_of_any_shape(shape, how, dtype):
     x, target = normal(np.random.default_rng(0), (2, *shape), dtype)
     value = np.mean((x - target).astype(np.float64) ** 2)
-    assert F.mse_loss(x, target, isa=isa) == pytest.approx(value, rel=TOLERANCE[dtype])
+    assert F.mse_loss(x, target, **how) == pytest.approx(value, rel=TOLERANCE[dtype])
     expected = 2 * (x.astype(np.float64) - target) / x.size
-    agree(F.mse_loss_backward(1, x, target, isa=isa), expected, TOLERANCE[dtype])
+    agree(F.mse_loss_backward(1, x, target, **how), expected, TOLERANCE[dtype])
 
 
 # ---- steps ------------------------------------------------------------------------------------------------
@@ -239,14 +245,14 @@ OPTIMIZERS = [
 @pytest.mark.parametrize("shape", [(), (5,), (20, 3, 5, 5), (70, 300)], ids=str)
 @pytest.mark.parametrize("clip_norm", [None, 0.5, 1e6])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
-def test_update(optimizer, clip_norm, shape, isa, dtype):
+def test_update(optimizer, clip_norm, shape, how, dtype):
     rng = np.random.default_rng(0)
     weights = expected = normal(rng, shape, dtype) if shape else np.array(0.5, dtype)
     state = wanted = None
     for t in range(1, 6):
         gradient = normal(rng, shape, dtype) if shape else np.array(t, dtype)
         before = weights.copy(), gradient.copy()
-        after, state = F.update(optimizer, weights, gradient, state, clip_norm, isa=isa)
+        after, state = F.update(optimizer, weights, gradient, state, clip_norm, **how)
         np.testing.assert_array_equal(weights, before[0])
         np.testing.assert_array_equal(gradient, before[1])
         (slope,) = [gradient] if clip_norm is None else reference.clipped([gradient], clip_norm)
@@ -266,9 +272,9 @@ def test_a_state_can_be_used_again():
     assert not np.array_equal(again[0][0], weights)
 
 
-def test_a_step_to_infinity(isa, dtype):
+def test_a_step_to_infinity(how, dtype):
     with pytest.raises(FloatingPointError, match="the step made a weight NaN or infinite"):
-        F.update(pm.SGD(1.0), np.ones(5, dtype), np.array([0, 0, np.inf, 0, 0], dtype), isa=isa)
+        F.update(pm.SGD(1.0), np.ones(5, dtype), np.array([0, 0, np.inf, 0, 0], dtype), **how)
 
 
 # ---- the layers' bits -------------------------------------------------------------------------------------
@@ -306,38 +312,38 @@ def called(number, dtype, **how):
 
 
 @pytest.mark.parametrize("number", range(len(CALLS)), ids=NAMES)
-def test_results_are_the_layers(number, isa, dtype):
+def test_results_are_the_layers(number, how, dtype):
     name, layer, shapes, options = CALLS[number]
     rng = np.random.default_rng(0)
     x, *weights = (normal(rng, shape, dtype) for shape in shapes)
     layer.build(x.shape[1:], dtype, seed=5)
     for parameter, values in zip(layer.parameters.values(), weights, strict=True):
         parameter[...] = values
-    y = layer.forward(x, isa=isa)
-    dx = layer.backward(np.cos(y), isa=isa)
+    y = layer.forward(x, **how)
+    dx = layer.backward(np.cos(y), **how)
     expected = [a.tobytes() for a in (y, dx, *layer.gradients.values())]
-    assert called(number, dtype, isa=isa) == expected
-    assert called(number, dtype, isa=isa) == expected  # with a network that was there
+    assert called(number, dtype, **how) == expected
+    assert called(number, dtype, **how) == expected  # with a network that was there
 
 
-def test_losses_are_the_losses(isa, dtype):
+def test_losses_are_the_losses(how, dtype):
     x = normal(np.random.default_rng(0), (7, 10), dtype)
     loss = pm.CrossEntropyLoss(WEIGHT, 0.1)
-    value = loss.forward(x, LABELS, SAMPLE_WEIGHT, isa=isa)
-    assert F.cross_entropy(x, LABELS, WEIGHT, 0.1, SAMPLE_WEIGHT, isa=isa) == value
-    gradient = F.cross_entropy_backward(1, x, LABELS, WEIGHT, 0.1, SAMPLE_WEIGHT, isa=isa)
+    value = loss.forward(x, LABELS, SAMPLE_WEIGHT, **how)
+    assert F.cross_entropy(x, LABELS, WEIGHT, 0.1, SAMPLE_WEIGHT, **how) == value
+    gradient = F.cross_entropy_backward(1, x, LABELS, WEIGHT, 0.1, SAMPLE_WEIGHT, **how)
     np.testing.assert_array_equal(gradient, loss.backward())
 
 
-def test_updates_are_those_of_fit(isa, dtype):
+def test_updates_are_those_of_fit(how, dtype):
     rng = np.random.default_rng(0)
     x, labels, optimizer = normal(rng, (8, 30), dtype), rng.integers(0, 10, 8), pm.Adam(0.01)
     model = pm.Sequential([pm.Linear(10, bias=False)], (30,), dtype=dtype)
     weights, state = model.state_dict()["0.weight"], None
     for _ in range(3):
-        dz = F.cross_entropy_backward(1, F.linear(x, weights, isa=isa), labels, isa=isa)
-        weights, state = F.update(optimizer, weights, F.linear_backward(dz, x, weights, isa=isa)[1], state, isa=isa)
-    model.fit((x, labels), 3, 8, pm.Adam(0.01), shuffle=False, progress=False, isa=isa)
+        dz = F.cross_entropy_backward(1, F.linear(x, weights, **how), labels, **how)
+        weights, state = F.update(optimizer, weights, F.linear_backward(dz, x, weights, **how)[1], state, **how)
+    model.fit((x, labels), 3, 8, pm.Adam(0.01), shuffle=False, progress=False, **how)
     np.testing.assert_array_equal(model.state_dict()["0.weight"], weights)
 
 
@@ -389,24 +395,24 @@ def test_few_and_small_networks_are_kept():
         assert pool.submit(kept).result() == single.MOST
 
 
-def test_a_call_that_fails_leaves_nothing_behind(isa):
+def test_a_call_that_fails_leaves_nothing_behind(how):
     x, w = np.ones((2, 3, 6, 6), np.float32), np.ones((4, 3, 3, 3), np.float32)
-    expected = F.conv2d(x, w, isa=isa).tobytes()
+    expected = F.conv2d(x, w, **how).tobytes()
     with pytest.raises(ValueError, match="dy must have the shape"):
-        F.conv2d_backward(x, x, w * np.nan, isa=isa)
-    assert F.conv2d(x, w, isa=isa).tobytes() == expected
+        F.conv2d_backward(x, x, w * np.nan, **how)
+    assert F.conv2d(x, w, **how).tobytes() == expected
 
 
-def test_arrays_of_any_kind(isa):
+def test_arrays_of_any_kind(how):
     """Bytes, whole numbers, lists, other orders of memory: float32, unless x is float64."""
     rng = np.random.default_rng(0)
     x, w = rng.integers(0, 256, (2, 3, 6, 6), np.uint8), whole(rng, (4, 3, 3, 3), np.float64)
     expected = reference.conv2d(x, w)
     for like in (x, x.astype(np.int64), x.tolist(), np.asfortranarray(x, np.float32), x.astype(np.float16)):
-        y = F.conv2d(like, w, isa=isa)
+        y = F.conv2d(like, w, **how)
         assert y.dtype == np.float32
         agree(y, expected, 0)
-    assert F.conv2d(x.astype(np.float64)[::-1], w.astype(np.float32), isa=isa).dtype == np.float64
+    assert F.conv2d(x.astype(np.float64)[::-1], w.astype(np.float32), **how).dtype == np.float64
 
 
 def test_peeking_is_checked():
