@@ -21,7 +21,7 @@ if _native_version != __version__:
         f"In the checkout, run: {REBUILD}"
     )
 
-from . import datasets, initializers, metrics, pictures, schedules
+from . import datasets, functional, initializers, metrics, pictures, schedules
 from .callbacks import BestCheckpoint, Callback, EarlyStopping, ReduceOnPlateau, Watcher
 from .checkpoints import Checkpoint
 from .datasets import Dataset
@@ -63,5 +63,5 @@ __all__ = [
     "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Metric", "NLLLoss", "OneCycle", "Precision",
     "ProgressBar", "RMSprop", "ReLU", "Recall", "ReduceOnPlateau", "Rescaling", "SGD", "Sequential", "Sigmoid",
     "Softmax", "Softplus", "Speedometer", "Step", "Tanh", "TopK", "WarmUp", "Watcher", "load", "datasets",
-    "initializers", "metrics", "pictures", "schedules",
+    "functional", "initializers", "metrics", "pictures", "schedules",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ cdef extern from "pmc.h" nogil:
     ctypedef struct pmc_coefficients:
         pass
     ctypedef struct pmc_plan:
-        pass
+        char *batch
     ctypedef struct pmc_plan_sizes:
         int64_t dtype, capacity, group
         int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes

@@ -269,6 +269,12 @@ cdef class Plan:
         """Fill all workspaces with one byte: no result may depend on what was there."""
         pmc_plan_poison(self.plan, byte)
 
+    def peek(self, int64_t offset, int64_t count):
+        """A copy of `count` bytes of the BATCH arena, from `offset` on."""
+        if offset < 0 or count < 0 or offset > self.sizes.batch_bytes - count:
+            raise ValueError(f"{count} bytes at {offset} are not in the {self.sizes.batch_bytes} of the batch")
+        return self.plan.batch[offset:offset + count]
+
     def run(self, int program, *, str isa, int64_t threads, param, gradient, moments=(), average=None,
             int64_t count, int64_t batch, x=None, index=None, labels=None, targets=None, sample_weight=None,
             class_weight=None, y=None, dy=None, dx=None, int64_t optimizer=0, coefficients=None, uint64_t seed=0,

@@ -2,6 +2,11 @@
 
 IDX is the format of the original MNIST files: two zero bytes, one byte for the data type, one for the
 rank, one big-endian uint32 per dimension, then the values in C order, big endian.
+
+>>> import pymnistcnn as pm
+>>> train, test = pm.datasets.mnist()
+>>> len(train), len(test)
+(60000, 10000)
 """
 
 from __future__ import annotations
@@ -36,7 +41,18 @@ _EMBEDDED = Path(__file__).parent / "data" / "mnist"
 
 
 class DataError(ValueError):
-    """A data file that is missing pieces or lies about itself."""
+    """A data file that is missing pieces or lies about itself.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     try:
+    ...         read_idx(file.name)
+    ...     except DataError:
+    ...         print("not a file of digits")
+    not a file of digits
+    """
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,10 @@
 
 Shapes follow PyTorch's layout, (out, in) for a dense layer and (out, in/groups, kh, kw) for a convolution.
 One output sums `fan_in = prod(shape[1:])` inputs; one input feeds `fan_out = shape[0] * prod(shape[2:])`.
+
+>>> import pymnistcnn as pm
+>>> pm.Linear(10, initializer=pm.initializers.HeNormal())
+Linear(10, initializer=HeNormal())
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import numpy as np
 
 from ._native import Constant
 from .initializers import Initializer, PyTorchDefault
-from .network import Network
+from .network import Network, dtype_for
 
 
 def whole(name, value, low=1):
@@ -117,7 +117,7 @@ class Layer:
     def forward(self, x, training=True, isa=None, threads=None) -> np.ndarray:
         """y for x (n, ...). With `training`, what `backward` needs is kept and dropout is on."""
         x = np.asarray(x)
-        dtype = np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
+        dtype = dtype_for(x)
         network = self._network
         if network is None:
             network = Network([self], x.shape[1:], dtype)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ._native import Op
 from .layers import LogSoftmax, Softmax
-from .network import Network, checked_dtype, checked_weights
+from .network import Network, checked_weights, dtype_for
 
 
 class Loss:
@@ -45,8 +45,7 @@ class Loss:
         outputs = np.asarray(outputs)
         if outputs.ndim != 2:
             raise ValueError(f"outputs must have shape (n, classes), not {outputs.shape}")
-        dtype = outputs.dtype if outputs.dtype == np.float64 else np.dtype(np.float32)
-        network = Network([], outputs.shape[1:], checked_dtype(dtype))
+        network = Network([], outputs.shape[1:], dtype_for(outputs))
         network.use_loss(self)
         value, self._gradient = network.loss_by_hand(outputs, targets, sample_weight, isa, threads)
         return value

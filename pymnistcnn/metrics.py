@@ -3,6 +3,11 @@
 Outputs are scores, logits or probabilities (n, classes) of any real type, of which the largest is the prediction,
 the first of them if several are; or, but for TopK, the predicted classes themselves (n,), integers. Labels are
 integers (n,).
+
+>>> import pymnistcnn as pm
+>>> accuracy = pm.metrics.Accuracy()
+>>> accuracy.update([[0.1, 0.9], [0.8, 0.2]], [1, 1]).update([0, 1], [0, 1]).get()
+0.75
 """
 
 from __future__ import annotations

@@ -54,6 +54,11 @@ def checked_dtype(dtype) -> np.dtype:
     return np.dtype(name)
 
 
+def dtype_for(array: np.ndarray) -> np.dtype:
+    """What arrays are computed in by hand: float64 if they are float64, else float32."""
+    return np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
+
+
 def aligned_zeros(elements: int, dtype) -> np.ndarray:
     """Zeros that begin on a cache line."""
     dtype = np.dtype(dtype)
@@ -128,6 +133,7 @@ class Network:
         else:
             self.param, self.gradient = memory
         self._plans: dict[bool, _native.Plan] = {}
+        self.by_hand: PlanBuilder | None = None  # the builder of the plan by hand: it knows where state is kept
         self._saved = None  # the number of samples whose state a backward pass can use
         self._why_not = "forward was not called"
         self._calls = 0
@@ -159,8 +165,13 @@ class Network:
             if self.loss is not None:
                 self.loss.lower(builder)
         if by_hand:
+            self.by_hand = builders[0]
             return plan_by_hand(*builders, self.dtype, capacity)
         return training_plan(*builders, self.dtype, capacity, self.clip)
+
+    def restart(self, seed):
+        """Draw, from the next forward on, what a new network of this seed would."""
+        self.seed, self._calls = checked_seed(seed), 0
 
     def use_loss(self, loss):
         """Train and evaluate with this loss from now on."""

@@ -332,7 +332,14 @@ class AveragePool(Node):
         return [self.op(Op.AVERAGE_BACKWARD, refs, self.shape())] if input_gradient else []
 
 
-class Norm(Node):
+class Weights(Node):
+    """Parameters whose gradients are complete before any update: nothing is left to be reduced."""
+
+    def gradients(self, gradient_only):
+        return [] if gradient_only else [self.reduction(p, None, False) for p in self.parameters]
+
+
+class Norm(Weights):
     """Batch norm with the batch's statistics: phases of samples around a look at the whole batch."""
 
     def __init__(self, layer, x, y, epsilon, momentum):
@@ -369,9 +376,6 @@ class Norm(Node):
         if input_gradient:
             ops.append(self.op(Op.NORM_INPUT_GRADIENT, [dx, dy, x, self.statistics, self.means], self.shape()))
         return ops
-
-    def gradients(self, gradient_only):
-        return [] if gradient_only else [self.reduction(p, None, False) for p in self.parameters]
 
 
 class FoldedNorm(Norm):

@@ -34,8 +34,8 @@ def checked_betas(betas):
 
 @dataclass
 class State:
-    """What an optimizer remembers of a network: flat vectors beside the weights (None where one is not
-    needed), and the steps done."""
+    """What an optimizer remembers of weights: arrays beside them (None where one is not needed), flat vectors if
+    they are a network's, and the steps done."""
 
     moments: list[np.ndarray | None]
     steps: int = 0
@@ -50,13 +50,15 @@ class Optimizer:
         """Which of the moments that the kernel can keep this optimizer needs."""
         raise NotImplementedError
 
+    def new_state(self, elements, dtype) -> State:
+        """The state before the first step, for a flat vector of so many elements."""
+        return State([aligned_zeros(elements, dtype) if needed else None for needed in self.moments()])
+
     def state_for(self, network) -> State:
         """The state for this network; an optimizer that is used on another one starts afresh."""
         if getattr(self, "_owner", lambda: None)() is not network:
             self._owner = weakref.ref(network)
-            self._state = State([
-                aligned_zeros(network.elements, network.dtype) if needed else None for needed in self.moments()
-            ])  # fmt: skip
+            self._state = self.new_state(network.elements, network.dtype)
         return self._state
 
     def coefficients(self, first_step: int, rates) -> np.ndarray:
@@ -266,10 +268,9 @@ class Adagrad(Optimizer):
     def moments(self):
         return True, False, False
 
-    def state_for(self, network):
-        state = super().state_for(network)
-        if state.steps == 0:
-            state.moments[0][:] = self.initial_accumulator_value
+    def new_state(self, elements, dtype):
+        state = super().new_state(elements, dtype)
+        state.moments[0][:] = self.initial_accumulator_value
         return state
 
     def coefficients(self, first_step, rates):

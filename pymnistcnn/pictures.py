@@ -3,6 +3,13 @@
 MNIST's digits are light on dark, were scaled with antialiasing into a box of 20x20 pixels, and placed in a
 field of 28x28 with their centre of mass in its middle (LeCun et al. 1998, yann.lecun.com/exdb/mnist). A
 network trained on them reads a scan or a drawing much better once it has been treated the same.
+
+>>> import tempfile, pymnistcnn as pm
+>>> from PIL import Image
+>>> with tempfile.NamedTemporaryFile(suffix=".png") as file:
+...     Image.new("L", (200, 300), "white").save(file.name)
+...     int(pm.pictures.read_digit(file.name).max())
+0
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ from .nodes import (
     Softmax,
     Tensor,
     Warp,
+    Weights,
     aligned,
     padded,
     real_word,
@@ -48,6 +49,7 @@ from .nodes import (
 
 GROUP_BYTES = 192 * 1024  # what a thread's group of samples may take: a part of any L2
 GROUP_MOST = 8
+UPDATE_ROW = 256  # weights that are updated alone: PAD such rows are a task
 LARGEST = (2**31 - 1) // 2  # elements of a parameter; csrc/plan.c has the same bound
 
 
@@ -149,6 +151,12 @@ class PlanBuilder:
             node = LargeLinear(self.layer, self.current, y)
             self._parameter(node, LargeLinearWeight, "weight", (features, n), n, padded(features))
         self._append(node, (features,), bias)
+
+    def weights(self, elements):
+        """A flat vector of weights that no op reads, only updates."""
+        node = Weights(self.layer, self.current, self.current)
+        self._parameter(node, Parameter, "weights", (elements,), -(-elements // UPDATE_ROW), UPDATE_ROW)
+        self._append(node, self.shape)
 
     def flatten(self):
         x = self.current.geometry
@@ -302,6 +310,11 @@ def plan_by_hand(training, inference, dtype, capacity) -> _native.Plan:
     return assemble(lives, [training, inference], np.dtype(dtype), capacity)
 
 
+def update_plan(builder, dtype, clip) -> _native.Plan:
+    """The plan whose program BACKWARD is only the builder's updates, with gradients that are there already."""
+    return assemble([{Program.BACKWARD: builder.updates(clip)}], [builder], np.dtype(dtype), 1)
+
+
 def split_into_phases(ops) -> list[list[PlannedOp]]:
     """Adjacent SHARD ops merge; so do updates, and packs. A product over the batch is a phase of its own."""
 
@@ -381,6 +394,8 @@ def assemble(lives, builders, dtype, capacity) -> _native.Plan:
     sizes |= dict(dtype=int(dtype == np.float64), capacity=capacity, group=group,
                   model_bytes=network.vector_elements * real, x_elements=network.input.geometry.elements,
                   y_elements=network.current.geometry.elements)  # fmt: skip
+    if max(sizes.values()) >= 2**63:
+        raise ValueError("the network or batch is too large: its workspaces have more bytes than can be counted")
     ops, phases = np.array(rows, np.int64), np.array(phase_rows, np.int64)
     return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows)
 

@@ -2,6 +2,10 @@
 
 A schedule has one method, `rates(first_step, count, total_steps)`, so that any stretch of a run (an epoch,
 what is left after a checkpoint) gets the rates it would have had in one go.
+
+>>> import pymnistcnn as pm
+>>> pm.schedules.Step(1.0, every=2, factor=0.5).rates(0, 4, total_steps=10)
+array([1. , 1. , 0.5, 0.5])
 """
 
 from __future__ import annotations

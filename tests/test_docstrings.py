@@ -2,13 +2,17 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 
 import pytest
 
 import pymnistcnn as pm
 
-MODULES = ["pymnistcnn"] + [f"pymnistcnn.{m.name}" for m in pkgutil.iter_modules(pm.__path__) if m.name != "_native"]
+MODULES = ["pymnistcnn", *(m.name for m in pkgutil.walk_packages(pm.__path__, "pymnistcnn."))]
+MODULES.remove("pymnistcnn._native")
+PARTS = [pm.datasets, pm.functional, pm.initializers, pm.metrics, pm.pictures, pm.schedules]
+PUBLIC = {f"{part.__name__}.{name}": getattr(part, name) for part in (pm, *PARTS) for name in part.__all__}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -18,6 +22,10 @@ def test_examples(name, tmp_path, monkeypatch):
     assert failed == 0
 
 
-@pytest.mark.parametrize("name", [n for n in pm.__all__ if callable(getattr(pm, n))])
+@pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_have_an_example(name):
-    assert ">>>" in (getattr(pm, name).__doc__ or "")
+    assert ">>>" in (PUBLIC[name].__doc__ or "")
+
+
+def test_all_parts_are_public():
+    assert set(PARTS) == {thing for thing in PUBLIC.values() if inspect.ismodule(thing)}

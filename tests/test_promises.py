@@ -400,9 +400,8 @@ def test_a_forked_child_trains_and_predicts():
 
 ORDER = [
     {"_native"}, {"nodes"}, {"plan"}, {"network"}, {"initializers"}, {"layers"},
-    {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"}, {"checkpoints", "progress"}, {"training"},
-    {"model"}, {"recipes"},
-    {"cli"},
+    {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"}, {"functional", "checkpoints", "progress"},
+    {"training"}, {"model"}, {"recipes"}, {"cli"},
 ]  # fmt: skip
 ALONE = {"datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
@@ -417,7 +416,8 @@ def imported(path, everywhere=True):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            start = ("pymnistcnn." if node.level else "") + (node.module + "." if node.module else "")
+            package = path.relative_to(PACKAGE.parent).parts[: -node.level] if node.level else ()
+            start = ".".join((*package, *([node.module] if node.module else []), ""))
             names = [start + alias.name for alias in node.names]
         else:
             continue
@@ -429,11 +429,19 @@ def imported(path, everywhere=True):
     return others, ours
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def module(path):
+    """The module, or package within this one, that a file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE).with_suffix("")))
 def test_imports_point_one_way(path):
-    name, (others, ours) = path.stem, imported(path)
-    modules = {p.stem for p in PACKAGE.glob("*.py")} | {"_native"}
-    ours &= modules
+    name, (others, ours) = module(path), imported(path)
+    ours &= {module(file) for file in FILES} | {"_native"}
+    ours -= {name}
     if name in ALONE:
         others, _ = imported(path, everywhere=False)
         assert ours == set() and others - {"numpy"} <= set(sys.stdlib_module_names)

@@ -1,0 +1,229 @@
+"""Activations, element by element, and softmax."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..layers import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from .single import backward, forward, numbers, rows
+
+
+def relu(x, *, isa=None, threads=None):
+    """max(x, 0) of x of any shape; NaN is passed on. ValueError if x is empty or holds no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.relu(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
+    return _forward(ReLU(), x, isa, threads)
+
+
+def relu_backward(dy, x, *, isa=None, threads=None):
+    """dx of `relu`, for dy like x: 0 where x is not above 0. ValueError for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.relu_backward([5, 5], np.array([-1.0, 2.0]))
+    array([0., 5.])
+    """
+    return _backward(ReLU(), dy, x, isa, threads)
+
+
+def leaky_relu(x, negative_slope=0.01, *, isa=None, threads=None):
+    """x, or negative_slope * x below 0, of x of any shape. ValueError if x is empty or holds no numbers, or the
+    slope is negative.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.leaky_relu(np.array([-1.0, 2.0]), 0.5)
+    array([-0.5,  2. ])
+    """
+    return _forward(LeakyReLU(negative_slope), x, isa, threads)
+
+
+def leaky_relu_backward(dy, x, negative_slope=0.01, *, isa=None, threads=None):
+    """dx of `leaky_relu`, for dy like x. ValueError as from `leaky_relu`, and for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.leaky_relu_backward([5, 5], np.array([-1.0, 2.0]), 0.5)
+    array([2.5, 5. ])
+    """
+    return _backward(LeakyReLU(negative_slope), dy, x, isa, threads)
+
+
+def elu(x, alpha=1.0, *, isa=None, threads=None):
+    """x, or alpha * (exp(x) - 1) below 0, of x of any shape. ValueError if x is empty or holds no numbers, or
+    alpha is negative.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.elu(np.array([-100.0, 2.0]))
+    array([-1.,  2.])
+    """
+    return _forward(ELU(alpha), x, isa, threads)
+
+
+def elu_backward(dy, x, alpha=1.0, *, isa=None, threads=None):
+    """dx of `elu`, for dy like x. ValueError as from `elu`, and for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.elu_backward([5, 5], np.array([-100.0, 2.0]))
+    array([0., 5.])
+    """
+    return _backward(ELU(alpha), dy, x, isa, threads)
+
+
+def sigmoid(x, *, isa=None, threads=None):
+    """1 / (1 + exp(-x)) of x of any shape. ValueError if x is empty or holds no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.sigmoid(np.zeros(2))
+    array([0.5, 0.5])
+    """
+    return _forward(Sigmoid(), x, isa, threads)
+
+
+def sigmoid_backward(dy, x, *, isa=None, threads=None):
+    """dx of `sigmoid`, for dy like x. ValueError for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.sigmoid_backward([4, 8], np.zeros(2))
+    array([1., 2.])
+    """
+    return _backward(Sigmoid(), dy, x, isa, threads)
+
+
+def softplus(x, beta=1.0, threshold=20.0, *, isa=None, threads=None):
+    """log(1 + exp(beta * x)) / beta of x of any shape; x itself where beta * x is above the threshold. ValueError
+    if x is empty or holds no numbers, beta is not above 0, or the threshold is negative.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.softplus(np.array([0.0, 30.0])).round(4)
+    array([ 0.6931, 30.    ])
+    """
+    return _forward(Softplus(beta, threshold), x, isa, threads)
+
+
+def softplus_backward(dy, x, beta=1.0, threshold=20.0, *, isa=None, threads=None):
+    """dx of `softplus`, for dy like x. ValueError as from `softplus`, and for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.softplus_backward([4, 8], np.array([0.0, 30.0])).round(4)
+    array([2., 8.])
+    """
+    return _backward(Softplus(beta, threshold), dy, x, isa, threads)
+
+
+def tanh(x, *, isa=None, threads=None):
+    """tanh(x) of x of any shape. ValueError if x is empty or holds no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.tanh(np.array([0.0, 30.0]))
+    array([0., 1.])
+    """
+    return _forward(Tanh(), x, isa, threads)
+
+
+def tanh_backward(dy, x, *, isa=None, threads=None):
+    """dx of `tanh`, for dy like x. ValueError for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.tanh_backward([4, 8], np.array([0.0, 30.0]))
+    array([4., 0.])
+    """
+    return _backward(Tanh(), dy, x, isa, threads)
+
+
+def softmax(x, dim=-1, *, isa=None, threads=None):
+    """Probabilities, along the axis `dim` of x of any shape, of what are scores there. ValueError if x is empty or
+    holds no numbers, or has no such axis.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.softmax(np.zeros((1, 2)))
+    array([[0.5, 0.5]])
+    """
+    return _along(dim, lambda x: forward(Softmax(), x, isa=isa, threads=threads), x)
+
+
+def softmax_backward(dy, x, dim=-1, *, isa=None, threads=None):
+    """dx of `softmax`, for dy like x. ValueError as from `softmax`, and for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.softmax_backward([[4, 0]], np.zeros((1, 2)))
+    array([[ 1., -1.]])
+    """
+    return _along(dim, lambda dy, x: backward(Softmax(), dy, x, isa=isa, threads=threads), dy, x)
+
+
+def log_softmax(x, dim=-1, *, isa=None, threads=None):
+    """Logarithms of `softmax`, also where those are too small to be told from 0; x, dim and errors as there.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.log_softmax(np.array([[0.0, 1e4]]))
+    array([[-10000.,      0.]])
+    """
+    return _along(dim, lambda x: forward(LogSoftmax(), x, isa=isa, threads=threads), x)
+
+
+def log_softmax_backward(dy, x, dim=-1, *, isa=None, threads=None):
+    """dx of `log_softmax`, for dy like x. ValueError as from `log_softmax`, and for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.log_softmax_backward([[4, 0]], np.zeros((1, 2)))
+    array([[ 2., -2.]])
+    """
+    return _along(dim, lambda dy, x: backward(LogSoftmax(), dy, x, isa=isa, threads=threads), dy, x)
+
+
+def _forward(layer, x, isa, threads):
+    x = numbers(x)
+    return forward(layer, rows(x), isa=isa, threads=threads).reshape(x.shape)
+
+
+def _backward(layer, dy, x, isa, threads):
+    dy, x = _alike(dy, x)
+    return backward(layer, rows(dy), rows(x), isa=isa, threads=threads).reshape(x.shape)
+
+
+def _alike(dy, x):
+    dy, x = np.asarray(dy), numbers(x)
+    if dy.shape != x.shape:
+        raise ValueError(f"dy must have the shape of x, {x.shape}, not {dy.shape}")
+    return dy, x
+
+
+def _along(dim, function, *arrays):
+    """What a function of rows gives for the rows of arrays along an axis; the last of the arrays is x."""
+    arrays = _alike(*arrays) if len(arrays) == 2 else [numbers(*arrays)]
+    moved = [np.moveaxis(array, dim, -1) for array in arrays]
+    y = function(*(array.reshape(-1, array.shape[-1]) for array in moved))
+    return np.moveaxis(y.reshape(moved[0].shape), -1, dim)

@@ -1,0 +1,82 @@
+"""Batch normalization."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..layers import BatchNorm1d, BatchNorm2d, number
+from .single import backward, holding, numbers
+
+
+def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *,
+               isa=None, threads=None):  # fmt: skip
+    """Batch norm of every channel of x (n, c) or (n, c, h, w); y has its shape.
+
+    Parameters
+    ----------
+    running_mean, running_var : arrays (c,) of float32 or float64, or None in training
+    weight, bias : (c,), or None for 1 and 0
+    training : normalize with the batch's mean and variance, and move the running ones, in place, towards them;
+        else with the running ones
+    momentum : how far they move, from 0 to 1
+    eps : added to the variance
+
+    ValueError for other shapes, numbers outside these ranges, and running arrays that cannot be written to.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x, mean, var = np.array([[1.0], [3.0]]), np.zeros(1), np.ones(1)
+    >>> pm.functional.batch_norm(x, mean, var, training=True).round(3)
+    array([[-1.],
+           [ 1.]])
+    >>> mean, var
+    (array([0.2]), array([1.1]))
+    """
+    x = numbers(x)
+    weights = _weights(x, weight, bias)
+    running = {"running_mean": running_mean, "running_var": running_var}
+    for name, array in running.items():
+        if array is None and not training:
+            raise ValueError(f"{name} must be given outside of training")
+        writable = isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.flags.writeable
+        if array is not None and training and not writable:
+            raise ValueError(f"{name} must be an array of floats that training can write to, not {array!r}")
+        weights[name] = np.full(_channels(x), float(name == "running_var")) if array is None else array
+    with holding(_norm(x, eps, number("momentum", momentum, 0, 1)), x, weights) as found:
+        y = found.forward(x, bool(training), isa, threads)
+        moved = dict(zip(weights, found.views(found.param), strict=False))
+        for name, array in running.items():
+            if training and array is not None:
+                array[...] = moved[name]
+    return y
+
+
+def batch_norm_backward(dy, x, weight=None, eps=1e-5, *, isa=None, threads=None):
+    """dx like x, dweight (c,) and dbias (c,) of `batch_norm` in training, for dy like x.
+
+    ValueError as from `batch_norm`, and if dy does not have the shape of x.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x, dy = np.array([[1.0], [3.0]]), np.array([[0.0], [2.0]])
+    >>> dx, dweight, dbias = pm.functional.batch_norm_backward(dy, x)
+    >>> dweight.round(3), dbias
+    (array([2.]), array([2.]))
+    """
+    x = numbers(x)
+    return backward(_norm(x, eps, 0.0), dy, x, _weights(x, weight, None), isa=isa, threads=threads)
+
+
+def _channels(x):
+    return x.shape[1] if x.ndim > 1 else 1
+
+
+def _norm(x, eps, momentum):
+    return (BatchNorm1d if x.ndim == 2 else BatchNorm2d)(eps, momentum)
+
+
+def _weights(x, weight, bias):
+    given = {"weight": weight, "bias": bias}
+    return {name: np.full(_channels(x), float(name == "weight")) if a is None else a for name, a in given.items()}

@@ -1,0 +1,95 @@
+"""What is random in training. The same seed draws the same, whatever else there was; a layer by hand of this seed
+draws it at its first forward."""
+
+from __future__ import annotations
+
+from ..layers import Augmentation, Dropout, GaussianNoise
+from .single import backward, forward
+
+
+def dropout(x, p=0.5, training=True, *, seed=0, isa=None, threads=None):
+    """x (n, features) or (n, c, h, w) with each element 0 with probability p and the others divided by 1 - p;
+    x itself outside of training. ValueError for other shapes, and if p is not from 0 to 1 (excluded).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> y = pm.functional.dropout(np.ones((1, 1000), np.float32), seed=1)
+    >>> sorted(set(y.ravel().tolist()))
+    [0.0, 2.0]
+    """
+    return forward(_dropout(p, training), x, seed=seed, training=True, isa=isa, threads=threads)
+
+
+def dropout_backward(dy, x, p=0.5, training=True, *, seed=0, isa=None, threads=None):
+    """dx of `dropout`, for dy like x: what the same seed drops has no gradient. ValueError as from `dropout`, and
+    if dy does not have the shape of x.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x = np.ones((1, 1000), np.float32)
+    >>> bool((pm.functional.dropout_backward(x, x, seed=1) == pm.functional.dropout(x, seed=1)).all())
+    True
+    """
+    return backward(_dropout(p, training), dy, x, seed=seed, isa=isa, threads=threads)
+
+
+def _dropout(p, training):
+    layer = Dropout(p)
+    return layer if training else Dropout(0.0)
+
+
+def gaussian_noise(x, std, *, seed=0, isa=None, threads=None):
+    """x (n, features) or (n, c, h, w) plus normal numbers with standard deviation `std`. ValueError for other
+    shapes, and if std is negative.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> round(float(pm.functional.gaussian_noise(np.ones((1, 1000), np.float32), 0.1, seed=1).std()), 2)
+    0.1
+    """
+    return forward(GaussianNoise(std), x, seed=seed, training=True, isa=isa, threads=threads)
+
+
+def gaussian_noise_backward(dy, x, std, *, seed=0, isa=None, threads=None):
+    """dx of `gaussian_noise`, for dy like x: dy itself. ValueError as from `gaussian_noise`, and if dy does not
+    have the shape of x.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.gaussian_noise_backward([[1, 2]], np.zeros((1, 2), np.float32), 0.1)
+    array([[1., 2.]], dtype=float32)
+    """
+    return backward(GaussianNoise(std), dy, x, seed=seed, isa=isa, threads=threads)
+
+
+def augment(x, *, seed=0, isa=None, threads=None, **numbers):
+    """Each picture of x (n, c, h, w) through a random map; y has its shape. numbers: as `pm.Augmentation` takes
+    them, such as shift, rotation and scale, by name. ValueError for other shapes, and for numbers outside their
+    ranges.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x = np.ones((1, 1, 28, 28), np.float32)
+    >>> int((pm.functional.augment(x, seed=1, cutout=4) == 0).sum())
+    16
+    """
+    return forward(Augmentation(**numbers), x, seed=seed, training=True, isa=isa, threads=threads)
+
+
+def augment_backward(dy, x, *, seed=0, isa=None, threads=None, **numbers):
+    """dx of `augment`, for dy like x, back along the map of the same seed. ValueError as from `augment`, and if dy
+    does not have the shape of x.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x = np.ones((1, 1, 28, 28), np.float32)
+    >>> int((pm.functional.augment_backward(x, x, seed=1, cutout=4) == 0).sum())
+    16
+    """
+    return backward(Augmentation(**numbers), dy, x, seed=seed, isa=isa, threads=threads)
