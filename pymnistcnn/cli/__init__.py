@@ -1,0 +1,29 @@
+"""The command `pymnistcnn`."""
+
+from __future__ import annotations
+
+import click
+
+from .. import __version__
+from .data import data
+from .info import info
+from .models import evaluate, predict
+from .options import Commands
+from .train import train
+from .tutorial import tutorial
+
+
+@click.group(cls=Commands, invoke_without_command=True)
+@click.version_option(__version__, prog_name="pymnistcnn")
+@click.pass_context
+def main(context):
+    """Train convolutional networks on handwritten digits, fast.
+
+    Start with:  pymnistcnn train
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for command in (train, evaluate, predict, tutorial, data, info):
+    main.add_command(command)

@@ -1,0 +1,32 @@
+"""`pymnistcnn data`: data sets in other forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .. import datasets
+from .options import DATA, POSITIVE, writable_file
+
+
+@click.group()
+def data():
+    """Data sets in other forms."""
+
+
+@data.command()
+@click.argument("output", type=click.Path(path_type=Path), callback=lambda c, o, path: writable_file(c, o, path))
+@click.option("--part", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Which images.")
+@click.option("--count", metavar="N", type=POSITIVE, help="Only the first N.  [default: all]")
+@DATA
+def convert(output, part, count, data):
+    """Write digits as text: a line each, 784 tab-separated pixels 0-255 and the label.
+
+    OUTPUT is the text file to write.
+    """
+    images = datasets.mnist(data)[part == "test"]
+    if count is not None and count > len(images):
+        raise click.BadParameter(f"there are {len(images):,} {part} images, not {count:,}", param_hint="--count")
+    datasets.write_text(output, images[:count])
+    click.echo(f"{click.format_filename(output)}: {len(images[:count]):,} {part} images")

@@ -1,0 +1,49 @@
+"""`pymnistcnn info`."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import click
+import numpy as np
+
+from .. import __version__, _native, datasets
+from .options import COMPUTE, JSON, describe, print_json
+
+
+@click.command()
+@COMPUTE
+@JSON
+def info(threads, isa, as_json):
+    """Show what this machine and this installation have."""
+    training, test = datasets.mnist()
+    fields = {
+        "pymnistcnn": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "cpu": cpu_model(),
+        "isa": isa,
+        "isas": _native.isas(),
+        "threads": threads,
+        "openmp": _native.openmp_runtime(),
+        "train_images": len(training),
+        "test_images": len(test),
+    }
+    if as_json:
+        print_json(**fields)
+        return
+    click.echo(f"pymnistcnn       {__version__}, Python {fields['python']}, NumPy {fields['numpy']}")
+    click.echo(f"processor        {fields['cpu']}")
+    click.echo(f"instruction set  {isa} (available: {', '.join(fields['isas'])})")
+    click.echo(f"threads          {threads}, OpenMP runtime {fields['openmp']}")
+    click.echo(f"data             {describe(None, training, test)}")
+
+
+def cpu_model():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,130 @@
+"""`pymnistcnn train`."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from .. import datasets
+from ..callbacks import Callback
+from ..checkpoints import TRAINING, Checkpoint, read
+from ..network import DTYPES
+from ..recipes import RECIPES
+from .options import COMPUTE, DATA, JSON, POSITIVE, count, describe, print_json, writable_file
+
+SUFFIX = ".checkpoint"  # of the output's name
+
+
+@click.command()
+@click.argument("recipe", metavar="[RECIPE]", type=click.Choice(list(RECIPES)), required=False)
+@click.option("--epochs", metavar="N", type=POSITIVE, help="Rounds over the data.  [default: the recipe's]")
+@click.option("--batch-size", metavar="N", type=POSITIVE, help="Images a step.  [default: the recipe's]")
+@click.option("--seed", metavar="N", type=click.IntRange(0, 2**64 - 1),
+              help="Same seed, same network, to the bit.  [default: 0]")  # fmt: skip
+@COMPUTE
+@click.option("--dtype", type=click.Choice(DTYPES), help="Precision.  [default: float32]")
+@DATA
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
+              help="Where to save the network.  [default: digits.safetensors]")  # fmt: skip
+@click.option("--checkpoint-every", metavar="N", type=POSITIVE,
+              help=f"After every N batches, write to OUTPUT{SUFFIX} all that it takes to go on.")  # fmt: skip
+@click.option("--resume", metavar="FILE", type=click.Path(path_type=Path),
+              help="Go on from a checkpoint, with its recipe, epochs, batch size, seed and dtype.")  # fmt: skip
+@JSON
+def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, checkpoint_every, resume, as_json):
+    """Train a network, test it, save it.
+
+    RECIPE says which network, and how to train it; `fast` is the one there is now. Ctrl-C ends the training
+    and saves what was learnt so far. With --checkpoint-every, a training that was interrupted or killed can be
+    resumed; the network is then the same, to the bit, as without the break.
+    """
+    say = functools.partial(click.echo, err=as_json)
+    given = dict(recipe=recipe, epochs=epochs, batch_size=batch_size, seed=seed, dtype=dtype)
+    if resume is not None:
+        given, place = resumed(resume, given)
+        output = output or writable_file(None, None, output_of(resume))
+    recipe, seed, dtype = given["recipe"] or "fast", given["seed"] or 0, given["dtype"] or "float32"
+    output = output or Path("digits.safetensors")
+    training, test = datasets.mnist(data)
+    made = RECIPES[recipe](input_shape=(1, *training.images.shape[1:]), seed=seed, dtype=dtype)
+    epochs, batch_size = given["epochs"] or made.epochs, given["batch_size"] or made.batch_size
+    every = checkpoint_every or given.get("checkpoint_every")
+    notes = dict(recipe=recipe, epochs=epochs, batch_size=batch_size, seed=seed, dtype=dtype, checkpoint_every=every)
+    checkpoint = Checkpoint(output.with_name(output.name + SUFFIX), every, notes) if every else None
+    file = click.format_filename(output)
+    say(f"{made.model.summary()}\n")
+    say(f"data      {describe(data, training, test)}")
+    if resume is not None:
+        say(f"resumed   {click.format_filename(resume)}, {place}")
+    say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, "
+        f"{count(threads, 'thread')}, {isa}\n")  # fmt: skip
+
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    try:
+        history = made.model.fit(
+            training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
+            validation=test, threads=threads, isa=isa, progress=on_terminal,
+            callbacks=[] if on_terminal else [EpochLines()], checkpoint=checkpoint, resume=resume,
+        )  # fmt: skip
+        made.model.save(output)
+    except KeyboardInterrupt:
+        made.model.save(output)
+        done = count(made.model.epochs_trained, "whole epoch")
+        click.echo(f"\ninterrupted after {done}: saved what was learnt so far to {file}", err=True)
+        if checkpoint and os.path.exists(checkpoint.path):
+            name = click.format_filename(checkpoint.path)
+            click.echo(f"to go on: pymnistcnn train --resume {shlex.quote(name)}", err=True)
+        raise click.exceptions.Exit(130) from None
+    if checkpoint:
+        Path(checkpoint.path).unlink(missing_ok=True)
+
+    accuracy, seconds = history.validation_accuracy[-1], sum(history.seconds)
+    speed = epochs * len(training) / seconds
+    wrong = len(test) - round(accuracy * len(test))
+    say()
+    say(f"test accuracy  {accuracy:.2%} ({wrong:,} of {len(test):,} wrong)")
+    say(f"training time  {seconds:.2f} s ({speed:,.0f} images/s)")
+    say(f"saved          {file} ({output.stat().st_size / 1000:,.0f} kB)")
+    if as_json:
+        print_json(
+            test_accuracy=accuracy, train_seconds=seconds, images_per_second=speed, epochs=epochs, isa=isa,
+            threads=threads, dtype=dtype, seed=seed, output=os.fspath(output),
+        )  # fmt: skip
+
+
+class EpochLines(Callback):
+    """Progress for log files, where a bar that is drawn over and over would leave a heap of bars."""
+
+    def on_epoch_end(self, training):
+        h = training.history
+        parts = [
+            f"epoch {training.epoch + 1}/{training.epochs}: loss {h.loss[-1]:.4f}",
+            f"accuracy {h.accuracy[-1]:.4f}",
+            f"validation {h.validation_accuracy[-1]:.4f}",
+            f"{h.images_per_second[-1]:,.0f} images/s",
+        ]
+        click.echo(", ".join(parts), err=True)
+
+
+def resumed(path, given):
+    """The settings that the training of a checkpoint was started with, and the place it has come to; bad use if
+    something else is asked for now."""
+    saved = read(path)[0][TRAINING]
+    notes = saved["notes"]
+    if not isinstance(notes, dict) or notes.keys() != {*given, "checkpoint_every"} or notes["recipe"] not in RECIPES:
+        raise ValueError(f"{path}: not a checkpoint of `pymnistcnn train`")
+    for name, value in given.items():
+        if value not in (None, notes[name]):
+            raise click.UsageError(f"{name.replace('_', ' ')} {value}: the training to resume has {notes[name]}")
+    return notes, f"epoch {saved['epoch'] + 1}, batch {saved['batch'] + 1}"
+
+
+def output_of(checkpoint):
+    """Where the training that wrote a checkpoint was going to save its network."""
+    stem = checkpoint.name.removesuffix(SUFFIX)
+    return checkpoint.with_name(stem) if stem not in ("", checkpoint.name) else Path("digits.safetensors")

@@ -1,0 +1,127 @@
+"""`pymnistcnn tutorial`: the five tutorials, by name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+
+import click
+
+from ..network import DTYPES
+from .options import COMPUTE, DATA, JSON, POSITIVE, options, print_json, writable_file
+
+
+@click.group()
+def tutorial():
+    """Run a well-known tutorial, whole: its data, network, loop, messages."""
+
+
+def common(*, epochs, batch_size, seed, dtype, output):
+    """The options of every tutorial, with the tutorial's defaults."""
+
+    def option(name, default, **extra):
+        return click.option(name, default=default, show_default=default is not None, **extra)
+
+    return options(
+        option("--epochs", epochs, metavar="N", type=POSITIVE, help="Rounds over the data."),
+        option("--batch-size", batch_size, metavar="N", type=POSITIVE, help="Images a step."),
+        option("--seed", seed, metavar="N", type=click.IntRange(0, 2**64 - 1), help="Same seed, same network."),
+        COMPUTE,
+        option("--dtype", dtype, type=click.Choice(DTYPES), help="Precision."),
+        click.option("--limit", metavar="N", type=POSITIVE, help="Training items.  [default: the tutorial's]"),
+        DATA,
+        option("--output", output, metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
+               help="Where to save the network."),
+        JSON,
+    )  # fmt: skip
+
+
+def run(function, as_json, epochs, data, output, **settings):
+    """Run a tutorial; with --json its messages go to stderr, and one object to stdout."""
+    if epochs is not None:
+        settings["epochs"] = epochs
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        outcome = function(data=None if data is None else os.fspath(data), output=os.fspath(output), **settings)
+    if not as_json:
+        return
+    fields = {name: settings[name] for name in ("isa", "threads", "dtype", "seed")}
+    if outcome.full_test_accuracy is not None:
+        fields["full_test_accuracy"] = outcome.full_test_accuracy
+    folder = settings.get("savepath", "")
+    print_json(
+        test_accuracy=outcome.test_accuracy, train_seconds=outcome.train_seconds,
+        images_per_second=outcome.images_per_second, epochs=outcome.epochs,
+        output=os.path.join(folder, os.fspath(output)), **fields,
+    )  # fmt: skip
+
+
+@tutorial.command()
+@common(epochs=2, batch_size=100, seed=0, dtype="float64", output="gorgonia.safetensors")
+@click.option("--loss", type=click.Choice(["cost", "cross-entropy"]), default="cost", show_default=True,
+              help="The tutorial's cost, without a logarithm, or the usual one.")  # fmt: skip
+def gorgonia(loss, as_json, **settings):
+    """Go: three convolutions, RMSprop, a cost without logarithm."""
+    from ..tutorials.gorgonia import gorgonia as function
+
+    run(function, as_json, cross_entropy=loss == "cross-entropy", **settings)
+
+
+@tutorial.command()
+@common(epochs=20, batch_size=128, seed=0, dtype="float32", output="mnist_conv.safetensors")
+@click.option("--lr", default=3e-3, show_default=True, help="Learning rate to begin with.")
+@click.option("--savepath", default="./", show_default=True, help="Folder for the best network.")
+def flux(as_json, **settings):
+    """Julia: the model zoo's convolutional network."""
+    from ..tutorials.flux import flux as function
+
+    run(function, as_json, **settings)
+
+
+MXNET = options(
+    click.option("--variant", type=click.Choice(["python", "julia"]), default="python", show_default=True,
+                 help="Settings of the Python or of the Julia tutorial."),
+    click.option("--init", type=click.Choice(["uniform", "glorot"]), default="uniform", show_default=True,
+                 help="First weights: the tutorial's uniform(0.01), or Glorot's."),
+)  # fmt: skip
+
+
+@tutorial.command("mxnet-mlp")
+@common(epochs=None, batch_size=100, seed=0, dtype="float32", output="mxnet-mlp.safetensors")
+@MXNET
+def mxnet_mlp(variant, init, as_json, **settings):
+    """Python, Julia: a multilayer perceptron.  10 epochs, in Julia 20."""
+    from ..tutorials.mxnet import mxnet_mlp as function
+
+    run(function, as_json, julia=variant == "julia", glorot=init == "glorot", **settings)
+
+
+@tutorial.command("mxnet-lenet")
+@common(epochs=None, batch_size=100, seed=0, dtype="float32", output="mxnet-lenet.safetensors")
+@MXNET
+def mxnet_lenet(variant, init, as_json, **settings):
+    """Python, Julia: LeNet.  10 epochs, in Julia 20."""
+    from ..tutorials.mxnet import mxnet_lenet as function
+
+    run(function, as_json, julia=variant == "julia", glorot=init == "glorot", **settings)
+
+
+@tutorial.command()
+@common(epochs=50, batch_size=10, seed=1, dtype="float32", output="mccaffrey.safetensors")
+def mccaffrey(as_json, **settings):
+    """PyTorch: a network on 1,000 images from text files."""
+    from ..tutorials.mccaffrey import mccaffrey as function
+
+    run(function, as_json, **settings)
+
+
+@tutorial.command()
+@common(epochs=3, batch_size=1, seed=0, dtype="float64", output="scratch.safetensors")
+@click.option("--by-hand", is_flag=True, help="Step through the layers that are written out in NumPy's terms.")
+@click.option("--full", is_flag=True, help="All 60,000 and 10,000 images, with loss and accuracy of each epoch.")
+def scratch(as_json, **settings):
+    """NumPy: a convolutional network from scratch."""
+    from ..tutorials.scratch import scratch as function
+
+    run(function, as_json, **settings)
