@@ -341,8 +341,9 @@ def read_text(path, label_first=None):
     path : path
     label_first : bool, optional
         Whether the label is the first of the 785 columns, or the last. If not given: where a header says "label"
-        or "class"; else where more rows have 1 to 9, or, with as many, other than 0 (the corners of most images
-        are empty); and if both could be, last after tabs and first before commas.
+        or "class"; else where there are more of the digits 1 to 9, or, with as many, where they, or others than 0,
+        are in more rows, for the corners of most images are all alike; and where both could be, last after tabs
+        and first before commas.
 
     Returns
     -------
@@ -434,8 +435,14 @@ def _has_label_first(rows, header, separator):
     says_label = [b"label" in name.lower() or b"class" in name.lower() for name in header]
     if any(says_label):
         return says_label[0]
-    first, last = ((np.sum((0 < column) & (column < 10)), np.sum(column > 0)) for column in (rows[:, 0], rows[:, -1]))
+    first, last = (_looks_like_labels(column) for column in (rows[:, 0], rows[:, -1]))
     return first > last or (first == last and separator == b",")
+
+
+def _looks_like_labels(column):
+    counts = np.bincount(column, minlength=10)[1:]
+    digits = counts[:9]
+    return np.count_nonzero(digits), digits.sum(), counts.sum()
 
 
 def write_text(path, dataset):

@@ -162,7 +162,7 @@ class MaxPool2(OneImage):
     def forward(self, input):
         """(h // 2, w // 2, filters) of an input (h, w, filters)."""
         self.last_input = self._array("the input", input, (-1, -1, -1))
-        return self._forward(self._layer, self.last_input.transpose(2, 0, 1)).transpose(1, 2, 0)
+        return self._largest(self.last_input)
 
     def backprop(self, d_L_d_out):
         """The gradient of the input, for that of the output."""
@@ -170,10 +170,13 @@ class MaxPool2(OneImage):
         h, w, filters = input.shape[0] // 2, input.shape[1] // 2, input.shape[2]
         d_L_d_out = self._array("the gradient", d_L_d_out, (h, w, filters))
         regions = input[: 2 * h, : 2 * w].reshape(h, 2, w, 2, filters)
-        is_largest = regions == regions.max(axis=(1, 3), keepdims=True)
+        is_largest = regions == self._largest(input)[:, None, :, None]
         d_L_d_input = np.zeros(input.shape)
         d_L_d_input[: 2 * h, : 2 * w] = (is_largest * d_L_d_out[:, None, :, None]).reshape(2 * h, 2 * w, filters)
         return d_L_d_input
+
+    def _largest(self, input):
+        return self._forward(self._layer, input.transpose(2, 0, 1)).transpose(1, 2, 0)
 
 
 class Softmax(OneImage):

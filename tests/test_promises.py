@@ -400,7 +400,7 @@ def test_a_forked_child_trains_and_predicts():
 
 ORDER = [
     {"_native"}, {"nodes"}, {"plan"}, {"network"}, {"initializers"}, {"layers"},
-    {"losses", "optimizers", "schedules", "metrics", "callbacks"}, {"training"}, {"model"}, {"recipes"},
+    {"losses", "optimizers", "schedules", "metrics", "callbacks"}, {"training"}, {"model"}, {"recipes", "scratch"},
     {"cli"},
 ]  # fmt: skip
 ALONE = {"datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
