@@ -365,7 +365,6 @@ def test_by_hand_and_by_layers_are_the_same_on_noise(tmp_path, capsys, images_of
     assert outcomes[0].test_accuracy == outcomes[1].test_accuracy
     trained = [weights_in(tmp_path / f"{by_hand}.safetensors") for by_hand in (False, True)]
     close(trained[0], trained[1], 1e-10)
-    assert np.abs(trained[0] - pm.load(tmp_path / "True.safetensors").network.param).max() < 1e-10
 
 
 def test_its_lines(tmp_path, capsys):
