@@ -7,6 +7,17 @@ from pymnistcnn import _native
 RAN = pytest.StashKey[set]()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
 def pytest_configure(config):
     config.stash[RAN] = set()
 
