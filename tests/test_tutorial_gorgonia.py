@@ -19,9 +19,9 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """A folder with 250 training and 100 test images."""
+    """A folder with 2500 training and 500 test images."""
     folder = tmp_path_factory.mktemp("digits")
-    for stem, data in (("train", TRAIN[:250]), ("t10k", TEST[:100])):
+    for stem, data in (("train", TRAIN[:2500]), ("t10k", TEST[:500])):
         pm.datasets.write_idx(folder / f"{stem}-images-idx3-ubyte", data.images)
         pm.datasets.write_idx(folder / f"{stem}-labels-idx1-ubyte", data.labels)
     return folder
@@ -30,7 +30,7 @@ def digits(tmp_path_factory):
 @pytest.fixture
 def few(digits):
     def run(**settings):
-        return gorgonia(**{"epochs": 1, "data": digits, "dtype": "float32", "threads": 1, **settings})
+        return gorgonia(**{"epochs": 1, "limit": 250, "data": digits, "dtype": "float32", "threads": 1, **settings})
 
     return run
 
@@ -150,16 +150,16 @@ def test_whole_batches_only(few):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gorgonia")
-    outcome = gorgonia(epochs=2, batch_size=50, limit=3000, dtype="float32", cross_entropy=True,
+    outcome = gorgonia(epochs=2, batch_size=50, data=digits, dtype="float32", cross_entropy=True,
                        output=folder / "model", picture=folder / "output.png")  # fmt: skip
     return folder / "model", outcome
 
 
-def test_saved_network_is_the_trained_one(trained):
+def test_saved_network_is_the_trained_one(trained, digits):
     file, outcome = trained
-    inputs, targets = pm.datasets.load("test", None, "float32")
+    inputs, targets = pm.datasets.load("test", digits, "float32")
     model = pm.load(file)
     assert model.score(tutorial.pictures(inputs), targets.argmax(axis=1)) == outcome.test_accuracy > 0.8
 

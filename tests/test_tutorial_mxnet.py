@@ -173,15 +173,15 @@ def test_data_of_a_folder(folder):
 def test_predict_and_score():
     few(output="model")
     model = pm.load("model")
-    prob = tutorial.predict(model, NDArrayIter(TEST.images))
+    prob = tutorial.predict(model, NDArrayIter(TEST.images), threads=1)
     assert prob.shape == (10000, 10) and np.allclose(prob.sum(axis=1), 1, atol=1e-5)
     metric = pm.Accuracy()
-    tutorial.score(model, NDArrayIter(TEST.images, TEST.labels), metric)
+    tutorial.score(model, NDArrayIter(TEST.images, TEST.labels), metric, threads=1)
     assert metric.get() == (prob.argmax(axis=1) == TEST.labels).mean()
 
 
 def test_its_assertion_is_about_its_own_settings_only(monkeypatch):
-    few(limit=None, epochs=1, glorot=False)  # far below the floor, and that is fine
+    assert few().test_accuracy < 0.9  # and that is fine
     monkeypatch.setattr(tutorial, "score", lambda model, batches, metric, **how: metric.update([0, 0], [0, 1]))
     monkeypatch.setattr(pm.Sequential, "fit", lambda *_, **__: pm.History())
     with pytest.raises(AssertionError, match="expected an accuracy over 0.96, got 0.5"):
