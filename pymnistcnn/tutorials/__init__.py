@@ -11,6 +11,9 @@ Each has a function of the same name that prints what the original prints, and r
 
 from __future__ import annotations
 
+import logging
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -28,3 +31,16 @@ class Outcome:
     @property
     def images_per_second(self):
         return self.images / self.train_seconds
+
+
+@contextmanager
+def messages_to_stdout(log):
+    """While it lasts, a logger's messages also go to standard output, as they are."""
+    handler, level = logging.StreamHandler(sys.stdout), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

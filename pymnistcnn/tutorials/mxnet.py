@@ -1,0 +1,158 @@
+"""MXNet's handwritten digits: a multilayer perceptron and LeNet, in its Python and its Julia variant.
+
+Every weight starts within 0.01 of 0, as MXNet has it when it is told nothing else. LeNet then has so little to go on
+that it says "1" to everything for its first epochs, 11 % right, before it takes off: no reason to stop it.
+`glorot=True` starts it in proportion to the size of its layers, and it learns from the first batch on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import numpy as np
+
+import pymnistcnn as pm
+
+from . import Outcome, messages_to_stdout
+
+log = logging.getLogger(__name__)
+
+
+class NDArrayIter:
+    """Batches (images (n, 1, 28, 28), labels (n,)), in a new order every time if shuffled; labels None if there are
+    none."""
+
+    def __init__(self, images, labels=None, batch_size=100, shuffle=False, seed=0):
+        self.images, self.labels = images.reshape(len(images), 1, *images.shape[-2:]), labels
+        self.batch_size, self.shuffle, self.rng = batch_size, shuffle, np.random.default_rng(seed)
+
+    def __iter__(self):
+        n = len(self.images)
+        order = self.rng.permutation(n) if self.shuffle else np.arange(n)
+        for begin in range(0, n, self.batch_size):
+            index = order[begin : begin + self.batch_size]
+            yield self.images[index], None if self.labels is None else self.labels[index]
+
+
+# ---- the networks ----
+
+
+def mlp(start):
+    return [
+        pm.Flatten(),
+        pm.Linear(128, initializer=start), pm.ReLU(),
+        pm.Linear(64, initializer=start), pm.ReLU(),
+        pm.Linear(10, initializer=start),
+    ]  # fmt: skip
+
+
+def lenet(start):
+    return [
+        pm.Conv2d(20, 5, initializer=start), pm.Tanh(), pm.MaxPool2d(2),
+        pm.Conv2d(50, 5, initializer=start), pm.Tanh(), pm.MaxPool2d(2),
+        pm.Flatten(),
+        pm.Linear(500, initializer=start), pm.Tanh(),
+        pm.Linear(10, initializer=start),
+    ]  # fmt: skip
+
+
+# ---- training ----
+
+
+def mxnet_mlp(julia=False, output="mxnet-mlp.safetensors", **settings):
+    """The multilayer perceptron; other settings as in `run`."""
+    return run(mlp, 0.96, julia_rate=0.1, julia=julia, output=output, **settings)
+
+
+def mxnet_lenet(julia=False, output="mxnet-lenet.safetensors", **settings):
+    """LeNet; other settings as in `run`."""
+    return run(lenet, 0.98, julia_rate=0.05, julia=julia, output=output, **settings)
+
+
+def run(
+    network, floor, julia_rate, julia, output, glorot=False, epochs=None, batch_size=100, seed=0, threads=None,
+    isa=None, dtype="float32", limit=None, data=None,
+):  # fmt: skip
+    """Train, predict, score, save.
+
+    Parameters
+    ----------
+    julia : the settings of the Julia variant: momentum, weight decay, 20 epochs
+    glorot : start from Glorot's uniform distribution, not uniform(0.01)
+    epochs : 10, in the Julia variant 20, if not given
+    limit : how many training items, all if not given
+    data : folder with MNIST's four files, the embedded ones if not given
+    output : file for the trained network
+    """
+    train, test = pm.datasets.mnist(data)
+    train_iter = NDArrayIter(train.images[:limit], train.labels[:limit], batch_size, shuffle=True, seed=seed)
+    images, labels = next(iter(train_iter))
+
+    start = pm.initializers.GlorotUniform() if glorot else pm.initializers.Uniform(0.01)
+    layers = [pm.Rescaling(1 / 255), *network(start)]  # softmax is part of the loss
+    model = pm.Sequential(layers, input_shape=images.shape[1:], seed=seed, dtype=dtype)
+    # The gradient is the batch's mean, as there, where its sum is divided by the batch size.
+    sgd = pm.SGD(julia_rate, momentum=0.9, weight_decay=1e-5) if julia else pm.SGD(0.1)
+    how = dict(threads=threads, isa=isa)
+    with messages_to_stdout(log):
+        log.info("batches of %s, labels %s", images.shape, labels.shape)
+        history = model.fit(
+            (train_iter.images, train_iter.labels), epochs or (20 if julia else 10), batch_size, sgd, shuffle=True,
+            validation=test, callbacks=[Speedometer(100, log.info), EpochLog()], progress=False, **how,
+        )  # fmt: skip
+    model.save(output)
+
+    # Probabilities of images without labels.
+    prob = predict(model, NDArrayIter(test.images, batch_size=batch_size), **how)
+    assert prob.shape == (len(test), 10)
+
+    # The accuracy, from labelled ones.
+    acc = pm.Accuracy()
+    score(model, NDArrayIter(test.images, test.labels, batch_size), acc, **how)
+    print(acc)
+    accuracy = acc.get()
+    if limit is data is epochs is None and batch_size == 100:
+        assert accuracy > floor, f"expected an accuracy over {floor}, got {accuracy}"
+    acc.reset()
+    return Outcome(accuracy, sum(history.seconds), len(history) * len(train_iter.images), len(history))
+
+
+def predict(model, batches, **how):
+    """Probabilities (n, 10) of the images of all batches."""
+    return np.concatenate([model.predict_proba(images, **how) for images, _ in batches])
+
+
+def score(model, batches, metric, **how):
+    """Feed all batches to a metric."""
+    for images, labels in batches:
+        metric.update(model.predict_outputs(images, **how), labels)
+
+
+class Speedometer(pm.Callback):
+    """A line every so many batches: of those since the last line, samples a second and accuracy."""
+
+    def __init__(self, every=100, log=print):
+        self.every, self.log = every, log
+
+    def on_epoch_begin(self, training):
+        self._right, self._started = 0.0, time.perf_counter()
+
+    def on_batches(self, training):
+        if training.batch % self.every:
+            return  # the epoch's last
+        samples, right = self.every * training.batch_size, training.accuracy * training.batch * training.batch_size
+        speed = samples / (time.perf_counter() - self._started)
+        self.log(f"Epoch[{training.epoch}] Batch [{training.batch}]\tSpeed: {speed:.2f} samples/sec\t"
+                 f"accuracy={(right - self._right) / samples:f}")  # fmt: skip
+        self._right, self._started = right, time.perf_counter()
+
+
+class EpochLog(pm.Callback):
+    """What MXNet logs after an epoch."""
+
+    def on_epoch_end(self, training):
+        h, epoch = training.history, training.epoch
+        log.info("Epoch[%d] Train-accuracy=%f", epoch, h.accuracy[-1])
+        log.info("Epoch[%d] Time cost=%.3f", epoch, h.seconds[-1])
+        log.info("Epoch[%d] Validation-accuracy=%f", epoch, h.validation_accuracy[-1])
