@@ -583,7 +583,8 @@ class Sigmoid(Layer):
 
 @dataclass(eq=False, repr=False)
 class Softplus(Layer):
-    """log(1 + exp(beta * x)) / beta, element by element; x itself where beta * x is above the threshold.
+    """log(1 + exp(beta * x)) / beta, element by element; x itself where beta * x is above the threshold, which
+    must be 15 or more: below, the gradient could not be told from the output.
 
     Examples
     --------
@@ -597,7 +598,7 @@ class Softplus(Layer):
 
     def __post_init__(self):
         self.beta = number("beta", self.beta, 1e-6, 1e6)
-        self.threshold = number("threshold", self.threshold, 0, 1e6)
+        self.threshold = number("threshold", self.threshold, 15, 1e6)
 
     def lower(self, builder):
         builder.activation(Constant.SOFTPLUS, self.beta, self.threshold)

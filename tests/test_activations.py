@@ -73,11 +73,15 @@ def test_tanh_to_a_few_units_in_the_last_place(isa, dtype, ran):
 
 
 def test_softplus_is_the_line_above_its_threshold(isa, dtype):
-    """A threshold so low that it shows: at beta x = 1 the curve is at 1.31."""
-    x = np.array([[0.4, 0.5, 0.50001, 0.6, 10.0, np.nan]], dtype)
-    y = pm.Softplus(beta=2.0, threshold=1.0).forward(x, isa=isa)
-    np.testing.assert_allclose(y, reference.softplus(x, 2.0, 1.0), rtol=8 * np.finfo(dtype).eps)
+    """At beta x = 15 the curve is 3e-7 higher."""
+    x = np.array([[7.0, 7.5, 7.50001, 8.0, 100.0, np.nan]], dtype)
+    layer = pm.Softplus(beta=2.0, threshold=15.0)
+    y = layer.forward(x, isa=isa)
+    np.testing.assert_allclose(y, reference.softplus(x, 2.0, 15.0), rtol=8 * np.finfo(dtype).eps)
     np.testing.assert_array_equal(y[0, 2:], x[0, 2:])
+    np.testing.assert_array_equal(layer.backward(np.ones_like(x), isa=isa)[0, 2:5], 1)
+    with pytest.raises(ValueError, match="threshold must be a number from 15"):
+        pm.Softplus(threshold=3.0)
 
 
 SOFTMAXES = {"softmax": pm.Softmax, "log_softmax": pm.LogSoftmax}

@@ -28,7 +28,10 @@ INLINE vf activation_gradient(vf dy, vf y, const pmc_activation *f) {
     case PMC_LEAKY_RELU: return v_select(y > 0, dy, dy * (real)f->alpha);
     case PMC_ELU: return v_select(y > 0, dy, dy * (y + (real)f->alpha));
     case PMC_SIGMOID: return dy * (y * (1 - y));
-    case PMC_SOFTPLUS: return dy * -v_expm1(y * -(real)f->alpha);
+    case PMC_SOFTPLUS: {
+        const vf scaled = y * (real)f->alpha;
+        return v_select(scaled > (real)f->threshold, dy, dy * -v_expm1(-scaled));
+    }
     default: return dy;
     }
 }

@@ -108,7 +108,7 @@ def sigmoid_backward(dy, x, *, isa=None, threads=None):
 
 def softplus(x, beta=1.0, threshold=20.0, *, isa=None, threads=None):
     """log(1 + exp(beta * x)) / beta of x of any shape; x itself where beta * x is above the threshold. ValueError
-    if x is empty or holds no numbers, beta is not above 0, or the threshold is negative.
+    if x is empty or holds no numbers, beta is not above 0, or the threshold is below 15.
 
     Examples
     --------
