@@ -73,7 +73,7 @@ def exact_cast(array: np.ndarray, dtype, name: str) -> np.ndarray:
     if array.dtype.kind not in "buif":
         raise ValueError(f"{name} must be numbers, not {array.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
-        cast = np.ascontiguousarray(array, dtype)
+        cast = np.asarray(array, dtype, order="C")  # keeps a shape of ()
         if dtype == array.dtype:
             return cast
         if dtype.kind == "f" and array.dtype.kind == "f":  # rounding is fine, becoming infinite is not

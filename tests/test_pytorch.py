@@ -29,6 +29,17 @@ NETWORKS = {
         [pm.MaxPool2d(3, stride=2, padding=1), pm.Conv2d(6, (3, 2), dilation=(1, 2)), pm.Tanh()]
         + [pm.ReLU(), pm.Conv2d(10, 3, stride=2, groups=2), pm.MaxPool2d((1, 2)), pm.Flatten(), pm.Linear(10)]
     ),
+    "batch norm": (
+        [pm.Conv2d(8, 3, padding=1, bias=False), pm.BatchNorm2d(), pm.ReLU(), pm.MaxPool2d(2)]
+        + [
+            pm.Conv2d(8, 3, groups=8, bias=False),
+            pm.BatchNorm2d(momentum=None),
+            pm.ELU(),
+            pm.AvgPool2d(2, ceil_mode=True),
+        ]
+        + [pm.Conv2d(12, 3, stride=2), pm.LeakyReLU(), pm.BatchNorm2d(affine=False), pm.GlobalAvgPool2d()]
+        + [pm.Flatten(), pm.Linear(20), pm.BatchNorm1d(), pm.Sigmoid(), pm.Linear(10)]
+    ),
     "linear": [pm.Flatten(), pm.Linear(128), pm.ReLU(), pm.Linear(64), pm.ReLU(), pm.Linear(10)],
 }
 
@@ -41,6 +52,10 @@ def twin(layer, before, after):
         return nn.Conv2d(before[0], after[0], **options)
     if isinstance(layer, pm.Linear):
         return nn.Linear(before[0], after[0], **options)
+    if isinstance(layer, (pm.BatchNorm1d, pm.BatchNorm2d)):
+        return getattr(nn, type(layer).__name__)(before[0], **options)
+    if isinstance(layer, pm.GlobalAvgPool2d):
+        return nn.AdaptiveAvgPool2d(1)
     return getattr(nn, type(layer).__name__)(**options)
 
 
@@ -85,13 +100,30 @@ def test_outputs_loss_and_gradients(name, digits, isa, dtype):
         agree(gradients[name], parameter.grad, dtype)
 
 
-def test_weights_go_both_ways(digits):
-    ours, theirs = pair("LeNet with tanh", "float32")
-    for parameter in theirs.parameters():
-        nn.init.normal_(parameter, std=0.05)
-    ours.load_state_dict(theirs.state_dict())
-    x = digits[0][:8, None].astype(np.float32) / 255
-    agree(ours.predict_outputs(x, threads=1), theirs(torch.tensor(x)), "float32")
+@pytest.mark.parametrize("by_file", [False, True], ids=["arrays", "file"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_go_both_ways(name, by_file, digits, dtype, tmp_path):
+    """Buffers too: trained there, loaded here, trained on here, loaded there, the same logits each time."""
+    from safetensors.torch import save_file
+
+    ours, theirs = pair(name, dtype)
+    x, labels = digits[0][:, None].astype(dtype) / 255, digits[1]
+    theirs.train()
+    stepper = torch.optim.SGD(theirs.parameters(), lr=0.05)
+    for _ in range(3):
+        stepper.zero_grad()
+        nn.functional.cross_entropy(theirs(torch.tensor(x)), torch.tensor(labels).long()).backward()
+        stepper.step()
+    theirs.eval()
+    if by_file:
+        save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    ours.load_state_dict(tmp_path / "theirs.safetensors" if by_file else theirs.state_dict())
+    agree(ours.predict_outputs(x, threads=1), theirs(torch.tensor(x)), dtype)
+
+    ours.fit((x, labels), 2, 16, pm.SGD(0.05), progress=False, threads=1)
+    assert list(theirs.state_dict()) == list(ours.state_dict())
+    theirs.load_state_dict({key: torch.tensor(value) for key, value in ours.state_dict().items()})
+    agree(ours.predict_outputs(x, threads=1), theirs(torch.tensor(x)), dtype)
 
 
 OPTIMIZERS = [
