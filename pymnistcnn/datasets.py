@@ -356,10 +356,10 @@ def read_text(path, label_first=None):
     ----------
     path : path
     label_first : bool, optional
-        Whether the label is the first of the 785 columns, or the last. If not given: where a header says "label"
-        or "class"; else where there are more of the digits 1 to 9, or, with as many, where they, or others than 0,
-        are in more rows, for the corners of most images are all alike; and where both could be, last after tabs
-        and first before commas.
+        Whether the label is the first of the 785 columns, or the last. If not given, it is where the header says
+        "label" or "class". Without that, the column with more different digits from 1 to 9 is taken, for the other
+        is a corner of all images, and mostly empty; then the one with more such digits, then with fewer zeros. If
+        both columns are still equal, labels are first before commas and last after tabs.
 
     Returns
     -------
