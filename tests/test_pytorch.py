@@ -38,7 +38,7 @@ NETWORKS = {
             pm.AvgPool2d(2, ceil_mode=True),
         ]
         + [pm.Conv2d(12, 3, stride=2), pm.LeakyReLU(), pm.BatchNorm2d(affine=False), pm.GlobalAvgPool2d()]
-        + [pm.Flatten(), pm.Linear(20), pm.BatchNorm1d(), pm.Sigmoid(), pm.Linear(10)]
+        + [pm.Flatten(), pm.Linear(20, bias=False), pm.BatchNorm1d(), pm.Sigmoid(), pm.Linear(10)]
     ),
     "linear": [pm.Flatten(), pm.Linear(128), pm.ReLU(), pm.Linear(64), pm.ReLU(), pm.Linear(10)],
 }
