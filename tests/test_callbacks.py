@@ -386,7 +386,7 @@ def test_nan_goes_back_to_the_last_good_weights(optimizer, extra, dtype):
     for epoch, batch in [(0, 0), (0, 1), (0, 2), (0, 4), (1, 0), (1, 3)]:
         x = (X / 255).astype(dtype)
         m, reference, used, unused = normed(dtype), normed(dtype), OPTIMIZERS[optimizer](), OPTIMIZERS[optimizer]()
-        arguments = dict(epochs=3, batch_size=16, progress=False, **extra)
+        arguments = dict(epochs=3, batch_size=16, progress=False, threads=1, **extra)
         moment = ("batches", epoch, batch) if batch else ("epoch begin", epoch, 0)
         stop = At(*moment, lambda training: training.stop())
         if (epoch, batch) != (0, 0):
@@ -421,10 +421,10 @@ def test_the_message_of_a_divergence_names_all():
         rf".* images {', '.join(map(str, order[32:37]))} and 11 more\. Lower the learning rate, or look for NaN"
     )
     with pytest.raises(FloatingPointError, match=said) as caught:
-        normed().fit((x, LABELS), batch_size=16, progress=False)
+        normed().fit((x, LABELS), batch_size=16, progress=False, threads=1)
     assert isinstance(caught.value, pm.Diverged)
     with pytest.raises(pm.Diverged, match="which had the images 0, 1, 2. Lower"):
-        normed().fit((np.full((3, 8, 8), np.nan), [0, 1, 2]), shuffle=False, progress=False)
+        normed().fit((np.full((3, 8, 8), np.nan), [0, 1, 2]), shuffle=False, progress=False, threads=1)
 
 
 def test_training_goes_on_after_a_divergence():
@@ -434,9 +434,9 @@ def test_training_goes_on_after_a_divergence():
     bad = x.copy()
     bad[epoch_order(70, 1, 0, True)[40]] = np.nan
     with pytest.raises(pm.Diverged):
-        m.fit((bad, LABELS), batch_size=16, optimizer=optimizer, progress=False)
+        m.fit((bad, LABELS), batch_size=16, optimizer=optimizer, progress=False, threads=1)
     assert m.epochs_trained == 0
-    history = m.fit((x, LABELS), epochs=60, batch_size=16, optimizer=optimizer, progress=False)
+    history = m.fit((x, LABELS), epochs=60, batch_size=16, optimizer=optimizer, progress=False, threads=1)
     assert np.isfinite(history.loss).all() and m.score(x, LABELS) > 0.9
 
 
@@ -446,9 +446,9 @@ def test_a_checkpoint_outlives_a_divergence(tmp_path):
     x[epoch_order(70, 1, 0, True)[70 - 1]] = np.nan
     m, resumed, path = normed(), normed(), tmp_path / "checkpoint"
     with pytest.raises(pm.Diverged) as first:
-        m.fit((x, LABELS), batch_size=16, progress=False, checkpoint=pm.Checkpoint(path))
+        m.fit((x, LABELS), batch_size=16, progress=False, threads=1, checkpoint=pm.Checkpoint(path))
     with pytest.raises(pm.Diverged) as second:
-        resumed.fit((x, LABELS), batch_size=16, progress=False, resume=path)
+        resumed.fit((x, LABELS), batch_size=16, progress=False, threads=1, resume=path)
     assert str(first.value) == str(second.value) and first.value.batch == BATCHES
     assert weights(m) == weights(resumed)
 
