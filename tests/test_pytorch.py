@@ -30,7 +30,7 @@ NETWORKS = {
         + [pm.ReLU(), pm.Conv2d(10, 3, stride=2, groups=2), pm.MaxPool2d((1, 2)), pm.Flatten(), pm.Linear(10)]
     ),
     "batch norm": (
-        [pm.Conv2d(8, 3, padding=1, bias=False), pm.BatchNorm2d(), pm.ReLU(), pm.MaxPool2d(2)]
+        [pm.Conv2d(8, 3, padding=1, bias=False), pm.BatchNorm2d(), pm.Softplus(), pm.MaxPool2d(2)]
         + [
             pm.Conv2d(8, 3, groups=8, bias=False),
             pm.BatchNorm2d(momentum=None),
