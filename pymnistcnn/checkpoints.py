@@ -76,6 +76,10 @@ class Snapshot:
         self.live = {prefix: vector for prefix, vector in self.live.items() if vector is not None}
         self.vectors = {prefix: np.zeros_like(vector) for prefix, vector in self.live.items()}
 
+    @property
+    def rate_factor(self):
+        return self.numbers["rate_factor"]
+
     def take(self):
         """Copy what is now; returns this snapshot."""
         training = self.training

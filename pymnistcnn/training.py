@@ -108,7 +108,7 @@ class Training:
         self.stopped = False
         self._steps_a_slice = 1
         self._restored = []  # states of callbacks, from a checkpoint
-        self._last, self._spare = None, Snapshot(self)
+        self._last, self._spare, self._kept = None, Snapshot(self), 0.0
 
     @property
     def loss(self) -> float:
@@ -200,35 +200,43 @@ class Training:
             for callback in self.callbacks:
                 if callback.every and (self.batch % callback.every == 0 or self.batch == self.batches):
                     callback.on_batches(self)
-            self._keep()
+            self._keep(unless_fresh=True)
         if self.batch:
             self._close_epoch()
             self._call("on_epoch_end")
         if self.batch == self.batches:  # an epoch that was cut short is to be gone on with where it was cut
             self._keep()
 
-    def _keep(self):
-        """Between two slices all fits together: keep a copy, and write it down if it is time to."""
-        first, taken = self._last is None, self._spare.take()
+    def _keep(self, unless_fresh=False):
+        """Between two slices all fits together: keep a copy, and write it down if it is time to.
+
+        Slices may be short: without a checkpoint, if the last copy is fresh, the steps since then can be done again.
+        """
+        first, now = self._last is None, time.perf_counter()
+        fresh = now < self._kept + SLICE_SECONDS and self._last.rate_factor == self.rate_factor
+        if unless_fresh and fresh and not self.checkpoint:
+            return
+        taken = self._spare.take()
         self._spare = self._last or Snapshot(self)
-        self._last = taken
+        self._last, self._kept = taken, now
         if self.checkpoint and (first or self.checkpoint.is_due(self)):
             self.checkpoint.write(taken)
 
     def _run_slice(self, order):
         """Train the next batches of an epoch's order; if that fails, all of them but the bad one and what follows."""
+        begin = self.batch
         steps = min([self._steps_a_slice, self.batches - self.batch, *self._steps_to_callbacks()])
         seconds = self.totals[4]
         try:
             self._train(order, steps)
         except NotFinite as error:
             self._last.put_back()
-            if error.done:
-                self._train(order, error.done)
-            begin = self.batch * self.batch_size
+            if begin + error.done > self.batch:
+                self._train(order, begin + error.done - self.batch)
+            first = self.batch * self.batch_size
             raise Diverged(
                 error.layer, self.network.layers[error.layer], self.epoch + 1, self.batch + 1,
-                order[begin : begin + self.batch_size],
+                order[first : first + self.batch_size],
             ) from None  # fmt: skip
         self._steps_a_slice = next_slice(steps, self.totals[4] - seconds)
 
