@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pymnistcnn as pm
@@ -43,12 +43,10 @@ class Args:
 def flux(**settings):
     """Train, then test what was saved; settings by name, such as `epochs=5`: those of `Args`."""
     args = Args(**settings)
-    train_set, _ = get_processed_data(args)
     with messages_to_stdout(log):
-        model, seconds = train(args)
-        # Who stops in the first epoch has saved nothing.
-        test_accuracy = test(args) if model.notes else accuracy(get_processed_data(args)[1], model, args)
-    return Outcome(test_accuracy, seconds, model.epochs_trained * len(train_set), model.epochs_trained)
+        model, outcome = train(args)
+        # A training that stops in its first epoch has saved nothing.
+        return replace(outcome, test_accuracy=test(args)) if model.notes else outcome
 
 
 def get_processed_data(args):
@@ -78,7 +76,7 @@ def accuracy(test_set, model, args):
 
 
 def train(args):
-    """Train until it is good enough, or no longer gets better; returns the model and the seconds of training."""
+    """Train until it is good enough, or no longer gets better; returns the model and what it came to."""
     log.info("Loading data set")
     train_set, test_set = get_processed_data(args)
 
@@ -88,7 +86,8 @@ def train(args):
     opt = pm.Adam(args.lr)
 
     log.info("Beginning training loop...")
-    best_acc, last_improvement, seconds = 0.0, 0, 0.0
+    acc = best_acc = seconds = 0.0
+    last_improvement = 0
     for epoch in range(1, args.epochs + 1):
         started = time.perf_counter()
         try:
@@ -122,7 +121,7 @@ def train(args):
         if epoch - last_improvement >= 10:
             log.warning(" -> We're calling this converged.")
             break
-    return model, seconds
+    return model, Outcome(acc, seconds, model.epochs_trained * len(train_set), model.epochs_trained)
 
 
 def test(args):
