@@ -13,8 +13,8 @@ hardly learns any more.
   count. Steps are then 10 g, in proportion to the gradient, and stay gentle until the network knows its way.
 - The mean over rows has 10 times these gradients, and 100 times this v: steps are large too soon, and classes are lost.
 
-Even so one may be lost for a while: after an epoch some seeds are at 96 %, others at 87 %, a digit short. It mostly
-comes back in the next.
+Even so one may be lost for a while: after an epoch some seeds are at 96 %, others at 87 %, a digit short. In float64
+it came back in the next, for every seed that was tried, and in float32 a few later.
 """
 
 from __future__ import annotations
