@@ -8,7 +8,6 @@ that it says "1" to everything for its first epochs, 11 % right, before it takes
 from __future__ import annotations
 
 import logging
-import time
 
 import numpy as np
 
@@ -99,7 +98,7 @@ def run(
         log.info("batches of %s, labels %s", images.shape, labels.shape)
         history = model.fit(
             (train_iter.images, train_iter.labels), epochs or (20 if julia else 10), batch_size, sgd, shuffle=True,
-            validation=test, callbacks=[Speedometer(100, log.info), EpochLog()], progress=False, **how,
+            validation=test, callbacks=[pm.Speedometer(100, log.info), EpochLog()], progress=False, **how,
         )  # fmt: skip
     model.save(output)
 
@@ -127,25 +126,6 @@ def score(model, batches, metric, **how):
     """Feed all batches to a metric."""
     for images, labels in batches:
         metric.update(model.predict_outputs(images, **how), labels)
-
-
-class Speedometer(pm.Callback):
-    """A line every so many batches: of those since the last line, samples a second and accuracy."""
-
-    def __init__(self, every=100, log=print):
-        self.every, self.log = every, log
-
-    def on_epoch_begin(self, training):
-        self._right, self._started = 0.0, time.perf_counter()
-
-    def on_batches(self, training):
-        if training.batch % self.every:
-            return  # the epoch's last
-        samples, right = self.every * training.batch_size, training.accuracy * training.batch * training.batch_size
-        speed = samples / (time.perf_counter() - self._started)
-        self.log(f"Epoch[{training.epoch}] Batch [{training.batch}]\tSpeed: {speed:.2f} samples/sec\t"
-                 f"accuracy={(right - self._right) / samples:f}")  # fmt: skip
-        self._right, self._started = right, time.perf_counter()
 
 
 class EpochLog(pm.Callback):
