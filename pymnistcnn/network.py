@@ -240,11 +240,12 @@ class Network:
         )  # fmt: skip
 
     def train(self, x, targets, index, batch, optimizer, rates, epoch, first_position, isa=None, threads=None,
-              clip_norm=None, average=None):  # fmt: skip
+              clip_norm=None, average=None, op_seconds=None):  # fmt: skip
         """A slice of steps over the samples `index`; returns each step's summed loss, correct and weight.
 
         x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decay) of the weights'
-        moving average. The optimizer's state moves on by the steps that were done.
+        moving average; op_seconds (threads, ops of the plan): what each op took is added to it. The optimizer's
+        state moves on by the steps that were done.
         """
         state = optimizer.state_for(self)
         vector, decay = average or (None, None)
@@ -255,7 +256,7 @@ class Network:
                     self.plan(False, batch), Program.TRAIN, len(index), isa, threads, batch=batch, x=x,
                     **targets.arguments, index=index, optimizer=optimizer.kind, moments=state.moments,
                     coefficients=optimizer.rows(state.steps, rates, clip_norm, decay), average=vector,
-                    epoch=epoch, first_position=first_position,
+                    epoch=epoch, first_position=first_position, op_seconds=op_seconds,
                 )  # fmt: skip
             except NotFinite as error:
                 state.steps += error.done + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
+from .bench import bench
 from .data import data
 from .info import info
 from .models import evaluate, predict
@@ -25,5 +26,5 @@ def main(context):
         click.echo(context.get_help())
 
 
-for command in (train, evaluate, predict, tutorial, data, info):
+for command in (train, evaluate, predict, tutorial, data, bench, info):
     main.add_command(command)

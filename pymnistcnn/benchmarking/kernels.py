@@ -1,0 +1,107 @@
+"""Every kernel of the tutorials' layers, and of some others, by itself: forward and backward, GFLOP/s.
+
+A layer runs by hand on normal numbers, and the runner's own clock around each op gives the kernel's time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .._native import Op, Program
+from ..layers import AvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Tanh
+from ..network import Network
+from .measuring import Figure, fma_peak
+
+# what runs, on inputs of which shape, how many at a time
+CASES = {
+    "flux conv1": (lambda: [Conv2d(16, 3, padding=1), ReLU(), MaxPool2d(2)], (1, 28, 28), 64),
+    "flux conv2": (lambda: [Conv2d(32, 3, padding=1), ReLU(), MaxPool2d(2)], (16, 14, 14), 64),
+    "flux conv3": (lambda: [Conv2d(32, 3, padding=1), ReLU(), MaxPool2d(2)], (32, 7, 7), 64),
+    "gorgonia conv2": (lambda: [Conv2d(64, 3, padding=1, bias=False), ReLU(), MaxPool2d(2)], (32, 14, 14), 64),
+    "gorgonia conv3": (lambda: [Conv2d(128, 3, padding=1, bias=False), ReLU(), MaxPool2d(2)], (64, 7, 7), 64),
+    "gorgonia linear": (lambda: [Linear(625, bias=False)], (1152,), 100),
+    "lenet conv1": (lambda: [Conv2d(20, 5), Tanh(), MaxPool2d(2)], (1, 28, 28), 64),
+    "lenet conv2": (lambda: [Conv2d(50, 5), Tanh(), MaxPool2d(2)], (20, 12, 12), 64),
+    "lenet linear": (lambda: [Linear(500)], (800,), 100),
+    "mlp linear1": (lambda: [Linear(128)], (784,), 100),
+    "mccaffrey conv2": (lambda: [Conv2d(64, 5), ReLU(), MaxPool2d(2)], (32, 12, 12), 64),
+    "mccaffrey linear": (lambda: [Linear(512)], (1024,), 100),
+    "scratch linear": (lambda: [Linear(10)], (1352,), 64),
+    "dense 3x3": (lambda: [Conv2d(64, 3, padding=1)], (64, 14, 14), 32),
+    "stride 2": (lambda: [Conv2d(64, 3, stride=2, padding=1)], (32, 28, 28), 32),
+    "depthwise 3x3": (lambda: [Conv2d(64, 3, padding=1, groups=64)], (64, 14, 14), 32),
+    "1x1": (lambda: [Conv2d(64, 1)], (64, 14, 14), 32),
+    "max pool 3, stride 2": (lambda: [MaxPool2d(3, 2, 1)], (32, 14, 14), 64),
+    "average pool 2": (lambda: [AvgPool2d(2)], (32, 14, 14), 64),
+    "batch norm": (lambda: [BatchNorm2d()], (32, 14, 14), 64),
+}
+COPIES = {Op.INPUT, Op.OUTPUT}  # between the caller's arrays and the plan's
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kernel's time: microseconds a sample on one core, GFLOP/s of all threads, and its share of their peak (both
+    None where nothing is multiplied and added)."""
+
+    case: str
+    kernel: str
+    isa: str
+    threads: int
+    microseconds: Figure
+    gflops: Figure | None
+    share: Figure | None
+
+    def cells(self):
+        rates = [figure.text() if figure else "" for figure in (self.gflops, self.share and percent(self.share))]
+        return [self.case, self.kernel, self.isa, self.threads, self.microseconds.text(2), *rates]
+
+    def as_dict(self):
+        return asdict(self)
+
+
+HEAD = ["layer", "kernel", "isa", "threads", "us a sample and core", "GFLOP/s", "% of the FMA peak"]
+
+
+def percent(figure):
+    return Figure(*(100 * value for value in (figure.median, figure.low, figure.high)))
+
+
+def measure(name, isa, threads, dtype="float32", rounds=7, seconds=0.05) -> list[Row]:
+    """The kernels of one case: `rounds` measurements of about `seconds` each, each beside a peak of its own."""
+    layers, shape, n = CASES[name]
+    network = Network(layers(), shape, dtype)
+    flops = 2 * sum(layer.multiply_adds(before) for layer, before in zip(network.layers, network.shapes, strict=False))
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal((n, *size)).astype(dtype) for size in (shape, network.output_shape))
+    y, dx, plan = np.empty_like(dy), np.empty_like(x), network.plan(True, n)
+    clocks = np.zeros((threads, len(plan.op_kinds)))
+
+    def run(repeats):
+        clocks[:] = 0
+        for _ in range(repeats):
+            network._run(plan, Program.FORWARD, n, isa, threads, x=x, y=y, op_seconds=clocks)
+            network._run(plan, Program.BACKWARD, n, isa, threads, dy=dy, dx=dx, op_seconds=clocks)
+        return clocks.sum(axis=0) / (n * repeats)
+
+    run(1)  # memory is there now
+    repeats = max(1, int(seconds / max(run(1).sum() * n / threads, 1e-6)))
+    taken, peaks = [], []
+    for _ in range(rounds):
+        taken.append(run(repeats))
+        peaks.append(fma_peak(isa, dtype) * 1e9)
+    rows = []
+    for index, (kind, _) in enumerate(plan.op_kinds):
+        times = [t[index] for t in taken]
+        if Op(kind) in COPIES or not min(times):
+            continue
+        products = flops if Op(kind).name.startswith(("CONV", "LINEAR")) and kind != Op.CONV_PACK else 0
+        rows.append(
+            Row(
+                name, Op(kind).name.lower(), isa, threads, Figure.of([1e6 * t for t in times]),
+                Figure.of([threads * products / t / 1e9 for t in times]) if products else None,
+                Figure.of([products / t / peak for t, peak in zip(times, peaks, strict=True)]) if products else None,
+            )
+        )  # fmt: skip
+    return rows

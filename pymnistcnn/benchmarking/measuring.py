@@ -1,0 +1,47 @@
+"""Medians, the FMA peak, and tables."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+from .. import _native
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The median of several measurements, and their range.
+
+    >>> Figure.of([3.0, 1.0, 2.0])
+    Figure(median=2.0, low=1.0, high=3.0)
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values):
+        return cls(statistics.median(values), min(values), max(values))
+
+    def text(self, digits=0):
+        return f"{self.median:,.{digits}f} ({self.low:,.{digits}f} to {self.high:,.{digits}f})"
+
+
+def fma_peak(isa, dtype="float32", seconds=0.02) -> float:
+    """GFLOP/s of independent FMAs on one core, now: what a share of the peak is a share of."""
+    rounds, real = 20_000, int(dtype == "float64")
+    while True:
+        started = time.perf_counter()
+        operations = _native.fma_peak(isa, rounds, real)
+        taken = time.perf_counter() - started
+        if taken >= seconds:
+            return operations / taken / 1e9
+        rounds *= 2
+
+
+def markdown(head, rows) -> str:
+    """A table: the first column to the left, the others to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
