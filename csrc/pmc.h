@@ -485,8 +485,12 @@ pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args)
 
 typedef void (*pmc_task)(void *context, int64_t task, int64_t thread);
 
-/* Every task once, in any order, on at most `threads` threads (inline after a fork, or with one). */
-void pmc_parallel_for(int64_t threads, int64_t tasks, pmc_task task, void *context);
+/* Threads that stand ready while a body runs: at most so many, and none after a fork (then the team is NULL). */
+typedef struct pmc_team pmc_team;
+void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *team), void *context);
+
+/* Every task once, in any order, on the team's threads; inline without a team. */
+void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_task task, void *context);
 int64_t pmc_default_threads(void);
 const char *pmc_openmp_runtime(void);
 

@@ -12,6 +12,8 @@ typedef struct {
     int64_t start, n; /* the step's first sample in the run, and how many */
     int64_t step, shards;
     double weight; /* what the step's mean loss is divided by */
+    pmc_program_kind program;
+    pmc_team *team;
     char *arena[PMC_ARENAS];
 } step_context;
 
@@ -295,23 +297,35 @@ static void tile_task(void *context, int64_t task, int64_t thread) {
 /* Waking threads costs more than so many elements of work: a network of a few weights, batch 1. */
 enum { WORTH_WAKING = 100000 };
 
-static void run_tiles(step_context *c) {
-    const pmc_op *ops = c->plan->ops + c->phase->first_op;
-    int64_t tasks = 0, work = 0;
-    for (int64_t i = 0; i < c->phase->ops; i++) {
-        tasks += tile_tasks(&ops[i], c->n);
-        work += tile_work(&ops[i], c->n, c->shards);
-    }
-    pmc_parallel_for(work < WORTH_WAKING ? 1 : c->args->threads, tasks, tile_task, c);
+/* Is there enough to do in a phase, for a batch of n, to be shared? */
+static int worth_sharing(const step_context *c, const pmc_phase *phase, int64_t n) {
+    const pmc_op *ops = c->plan->ops + phase->first_op;
+    int64_t work = 0;
+    if (phase->scope == PMC_SCOPE_SHARD) return pmc_shards(n) > 1;
+    for (int64_t i = 0; i < phase->ops; i++) work += tile_work(&ops[i], n, pmc_shards(n));
+    return work >= WORTH_WAKING;
 }
 
 static void run_program(step_context *c, pmc_program_kind program) {
     const pmc_program *p = &c->plan->programs[program];
     for (int64_t i = p->first_phase; i < p->first_phase + p->phases; i++) {
         c->phase = &c->plan->phases[i];
-        if (c->phase->scope == PMC_SCOPE_TILES) run_tiles(c);
-        else pmc_parallel_for(c->args->threads, c->shards, shard_task, c);
+        pmc_team *team = worth_sharing(c, c->phase, c->n) ? c->team : NULL;
+        if (c->phase->scope == PMC_SCOPE_TILES) {
+            int64_t tasks = 0;
+            for (int64_t op = 0; op < c->phase->ops; op++)
+                tasks += tile_tasks(&c->plan->ops[c->phase->first_op + op], c->n);
+            pmc_parallel_for(team, tasks, tile_task, c);
+        } else pmc_parallel_for(team, c->shards, shard_task, c);
     }
+}
+
+/* How many threads a run can use: one, where no phase is worth sharing. */
+static int64_t threads_of(const step_context *c) {
+    const pmc_program *p = &c->plan->programs[c->program];
+    for (int64_t i = p->first_phase; i < p->first_phase + p->phases; i++)
+        if (worth_sharing(c, &c->plan->phases[i], c->args->batch)) return smaller(c->args->threads, 16);
+    return 1;
 }
 
 /* Has the caller given the vectors that the optimizer reads, for all steps? */
@@ -361,6 +375,31 @@ static double step_weight(const step_context *c) {
     return sum;
 }
 
+/* All steps of a run, until a parameter is no longer finite. */
+static void run_steps(void *context, pmc_team *team) {
+    step_context *c = context;
+    pmc_run_args *args = c->args;
+    const int has_loss = c->program == PMC_TRAIN || c->program == PMC_EVALUATE;
+    c->team = team;
+    run_program(c, PMC_PREPARE);
+    for (; c->start < args->count && args->bad_layer < 0; c->start += args->batch, c->step++) {
+        c->n = smaller(args->batch, args->count - c->start);
+        c->shards = pmc_shards(c->n);
+        if (has_loss) c->weight = step_weight(c);
+        run_program(c, c->program);
+        if (has_loss) {
+            args->loss[c->step] = 0;
+            args->weight[c->step] = c->weight;
+            args->correct[c->step] = 0;
+            for (int64_t i = 0; i < c->n; i++) {
+                args->loss[c->step] += c->plan->loss[i];
+                args->correct[c->step] += c->plan->correct[i];
+            }
+        }
+        args->done += args->bad_layer < 0;
+    }
+}
+
 pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args) {
     args->done = 0;
     args->bad_layer = -1;
@@ -370,30 +409,13 @@ pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args)
     if (pmc_plan_threads(plan, args->threads) != PMC_OK) return PMC_NO_MEMORY;
     step_context c = {.plan = plan,
                       .args = args,
+                      .program = program,
                       .shards = 1,
                       .arena = {[PMC_PARAM] = args->param,
                                 [PMC_PACK] = plan->pack,
                                 [PMC_BATCH] = plan->batch,
                                 [PMC_SHARD] = plan->shard,
                                 [PMC_THREAD] = plan->thread}};
-    run_program(&c, PMC_PREPARE);
-    const int has_loss = program == PMC_TRAIN || program == PMC_EVALUATE;
-    for (; c.start < args->count; c.start += args->batch, c.step++) {
-        c.n = smaller(args->batch, args->count - c.start);
-        c.shards = pmc_shards(c.n);
-        if (has_loss) c.weight = step_weight(&c);
-        run_program(&c, program);
-        if (has_loss) {
-            args->loss[c.step] = 0;
-            args->weight[c.step] = c.weight;
-            args->correct[c.step] = 0;
-            for (int64_t i = 0; i < c.n; i++) {
-                args->loss[c.step] += plan->loss[i];
-                args->correct[c.step] += plan->correct[i];
-            }
-        }
-        if (args->bad_layer >= 0) return PMC_NOT_FINITE;
-        args->done++;
-    }
-    return PMC_OK;
+    pmc_with_threads(threads_of(&c), run_steps, &c);
+    return args->bad_layer >= 0 ? PMC_NOT_FINITE : PMC_OK;
 }

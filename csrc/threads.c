@@ -1,27 +1,106 @@
-/* The one place where threads exist. */
+/* The one place where threads exist.
+ *
+ * A run is one parallel region: its first thread does the steps, the others wait for the tasks of a phase. Handing
+ * out a phase costs a few atomic operations. The first thread waits until all *tasks* are done, not until all
+ * threads have come: on a busy machine, where a thread may not get a processor for milliseconds, the others do its
+ * share. */
 #include "pmc.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+
+/* A phase's tasks. `next` is the phase's number, in the upper half, and the next task to take, in the lower. It is
+ * set to NO_TASK before the other fields change: who has raised it knows that they were this phase's. */
+#define NO_TASK UINT32_MAX
+struct pmc_team {
+    int64_t threads;
+    _Atomic uint64_t next;
+    _Atomic int64_t tasks, done;
+    _Atomic(pmc_task) task;
+    _Atomic(void *) context;
+    atomic_int closing;
+};
 
 /* An OpenMP runtime's threads do not survive fork(): a child that asked for them would wait for ever. */
 static int forked;
 static void after_fork_in_child(void) { forked = 1; }
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
 
-void pmc_parallel_for(int64_t threads, int64_t tasks, pmc_task task, void *context) {
-    if (threads > tasks) threads = tasks;
-#ifdef _OPENMP
-    if (threads > 1 && !forked) {
-#pragma omp parallel for schedule(dynamic, 1) num_threads((int)threads)
-        for (int64_t i = 0; i < tasks; i++) task(context, i, omp_get_thread_num());
+/* Waits a moment; after many, lets somebody else have the processor. */
+static void pause_at(int64_t moment) {
+    enum { PATIENCE = 4000 };
+    if (moment > PATIENCE) sched_yield();
+#if defined(__x86_64__)
+    else __builtin_ia32_pause();
+#endif
+}
+
+/* Takes a task and does it; 0 if there is none. */
+static int take_task(pmc_team *team, int64_t thread) {
+    uint64_t next = atomic_load_explicit(&team->next, memory_order_acquire);
+    const int64_t index = (int64_t)(next & UINT32_MAX);
+    if (index >= atomic_load_explicit(&team->tasks, memory_order_acquire)) return 0;
+    const pmc_task task = atomic_load_explicit(&team->task, memory_order_acquire);
+    void *context = atomic_load_explicit(&team->context, memory_order_acquire);
+    if (!atomic_compare_exchange_strong_explicit(&team->next, &next, next + 1, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return 1;
+    task(context, index, thread);
+    atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
+    return 1;
+}
+
+void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_task task, void *context) {
+    if (!team || team->threads < 2 || tasks < 2 || tasks > INT32_MAX) {
+        for (int64_t i = 0; i < tasks; i++) task(context, i, 0);
         return;
     }
+    const uint64_t phase = (atomic_load_explicit(&team->next, memory_order_relaxed) >> 32) + 1;
+    atomic_store_explicit(&team->next, phase << 32 | NO_TASK, memory_order_relaxed);
+    atomic_store_explicit(&team->done, 0, memory_order_release);
+    atomic_store_explicit(&team->task, task, memory_order_release);
+    atomic_store_explicit(&team->context, context, memory_order_release);
+    atomic_store_explicit(&team->tasks, tasks, memory_order_release);
+    atomic_store_explicit(&team->next, phase << 32, memory_order_release);
+    while (take_task(team, 0)) {
+    }
+    for (int64_t moment = 0; atomic_load_explicit(&team->done, memory_order_acquire) < tasks; moment++)
+        pause_at(moment);
+}
+
+#ifdef _OPENMP
+static void wait_for_tasks(pmc_team *team, int64_t thread) {
+    for (int64_t moment = 0; !atomic_load_explicit(&team->closing, memory_order_acquire); moment++) {
+        if (take_task(team, thread)) moment = 0;
+        else pause_at(moment);
+    }
+}
 #endif
-    for (int64_t i = 0; i < tasks; i++) task(context, i, 0);
+
+void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *team), void *context) {
+#ifdef _OPENMP
+    if (threads > 1 && !forked) {
+        pmc_team team = {.threads = threads};
+#pragma omp parallel num_threads((int)threads)
+        {
+            const int64_t thread = omp_get_thread_num();
+            if (thread) wait_for_tasks(&team, thread);
+            else {
+                body(context, &team);
+                atomic_store_explicit(&team.closing, 1, memory_order_release);
+            }
+        }
+        return;
+    }
+#else
+    (void)threads;
+#endif
+    body(context, NULL);
 }
 
 int64_t pmc_default_threads(void) {

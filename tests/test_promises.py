@@ -401,7 +401,7 @@ def test_a_forked_child_trains_and_predicts():
 ORDER = [
     {"_native"}, {"nodes"}, {"plan"}, {"network"}, {"initializers"}, {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"}, {"functional", "checkpoints", "progress"},
-    {"training"}, {"model"}, {"recipes", "scratch"}, {"tutorials"}, {"cli"},
+    {"training"}, {"model"}, {"recipes", "scratch"}, {"tutorials", "benchmarking"}, {"cli"},
 ]  # fmt: skip
 ALONE = {"datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -6,7 +6,6 @@ import json
 import sys
 
 import click
-from tqdm import tqdm
 
 from .. import _native
 from ..benchmarking import kernels as kernel_bench
@@ -34,6 +33,8 @@ def bench():
 
 def measured(jobs):
     """The rows of all jobs, with a progress bar where somebody looks."""
+    from tqdm import tqdm
+
     rows = []
     for job in tqdm(jobs, disable=not sys.stderr.isatty(), file=sys.stderr, leave=False, unit=""):
         made = job()
