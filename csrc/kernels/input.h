@@ -21,19 +21,32 @@ INLINE pmc_image as_row(const pmc_image *s) {
     return flat ? (pmc_image){.h = 1, .w = s->c, .c = 1} : *s;
 }
 
-/* Pixels 0-255 through a table of scaled values. */
+/* One row of pixels 0-255, scaled; `readable`: bytes from its first pixel to the end of the picture. */
+INLINE void scale_pixels(real *to, const uint8_t *from, int64_t width, int64_t readable, real scale, real offset) {
+    int64_t column = 0;
+    for (; column < width && column + VL <= readable; column += VL) {
+        const vf pixels = __builtin_convertvector(v_load_bytes(from + column), vf);
+        v_store_n(to + column, pixels * scale + offset, width - column);
+    }
+    for (; column < width; column++) to[column] = (real)from[column] * scale + offset;
+}
+
 static void input_u8(real *x, const uint8_t *array, const int64_t *index, const pmc_transfer *s, int64_t n) {
     const pmc_image row = as_row(&s->image), *image = &row;
-    const int64_t size = image->h * image->w * image->c;
-    real table[256];
-    for (int i = 0; i < 256; i++) table[i] = (real)i * (real)s->scale + (real)s->offset;
+    const int64_t size = image->h * image->w * image->c, pitch = pmc_image_pitch(image);
+    const real scale = (real)s->scale, offset = (real)s->offset;
     for (int64_t i = 0; i < n; i++, x += pmc_image_stride(image)) {
-        const uint8_t *from = array + (index ? index[i] : i) * size;
+        const uint8_t *from = array + (index ? index[i] : i) * size, *end = from + size;
+        for (int64_t e = 0; index && i + 1 < n && e < size; e += 64)
+            __builtin_prefetch(array + index[i + 1] * size + e);
         image_clear_border(x, image);
         for (int64_t c = 0; c < image->c; c++)
             for (int64_t y = 0; y < image->h; y++, from += image->w) {
-                real *to = image_inside(x, image) + y * pmc_image_pitch(image) + c;
-                for (int64_t column = 0; column < image->w; column++) to[column * image->c] = table[from[column]];
+                real *to = image_inside(x, image) + y * pitch + c;
+                if (image->c == 1) scale_pixels(to, from, image->w, end - from, scale, offset);
+                else
+                    for (int64_t column = 0; column < image->w; column++)
+                        to[column * image->c] = (real)from[column] * scale + offset;
             }
     }
 }

@@ -125,6 +125,18 @@ INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
     else memcpy(p, &b, (size_t)n);
 }
 
+/* Words of 32 bits in lanes of 64, as philox multiplies them. */
+typedef uint64_t vw __attribute__((vector_size(VECTOR_BYTES)));
+INLINE vw v_multiply_words(vw a, uint32_t b) {
+#if PMC_ISA == PMC_AVX512
+    return (vw)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
+#elif PMC_ISA == PMC_AVX2
+    return (vw)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
+#else
+    return a * b;
+#endif
+}
+
 /* 0 where x is finite, NaN elsewhere. */
 INLINE vf v_finite(vf x) { return x - x; }
 
