@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from networks import NETWORKS
 
 import pymnistcnn as pm
+from pymnistcnn.benchmarking.networks import NETWORKS
 
 HERE = Path(__file__).parent
 
@@ -65,7 +65,7 @@ def compare(network, ours, torch, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="all of networks.py, if none is named")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="all, if none is named")
     parser.add_argument("--peer-python", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
@@ -78,10 +78,10 @@ def main():
         data = ["--images", f"{folder}/images.npy", "--labels", f"{folder}/labels.npy"]
         np.save(data[1], train.images)
         np.save(data[3], train.labels)
-        common = [*data, "--seconds", str(args.seconds)]
-        ours = [sys.executable, str(HERE / "ours.py"), *common, "--threads", str(args.threads)]
+        seconds = ["--seconds", str(args.seconds)]
+        ours = [sys.executable, str(HERE / "ours.py"), *seconds, "--threads", str(args.threads)]
         ours += ["--isa", args.isa] if args.isa else []
-        torch = [args.peer_python, str(HERE / "peers" / "pytorch.py"), *common]
+        torch = [args.peer_python, str(HERE / "peers" / "pytorch.py"), *data, *seconds]
         print(
             "| network | pymnistcnn, images/s | PyTorch, images/s | ratio | PyTorch's best | FMA peak, GFLOP/s a core |"
         )

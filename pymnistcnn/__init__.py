@@ -50,6 +50,7 @@ from .layers import (
 from .losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
 from .metrics import Accuracy, ConfusionMatrix, Metric, Precision, Recall, TopK
 from .model import Evaluation, Sequential, load
+from .network import devices
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .progress import CSVLog, JSONLog, ProgressBar, Speedometer
 from .schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
@@ -62,6 +63,6 @@ __all__ = [
     "ExpectedProbabilityLoss", "Exponential", "Flatten", "GaussianNoise", "GlobalAvgPool2d", "History", "JSONLog",
     "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Metric", "NLLLoss", "OneCycle", "Precision",
     "ProgressBar", "RMSprop", "ReLU", "Recall", "ReduceOnPlateau", "Rescaling", "SGD", "Sequential", "Sigmoid",
-    "Softmax", "Softplus", "Speedometer", "Step", "Tanh", "TopK", "WarmUp", "Watcher", "load", "datasets",
+    "Softmax", "Softplus", "Speedometer", "Step", "Tanh", "TopK", "WarmUp", "Watcher", "devices", "load", "datasets",
     "functional", "initializers", "metrics", "pictures", "schedules",
 ]  # fmt: skip

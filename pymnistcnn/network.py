@@ -21,6 +21,18 @@ DTYPES = ("float32", "float64")
 EVALUATION_BATCH = 256
 
 
+def devices() -> list[str]:
+    """What this build, on this machine, computes on; the fastest comes last. So far that is the CPU alone.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> "cpu" in pm.devices()
+    True
+    """
+    return ["cpu"]
+
+
 def default_isa() -> str:
     """The widest instruction set of this machine, or what PYMNISTCNN_ISA names."""
     return checked_isa(os.environ.get("PYMNISTCNN_ISA") or _native.isas()[-1])

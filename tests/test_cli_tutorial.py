@@ -13,7 +13,7 @@ FIELDS = {"test_accuracy", "train_seconds", "images_per_second", "epochs", "isa"
 SMALL = {
     "gorgonia": ["--epochs", "1", "--limit", "100", "--batch-size", "50", "--dtype", "float32"],
     "flux": ["--epochs", "1", "--limit", "100", "--lr", "0.001"],
-    "mxnet-mlp": ["--epochs", "1", "--limit", "100", "--variant", "julia"],
+    "mxnet-mlp": ["--epochs", "1", "--limit", "100", "--variant", "julia", "--device", "cpu"],
     "mxnet-lenet": ["--epochs", "1", "--limit", "100", "--init", "glorot"],
     "mccaffrey": ["--epochs", "1", "--limit", "50"],
     "scratch": ["--epochs", "1", "--limit", "50"],
@@ -63,6 +63,7 @@ def test_messages_go_to_stdout_without_json(name, few):
 def test_bad_use_of_a_tutorial(few):
     for arguments, code in [(["nonsense"], 2), (["flux", "--epochs", "0"], 2), (["flux", "--limit", "-1"], 2),
                             (["gorgonia", "--loss", "mse"], 2), (["scratch", "--data", "nowhere"], 1),
+                            (["mxnet-mlp", "--device", "abacus"], 1),
                             (["scratch", "--by-hand", "--batch-size", "2", "--limit", "10"], 1),
                             (["gorgonia", "--limit", "10"], 1), (["flux", "--savepath", "nowhere"], 1)]:  # fmt: skip
         result = run("tutorial", *arguments, *(["--data", few] if "--data" not in arguments else []))

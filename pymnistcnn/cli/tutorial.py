@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..network import DTYPES
+from ..network import DTYPES, devices
 from .options import COMPUTE, DATA, JSON, POSITIVE, options, print_json, writable_file
 
 
@@ -82,6 +82,7 @@ def flux(as_json, **settings):
 MXNET = options(
     click.option("--variant", type=click.Choice(["python", "julia"]), default="python", show_default=True,
                  help="Settings of the Python or of the Julia tutorial."),
+    click.option("--device", help=f"Where to compute: {', '.join(devices())}.  [default: the fastest there is]"),
     click.option("--init", type=click.Choice(["uniform", "glorot"]), default="uniform", show_default=True,
                  help="First weights: the tutorial's uniform(0.01), or Glorot's."),
 )  # fmt: skip

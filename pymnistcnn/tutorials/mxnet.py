@@ -71,7 +71,7 @@ def mxnet_lenet(julia=False, output="mxnet-lenet.safetensors", **settings):
 
 def run(
     network, floor, julia_rate, julia, output, glorot=False, epochs=None, batch_size=100, seed=0, threads=None,
-    isa=None, dtype="float32", limit=None, data=None,
+    isa=None, dtype="float32", limit=None, data=None, device=None,
 ):  # fmt: skip
     """Train, predict, score, save.
 
@@ -83,7 +83,10 @@ def run(
     limit : how many training items, all if not given
     data : folder with MNIST's four files, the embedded ones if not given
     output : file for the trained network
+    device : "cpu" or another of `pm.devices()`, MXNet's context; the fastest there is if not given
     """
+    if device not in (None, *pm.devices()):
+        raise ValueError(f"device must be one of {', '.join(pm.devices())} here, not {device!r}")
     train, test = pm.datasets.mnist(data)
     train_iter = NDArrayIter(train.images[:limit], train.labels[:limit], batch_size, shuffle=True, seed=seed)
     images, labels = next(iter(train_iter))
