@@ -170,6 +170,34 @@ def test_avx2_and_avx512_give_the_same_bits(name, dtype):
     assert differences(everything(name, dtype, "avx2"), everything(name, dtype, "avx512")) == []
 
 
+LOSSES = {
+    "log-likelihood": ([pm.LogSoftmax], pm.NLLLoss(weight=range(1, 11)), False),
+    "smoothed": ([], pm.CrossEntropyLoss(label_smoothing=0.2), False),
+    "probabilities": ([], pm.CrossEntropyLoss(), True),
+    "squares": ([pm.Sigmoid], pm.MSELoss(), True),
+    "expected probability": ([pm.Softmax], pm.ExpectedProbabilityLoss(), True),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_optimizers_give_the_same_bits(name, optimizer, dtype):
+    """On any number of threads, on AVX2 and AVX-512 where they are."""
+    last, loss, values = LOSSES[name]
+    rng = np.random.default_rng(1)
+    x, labels = rng.standard_normal((SAMPLES, 37)).astype(dtype), rng.integers(0, 10, SAMPLES)
+    targets = rng.random((SAMPLES, 10)).astype(dtype) if values else labels
+    results = set()
+    for isa, threads in [(isa, n) for isa in ISAS if isa != "portable" for n in (1, 3)] or [(None, 1), (None, 3)]:
+        model = pm.Sequential(
+            [pm.Linear(130), pm.Tanh(), pm.Linear(10), *(kind() for kind in last)], (37,), dtype=dtype
+        )
+        model.fit((x, targets), 2, BATCH, OPTIMIZERS[optimizer](), loss, progress=False, isa=isa, threads=threads)
+        results.add(weights(model))
+    assert len(results) == 1
+
+
 @BOTH
 @pytest.mark.parametrize("isa", ISAS)
 def test_every_instruction_set_agrees_within_rounding(isa, dtype):
