@@ -1,0 +1,156 @@
+"""Activations element by element, and the two that see all of a sample's scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._native import Constant
+from .base import Layer, number
+
+
+@dataclass(eq=False, repr=False)
+class ReLU(Layer):
+    """max(x, 0), element by element; NaN is passed on.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.ReLU().forward(np.array([[-1.0, 2.0]], np.float32))
+    array([[0., 2.]], dtype=float32)
+    """
+
+    def lower(self, builder):
+        builder.activation(Constant.RELU)
+
+
+@dataclass(eq=False, repr=False)
+class LeakyReLU(Layer):
+    """x, or negative_slope * x below 0, element by element (Maas, Hannun and Ng, 2013).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.LeakyReLU(0.5).forward(np.array([[-1.0, 2.0]], np.float32))
+    array([[-0.5,  2. ]], dtype=float32)
+    """
+
+    negative_slope: float = 0.01
+
+    def __post_init__(self):
+        self.negative_slope = number("negative_slope", self.negative_slope, 0, 1e6)
+
+    def lower(self, builder):
+        builder.activation(Constant.LEAKY_RELU, self.negative_slope)
+
+
+@dataclass(eq=False, repr=False)
+class ELU(Layer):
+    """x, or alpha * (exp(x) - 1) below 0, element by element (Clevert, Unterthiner and Hochreiter, 2016).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.ELU().forward(np.array([[-100.0, 2.0]], np.float32))
+    array([[-1.,  2.]], dtype=float32)
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self):
+        self.alpha = number("alpha", self.alpha, 0, 1e6)
+
+    def lower(self, builder):
+        builder.activation(Constant.ELU, self.alpha)
+
+
+@dataclass(eq=False, repr=False)
+class Sigmoid(Layer):
+    """1 / (1 + exp(-x)), element by element.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Sigmoid().forward(np.zeros((1, 2), np.float32))
+    array([[0.5, 0.5]], dtype=float32)
+    """
+
+    def lower(self, builder):
+        builder.activation(Constant.SIGMOID)
+
+
+@dataclass(eq=False, repr=False)
+class Softplus(Layer):
+    """log(1 + exp(beta * x)) / beta, element by element; x itself where beta * x is above the threshold, which
+    must be 15 or more: below, the gradient could not be told from the output.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Softplus().forward(np.array([[0.0, 30.0]], np.float32)).round(4)
+    array([[ 0.6931, 30.    ]], dtype=float32)
+    """
+
+    beta: float = 1.0
+    threshold: float = 20.0
+
+    def __post_init__(self):
+        self.beta = number("beta", self.beta, 1e-6, 1e6)
+        self.threshold = number("threshold", self.threshold, 15, 1e6)
+
+    def lower(self, builder):
+        builder.activation(Constant.SOFTPLUS, self.beta, self.threshold)
+
+
+@dataclass(eq=False, repr=False)
+class Tanh(Layer):
+    """tanh(x), element by element.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Tanh().forward(np.zeros((1, 2), np.float32))
+    array([[0., 0.]], dtype=float32)
+    """
+
+    def lower(self, builder):
+        builder.activation(Constant.TANH)
+
+
+@dataclass(eq=False, repr=False)
+class Softmax(Layer):
+    """Probabilities of (classes,) scores. Not before CrossEntropyLoss, which takes logits.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Softmax().forward(np.zeros((1, 2), np.float32))
+    array([[0.5, 0.5]], dtype=float32)
+    """
+
+    def output_shape(self, shape):
+        if len(shape) != 1:
+            raise ValueError(f"Softmax needs scores (classes,), not {shape}: put Flatten() before it")
+        return shape
+
+    def lower(self, builder):
+        builder.softmax()
+
+
+@dataclass(eq=False, repr=False)
+class LogSoftmax(Layer):
+    """Logarithms of the probabilities of (classes,) scores, for NLLLoss.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.LogSoftmax().forward(np.zeros((1, 2), np.float32)).round(4)
+    array([[-0.6931, -0.6931]], dtype=float32)
+    """
+
+    def output_shape(self, shape):
+        if len(shape) != 1:
+            raise ValueError(f"LogSoftmax needs scores (classes,), not {shape}: put Flatten() before it")
+        return shape
+
+    def lower(self, builder):
+        builder.log_softmax()

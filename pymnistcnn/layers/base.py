@@ -1,0 +1,154 @@
+"""What a layer is, and the checks of what it is made with."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+
+import numpy as np
+
+from ..initializers import Initializer
+from ..network import Network, dtype_for
+
+
+def whole(name, value, low=1):
+    """A whole number of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low or value >= 2**31:
+        raise ValueError(f"{name} must be a whole number from {low} on, not {value!r}")
+    return int(value)
+
+
+def pair(name, value, low=1):
+    """A number, or two: (vertical, horizontal)."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be a number or (vertical, horizontal), not {value!r}")
+        return tuple(whole(name, v, low) for v in value)
+    return (whole(name, value, low),) * 2
+
+
+def yes_or_no(name, value):
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def number(name, value, low=0.0, high=1e300):
+    """A finite number from `low` to `high`, as a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+    return float(value)
+
+
+def checked_initializer(value):
+    if not isinstance(value, Initializer):
+        raise ValueError(f"initializer must be an initializer, such as GlorotNormal(), not {value!r}")
+    return value
+
+
+class Layer:
+    """A layer is fields and two short methods, `output_shape` and `lower`; the rest is here.
+
+    By hand, `forward` makes the layer's weights from the first input's shape (or call `build`), `backward`
+    gives the gradient of the inputs and fills `gradients`.
+    """
+
+    in_pytorch = True  # does it count in the names of state_dict?
+    _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
+    _in_model = False
+
+    def output_shape(self, shape: tuple) -> tuple:
+        """The shape of one sample after this layer; ValueError if `shape` does not fit."""
+        return shape
+
+    def __repr__(self):
+        """As one would write it: what has no default by position, what differs from its default by name."""
+        shown = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            default = f.default_factory() if f.default_factory is not MISSING else f.default
+            if isinstance(value, tuple) and len(set(value)) == 1:
+                value = value[0]
+            if default is MISSING:
+                shown.append(f"{value!r}")
+            elif value != default:
+                shown.append(f"{f.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def lower(self, builder) -> None:
+        """Tell a plan.PlanBuilder what this layer does."""
+        raise NotImplementedError
+
+    def initialize(self, name, rng, weight_shape):
+        """The first values of a parameter."""
+        if name == "bias":
+            return self.initializer.bias(weight_shape, rng)
+        return self.initializer(weight_shape, rng)
+
+    def multiply_adds(self, shape: tuple) -> int:
+        """Multiplications for one sample of input shape `shape`, forward."""
+        return 0
+
+    def settings(self) -> dict:
+        """The fields, by name, that say what the layer computes: all but the initializer."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "initializer"}
+
+    # ---- by hand ----
+
+    def build(self, input_shape, dtype="float32", seed=0):
+        """Make this layer's weights for inputs (n, *input_shape); returns the layer."""
+        if self._in_model:
+            raise ValueError(f"{self} belongs to a model, which has built it")
+        self._network = Network([self], input_shape, dtype, seed)
+        return self
+
+    def forward(self, x, training=True, isa=None, threads=None) -> np.ndarray:
+        """y for x (n, ...). With `training`, what `backward` needs is kept and dropout is on."""
+        x = np.asarray(x)
+        dtype = dtype_for(x)
+        network = self._network
+        if network is None:
+            network = Network([self], x.shape[1:], dtype)
+            network.inputs(x)  # what is refused must leave no trace
+            self._network = network
+        elif not self._in_model and (network.input_shape != x.shape[1:] or network.dtype != dtype):
+            network = self._rebuilt(x.shape[1:], dtype)
+        return network.forward(x, training, isa, threads)
+
+    def backward(self, dy, isa=None, threads=None) -> np.ndarray:
+        """dx for dy, the gradient of the last forward's y. RuntimeError without that forward's state."""
+        if self._network is None:
+            raise RuntimeError("backward needs the state of a forward pass: forward was not called")
+        return self._network.backward(dy, isa, threads)
+
+    def _rebuilt(self, shape, dtype):
+        """For another picture size or dtype; the weights stay."""
+        old = self._network
+        new = Network([self], shape, dtype, old.seed)
+        if [p.shape for p in new.parameters] != [p.shape for p in old.parameters]:
+            raise ValueError(f"{self} was built for inputs (n, {old.input_shape}), not (n, {tuple(shape)})")
+        for to, weights in zip(new.views(new.param), old.views(old.param), strict=True):
+            to[...] = weights
+        self._network = new
+        return new
+
+    def _named(self, flat, trained):
+        network = self._network
+        if network is None:
+            return {}
+        flat = getattr(network, flat)
+        return {p.name: p.view(flat) for p in network.parameters if p.trained == trained}
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Weights by name, in PyTorch's shapes: views, so that writing to them sets the weights."""
+        return self._named("param", trained=True)
+
+    @property
+    def buffers(self) -> dict[str, np.ndarray]:
+        """What is learnt without a gradient, by name, such as running means: views."""
+        return self._named("param", trained=False)
+
+    @property
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Gradients of the last backward, by name, like `parameters`."""
+        return self._named("gradient", trained=True)

@@ -1,0 +1,76 @@
+"""Batch norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Layer, number, yes_or_no
+
+
+class BatchNorm(Layer):
+    """What BatchNorm1d and BatchNorm2d share."""
+
+    def __post_init__(self):
+        self.eps, self.affine = number("eps", self.eps, 1e-30, 1), yes_or_no("affine", self.affine)
+        if self.momentum is not None:
+            self.momentum = number("momentum", self.momentum, 0, 1)
+
+    def initialize(self, name, rng, weight_shape):
+        return 1 if name in ("weight", "running_var") else 0
+
+    def lower(self, builder):
+        self.output_shape(builder.shape)
+        builder.batch_norm(self.eps, self.momentum, self.affine)
+
+
+@dataclass(eq=False, repr=False)
+class BatchNorm2d(BatchNorm):
+    """Batch norm of every channel of (c, h, w) (Ioffe and Szegedy, 2015), as PyTorch has it: in training with
+    the batch's mean and variance, else with running ones, which a convolution before it then takes in.
+
+    Parameters
+    ----------
+    eps : added to the variance
+    momentum : how far the running statistics move to the batch's at each step; None for the mean of all steps
+    affine : whether there are a weight and a bias
+
+    Parameters by name: weight (c,), bias (c,); buffers: running_mean (c,), running_var (c,),
+    num_batches_tracked (). A channel with a single value in the batch gets its bias.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x = np.array([1, 3], np.float32).reshape(2, 1, 1, 1)
+    >>> pm.BatchNorm2d().forward(x).ravel().round(3)
+    array([-1.,  1.], dtype=float32)
+    """
+
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = True
+
+    def output_shape(self, shape):
+        if len(shape) != 3:
+            raise ValueError(f"BatchNorm2d needs pictures (channels, height, width), not {shape}")
+        return shape
+
+
+@dataclass(eq=False, repr=False)
+class BatchNorm1d(BatchNorm):
+    """Batch norm of every feature of (n,): see BatchNorm2d.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.BatchNorm1d().forward(np.array([[1], [3]], np.float32)).ravel().round(3)
+    array([-1.,  1.], dtype=float32)
+    """
+
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = True
+
+    def output_shape(self, shape):
+        if len(shape) != 1:
+            raise ValueError(f"BatchNorm1d needs features (n,), not {shape}: pictures want BatchNorm2d")
+        return shape

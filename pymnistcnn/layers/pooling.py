@@ -1,0 +1,137 @@
+"""Pooling: a window goes over pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Layer, pair, yes_or_no
+
+
+class Window(Layer):
+    """What pooling layers share: a window that goes over pictures."""
+
+    def __post_init__(self):
+        self.kernel_size = pair("kernel_size", self.kernel_size)
+        self.stride = None if self.stride is None else pair("stride", self.stride)
+        self.padding, self.ceil_mode = pair("padding", self.padding, 0), yes_or_no("ceil_mode", self.ceil_mode)
+        if any(p > k // 2 for p, k in zip(self.padding, self.kernel_size, strict=True)):
+            raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, not {self.padding}")
+
+    @property
+    def _steps(self):
+        return self.stride or self.kernel_size
+
+    @property
+    def _taps(self):
+        """Pixels from one tap of the window to the next."""
+        return (1, 1)
+
+    @property
+    def _spans(self):
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self._taps, strict=True))
+
+    def output_shape(self, shape):
+        if len(shape) != 3:
+            raise ValueError(f"{type(self).__name__} needs pictures (channels, height, width), not {shape}")
+        axes = zip(shape[1:], self._spans, self._steps, self.padding, strict=True)
+        return (shape[0], *(self._cells(shape, *axis) for axis in axes))
+
+    def _cells(self, shape, n, span, step, padding):
+        """How many windows there are along an axis of n pixels."""
+        cells = (n + 2 * padding - span + (step - 1) * self.ceil_mode) // step + 1
+        if self.ceil_mode and (cells - 1) * step >= n + padding:
+            cells -= 1  # the last must begin in the picture, or before it
+        if cells < 1:
+            raise ValueError(f"{self} on {shape}: a window of {span} pixels does not fit into {n + 2 * padding}")
+        return cells
+
+
+@dataclass(eq=False, repr=False)
+class MaxPool2d(Window):
+    """The largest value of every window, of (c, h, w) to (c, oh, ow). NaN is passed on.
+
+    Parameters
+    ----------
+    kernel_size, stride, dilation : a number or (vertical, horizontal); stride is kernel_size if not given
+    padding : at most half of kernel_size; padded positions never win, and a window of them alone gives -inf
+    ceil_mode : windows may reach over the end, if they begin inside
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.MaxPool2d(2).forward(np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2))
+    array([[[[3.]]]], dtype=float32)
+    """
+
+    kernel_size: int | tuple
+    stride: int | tuple | None = None
+    padding: int | tuple = 0
+    dilation: int | tuple = 1
+    ceil_mode: bool = False
+
+    def __post_init__(self):
+        self.dilation = pair("dilation", self.dilation)
+        super().__post_init__()
+
+    @property
+    def _taps(self):
+        return self.dilation
+
+    def lower(self, builder):
+        shape = self.output_shape(builder.shape)
+        builder.max_pool(shape, self.kernel_size, self._steps, self.padding, self.dilation)
+
+
+@dataclass(eq=False, repr=False)
+class AvgPool2d(Window):
+    """The mean of every window, of (c, h, w) to (c, oh, ow).
+
+    Parameters
+    ----------
+    kernel_size, stride : a number or (vertical, horizontal); stride is kernel_size if not given
+    padding : zeros around the input, at most half of kernel_size
+    ceil_mode : windows may reach over the end, if they begin inside
+    count_include_pad : whether the zeros of the padding count in the mean
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.AvgPool2d(2).forward(np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2))
+    array([[[[1.5]]]], dtype=float32)
+    """
+
+    kernel_size: int | tuple
+    stride: int | tuple | None = None
+    padding: int | tuple = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.count_include_pad = yes_or_no("count_include_pad", self.count_include_pad)
+
+    def lower(self, builder):
+        shape = self.output_shape(builder.shape)
+        builder.average_pool(shape, self.kernel_size, self._steps, self.padding, self.count_include_pad)
+
+
+@dataclass(eq=False, repr=False)
+class GlobalAvgPool2d(Layer):
+    """The mean of every channel, of (c, h, w) to (c, 1, 1): PyTorch's AdaptiveAvgPool2d(1) (Lin, Chen and Yan,
+    2014).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.GlobalAvgPool2d().forward(np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2))
+    array([[[[1.5]]]], dtype=float32)
+    """
+
+    def output_shape(self, shape):
+        if len(shape) != 3:
+            raise ValueError(f"GlobalAvgPool2d needs pictures (channels, height, width), not {shape}")
+        return (shape[0], 1, 1)
+
+    def lower(self, builder):
+        window = builder.shape[1:]
+        builder.average_pool(self.output_shape(builder.shape), window, window, (0, 0), False)

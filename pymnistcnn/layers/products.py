@@ -1,0 +1,130 @@
+"""Layers that multiply with weights: convolution and linear."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..initializers import Initializer, PyTorchDefault
+from .base import Layer, checked_initializer, pair, whole, yes_or_no
+
+
+@dataclass(eq=False, repr=False)
+class Conv2d(Layer):
+    """2-D convolution (cross-correlation, as in PyTorch) of (c, h, w) to (out_channels, oh, ow).
+
+    Parameters
+    ----------
+    out_channels : int
+    kernel_size, stride, dilation : a number or (vertical, horizontal)
+    padding : zeros around the input: a number, (vertical, horizontal), (top, bottom, left, right), or "same"
+        (stride 1: the output is as large as the input)
+    groups : input and output channels are cut into so many groups that do not see each other
+    bias : whether to add one number per output channel
+    initializer : of the weights; PyTorch's default start if not given
+
+    Parameters by name: weight (out_channels, c / groups, kh, kw), bias (out_channels,).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Conv2d(16, 3, padding=1).forward(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 16, 28, 28)
+    """
+
+    out_channels: int
+    kernel_size: int | tuple
+    stride: int | tuple = 1
+    padding: int | tuple | str = 0
+    dilation: int | tuple = 1
+    groups: int = 1
+    bias: bool = True
+    initializer: Initializer = field(default_factory=PyTorchDefault)
+
+    def __post_init__(self):
+        self.out_channels, self.groups = (
+            whole("out_channels", self.out_channels),
+            whole("groups", self.groups),
+        )
+        self.kernel_size, self.stride = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
+        self.dilation, self.bias = pair("dilation", self.dilation), yes_or_no("bias", self.bias)
+        self.initializer = checked_initializer(self.initializer)
+        if self.out_channels % self.groups:
+            raise ValueError(f"groups must divide out_channels: {self.groups} does not divide {self.out_channels}")
+        if self.padding == "same":
+            if self.stride != (1, 1):
+                raise ValueError(f'padding "same" needs stride 1, not {self.stride}')
+        elif isinstance(self.padding, (tuple, list)) and len(self.padding) == 4:
+            self.padding = tuple(whole("padding", p, 0) for p in self.padding)
+        elif isinstance(self.padding, str):
+            raise ValueError(f'padding must be numbers or "same", not {self.padding!r}')
+        else:
+            self.padding = pair("padding", self.padding, 0)
+
+    @property
+    def _span(self):
+        """Pixels that the dilated kernel covers."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+
+    @property
+    def _sides(self):
+        """(top, bottom, left, right)"""
+        if self.padding == "same":
+            return tuple(side for n in self._span for side in ((n - 1) // 2, n // 2))
+        return self.padding if len(self.padding) == 4 else tuple(np.repeat(self.padding, 2).tolist())
+
+    def output_shape(self, shape):
+        if len(shape) != 3:
+            raise ValueError(f"Conv2d needs pictures (channels, height, width), not {shape}")
+        if shape[0] % self.groups:
+            raise ValueError(f"groups must divide the input channels: {self.groups} does not divide {shape[0]}")
+        top, bottom, left, right = self._sides
+        sizes = []
+        for n, span, step in zip((shape[1] + top + bottom, shape[2] + left + right), self._span, self.stride,
+                                 strict=True):  # fmt: skip
+            if span > n:
+                raise ValueError(f"{self} on {shape}: a kernel that spans {span} pixels does not fit into {n}")
+            sizes.append((n - span) // step + 1)
+        return (self.out_channels, *sizes)
+
+    def lower(self, builder):
+        builder.conv(self.output_shape(builder.shape), self.kernel_size, self.stride, self._sides, self.dilation,
+                     self.groups, self.bias)  # fmt: skip
+
+    def multiply_adds(self, shape):
+        return math.prod(self.output_shape(shape)) * shape[0] // self.groups * math.prod(self.kernel_size)
+
+
+@dataclass(eq=False, repr=False)
+class Linear(Layer):
+    """y = x W' + b of (in,) to (out_features,); `in` is inferred.
+
+    Parameters by name: weight (out_features, in), bias (out_features,).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Linear(10).forward(np.zeros((2, 1152), np.float32)).shape
+    (2, 10)
+    """
+
+    out_features: int
+    bias: bool = True
+    initializer: Initializer = field(default_factory=PyTorchDefault)
+
+    def __post_init__(self):
+        self.out_features = whole("out_features", self.out_features)
+        self.bias, self.initializer = yes_or_no("bias", self.bias), checked_initializer(self.initializer)
+
+    def output_shape(self, shape):
+        if len(shape) != 1:
+            raise ValueError(f"Linear needs features (n,), not {shape}: put Flatten() before it")
+        return (self.out_features,)
+
+    def lower(self, builder):
+        builder.linear(self.out_features, self.bias)
+
+    def multiply_adds(self, shape):
+        return shape[0] * self.out_features

@@ -1,0 +1,52 @@
+"""Layers without weights that pictures begin and end with: rescaling and flattening."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .base import Layer
+
+
+@dataclass(eq=False, repr=False)
+class Rescaling(Layer):
+    """y = x * scale + offset, saved with the model; must come first. Pixels 0-255 go through a table.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Rescaling(1 / 255).forward(np.array([[0, 255]], np.uint8))
+    array([[0., 1.]], dtype=float32)
+    """
+
+    scale: float
+    offset: float = 0.0
+    in_pytorch = False
+
+    def __post_init__(self):
+        for name in ("scale", "offset"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
+                raise ValueError(f"{name} must be a finite number, not {value!r}")
+            setattr(self, name, float(value))
+
+    def lower(self, builder):
+        builder.rescale(self.scale, self.offset)
+
+
+@dataclass(eq=False, repr=False)
+class Flatten(Layer):
+    """(c, h, w) to (c * h * w,), in that order.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Flatten().forward(np.zeros((2, 32, 3, 3), np.float32)).shape
+    (2, 288)
+    """
+
+    def output_shape(self, shape):
+        return (math.prod(shape),)
+
+    def lower(self, builder):
+        builder.flatten()
