@@ -310,7 +310,7 @@ static void run_program(step_context *c, pmc_program_kind program) {
     const pmc_program *p = &c->plan->programs[program];
     for (int64_t i = p->first_phase; i < p->first_phase + p->phases; i++) {
         c->phase = &c->plan->phases[i];
-        pmc_team *team = worth_sharing(c, c->phase, c->n) ? c->team : NULL;
+        pmc_team *team = c->team && worth_sharing(c, c->phase, c->n) ? c->team : NULL;
         if (c->phase->scope == PMC_SCOPE_TILES) {
             int64_t tasks = 0;
             for (int64_t op = 0; op < c->phase->ops; op++)

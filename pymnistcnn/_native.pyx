@@ -221,7 +221,7 @@ cdef class Plan:
 
     cdef pmc_plan *plan
     cdef pmc_plan_sizes sizes
-    cdef list kinds
+    cdef object kinds
 
     def __cinit__(self, dict sizes, ops, phases, programs):
         cdef int64_t bad_op = -1
@@ -238,7 +238,7 @@ cdef class Plan:
                               <const pmc_phase *> address(phases, "phases", np.int64, phases.size),
                               <const pmc_program *> address(programs, "programs", np.int64, programs.size),
                               &bad_op)
-        self.kinds = [(int(kind), int(layer)) for kind, layer in ops[:, :2]]
+        self.kinds = ops[:, :2].copy()
         where = "" if bad_op < 0 else f" (op {bad_op}: {Op(ops[bad_op, 0]).name}, layer {ops[bad_op, 1]})"
         if status == PMC_NO_MEMORY:
             raise MemoryError("not enough memory for the workspaces of this network and batch size")
@@ -257,7 +257,7 @@ cdef class Plan:
     @property
     def op_kinds(self):
         """(Op, layer) of every op, in the order of `op_seconds`."""
-        return self.kinds
+        return [(int(kind), int(layer)) for kind, layer in self.kinds]
 
     @property
     def workspace_bytes(self):
