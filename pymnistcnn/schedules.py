@@ -17,8 +17,26 @@ import numpy as np
 __all__ = ["Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"]
 
 
+class Schedule:
+    """What schedules share; one of a user's own needs no more than `rates`."""
+
+    def rates(self, first_step, count, total_steps):
+        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
+
+        Raises
+        ------
+        ValueError
+            If these steps are not all among the run's 0 to `total_steps - 1`, or the run's last rate is too large
+            for float64.
+        """
+        return self._rates(*_checked_steps(first_step, count, total_steps))
+
+    def _rates(self, first_step, count, total_steps):
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Constant:
+class Constant(Schedule):
     """The same rate at every step.
 
     Parameters
@@ -41,20 +59,12 @@ class Constant:
             raise ValueError(f"rate of Constant must be a finite number from 0 on, not {self.rate!r}")
         object.__setattr__(self, "rate", rate)
 
-    def rates(self, first_step, count, total_steps):
-        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
-
-        Raises
-        ------
-        ValueError
-            If these steps are not all among the run's 0 to `total_steps - 1`.
-        """
-        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+    def _rates(self, first_step, count, total_steps):
         return np.full(count, self.rate)
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Schedule):
     """Along half a cosine, from `max_rate` at step 0 down to `min_rate` at the last step.
 
     The rates of PyTorch's `CosineAnnealingLR` with `T_max = total_steps - 1`: the paper's, without its restarts.
@@ -95,22 +105,14 @@ class Cosine:
             )
         object.__setattr__(self, "min_rate", min_rate)
 
-    def rates(self, first_step, count, total_steps):
-        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
-
-        Raises
-        ------
-        ValueError
-            If these steps are not all among the run's 0 to `total_steps - 1`.
-        """
-        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+    def _rates(self, first_step, count, total_steps):
         # A run of one step has no length, and is at the start.
         fraction = np.arange(first_step, first_step + count) / max(total_steps - 1, 1)
         return _half_cosine(self.max_rate, self.min_rate, fraction)
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Schedule):
     """Times `factor` at every step: `rate * factor ** step`, as PyTorch's `ExponentialLR`.
 
     Parameters
@@ -138,21 +140,12 @@ class Exponential:
     def __post_init__(self):
         _keep_positive(self, "rate", "factor")
 
-    def rates(self, first_step, count, total_steps):
-        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
-
-        Raises
-        ------
-        ValueError
-            If these steps are not all among the run's 0 to `total_steps - 1`, or the
-            run's last rate is too large for float64.
-        """
-        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+    def _rates(self, first_step, count, total_steps):
         return _geometric(self, 1, first_step, count, total_steps)
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Schedule):
     """Up to `max_rate` along half a cosine, then down to next to nothing along another.
 
     The rates of PyTorch's `OneCycleLR` with `anneal_strategy="cos"` and `three_phase=False`. The peak is at
@@ -199,15 +192,7 @@ class OneCycle:
             raise ValueError(f"warm_up of OneCycle must be a number from 0 to 1, not {self.warm_up!r}")
         object.__setattr__(self, "warm_up", warm_up)
 
-    def rates(self, first_step, count, total_steps):
-        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
-
-        Raises
-        ------
-        ValueError
-            If these steps are not all among the run's 0 to `total_steps - 1`.
-        """
-        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+    def _rates(self, first_step, count, total_steps):
         start = self.max_rate / self.start_divisor
         end = start / self.final_divisor
         peak, last = self.warm_up * total_steps - 1, total_steps - 1
@@ -224,7 +209,7 @@ class OneCycle:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Schedule):
     """Times `factor` after every so many steps: `rate * factor ** (step // every)`, as PyTorch's `StepLR`.
 
     Parameters
@@ -256,21 +241,12 @@ class Step:
         _keep_positive(self, "rate", "factor")
         _keep_whole(self, "every")
 
-    def rates(self, first_step, count, total_steps):
-        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
-
-        Raises
-        ------
-        ValueError
-            If these steps are not all among the run's 0 to `total_steps - 1`, or the
-            run's last rate is too large for float64.
-        """
-        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+    def _rates(self, first_step, count, total_steps):
         return _geometric(self, self.every, first_step, count, total_steps)
 
 
 @dataclass(frozen=True)
-class WarmUp:
+class WarmUp(Schedule):
     """First up in a straight line over `steps` steps, then the schedule `then` over the rest of the run.
 
     Step `s` of the warm-up has `(s + 1) / steps` of the first rate of `then`, so that its last step has that rate.
@@ -309,15 +285,7 @@ class WarmUp:
         if isinstance(self.then, type) or not callable(getattr(self.then, "rates", None)):
             raise ValueError(f"then of WarmUp must be a schedule, such as Constant(0.1), not {self.then!r}")
 
-    def rates(self, first_step, count, total_steps):
-        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
-
-        Raises
-        ------
-        ValueError
-            If these steps are not all among the run's 0 to `total_steps - 1`.
-        """
-        first_step, count, total_steps = _checked_steps(first_step, count, total_steps)
+    def _rates(self, first_step, count, total_steps):
         end, left = first_step + count, total_steps - self.steps
         first_rate = self.then.rates(0, 1, max(left, 1))[0]
         # The share comes first: its last is exactly 1.
