@@ -54,10 +54,10 @@ def write_mnist(folder, mark="-", end="", n=4, size=(5, 6), labels=None):
 
 @pytest.mark.parametrize("name", SHA256)
 def test_embedded_files_are_the_canonical_ones(name):
-    raw = gzip.decompress((datasets._EMBEDDED / f"{name}.gz").read_bytes())
+    raw = gzip.decompress((datasets.digits._EMBEDDED / f"{name}.gz").read_bytes())
     assert hashlib.sha256(raw).hexdigest() == SHA256[name]
     # ... and what we read from them is their every byte after the header
-    array = read_idx(datasets._EMBEDDED / f"{name}.gz")
+    array = read_idx(datasets.digits._EMBEDDED / f"{name}.gz")
     assert array.tobytes() == raw[4 + 4 * array.ndim :]
 
 
@@ -72,7 +72,7 @@ def test_embedded_shapes_and_label_counts():
 
 
 def test_embedded_credits_name_authors_licence_and_hashes():
-    text = (datasets._EMBEDDED / "CREDITS.md").read_text(encoding="utf-8")
+    text = (datasets.digits._EMBEDDED / "CREDITS.md").read_text(encoding="utf-8")
     for word in ("Yann LeCun", "Corinna Cortes", "Burges", "CC BY-SA 3.0", *SHA256, *SHA256.values()):
         assert word in text
 
@@ -93,7 +93,7 @@ def test_round_trip(tmp_path, dtype, order, name):
 
 
 def test_round_trip_of_more_than_one_chunk(tmp_path):
-    array = np.random.default_rng(0).integers(-9, 9, 2 * datasets._CHUNK + 3).astype(np.int16)
+    array = np.random.default_rng(0).integers(-9, 9, 2 * datasets.idx._CHUNK + 3).astype(np.int16)
     for name in ("a", "a.gz"):
         write_idx(tmp_path / name, array)
         np.testing.assert_array_equal(read_idx(tmp_path / name), array)

@@ -1,0 +1,128 @@
+"""MNIST, embedded or in a folder of its four files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .dataset import DataError, Dataset
+from .idx import read_idx
+
+_EMBEDDED = Path(__file__).parents[1] / "data" / "mnist"
+
+
+def mnist(directory=None):
+    """Load MNIST, or other digits laid out the same way.
+
+    Source: Yann LeCun, Corinna Cortes, Christopher J. C. Burges, The MNIST database of handwritten
+    digits, CC BY-SA 3.0.
+
+    Parameters
+    ----------
+    directory : path, optional
+        The folder with the four files ``{train,t10k}-{images-idx3,labels-idx1}-ubyte``, each spelled with
+        a dash or a dot before ``idx``, raw or ``.gz``. By default the copy embedded in the package.
+
+    Returns
+    -------
+    train, test : Dataset
+        Images uint8 (n, h, w), C-contiguous; labels uint8 (n,), 0 to 9. Embedded: 60000 and 10000 images
+        of 28x28, 0 for the background and 255 for the ink.
+
+    Raises
+    ------
+    FileNotFoundError, DataError
+        If a file is missing; if one is damaged or the four do not fit together.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> train, test = pm.datasets.mnist()
+    >>> train
+    Dataset(60000 images of 28x28 uint8, labels 0 to 9)
+    >>> test.labels[:5].tolist()
+    [7, 2, 1, 0, 4]
+    """
+    directory = _EMBEDDED if directory is None else Path(directory)
+    train, test = _load(directory, "train"), _load(directory, "t10k")
+    size, test_size = train.images.shape[1:], test.images.shape[1:]
+    if size != test_size:
+        raise DataError(f"{directory}: expected t10k images of {size} like those of train, got {test_size}")
+    return train, test
+
+
+def load(typ, loc=None, dtype="float64"):
+    """Load one part of MNIST as Gorgonia's examples do: flat, scaled, and with a vector for every label.
+
+    A pixel becomes pixel / 255 * 0.9 + 0.1, but a full one 0.999, so that no input is 0 or 1.
+
+    Parameters
+    ----------
+    typ : "train", "dev" (the same files) or "test"
+    loc : path, optional
+        The folder with the files, as in `mnist`. By default the copy embedded in the package.
+    dtype : "float32" or "float64"
+
+    Returns
+    -------
+    inputs : ndarray of dtype, shape (n, 784), 0.1 for the background to 0.999 for the ink
+    targets : ndarray of dtype, shape (n, 10), 0.9 for the label and 0.1 elsewhere
+
+    Raises
+    ------
+    ValueError
+        If `typ` or `dtype` is none of these.
+    FileNotFoundError, DataError
+        As in `mnist`.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> inputs, targets = pm.datasets.load("test")
+    >>> inputs.shape, float(inputs.min()), float(inputs.max())
+    ((10000, 784), 0.1, 0.999)
+    >>> targets[0].tolist()
+    [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1]
+    """
+    parts = {"train": "train", "dev": "train", "test": "t10k"}
+    if not isinstance(typ, str) or typ not in parts:
+        raise ValueError(f'typ must be "train", "dev" or "test", not {typ!r}')
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = None
+    if name not in ("float32", "float64"):
+        raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
+    data = _load(_EMBEDDED if loc is None else Path(loc), parts[typ])
+    scaled = np.arange(256) / 255 * 0.9 + 0.1
+    scaled[255] = 0.999
+    targets = np.where(data.labels[:, None] == np.arange(10), 0.9, 0.1)
+    return scaled.astype(name)[data.images.reshape(len(data), -1)], targets.astype(name)
+
+
+def _load(directory, part):
+    return _load_pair(
+        _find(directory, f"{part}-images", "idx3-ubyte"), _find(directory, f"{part}-labels", "idx1-ubyte")
+    )
+
+
+def _load_pair(images_path, labels_path):
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    for path, array, rank in ((images_path, images, 3), (labels_path, labels, 1)):
+        if array.ndim != rank or array.dtype != np.uint8 or array.size == 0:
+            got = f"{array.dtype} of shape {array.shape}"
+            raise DataError(f"{path}: expected uint8 of rank {rank}, not empty, got {got}")
+    if len(images) != len(labels):
+        raise DataError(f"{labels_path}: expected {len(images)} labels, one per image, got {len(labels)}")
+    if labels.max() > 9:
+        raise DataError(f"{labels_path}: expected labels 0 to 9, got {labels.max()}")
+    return Dataset(images, labels)
+
+
+def _find(directory, stem, kind):
+    names = [f"{stem}{mark}{kind}{end}" for mark in "-." for end in ("", ".gz")]
+    for name in names:
+        if (directory / name).is_file():
+            return directory / name
+    raise FileNotFoundError(f"{directory}: none of {', '.join(names)} is there")
