@@ -34,15 +34,14 @@ INLINE int conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s-
 static void conv_pack(real *panel, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
     const int64_t c = s->in.c / s->groups, k = pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups;
     const int64_t pitch = pmc_padded(k), blocks = pitch / PMC_PAD, row = pmc_filter_row(s);
-    const int64_t group = task / blocks, first = task % blocks * PMC_PAD;
-    for (int64_t i = 0; i < s->kh; i++)
-        for (int64_t j = 0; j < s->kw * c; j++) {
-            real *to = panel + ((group * s->kh + i) * s->kw * c + j) * pitch + first;
-            for (int64_t o = 0; o < PMC_PAD; o++) {
-                const int64_t channel = group * k + first + o;
-                to[o] = first + o < k ? w[(channel * s->kh + i) * row + j] * (scale ? scale[channel] : 1) : 0;
-            }
-        }
+    const int64_t group = task / blocks, first = task % blocks * PMC_PAD, channel = group * k + first;
+    for (int64_t i = 0; i < s->kh; i++) {
+        real *to = panel + (group * s->kh + i) * s->kw * c * pitch + first;
+        transpose(to, w + (channel * s->kh + i) * row, MIN(PMC_PAD, k - first), s->kw * c, PMC_PAD, pitch, s->kh * row);
+        for (int64_t j = 0; scale && j < s->kw * c; j++, to += pitch)
+            for (int64_t o = 0; o < MIN(PMC_PAD, k - first); o += VL)
+                v_store(to + o, v_load(to + o) * v_load_n(scale + channel + o, k - first - o));
+    }
 }
 
 /* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated. */

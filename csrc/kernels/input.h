@@ -78,29 +78,31 @@ static void output_real(real *array, const real *x, const pmc_transfer *s, int64
             }
 }
 
-/* y [c * h * w] in the order c, h, w <- x image; s is x's image */
+/* y [c * h * w] in the order c, h, w <- x image; s is x's image. Without a border all its rows are one. */
+INLINE pmc_image flatten_rows(const pmc_image *s) {
+    pmc_image rows = *s;
+    if (s->left + s->right == 0) rows.w *= s->h, rows.h = 1;
+    return rows;
+}
+
 static void flatten_forward(real *y, const real *x, const pmc_image *s, int64_t n) {
     const int64_t count = s->c * s->h * s->w, stride = pmc_vector_stride(count);
+    const pmc_image rows = flatten_rows(s);
     for (int64_t i = 0; i < n; i++, y += stride, x += pmc_image_stride(s)) {
-        for (int64_t row = 0; row < s->h; row++) {
-            const real *from = x + (s->top + row) * pmc_image_pitch(s) + s->left * s->c;
-            for (int64_t c = 0; c < s->c; c++)
-                for (int64_t column = 0; column < s->w; column++)
-                    y[(c * s->h + row) * s->w + column] = from[column * s->c + c];
-        }
+        for (int64_t row = 0; row < rows.h; row++)
+            transpose(y + row * rows.w, x + s->top * pmc_image_pitch(s) + s->left * s->c + row * pmc_image_pitch(s),
+                      rows.w, s->c, rows.w, s->h * s->w, s->c);
         memset(y + count, 0, (size_t)(stride - count) * sizeof *y);
     }
 }
 
 static void flatten_backward(real *dx, const real *dy, const pmc_image *s, int64_t n) {
     const int64_t count = s->c * s->h * s->w, stride = pmc_vector_stride(count);
+    const pmc_image rows = flatten_rows(s);
     for (int64_t i = 0; i < n; i++, dy += stride, dx += pmc_image_stride(s)) {
         image_clear_border(dx, s);
-        for (int64_t row = 0; row < s->h; row++) {
-            real *to = image_inside(dx, s) + row * pmc_image_pitch(s);
-            for (int64_t c = 0; c < s->c; c++)
-                for (int64_t column = 0; column < s->w; column++)
-                    to[column * s->c + c] = dy[(c * s->h + row) * s->w + column];
-        }
+        for (int64_t row = 0; row < rows.h; row++)
+            transpose(image_inside(dx, s) + row * pmc_image_pitch(s), dy + row * rows.w, s->c, rows.w, s->c, s->c,
+                      s->h * s->w);
     }
 }

@@ -90,9 +90,7 @@ static void linear_tile_input_gradient(real *dx, const real *dy, const real *w, 
                                        int64_t task, real *panel) {
     const int64_t in = pmc_padded(s->in), out = pmc_padded(s->out), column = task * PMC_TILE_COLUMNS;
     const int64_t columns = MIN(PMC_TILE_COLUMNS, in - column), dx_stride = pmc_vector_stride(s->in);
-    for (int64_t e = 0; e < columns; e++)
-        for (int64_t o = 0; o < s->out; o++)
-            panel[o * PMC_TILE_COLUMNS + e] = column + e < s->in ? w[(column + e) * out + o] : 0;
+    transpose(panel, w + column * out, MIN(columns, s->in - column), s->out, columns, PMC_TILE_COLUMNS, out);
     const gemm_shape product = {.rows = 1,
                                 .columns = 1,
                                 .length = s->out,

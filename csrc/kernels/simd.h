@@ -16,12 +16,13 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #if PMC_ISA == PMC_AVX512
-enum { VECTOR_BYTES = 64, PIXELS_MAX = 14, ACCUMULATORS = 24 };
-#elif PMC_ISA == PMC_AVX2
-enum { VECTOR_BYTES = 32, PIXELS_MAX = 6, ACCUMULATORS = 12 };
+#define VECTOR_BYTES 64
+enum { PIXELS_MAX = 14, ACCUMULATORS = 24 };
 #else
-enum { VECTOR_BYTES = 16, PIXELS_MAX = 6, ACCUMULATORS = 12 };
+#define VECTOR_BYTES (PMC_ISA == PMC_AVX2 ? 32 : 16)
+enum { PIXELS_MAX = 6, ACCUMULATORS = 12 };
 #endif
+#define VECTOR_LANES (VECTOR_BYTES >> (PMC_DOUBLE ? 3 : 2)) /* for the preprocessor, which knows no sizeof */
 
 #if PMC_DOUBLE
 typedef int64_t lane; /* an integer as wide as a real */
@@ -123,6 +124,35 @@ INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
     vb b = __builtin_convertvector(v, vb);
     if (n >= VL) memcpy(p, &b, VL);
     else memcpy(p, &b, (size_t)n);
+}
+
+/* a0 b0 a1 b1 ... of the lower halves of a and b, and of their upper halves */
+#if defined(__clang__)
+#define V_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define V_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vi){__VA_ARGS__})
+#endif
+INLINE vf v_interleave_low(vf a, vf b) {
+#if VECTOR_LANES == 16
+    return V_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+#elif VECTOR_LANES == 8
+    return V_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#elif VECTOR_LANES == 4
+    return V_SHUFFLE(a, b, 0, 4, 1, 5);
+#else
+    return V_SHUFFLE(a, b, 0, 2);
+#endif
+}
+INLINE vf v_interleave_high(vf a, vf b) {
+#if VECTOR_LANES == 16
+    return V_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif VECTOR_LANES == 8
+    return V_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#elif VECTOR_LANES == 4
+    return V_SHUFFLE(a, b, 2, 6, 3, 7);
+#else
+    return V_SHUFFLE(a, b, 1, 3);
+#endif
 }
 
 /* Words of 32 bits in lanes of 64, as philox multiplies them. */

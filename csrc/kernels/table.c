@@ -4,6 +4,7 @@
 
 #include "simd.h"
 
+#include "transpose.h"
 #include "input.h"
 #include "pool.h"
 #include "rng.h"
