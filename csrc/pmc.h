@@ -194,7 +194,7 @@ typedef struct {
 } pmc_targets;
 
 /* One ISA and dtype. Every kernel works on n samples on one thread; outputs, inputs, shape, workspace.
- * `first`: store the gradients instead of adding to them. */
+ * `opening`: store the gradients instead of adding to them. */
 typedef struct {
     /* input.h: image <- [n_total][c][h][w] at index[i], or at i where index is NULL */
     void (*input_u8)(real *x, const uint8_t *array, const int64_t *index, const pmc_transfer *s, int64_t n);
@@ -203,12 +203,13 @@ typedef struct {
     void (*flatten_forward)(real *y, const real *x, const pmc_image *s, int64_t n);
     void (*flatten_backward)(real *dx, const real *dy, const pmc_image *s, int64_t n);
 
-    /* conv.h: y image `out`, argmax [oh][ow][k] (may be NULL), x image `in`; workspaces below */
+    /* conv.h: y image `out`, argmax [oh][ow][k] (may be NULL), x image `in`; output channels first to last - 1;
+     * workspaces below */
     void (*conv_pack)(real *panel, const real *w, const real *scale, const pmc_conv *s, int64_t task);
     void (*conv_forward)(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
-                         int64_t n, real *rows);
+                         int64_t n, int64_t first, int64_t last, real *rows);
     void (*conv_weight_gradient)(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
-                                 const pmc_conv *s, int64_t n, int first, void *events);
+                                 const pmc_conv *s, int64_t n, int opening, int64_t first, int64_t last, void *events);
     void (*conv_input_gradient)(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
                                 int64_t n, void *events);
 
@@ -221,7 +222,7 @@ typedef struct {
     /* linear.h, SHARD scope: w [out][in, padded], x and y flat vectors */
     void (*linear_forward)(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n);
     void (*linear_weight_gradient)(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s, int64_t n,
-                                   int first);
+                                   int opening);
     void (*linear_input_gradient)(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n);
 
     /* linear.h, TILES scope: w [in][out, padded]; `task` is one tile of the product over all n samples */
@@ -302,6 +303,8 @@ enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_
 enum { PMC_SQUARES = 8192 }; /* elements of a task that adds up the squares of gradients */
 int64_t pmc_squares_tasks(int64_t model_elements);
 enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
+/* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows. */
+static inline int64_t pmc_tile_columns(int64_t n) { return n <= 6 ? 2 * PMC_TILE_COLUMNS : PMC_TILE_COLUMNS; }
 
 /* ---- plans -------------------------------------------------------------------------------------- */
 

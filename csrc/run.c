@@ -20,6 +20,7 @@ typedef struct {
 static int64_t real_bytes(const pmc_plan *plan) { return plan->sizes.dtype == PMC_FLOAT64 ? 8 : 4; }
 static int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Where a task works: which samples of the step, whose copies. */
 typedef struct {
@@ -95,6 +96,18 @@ static void augment(const step_context *c, const pmc_op *op, const place *at) {
     }
 }
 
+/* Output channels first to last - 1, by a thread whose workspace may be another than what the tensors lie in. */
+static void convolve(const step_context *c, const pmc_op *op, const place *at, int64_t thread, int64_t first,
+                     int64_t last) {
+    const pmc_kernels *k = c->args->kernels;
+    const pmc_conv *s = &op->shape.conv;
+    const place own = {.thread = thread};
+    void *workspace = resolve(c, op, 5, &own);
+    if (op->kind == PMC_CONV_FORWARD)
+        k->conv_forward(REF(0), REF(1), REF(2), REF(3), REF(4), s, at->n, first, last, workspace);
+    else k->conv_weight_gradient(REF(0), REF(1), REF(2), REF(3), REF(4), s, at->n, at->opening, first, last, workspace);
+}
+
 static void run_op(const step_context *c, const pmc_op *op, const place *at) {
     const pmc_kernels *k = c->args->kernels;
     const int64_t n = at->n;
@@ -103,10 +116,8 @@ static void run_op(const step_context *c, const pmc_op *op, const place *at) {
     case PMC_OUTPUT: transfer(c, op, at); break;
     case PMC_FLATTEN_FORWARD: k->flatten_forward(REF(0), REF(1), &op->shape.image, n); break;
     case PMC_FLATTEN_BACKWARD: k->flatten_backward(REF(0), REF(1), &op->shape.image, n); break;
-    case PMC_CONV_FORWARD: k->conv_forward(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.conv, n, REF(5)); break;
-    case PMC_CONV_WEIGHT_GRADIENT:
-        k->conv_weight_gradient(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.conv, n, at->opening, REF(5));
-        break;
+    case PMC_CONV_FORWARD:
+    case PMC_CONV_WEIGHT_GRADIENT: convolve(c, op, at, at->thread, 0, op->shape.conv.out.c); break;
     case PMC_CONV_INPUT_GRADIENT:
         k->conv_input_gradient(REF(0), REF(1), REF(2), REF(3), &op->shape.conv, n, REF(4));
         break;
@@ -155,6 +166,40 @@ static void clocked(const step_context *c, const pmc_op *op, int64_t thread, dou
         c->args->op_seconds[thread * c->plan->sizes.ops + (op - c->plan->ops)] += clock_of(c) - started;
 }
 
+/* Waking threads costs more than so many elements of work: a network of a few weights, batch 1. */
+enum { WORTH_WAKING = 100000 };
+
+/* A batch of a few samples is one shard: threads share its convolutions by output channels. In how many pieces? */
+static int64_t conv_pieces(const pmc_op *op, int64_t n, int64_t threads) {
+    const pmc_conv *s = &op->shape.conv;
+    if ((op->kind != PMC_CONV_FORWARD && op->kind != PMC_CONV_WEIGHT_GRADIENT) || s->groups > 1) return 1;
+    const int64_t most = blocks(s->out.c, PMC_PAD), pixels = s->out.h * s->pool_h * s->out.w * s->pool_w;
+    return n * pixels * s->kh * s->kw * s->in.c * most >= WORTH_WAKING ? smaller(threads, most) : 1;
+}
+
+typedef struct {
+    const step_context *c;
+    const pmc_op *op;
+    const place *at;
+    int64_t channels; /* of a piece */
+} conv_in_pieces;
+
+static void piece_task(void *context, int64_t task, int64_t thread) {
+    const conv_in_pieces *p = context;
+    const int64_t first = task * p->channels;
+    convolve(p->c, p->op, p->at, thread, first, smaller(first + p->channels, p->op->shape.conv.out.c));
+}
+
+/* An op of a shard; if it is the only one, the other threads help where they can. */
+static void share_op(const step_context *c, const pmc_op *op, const place *at) {
+    const int64_t pieces = c->shards == 1 && c->team ? conv_pieces(op, at->n, c->args->threads) : 1;
+    if (pieces > 1) {
+        const int64_t k = op->shape.conv.out.c;
+        conv_in_pieces conv = {c, op, at, blocks(blocks(k, PMC_PAD), pieces) * PMC_PAD};
+        pmc_parallel_for(c->team, blocks(k, conv.channels), piece_task, &conv);
+    } else run_op(c, op, at);
+}
+
 /* A shard, a group of samples at a time, each group through all ops of the phase while it is in L2. */
 static void shard_task(void *context, int64_t shard, int64_t thread) {
     const step_context *c = context;
@@ -168,7 +213,7 @@ static void shard_task(void *context, int64_t shard, int64_t thread) {
         for (int64_t i = 0; i < c->phase->ops; i++) {
             const pmc_op *op = c->plan->ops + c->phase->first_op + i;
             const double started = clock_of(c);
-            run_op(c, op, &at);
+            share_op(c, op, &at);
             clocked(c, op, thread, started);
         }
     }
@@ -179,7 +224,8 @@ static void shard_task(void *context, int64_t shard, int64_t thread) {
 static int64_t tile_tasks(const pmc_op *op, int64_t n) {
     const pmc_linear *linear = &op->shape.linear;
     switch (op->kind) {
-    case PMC_LINEAR_TILE_FORWARD: return blocks(n, PMC_TILE_ROWS) * blocks(pmc_padded(linear->out), PMC_TILE_COLUMNS);
+    case PMC_LINEAR_TILE_FORWARD:
+        return blocks(n, PMC_TILE_ROWS) * blocks(pmc_padded(linear->out), pmc_tile_columns(n));
     case PMC_LINEAR_TILE_WEIGHT_GRADIENT: return blocks(linear->in, PMC_TILE_BAND) + 1;
     case PMC_LINEAR_TILE_INPUT_GRADIENT: return blocks(pmc_padded(linear->in), PMC_TILE_COLUMNS);
     case PMC_NORM_STATISTICS:
@@ -201,7 +247,7 @@ static int64_t tile_work(const pmc_op *op, int64_t n, int64_t shards) {
     case PMC_NORM_GRADIENT: return 2 * n * op->shape.norm.image.c;
     case PMC_NORM_FOLD: return op->shape.norm.image.c;
     case PMC_GRADIENT_SQUARES: return op->shape.rows.rows * PMC_SQUARES;
-    default: return op->shape.linear.in * op->shape.linear.out / 16 * n;
+    default: return op->shape.linear.in * op->shape.linear.out / 16 * larger(n, 8); /* a few wait for the weights */
     }
 }
 
@@ -294,15 +340,14 @@ static void tile_task(void *context, int64_t task, int64_t thread) {
 
 /* ---- steps ---- */
 
-/* Waking threads costs more than so many elements of work: a network of a few weights, batch 1. */
-enum { WORTH_WAKING = 100000 };
-
 /* Is there enough to do in a phase, for a batch of n, to be shared? */
 static int worth_sharing(const step_context *c, const pmc_phase *phase, int64_t n) {
     const pmc_op *ops = c->plan->ops + phase->first_op;
     int64_t work = 0;
-    if (phase->scope == PMC_SCOPE_SHARD) return pmc_shards(n) > 1;
-    for (int64_t i = 0; i < phase->ops; i++) work += tile_work(&ops[i], n, pmc_shards(n));
+    if (phase->scope == PMC_SCOPE_SHARD && pmc_shards(n) > 1) return 1;
+    for (int64_t i = 0; i < phase->ops; i++)
+        if (phase->scope == PMC_SCOPE_TILES) work += tile_work(&ops[i], n, pmc_shards(n));
+        else if (conv_pieces(&ops[i], n, 2) > 1) return 1;
     return work >= WORTH_WAKING;
 }
 

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -40,6 +41,10 @@ static void pause_at(int64_t moment) {
 #endif
 }
 
+static void wait_for(_Atomic int64_t *counter, int64_t value) {
+    for (int64_t moment = 0; atomic_load_explicit(counter, memory_order_acquire) < value; moment++) pause_at(moment);
+}
+
 /* Takes a task and does it; 0 if there is none. */
 static int take_task(pmc_team *team, int64_t thread) {
     uint64_t next = atomic_load_explicit(&team->next, memory_order_acquire);
@@ -69,8 +74,7 @@ void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_task task, void *contex
     atomic_store_explicit(&team->next, phase << 32, memory_order_release);
     while (take_task(team, 0)) {
     }
-    for (int64_t moment = 0; atomic_load_explicit(&team->done, memory_order_acquire) < tasks; moment++)
-        pause_at(moment);
+    wait_for(&team->done, tasks);
 }
 
 #ifdef _OPENMP
@@ -82,19 +86,39 @@ static void wait_for_tasks(pmc_team *team, int64_t thread) {
 }
 #endif
 
+#ifdef _OPENMP
+/* Where other processes hold the processors, OpenMP's barriers around a region may cost a time slice, milliseconds, and
+ * a prediction takes a tenth of one. A region that cost more than what was done in it is therefore not opened again for
+ * ALONE times as long: results are the same with any number of threads. */
+enum { ALONE = 20 };
+static _Atomic int64_t alone_until;
+
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+#endif
+
 void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *team), void *context) {
 #ifdef _OPENMP
-    if (threads > 1 && !forked) {
+    const int64_t start = threads > 1 ? nanoseconds() : 0;
+    if (threads > 1 && !forked && start >= atomic_load_explicit(&alone_until, memory_order_relaxed)) {
         pmc_team team = {.threads = threads};
+        int64_t work = 0;
 #pragma omp parallel num_threads((int)threads)
         {
             const int64_t thread = omp_get_thread_num();
             if (thread) wait_for_tasks(&team, thread);
             else {
+                work = -nanoseconds();
                 body(context, &team);
+                work += nanoseconds();
                 atomic_store_explicit(&team.closing, 1, memory_order_release);
             }
         }
+        const int64_t end = nanoseconds(), around = end - start - work;
+        if (around > work) atomic_store_explicit(&alone_until, end + ALONE * around, memory_order_relaxed);
         return;
     }
 #else

@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from libc.string cimport memset
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from libc.string cimport memset, strcmp
 
 cdef extern from *:
     """
@@ -151,9 +152,12 @@ class NotFinite(FloatingPointError):
         self.layer, self.done = layer, done
 
 
+cdef tuple USABLE = tuple(pmc_isa_name(i).decode() for i in range(PMC_ISAS) if pmc_isa_usable(i))
+
+
 def isas():
     """Names of the instruction sets that this build has and this machine can run, slowest first."""
-    return [pmc_isa_name(i).decode() for i in range(PMC_ISAS) if pmc_isa_usable(i)]
+    return list(USABLE)
 
 
 def all_isas():
@@ -199,17 +203,27 @@ def philox(counter, key):
     return out
 
 
-cdef void *address(array, str name, dtype, int64_t elements, bint writable=False) except? NULL:
-    """Where a C-contiguous array of `elements` of `dtype` begins; NULL for None."""
+cdef bytes FLOAT32 = b"f", FLOAT64 = b"d", INT32 = b"i", INT64 = b"l", UINT8 = b"B"  # as buffers have it
+
+
+cdef void *address(array, str name, bytes kind, int64_t elements, bint writable=False) except? NULL:
+    """Where a C-contiguous array of `elements` of `kind` begins; NULL for None. The caller keeps the array."""
+    cdef Py_buffer view
     if array is None:
         return NULL
-    if array.dtype != dtype or array.size != elements or not array.flags.c_contiguous:
-        raise ValueError(f"{name} must be a contiguous array of {elements} {np.dtype(dtype).name}, "
-                         f"not {array.size} {array.dtype.name}")
-    if writable and not array.flags.writeable:
-        raise ValueError(f"{name} must be writable")
-    cdef size_t where = array.ctypes.data
-    return <void *> where
+    try:
+        PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS)
+    except (BufferError, ValueError):
+        raise ValueError(f"{name} must be a contiguous array, as the processor has numbers") from None
+    try:
+        if strcmp(view.format, kind) or view.len != elements * view.itemsize:
+            raise ValueError(f"{name} must be a contiguous array of {elements} of {np.dtype(kind.decode()).name}, "
+                             f"not {view.len // view.itemsize} of {array.dtype.name}")
+        if writable and view.readonly:
+            raise ValueError(f"{name} must be writable")
+        return view.buf
+    finally:
+        PyBuffer_Release(&view)
 
 
 cdef class Plan:
@@ -234,9 +248,9 @@ cdef class Plan:
         memset(&self.sizes, 0, sizeof(self.sizes))
         self.sizes = dict(sizes, ops=len(ops), phases=len(phases))
         status = pmc_plan_new(&self.plan, &self.sizes,
-                              <const pmc_op *> address(ops, "ops", np.int64, ops.size),
-                              <const pmc_phase *> address(phases, "phases", np.int64, phases.size),
-                              <const pmc_program *> address(programs, "programs", np.int64, programs.size),
+                              <const pmc_op *> address(ops, "ops", INT64, ops.size),
+                              <const pmc_phase *> address(phases, "phases", INT64, phases.size),
+                              <const pmc_program *> address(programs, "programs", INT64, programs.size),
                               &bad_op)
         self.kinds = ops[:, :2].copy()
         where = "" if bad_op < 0 else f" (op {bad_op}: {Op(ops[bad_op, 0]).name}, layer {ops[bad_op, 1]})"
@@ -281,8 +295,8 @@ cdef class Plan:
             uint32_t epoch=0, uint32_t first_position=0, op_seconds=None):
         """Run a program over `count` samples, `batch` a step; returns each step's summed loss, correct, and the
         weight that a mean loss is divided by. op_seconds (threads, ops): what each op took is added to it."""
-        real = np.float64 if self.sizes.dtype else np.float32
-        cdef int64_t steps, i, items, model = self.sizes.model_bytes // np.dtype(real).itemsize
+        cdef bytes real = FLOAT64 if self.sizes.dtype else FLOAT32
+        cdef int64_t steps, i, items, model = self.sizes.model_bytes // (8 if self.sizes.dtype else 4)
         if count < 1 or not 1 <= batch <= self.sizes.capacity or threads < 1:
             raise ValueError(f"count and threads must be at least 1 and batch 1 to {self.sizes.capacity}, "
                              f"not {count}, {threads} and {batch}")
@@ -311,24 +325,24 @@ cdef class Plan:
         for i, moment in enumerate(moments):
             a.moment[i] = address(moment, "moments", real, model, True)
         a.average = address(average, "average", real, model, True)
-        a.index = <const int64_t *> address(index, "index", np.int64, count)
+        a.index = <const int64_t *> address(index, "index", INT64, count)
         if x is not None and x.dtype == np.uint8:
-            a.x_u8 = <const uint8_t *> address(x, "x", np.uint8, items * self.sizes.x_elements)
+            a.x_u8 = <const uint8_t *> address(x, "x", UINT8, items * self.sizes.x_elements)
         else:
             a.x_real = address(x, "x", real, items * self.sizes.x_elements)
-        a.labels = <const int32_t *> address(labels, "labels", np.int32, items)
+        a.labels = <const int32_t *> address(labels, "labels", INT32, items)
         a.targets = address(targets, "targets", real, items * self.sizes.y_elements)
-        a.sample_weight = <const double *> address(sample_weight, "sample_weight", np.float64, items)
-        a.class_weight = <const double *> address(class_weight, "class_weight", np.float64, self.sizes.y_elements)
+        a.sample_weight = <const double *> address(sample_weight, "sample_weight", FLOAT64, items)
+        a.class_weight = <const double *> address(class_weight, "class_weight", FLOAT64, self.sizes.y_elements)
         a.y = address(y, "y", real, count * self.sizes.y_elements, True)
         a.dy = address(dy, "dy", real, count * self.sizes.y_elements)
         a.dx = address(dx, "dx", real, count * self.sizes.x_elements, True)
-        a.coefficients = <const pmc_coefficients *> address(coefficients, "coefficients", np.float64,
+        a.coefficients = <const pmc_coefficients *> address(coefficients, "coefficients", FLOAT64,
                                                             steps * COEFFICIENTS)
-        a.loss = <double *> address(loss, "loss", np.float64, steps)
-        a.op_seconds = <double *> address(op_seconds, "op_seconds", np.float64, threads * self.sizes.ops, True)
-        a.weight = <double *> address(weight, "weight", np.float64, steps)
-        a.correct = <int64_t *> address(correct, "correct", np.int64, steps)
+        a.loss = <double *> address(loss, "loss", FLOAT64, steps)
+        a.op_seconds = <double *> address(op_seconds, "op_seconds", FLOAT64, threads * self.sizes.ops, True)
+        a.weight = <double *> address(weight, "weight", FLOAT64, steps)
+        a.correct = <int64_t *> address(correct, "correct", INT64, steps)
         cdef pmc_status status
         with nogil:
             status = pmc_run(self.plan, program, &a)

@@ -80,14 +80,15 @@ def aligned_zeros(elements: int, dtype) -> np.ndarray:
 
 
 def exact_cast(array: np.ndarray, dtype, name: str) -> np.ndarray:
-    """`array` as a C-contiguous native array of `dtype`; ValueError where a value would not survive."""
+    """`array` as a C-contiguous, aligned, native array of `dtype`; ValueError where a value would not survive."""
     dtype = np.dtype(dtype)
+    if array.dtype == dtype:
+        fits = array.flags.c_contiguous and array.flags.aligned
+        return array if fits else np.require(array, requirements=["C", "ALIGNED"])
     if array.dtype.kind not in "buif":
         raise ValueError(f"{name} must be numbers, not {array.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
-        cast = np.asarray(array, dtype, order="C")  # keeps a shape of ()
-        if dtype == array.dtype:
-            return cast
+        cast = np.asarray(array, dtype, order="C")
         if dtype.kind == "f" and array.dtype.kind == "f":  # rounding is fine, becoming infinite is not
             survived = np.array_equal(np.isfinite(cast), np.isfinite(array))
         else:

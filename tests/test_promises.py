@@ -330,6 +330,25 @@ def test_batch_and_capacity_do_not_matter_for_predictions(dtype):
     assert np.isclose(np.mean([p.loss for p in pieces]), result.loss, rtol=1e-12)
 
 
+@BOTH
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_threads_that_share_the_channels_of_a_few_samples_do_not_matter(batch_size, dtype):
+    """Large convolutions and linear layers, so that sharing them is worth it; odd channels, so that pieces are too."""
+    x, labels = samples((1, 20, 20), 12)
+    results = set()
+    for threads in (1, 2, 3, 7):
+        layers = [
+            pm.Rescaling(1 / 255), pm.Conv2d(37, 5, padding=2), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(115, 3),
+            pm.Tanh(), pm.Flatten(), pm.Linear(130), pm.ReLU(), pm.Linear(10),
+        ]  # fmt: skip
+        model = pm.Sequential(layers, (1, 20, 20), seed=1, dtype=dtype)
+        for _ in range(3):
+            model.fit((x, labels), batch_size=batch_size, optimizer=pm.SGD(0.01), progress=False, threads=threads)
+        outputs = [model.predict_outputs(x[i : i + batch_size], threads=threads).tobytes() for i in range(9)]
+        results.add((weights(model), *outputs))
+    assert len(results) == 1
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 9, 33])
 def test_a_plan_with_room_to_spare_trains_the_same(batch_size):
     x, labels = samples((1, 14, 14))

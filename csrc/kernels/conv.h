@@ -44,12 +44,12 @@ static void conv_pack(real *panel, const real *w, const real *scale, const pmc_c
     }
 }
 
-/* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated. */
+/* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated; channels first to last - 1. */
 INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, real *y, uint8_t *argmax,
-                          const real *rows, int64_t pitch, const pmc_conv *s) {
+                          const real *rows, int64_t pitch, const pmc_conv *s, int64_t first, int64_t last) {
     const int64_t k = s->out.c, row = s->out.w * pool_w * pitch;
     for (int64_t ox = 0; ox < s->out.w; ox++)
-        for (int64_t co = 0; co < k; co += VL) {
+        for (int64_t co = first; co < last; co += VL) {
             const real *window = rows + ox * pool_w * pitch + co;
             vf best = v_load(window);
             vi index = (vi){0};
@@ -65,16 +65,17 @@ INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, re
                 best = v_select(dead, (vf){0}, best);
                 index = v_select_lane(dead, v_splat_lane(PMC_DEAD), index);
             } else best = activated(best, &s->activation);
-            v_store_n(y + ox * k + co, best, k - co);
-            if (argmax) v_store_bytes_n(argmax + ox * k + co, index, k - co);
+            v_store_n(y + ox * k + co, best, last - co);
+            if (argmax) v_store_bytes_n(argmax + ox * k + co, index, last - co);
         }
 }
 
-static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s) {
+static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s, int64_t first,
+                      int64_t last) {
     const int two = s->pool_h == 2 && s->pool_w == 2, relu = s->activation.kind == PMC_RELU;
-    if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s);
-    else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s);
-    else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s);
+    if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, first, last);
+    else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, first, last);
+    else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s, first, last);
 }
 
 /* Every channel a group of its own: rows [pixels][pitch] <- b + the sum over taps of x * panel, lanes over
@@ -103,10 +104,12 @@ static void conv_channels_row(real *rows, const real *x, const real *panel, cons
     for (; p < pixels; p++) conv_channels(1, rows + p * pitch, x + p * pixel, panel, b, pitch, s);
 }
 
-/* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, panel and b [k]; rows [pool_h][ow * pool_w][pitch] */
+/* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, panel and b [k]; rows [pool_h][ow * pool_w][pitch].
+ * Output channels first to last - 1, of which first is a multiple of 16 (with groups: all). */
 static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
-                         int64_t n, real *rows) {
-    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, columns = pmc_padded(k);
+                         int64_t n, int64_t first, int64_t last, real *rows) {
+    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, panel_pitch = pmc_padded(k);
+    const int64_t columns = (MIN(last, k) - first + VL - 1) / VL * VL;
     const int channels = pmc_conv_depthwise(s);
     const int64_t pitch = pmc_padded(s->out.c) + (s->groups > 1 && !channels ? PMC_PAD : 0);
     const int64_t pixels = s->out.w * s->pool_w;
@@ -119,10 +122,10 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
                                .row = s->dilation_h * x_pitch,
                                .column = s->dilation_w * s->in.c,
                                .step = 1,
-                               .w_pitch = columns,
+                               .w_pitch = panel_pitch,
                                .out_pitch = pitch};
     for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), x += pmc_image_stride(&s->in)) {
-        image_clear_border(y, &s->out);
+        if (first == 0) image_clear_border(y, &s->out);
         for (int64_t oy = 0; oy < s->out.h; oy++) {
             for (int64_t r = 0; channels && r < s->pool_h; r++)
                 conv_channels_row(rows + r * pixels * pitch, x + conv_cell(s, oy, 0) + r * s->stride_h * x_pitch, panel,
@@ -130,23 +133,23 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
             for (int64_t group = 0; !channels && group < s->groups;
                  group++) /* a group's padding is overwritten by the next */
                 for (int64_t r = 0; r < s->pool_h; r++)
-                    gemm(rows + r * pixels * pitch + group * k,
+                    gemm(rows + r * pixels * pitch + group * k + first,
                          x + conv_cell(s, oy, 0) + r * s->stride_h * x_pitch + group * c,
-                         panel + group * s->kh * s->kw * c * columns, b ? b + group * k : NULL, pixels, columns,
-                         &filter);
+                         panel + group * s->kh * s->kw * c * panel_pitch + first, b ? b + group * k + first : NULL,
+                         pixels, columns, &filter);
             conv_pool(y + (s->out.top + oy) * y_pitch + s->out.left * s->out.c,
-                      argmax ? argmax + oy * s->out.w * s->out.c : NULL, rows, pitch, s);
+                      argmax ? argmax + oy * s->out.w * s->out.c : NULL, rows, pitch, s, first, last);
         }
         if (argmax) argmax += pmc_argmax_stride(&s->out);
     }
 }
 
-/* db [k] (+)= the sum over living cells of dy */
+/* db [k] (+)= the sum over living cells of dy; channels first to last - 1 */
 static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, const pmc_conv *s, int64_t n,
-                               int first) {
+                               int opening, int64_t first, int64_t last) {
     const int64_t k = s->out.c, pitch = pmc_image_pitch(&s->out);
-    for (int64_t co = 0; co < pmc_padded(k); co += VL) {
-        vf sum = first ? (vf){0} : v_load(db + co);
+    for (int64_t co = first; co < last; co += VL) {
+        vf sum = opening ? (vf){0} : v_load(db + co);
         for (int64_t i = 0; i < n; i++)
             for (int64_t oy = 0; oy < s->out.h; oy++) {
                 const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
@@ -156,14 +159,14 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
             }
         v_store(db + co, sum);
     }
-    for (int64_t co = k; co < pmc_padded(k); co++) db[co] = 0;
+    for (int64_t co = last; last == k && co < pmc_padded(k); co++) db[co] = 0;
 }
 
 /* One input channel, or one a group: a filter row is too short for lanes, so that lanes go over output channels
  * and the R x C taps of a piece of the filter stay in registers. `own`: each lane has an input channel of its own.
  * dw [k][kh][kw, padded] (+)= */
 INLINE void conv_taps(const int R, const int C, const int own, real *dw, const real *dy, const uint8_t *argmax,
-                      const real *x, const pmc_conv *s, int64_t n, int first, int64_t co, const int32_t *at) {
+                      const real *x, const pmc_conv *s, int64_t n, int opening, int64_t co, const int32_t *at) {
     const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
     const int64_t column = s->dilation_w * s->in.c, step = s->pool_w * s->stride_w * s->in.c;
     const int positions = (int)(s->pool_h * s->pool_w);
@@ -193,32 +196,32 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
         for (int r = 0; r < R; r++)
             for (int c = 0; c < C; c++) {
                 real *to = dw + ((co + lane) * s->kh + r) * pmc_filter_row(s) + c;
-                *to = first ? sum[r][c][lane] : *to + sum[r][c][lane];
+                *to = opening ? sum[r][c][lane] : *to + sum[r][c][lane];
             }
 }
 
 typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
-                             int64_t n, int first, int64_t co, const int32_t *at);
+                             int64_t n, int opening, int64_t co, const int32_t *at);
 #define CONV_TAPS(R, C)                                                                                                \
     static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, \
-                                    int64_t n, int first, int64_t co, const int32_t *at) {                             \
-        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, first, co, at);                                  \
-        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, first, co, at);                                               \
+                                    int64_t n, int opening, int64_t co, const int32_t *at) {                           \
+        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, opening, co, at);                                \
+        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at);                                             \
     }
 PIECES(CONV_TAPS)
 #define CONV_TAPS_ENTRY(R, C) [R][C] = conv_taps_##R##x##C,
 static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(CONV_TAPS_ENTRY)};
 
 static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n,
-                         int first, const int32_t *at) {
+                         int opening, int64_t first, int64_t last, const int32_t *at) {
     const int64_t row = s->dilation_h * pmc_image_pitch(&s->in), column = s->dilation_w * s->in.c;
     const int64_t columns_most = equal_pieces(s->kw, PIECE_COLUMNS);
     const int64_t rows_most = piece_rows_beside(s->kh, columns_most);
-    for (int64_t co = 0; co < s->out.c; co += VL)
+    for (int64_t co = first; co < last; co += VL)
         for (int64_t j = 0; j < s->kw; j += columns_most)
             for (int64_t i = 0; i < s->kh; i += rows_most) {
                 conv_taps_piece *taps = conv_taps_pieces[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
-                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, first, co, at);
+                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, opening, co, at);
             }
 }
 
@@ -238,17 +241,18 @@ static patch_shape conv_patch(const pmc_conv *s) {
                                          .from_row = s->dilation_w * s->in.c});
 }
 
-/* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in` */
+/* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in`; output channels first
+ * to last - 1, of which first is a multiple of 16 */
 static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
-                                 const pmc_conv *s, int64_t n, int first, void *events) {
+                                 const pmc_conv *s, int64_t n, int opening, int64_t first, int64_t last, void *events) {
     const int64_t k = s->out.c, c = s->in.c / s->groups, row = pmc_filter_row(s), pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = conv_patch(s);
     int32_t at[PMC_DEAD + 1];
     conv_positions(at, s);
-    if (first) memset(dw, 0, (size_t)(k * s->kh * row) * sizeof *dw);
-    if (db) conv_bias_gradient(db, dy, argmax, s, n, first);
+    if (opening) memset(dw + first * s->kh * row, 0, (size_t)((last - first) * s->kh * row) * sizeof *dw);
+    if (db) conv_bias_gradient(db, dy, argmax, s, n, opening, first, last);
     if (s->in.c == 1 || pmc_conv_depthwise(s)) {
-        conv_by_taps(dw, dy, argmax, x, s, n, first, at);
+        conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at);
         return;
     }
     const int64_t cells = s->out.h * s->out.w;
@@ -259,7 +263,7 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
         dy_of[cell] = (int32_t)((s->out.top + oy) * pitch + (s->out.left + ox) * k);
     }
     event *list = (event *)((char *)events + PMC_ALIGN * ((8 * cells + PMC_ALIGN - 1) / PMC_ALIGN));
-    for (int64_t co = 0; co < k; co++) {
+    for (int64_t co = first; co < last; co++) {
         int64_t living = 0;
         for (int64_t i = 0; i < n; i++) {
             const real *g = dy + i * pmc_image_stride(&s->out) + co;

@@ -13,10 +13,10 @@ typedef struct {
     int64_t w_pitch, out_pitch;
 } gemm_shape;
 
-/* P pixels x V vectors, in registers. */
+/* P pixels x V vectors, in registers. Few pixels take many vectors: their chains of FMAs hide each other's latency. */
 INLINE void gemm_registers(const int P, const int V, real *out, const real *x, const real *w, const real *start,
                            const gemm_shape *s) {
-    vf sum[PIXELS_MAX][2];
+    vf sum[PIXELS_MAX][4];
     const int64_t pixel = s->pixel, pixel3 = 3 * s->pixel;
     for (int v = 0; v < V; v++) {
         vf first = start ? v_load(start + v * VL) : (vf){0};
@@ -26,7 +26,7 @@ INLINE void gemm_registers(const int P, const int V, real *out, const real *x, c
         const real *x0 = x + ij / s->columns * s->row + ij % s->columns * s->column, *x4 = x0 + 4 * pixel;
         const real *x8 = x4 + 4 * pixel, *x12 = x8 + 4 * pixel;
         for (int64_t k = 0; k < s->length; k++) {
-            vf weight[2];
+            vf weight[4];
             for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
 #pragma GCC unroll 14
             for (int p = 0; p < P; p++) {
@@ -45,31 +45,38 @@ INLINE void gemm_registers(const int P, const int V, real *out, const real *x, c
 
 typedef void gemm_block(real *out, const real *x, const real *w, const real *start, const gemm_shape *s);
 
-/* Blocks with their own code: 1 to PIXELS_MAX pixels, 1 or 2 vectors. */
+/* Blocks with their own code: 1 to PIXELS_MAX pixels x 1 or 2 vectors, 1 to PIXELS_FEW pixels x 4. */
 #if PMC_ISA == PMC_AVX512
-#define PIXELS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
+#define FEW(F) F(1) F(2) F(3) F(4) F(5) F(6)
+#define MANY(F) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
 #else
-#define PIXELS(F) F(1) F(2) F(3) F(4) F(5) F(6)
+#define FEW(F) F(1) F(2)
+#define MANY(F) F(3) F(4) F(5) F(6)
 #endif
 #define GEMM_BLOCK(P, V)                                                                                               \
     static void gemm_##P##x##V(real *out, const real *x, const real *w, const real *start, const gemm_shape *s) {      \
         gemm_registers(P, V, out, x, w, start, s);                                                                     \
     }
 #define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2)
-PIXELS(GEMM_BLOCKS)
-#define GEMM_ENTRY(P) [P] = {gemm_##P##x1, gemm_##P##x2},
-static gemm_block *const gemm_blocks[PIXELS_MAX + 1][2] = {PIXELS(GEMM_ENTRY)};
+#define GEMM_WIDE_BLOCK(P) GEMM_BLOCK(P, 4)
+FEW(GEMM_BLOCKS)
+MANY(GEMM_BLOCKS)
+FEW(GEMM_WIDE_BLOCK)
+#define GEMM_FEW(P) [P] = {gemm_##P##x1, gemm_##P##x2, gemm_##P##x4},
+#define GEMM_MANY(P) [P] = {gemm_##P##x1, gemm_##P##x2},
+static gemm_block *const gemm_blocks[PIXELS_MAX + 1][3] = {FEW(GEMM_FEW) MANY(GEMM_MANY)};
 
-/* out [pixels][out_pitch] for `columns` outputs, a multiple of 16, in balanced blocks of pixels. */
+/* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in balanced blocks of pixels. */
 static void gemm(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
                  const gemm_shape *s) {
     int64_t blocks = (pixels + PIXELS_MAX - 1) / PIXELS_MAX, smaller = pixels / blocks, larger = pixels % blocks;
     for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
-        vectors = MIN(2, (columns - column) / VL);
+        const int64_t left = (columns - column) / VL, wide = pixels <= PIXELS_FEW && left >= 4 ? 2 : left >= 2;
+        vectors = 1 << wide;
         for (int64_t block = 0, pixel = 0, size; block < blocks; block++, pixel += size) {
             size = smaller + (block < larger);
-            gemm_blocks[size][vectors - 1](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
-                                           start ? start + column : NULL, s);
+            gemm_blocks[size][wide](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
+                                    start ? start + column : NULL, s);
         }
     }
 }

@@ -18,17 +18,17 @@ static void linear_forward(real *y, const real *x, const real *w, const real *b,
 
 /* dw [out][in, padded], db [out, padded] or NULL */
 static void linear_weight_gradient(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s, int64_t n,
-                                   int first) {
+                                   int opening) {
     const int64_t in = pmc_padded(s->in), x_stride = pmc_vector_stride(s->in), dy_stride = pmc_vector_stride(s->out);
     for (int64_t o = 0; o < s->out; o++)
         for (int64_t e = 0; e < in; e += VL) {
-            vf sum = first ? (vf){0} : v_load(dw + o * in + e);
+            vf sum = opening ? (vf){0} : v_load(dw + o * in + e);
             for (int64_t i = 0; i < n; i++)
                 sum = v_fma(v_splat(dy[i * dy_stride + o]), v_load(x + i * x_stride + e), sum);
             v_store(dw + o * in + e, sum);
         }
     for (int64_t o = 0; db && o < pmc_padded(s->out); o += VL) {
-        vf sum = first ? (vf){0} : v_load(db + o);
+        vf sum = opening ? (vf){0} : v_load(db + o);
         for (int64_t i = 0; i < n; i++) sum += v_load(dy + i * dy_stride + o);
         v_store(db + o, sum);
     }
@@ -46,18 +46,18 @@ static void linear_input_gradient(real *dx, const real *dy, const real *w, const
     }
 }
 
-/* A task: PMC_TILE_ROWS samples x PMC_TILE_COLUMNS outputs of y [n][out] = x [n][in] * w [in][out] + b. */
+/* A task: PMC_TILE_ROWS samples x pmc_tile_columns(n) outputs of y [n][out] = x [n][in] * w [in][out] + b. */
 static void linear_tile_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
                                 int64_t task) {
-    const int64_t out = pmc_padded(s->out), tiles = (out + PMC_TILE_COLUMNS - 1) / PMC_TILE_COLUMNS;
-    const int64_t column = task % tiles * PMC_TILE_COLUMNS, row = task / tiles * PMC_TILE_ROWS;
+    const int64_t out = pmc_padded(s->out), width = pmc_tile_columns(n), tiles = (out + width - 1) / width;
+    const int64_t column = task % tiles * width, row = task / tiles * PMC_TILE_ROWS;
     const int64_t x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
     const gemm_shape product = {
         .rows = 1, .columns = 1, .length = s->in, .pixel = x_stride, .step = 1, .w_pitch = out, .out_pitch = y_stride};
     const int64_t rows = MIN(PMC_TILE_ROWS, n - row);
     gemm(y + row * y_stride + column, x + row * x_stride, w + column, b ? b + column : NULL, rows,
-         MIN(PMC_TILE_COLUMNS, out - column), &product);
-    if (column + PMC_TILE_COLUMNS >= out)
+         MIN(width, out - column), &product);
+    if (column + width >= out)
         for (int64_t i = row; i < row + rows; i++)
             memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
 }

@@ -17,10 +17,10 @@
 
 #if PMC_ISA == PMC_AVX512
 #define VECTOR_BYTES 64
-enum { PIXELS_MAX = 14, ACCUMULATORS = 24 };
+enum { PIXELS_FEW = 6, PIXELS_MAX = 14, ACCUMULATORS = 24 };
 #else
 #define VECTOR_BYTES (PMC_ISA == PMC_AVX2 ? 32 : 16)
-enum { PIXELS_MAX = 6, ACCUMULATORS = 12 };
+enum { PIXELS_FEW = 2, PIXELS_MAX = 6, ACCUMULATORS = 12 };
 #endif
 #define VECTOR_LANES (VECTOR_BYTES >> (PMC_DOUBLE ? 3 : 2)) /* for the preprocessor, which knows no sizeof */
 
