@@ -6,6 +6,7 @@ what `fit` runs.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ def devices() -> list[str]:
     return ["cpu"]
 
 
+@functools.cache
 def default_isa() -> str:
     """The widest instruction set of this machine, or what PYMNISTCNN_ISA names."""
     return checked_isa(os.environ.get("PYMNISTCNN_ISA") or _native.isas()[-1])

@@ -4,7 +4,7 @@
  *
  * A piece of R x C vectors of the patch stays in registers while the list of events is walked. Each
  * element is one chain of FMAs in the order of the events: the same on every ISA. Loads of `from` may read
- * up to 15 elements past its end; `to` is touched nowhere else. */
+ * up to 15 elements past its end, and of `events` one past the last; `to` is touched nowhere else. */
 
 typedef struct {
     int32_t offset;
@@ -51,7 +51,8 @@ INLINE patch_shape patch_reversed(patch_shape s) {
     return s;
 }
 
-/* `tail`: lanes of the last column that are there. */
+/* `tail`: lanes of the last column that are there. There is at least one event: a loop that may be empty makes GCC keep
+ * the sums in memory around it. */
 INLINE void patch_registers(const int R, const int C, real *to, const real *from, const event *events, int64_t count,
                             int64_t to_row, int64_t from_row, int64_t tail) {
     vf sum[PIECE_ROWS][PIECE_COLUMNS];
@@ -59,12 +60,15 @@ INLINE void patch_registers(const int R, const int C, real *to, const real *from
         for (int c = 0; c < C - 1; c++) sum[r][c] = v_load(to + r * to_row + c * VL);
         sum[r][C - 1] = v_load_n(to + r * to_row + (C - 1) * VL, tail);
     }
-    for (int64_t e = 0; e < count; e++) {
-        const real *patch = from + events[e].offset;
-        vf scale = v_splat(events[e].scale);
-        for (int r = 0; r < R; r++)
-            for (int c = 0; c < C; c++) sum[r][c] = v_fma(scale, v_load(patch + r * from_row + c * VL), sum[r][c]);
-    }
+    const event *end = events + count;
+    int64_t offset = events->offset; /* read one event ahead: loads then need not wait for their address */
+    do {
+        const real *row = one_pointer(from + offset);
+        const vf scale = v_splat(events->scale);
+        offset = (++events)->offset;
+        for (int r = 0; r < R; r++, row = one_pointer(row + from_row))
+            for (int c = 0; c < C; c++) sum[r][c] = v_fma(scale, v_load(row + c * VL), sum[r][c]);
+    } while (events < end);
     for (int r = 0; r < R; r++) {
         for (int c = 0; c < C - 1; c++) v_store(to + r * to_row + c * VL, sum[r][c]);
         v_store_n(to + r * to_row + (C - 1) * VL, sum[r][C - 1], tail);

@@ -41,6 +41,13 @@ INLINE void v_store(real *p, vf v) { *(vf_unaligned *)p = v; }
 INLINE vf v_splat(real s) { return s - (vf){0}; }
 INLINE vi v_splat_lane(lane s) { return s - (vi){0}; }
 
+/* p, in one register: loads at constant distances from it are then one instruction each. GCC would rather compute every
+ * address by itself, with more instructions than there are FMAs to feed. */
+INLINE const real *one_pointer(const real *p) {
+    __asm__("" : "+r"(p));
+    return p;
+}
+
 /* The first n lanes only, 0 < n: other memory is not touched, other lanes are loaded as 0. */
 #if PMC_ISA == PMC_AVX512
 INLINE uint32_t first_lanes(int64_t n) { return n >= VL ? (1u << VL) - 1 : (1u << n) - 1; }
