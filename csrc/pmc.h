@@ -154,6 +154,12 @@ static inline int64_t pmc_vector_stride(int64_t n) { return pmc_padded(n + PMC_P
 /* Elements of one filter row in the master: kw * c/groups, padded. */
 static inline int64_t pmc_filter_row(const pmc_conv *s) { return pmc_padded(s->kw * (s->in.c / s->groups)); }
 
+/* The last output channels, where they are too few for a vector: they are computed as dot products. */
+static inline int64_t pmc_conv_dots(const pmc_conv *s) {
+    const int64_t few = s->out.c % PMC_PAD;
+    return few <= 4 && s->groups == 1 && s->dilation_w == 1 && s->kw * s->in.c >= 2 * PMC_PAD ? few : 0;
+}
+
 /* Is every channel a group of its own? */
 static inline int pmc_conv_depthwise(const pmc_conv *s) {
     return s->groups > 1 && s->groups == s->in.c && s->groups == s->out.c;

@@ -28,13 +28,29 @@ static void conv_positions(int32_t at[PMC_DEAD + 1], const pmc_conv *s) {
 /* Do the kw * c elements of a filter row lie together in x? */
 INLINE int conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s->dilation_w == 1; }
 
+/* Columns of the panel: output channels of a group in lanes. */
+INLINE int64_t conv_columns(const pmc_conv *s) {
+    return pmc_padded((pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups) - pmc_conv_dots(s));
+}
+INLINE real *conv_dots_panel(const real *panel, const pmc_conv *s) {
+    return (real *)panel + s->kh * s->kw * s->in.c * conv_columns(s);
+}
+
 /* panel [groups][kh][kw][c/g][k/g, padded] <- w [k][kh][kw * c/g, padded], times scale [k] (or NULL), what a batch
  * norm behind the convolution multiplies with; a task is 16 output channels. Where every channel is a group of its
- * own the lanes of the panel go over groups: [kh][kw][k, padded]. */
+ * own the lanes of the panel go over groups: [kh][kw][k, padded]. Channels that are computed as dot products lie behind
+ * the others as they lie in w. */
 static void conv_pack(real *panel, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
     const int64_t c = s->in.c / s->groups, k = pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups;
-    const int64_t pitch = pmc_padded(k), blocks = pitch / PMC_PAD, row = pmc_filter_row(s);
+    const int64_t pitch = conv_columns(s), blocks = pmc_padded(k) / PMC_PAD, row = pmc_filter_row(s);
     const int64_t group = task / blocks, first = task % blocks * PMC_PAD, channel = group * k + first;
+    if (first == pitch) {
+        for (int64_t o = first; o < k; o++)
+            for (int64_t e = 0; e < s->kh * row; e += VL)
+                v_store(conv_dots_panel(panel, s) + (o - first) * s->kh * row + e,
+                        v_load(w + o * s->kh * row + e) * v_splat(scale ? scale[o] : 1));
+        return;
+    }
     for (int64_t i = 0; i < s->kh; i++) {
         real *to = panel + (group * s->kh + i) * s->kw * c * pitch + first;
         transpose(to, w + (channel * s->kh + i) * row, MIN(PMC_PAD, k - first), s->kw * c, PMC_PAD, pitch, s->kh * row);
@@ -44,12 +60,45 @@ static void conv_pack(real *panel, const real *w, const real *scale, const pmc_c
     }
 }
 
-/* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated; channels first to last - 1. */
+/* Cells begin to end - 1 of a row of cells. */
+typedef struct {
+    int32_t begin, end;
+} span;
+
+/* The cells of row oy that see a pixel other than zero. A picture of one channel has margins: what they give is the
+ * bias, and their part of the gradient is zero (0 * w is, for every finite w), so that neither need be computed. */
+static span conv_span(const real *x, const pmc_conv *s, int64_t oy) {
+    const int64_t step = s->pool_w * s->stride_w,
+                  window = (s->pool_w - 1) * s->stride_w + (s->kw - 1) * s->dilation_w + 1;
+    const int64_t height = (s->pool_h - 1) * s->stride_h + (s->kh - 1) * s->dilation_h + 1;
+    const int64_t width = (s->out.w - 1) * step + window;
+    int64_t left = width, right = -1;
+    if (s->in.c > 1) return (span){0, (int32_t)s->out.w};
+    for (int64_t e = 0; e < width; e += VL) {
+        const real *row = x + conv_cell(s, oy, 0) + e;
+        vi seen = (vi){0};
+        for (int64_t i = 0; i < height; i++, row += pmc_image_pitch(&s->in)) seen |= v_load_n(row, width - e) != 0;
+        const uint32_t bits = v_bits(seen);
+        if (!bits) continue;
+        left = MIN(left, e + __builtin_ctz(bits));
+        right = e + 31 - __builtin_clz(bits);
+    }
+    const int64_t begin = left < window ? 0 : (left - window) / step + 1;
+    return right < 0 ? (span){0, 0} : (span){(int32_t)begin, (int32_t)MIN(s->out.w, right / step + 1)};
+}
+
+/* What a piece of the block covers: its output channels, and the cells of a row. */
+typedef struct {
+    int64_t first, last;
+    span cells;
+} conv_part;
+
+/* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated. */
 INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, real *y, uint8_t *argmax,
-                          const real *rows, int64_t pitch, const pmc_conv *s, int64_t first, int64_t last) {
-    const int64_t k = s->out.c, row = s->out.w * pool_w * pitch;
-    for (int64_t ox = 0; ox < s->out.w; ox++)
-        for (int64_t co = first; co < last; co += VL) {
+                          const real *rows, int64_t pitch, const pmc_conv *s, const conv_part *part) {
+    const int64_t k = s->out.c, row = s->out.w * pool_w * pitch, last = part->last;
+    for (int64_t ox = part->cells.begin; ox < part->cells.end; ox++)
+        for (int64_t co = part->first; co < last; co += VL) {
             const real *window = rows + ox * pool_w * pitch + co;
             vf best = v_load(window);
             vi index = (vi){0};
@@ -70,12 +119,31 @@ INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, re
         }
 }
 
-static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s, int64_t first,
-                      int64_t last) {
+static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s,
+                      const conv_part *part) {
     const int two = s->pool_h == 2 && s->pool_w == 2, relu = s->activation.kind == PMC_RELU;
-    if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, first, last);
-    else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, first, last);
-    else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s, first, last);
+    if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, part);
+    else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, part);
+    else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s, part);
+}
+
+/* The other cells, which see zeros alone: one is made from the bias, the others are its copies. */
+static void conv_blank(real *y, uint8_t *argmax, real *rows, int64_t pitch, const real *b, const pmc_conv *s,
+                       const conv_part *part) {
+    const int64_t k = s->out.c, first = part->first, size = part->last - first;
+    const int32_t cell = part->cells.begin > 0 ? 0 : part->cells.end;
+    const conv_part one = {first, part->last, {cell, cell + 1}};
+    if (cell == s->out.w) return;
+    for (int64_t r = 0; r < s->pool_h; r++)
+        for (int64_t j = 0; j < s->pool_w; j++)
+            for (int64_t co = first; co < part->last; co += VL)
+                v_store(rows + ((r * s->out.w + cell) * s->pool_w + j) * pitch + co, b ? v_load(b + co) : (vf){0});
+    conv_pool(y, argmax, rows, pitch, s, &one);
+    for (int64_t ox = 0; ox < s->out.w; ox++) {
+        if (ox == cell || (ox >= part->cells.begin && ox < part->cells.end)) continue;
+        memcpy(y + ox * k + first, y + cell * k + first, (size_t)size * sizeof *y);
+        if (argmax) memcpy(argmax + ox * k + first, argmax + cell * k + first, (size_t)size);
+    }
 }
 
 /* Every channel a group of its own: rows [pixels][pitch] <- b + the sum over taps of x * panel, lanes over
@@ -104,41 +172,78 @@ static void conv_channels_row(real *rows, const real *x, const real *panel, cons
     for (; p < pixels; p++) conv_channels(1, rows + p * pitch, x + p * pixel, panel, b, pitch, s);
 }
 
+/* How a row of pixels is convolved: lanes, then the few channels that are dot products. */
+typedef struct {
+    gemm_shape lanes;
+    dot_shape dots;
+    int64_t columns, few; /* of a group: channels in lanes, padded, and those behind them */
+    int64_t groups, group_x, group_rows, group_panel;
+} conv_products;
+
+static conv_products conv_products_of(const pmc_conv *s, int64_t pitch) {
+    const int64_t c = s->in.c / s->groups, row = pmc_filter_row(s), x_row = s->dilation_h * pmc_image_pitch(&s->in);
+    const int64_t columns = conv_columns(s);
+    const int together = conv_rows_contiguous(s);
+    return (conv_products){.lanes = {.rows = s->kh,
+                                     .columns = together ? 1 : s->kw,
+                                     .length = together ? s->kw * c : c,
+                                     .pixel = s->stride_w * s->in.c,
+                                     .row = x_row,
+                                     .column = s->dilation_w * s->in.c,
+                                     .step = 1,
+                                     .w_pitch = columns,
+                                     .out_pitch = pitch},
+                           .dots = {.rows = s->kh,
+                                    .length = s->kw * c,
+                                    .x_pitch = s->stride_w * c,
+                                    .x_row = x_row,
+                                    .w_pitch = s->kh * row,
+                                    .w_row = row,
+                                    .out_pitch = pitch},
+                           .columns = columns,
+                           .few = pmc_conv_dots(s),
+                           .groups = s->groups,
+                           .group_x = c,
+                           .group_rows = s->out.c / s->groups,
+                           .group_panel = s->kh * s->kw * c * columns};
+}
+
+/* rows [pixels][pitch] <- output channels first to last - 1 of a row of pixels of x */
+static void conv_row(real *rows, const real *x, const real *panel, const real *b, int64_t pixels,
+                     const conv_products *products, int64_t first, int64_t last) {
+    const int64_t groups = products->groups, k = products->group_rows, columns = products->columns;
+    for (int64_t group = 0; group < groups; group++) /* a group's padding is overwritten by the next */
+        gemm(rows + group * k + first, x + group * products->group_x, panel + group * products->group_panel + first,
+             b ? b + group * k + first : NULL, pixels, (MIN(MIN(last, k), columns) - first + VL - 1) / VL * VL,
+             &products->lanes);
+    if (products->few && last == k)
+        dots(rows + columns, x, panel + products->group_panel, b ? b + columns : NULL, pixels, products->few,
+             &products->dots);
+}
+
 /* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, panel and b [k]; rows [pool_h][ow * pool_w][pitch].
  * Output channels first to last - 1, of which first is a multiple of 16 (with groups: all). */
 static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
                          int64_t n, int64_t first, int64_t last, real *rows) {
-    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, panel_pitch = pmc_padded(k);
-    const int64_t columns = (MIN(last, k) - first + VL - 1) / VL * VL;
     const int channels = pmc_conv_depthwise(s);
     const int64_t pitch = pmc_padded(s->out.c) + (s->groups > 1 && !channels ? PMC_PAD : 0);
-    const int64_t pixels = s->out.w * s->pool_w;
-    const int64_t y_pitch = pmc_image_pitch(&s->out), x_pitch = pmc_image_pitch(&s->in);
-    const int together = conv_rows_contiguous(s);
-    const gemm_shape filter = {.rows = s->kh,
-                               .columns = together ? 1 : s->kw,
-                               .length = together ? s->kw * c : c,
-                               .pixel = s->stride_w * s->in.c,
-                               .row = s->dilation_h * x_pitch,
-                               .column = s->dilation_w * s->in.c,
-                               .step = 1,
-                               .w_pitch = panel_pitch,
-                               .out_pitch = pitch};
+    const int64_t pixels = s->out.w * s->pool_w, x_row = s->stride_h * pmc_image_pitch(&s->in);
+    const conv_products products = conv_products_of(s, pitch);
     for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), x += pmc_image_stride(&s->in)) {
         if (first == 0) image_clear_border(y, &s->out);
         for (int64_t oy = 0; oy < s->out.h; oy++) {
-            for (int64_t r = 0; channels && r < s->pool_h; r++)
-                conv_channels_row(rows + r * pixels * pitch, x + conv_cell(s, oy, 0) + r * s->stride_h * x_pitch, panel,
-                                  b, pixels, pitch, s);
-            for (int64_t group = 0; !channels && group < s->groups;
-                 group++) /* a group's padding is overwritten by the next */
-                for (int64_t r = 0; r < s->pool_h; r++)
-                    gemm(rows + r * pixels * pitch + group * k + first,
-                         x + conv_cell(s, oy, 0) + r * s->stride_h * x_pitch + group * c,
-                         panel + group * s->kh * s->kw * c * panel_pitch + first, b ? b + group * k + first : NULL,
-                         pixels, columns, &filter);
-            conv_pool(y + (s->out.top + oy) * y_pitch + s->out.left * s->out.c,
-                      argmax ? argmax + oy * s->out.w * s->out.c : NULL, rows, pitch, s, first, last);
+            const conv_part part = {first, last, conv_span(x, s, oy)};
+            const int64_t skip = part.cells.begin * s->pool_w, seen = part.cells.end * s->pool_w - skip;
+            real *y_row = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out);
+            uint8_t *argmax_row = argmax ? argmax + oy * s->out.w * s->out.c : NULL;
+            for (int64_t r = 0; seen && r < s->pool_h; r++) {
+                real *row = rows + (r * pixels + skip) * pitch;
+                const real *x_from = x + conv_cell(s, oy, part.cells.begin) + r * x_row;
+                if (channels) conv_channels_row(row, x_from, panel, b, seen, pitch, s);
+                else conv_row(row, x_from, panel, b, seen, &products, first, last);
+            }
+            conv_pool(y_row, argmax_row, rows, pitch, s, &part);
+            conv_blank(y_row, argmax_row, rows, pitch, b, s, &part);
         }
         if (argmax) argmax += pmc_argmax_stride(&s->out);
     }
@@ -166,7 +271,8 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
  * and the R x C taps of a piece of the filter stay in registers. `own`: each lane has an input channel of its own.
  * dw [k][kh][kw, padded] (+)= */
 INLINE void conv_taps(const int R, const int C, const int own, real *dw, const real *dy, const uint8_t *argmax,
-                      const real *x, const pmc_conv *s, int64_t n, int opening, int64_t co, const int32_t *at) {
+                      const real *x, const pmc_conv *s, int64_t n, int opening, int64_t co, const int32_t *at,
+                      const span *spans) {
     const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
     const int64_t column = s->dilation_w * s->in.c, step = s->pool_w * s->stride_w * s->in.c;
     const int positions = (int)(s->pool_h * s->pool_w);
@@ -175,10 +281,12 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
         for (int c = 0; c < C; c++) sum[r][c] = (vf){0};
     for (int64_t i = 0; i < n; i++)
         for (int64_t oy = 0; oy < s->out.h; oy++) {
-            const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
-            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
-            const real *cell = x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, 0) + (own ? co : 0);
-            for (int64_t ox = 0; ox < s->out.w; ox++, g += k, a += k, cell += step) {
+            const span all = {0, (int32_t)s->out.w}, seen = own ? all : spans[i * s->out.h + oy];
+            const real *g =
+                dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + seen.begin) * k + co;
+            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + seen.begin) * k + co;
+            const real *cell = x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, seen.begin) + (own ? co : 0);
+            for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, cell += step) {
                 vf gradient = v_load(g);
                 vi where = v_load_bytes(a);
                 for (int position = 0; position < positions; position++) {
@@ -201,27 +309,31 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
 }
 
 typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
-                             int64_t n, int opening, int64_t co, const int32_t *at);
+                             int64_t n, int opening, int64_t co, const int32_t *at, const span *spans);
 #define CONV_TAPS(R, C)                                                                                                \
     static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, \
-                                    int64_t n, int opening, int64_t co, const int32_t *at) {                           \
-        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, opening, co, at);                                \
-        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at);                                             \
+                                    int64_t n, int opening, int64_t co, const int32_t *at, const span *spans) {        \
+        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, opening, co, at, spans);                         \
+        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at, spans);                                      \
     }
 PIECES(CONV_TAPS)
 #define CONV_TAPS_ENTRY(R, C) [R][C] = conv_taps_##R##x##C,
 static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(CONV_TAPS_ENTRY)};
 
 static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n,
-                         int opening, int64_t first, int64_t last, const int32_t *at) {
+                         int opening, int64_t first, int64_t last, const int32_t *at, span *spans) {
     const int64_t row = s->dilation_h * pmc_image_pitch(&s->in), column = s->dilation_w * s->in.c;
     const int64_t columns_most = equal_pieces(s->kw, PIECE_COLUMNS);
     const int64_t rows_most = piece_rows_beside(s->kh, columns_most);
+    for (int64_t i = 0; s->in.c == 1 && i < n; i++)
+        for (int64_t oy = 0; oy < s->out.h; oy++)
+            spans[i * s->out.h + oy] = conv_span(x + i * pmc_image_stride(&s->in), s, oy);
     for (int64_t co = first; co < last; co += VL)
         for (int64_t j = 0; j < s->kw; j += columns_most)
             for (int64_t i = 0; i < s->kh; i += rows_most) {
                 conv_taps_piece *taps = conv_taps_pieces[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
-                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, opening, co, at);
+                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, opening, co, at,
+                     spans);
             }
 }
 
@@ -252,7 +364,7 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     if (opening) memset(dw + first * s->kh * row, 0, (size_t)((last - first) * s->kh * row) * sizeof *dw);
     if (db) conv_bias_gradient(db, dy, argmax, s, n, opening, first, last);
     if (s->in.c == 1 || pmc_conv_depthwise(s)) {
-        conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at);
+        conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, events);
         return;
     }
     const int64_t cells = s->out.h * s->out.w;

@@ -22,22 +22,23 @@ INLINE void gemm_registers(const int P, const int V, real *out, const real *x, c
         vf first = start ? v_load(start + v * VL) : (vf){0};
         for (int p = 0; p < P; p++) sum[p][v] = first;
     }
-    for (int64_t ij = 0; ij < s->rows * s->columns; ij++) {
-        const real *x0 = x + ij / s->columns * s->row + ij % s->columns * s->column, *x4 = x0 + 4 * pixel;
-        const real *x8 = x4 + 4 * pixel, *x12 = x8 + 4 * pixel;
-        for (int64_t k = 0; k < s->length; k++) {
-            vf weight[4];
-            for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
+    for (int64_t i = 0; i < s->rows; i++)
+        for (int64_t j = 0; j < s->columns; j++) {
+            const real *x0 = x + i * s->row + j * s->column, *x4 = x0 + 4 * pixel;
+            const real *x8 = x4 + 4 * pixel, *x12 = x8 + 4 * pixel;
+            for (int64_t k = 0; k < s->length; k++) {
+                vf weight[4];
+                for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
 #pragma GCC unroll 14
-            for (int p = 0; p < P; p++) {
-                const real *base = p < 4 ? x0 : p < 8 ? x4 : p < 12 ? x8 : x12;
-                vf value = v_splat(base[p % 4 == 3 ? pixel3 : p % 4 * pixel]);
-                for (int v = 0; v < V; v++) sum[p][v] = v_fma(value, weight[v], sum[p][v]);
+                for (int p = 0; p < P; p++) {
+                    const real *base = p < 4 ? x0 : p < 8 ? x4 : p < 12 ? x8 : x12;
+                    vf value = v_splat(base[p % 4 == 3 ? pixel3 : p % 4 * pixel]);
+                    for (int v = 0; v < V; v++) sum[p][v] = v_fma(value, weight[v], sum[p][v]);
+                }
+                x0 += s->step, x4 += s->step, x8 += s->step, x12 += s->step;
+                w += s->w_pitch;
             }
-            x0 += s->step, x4 += s->step, x8 += s->step, x12 += s->step;
-            w += s->w_pitch;
         }
-    }
 #pragma GCC unroll 14
     for (int p = 0; p < P; p++)
         for (int v = 0; v < V; v++) v_store(out + p * s->out_pitch + v * VL, sum[p][v]);

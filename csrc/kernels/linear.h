@@ -1,19 +1,13 @@
-/* Linear layers. SHARD scope, small: w [out][in, padded], sample by sample; a sum over inputs is 16 partials
- * and one tree. TILES scope, large: w [in][out, padded], three matrix products cut into tasks, all on
+/* Linear layers. SHARD scope, small: w [out][in, padded], sample by sample; a sum over inputs is a dot product
+ * (dots.h). TILES scope, large: w [in][out, padded], three matrix products cut into tasks, all on
  * gemm.h. */
 
 static void linear_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n) {
     const int64_t in = pmc_padded(s->in), y_stride = pmc_vector_stride(s->out);
-    for (int64_t i = 0; i < n; i++, y += y_stride, x += pmc_vector_stride(s->in)) {
-        for (int64_t o = 0; o < s->out; o++) {
-            vf partial[PARTS] = {{0}};
-            for (int64_t e = 0; e < in; e += PMC_PAD)
-                for (int p = 0; p < PARTS; p++)
-                    partial[p] = v_fma(v_load(x + e + p * VL), v_load(w + o * in + e + p * VL), partial[p]);
-            y[o] = sum_partials(partial) + (b ? b[o] : 0);
-        }
-        memset(y + s->out, 0, (size_t)(y_stride - s->out) * sizeof *y);
-    }
+    const dot_shape product = {
+        .rows = 1, .length = in, .x_pitch = pmc_vector_stride(s->in), .w_pitch = in, .out_pitch = y_stride};
+    dots(y, x, w, b, n, s->out, &product);
+    for (int64_t i = 0; i < n; i++) memset(y + i * y_stride + s->out, 0, (size_t)(y_stride - s->out) * sizeof *y);
 }
 
 /* dw [out][in, padded], db [out, padded] or NULL */

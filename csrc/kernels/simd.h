@@ -17,10 +17,10 @@
 
 #if PMC_ISA == PMC_AVX512
 #define VECTOR_BYTES 64
-enum { PIXELS_FEW = 6, PIXELS_MAX = 14, ACCUMULATORS = 24 };
+enum { PIXELS_FEW = 6, PIXELS_MAX = 14, ACCUMULATORS = 24, DOT_X = 4, DOT_W = 4 };
 #else
 #define VECTOR_BYTES (PMC_ISA == PMC_AVX2 ? 32 : 16)
-enum { PIXELS_FEW = 2, PIXELS_MAX = 6, ACCUMULATORS = 12 };
+enum { PIXELS_FEW = 2, PIXELS_MAX = 6, ACCUMULATORS = 12, DOT_X = PMC_ISA == PMC_AVX2 ? 2 : 1, DOT_W = 2 };
 #endif
 #define VECTOR_LANES (VECTOR_BYTES >> (PMC_DOUBLE ? 3 : 2)) /* for the preprocessor, which knows no sizeof */
 
@@ -48,7 +48,7 @@ INLINE const real *one_pointer(const real *p) {
     return p;
 }
 
-/* The first n lanes only, 0 < n: other memory is not touched, other lanes are loaded as 0. */
+/* The first n lanes only, 0 <= n: other memory is not touched, other lanes are loaded as 0. */
 #if PMC_ISA == PMC_AVX512
 INLINE uint32_t first_lanes(int64_t n) { return n >= VL ? (1u << VL) - 1 : (1u << n) - 1; }
 #elif PMC_ISA == PMC_AVX2
@@ -122,13 +122,61 @@ INLINE vf v_sqrt(vf a) {
 INLINE vf v_select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 INLINE vi v_select_lane(vi mask, vi yes, vi no) { return (mask & yes) | (~mask & no); }
 
+/* A bit a lane of a mask, the first lane's the lowest. */
+INLINE uint32_t v_bits(vi mask) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return _mm512_movepi64_mask((__m512i)mask);
+#elif PMC_ISA == PMC_AVX512
+    return _mm512_movepi32_mask((__m512i)mask);
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    return (uint32_t)_mm256_movemask_pd((__m256d)mask);
+#elif PMC_ISA == PMC_AVX2
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < VL; i++) bits |= (uint32_t)(mask[i] & 1) << i;
+    return bits;
+#endif
+}
+
+/* Lanes from and to bytes. Compilers make a conversion of such vectors of moves of single lanes. */
 INLINE vi v_load_bytes(const uint8_t *p) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return (vi)_mm512_cvtepu8_epi64(_mm_loadu_si64(p));
+#elif PMC_ISA == PMC_AVX512
+    return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    return (vi)_mm256_cvtepu8_epi64(_mm_loadu_si32(p));
+#elif PMC_ISA == PMC_AVX2
+    return (vi)_mm256_cvtepu8_epi32(_mm_loadu_si64(p));
+#else
     vb b;
     memcpy(&b, p, VL);
     return __builtin_convertvector(b, vi);
+#endif
+}
+INLINE vb v_bytes(vi v) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    const __m128i b = _mm512_cvtepi64_epi8((__m512i)v);
+#elif PMC_ISA == PMC_AVX512
+    const __m128i b = _mm512_cvtepi32_epi8((__m512i)v);
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    const __m256i low = _mm256_shuffle_epi8((__m256i)v, _mm256_set1_epi64x(0x0800)); /* the lowest bytes, by halves */
+    const __m128i b = _mm_unpacklo_epi16(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+#elif PMC_ISA == PMC_AVX2
+    const __m256i low = _mm256_shuffle_epi8((__m256i)v, _mm256_set1_epi64x(0x0c080400));
+    const __m128i b = _mm_unpacklo_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+#else
+    return __builtin_convertvector(v, vb);
+#endif
+#if PMC_ISA != PMC_PORTABLE
+    vb bytes;
+    memcpy(&bytes, &b, sizeof bytes);
+    return bytes;
+#endif
 }
 INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
-    vb b = __builtin_convertvector(v, vb);
+    vb b = v_bytes(v);
     if (n >= VL) memcpy(p, &b, VL);
     else memcpy(p, &b, (size_t)n);
 }

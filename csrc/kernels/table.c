@@ -11,6 +11,7 @@
 #include "random.h"
 #include "activation.h"
 #include "gemm.h"
+#include "dots.h"
 #include "linear.h"
 #include "patch.h"
 #include "conv.h"

@@ -16,6 +16,24 @@ INLINE void transpose_square(vf r[VL]) {
     }
 }
 
+/* sums[i] <- sum_partials(partial[i]): as many at a time as there are lanes, by the same tree. */
+INLINE void sums_of_partials(real *sums, vf (*partial)[PARTS], const int count) {
+    for (int first = 0; first < count; first += VL) {
+        vf sum[VL];
+        for (int i = 0; i < VL; i++) {
+            sum[i] = (vf){0};
+            if (first + i >= count) continue;
+            for (int half = PARTS / 2; half; half /= 2)
+                for (int part = 0; part < half; part++) partial[first + i][part] += partial[first + i][part + half];
+            sum[i] = partial[first + i][0];
+        }
+        transpose_square(sum);
+        for (int half = VL / 2; half; half /= 2)
+            for (int i = 0; i < half; i++) sum[i] += sum[i + half];
+        v_store_n(sums + first, sum[0], count - first);
+    }
+}
+
 static void transpose(real *to, const real *from, int64_t rows, int64_t columns, int64_t width, int64_t to_pitch,
                       int64_t from_pitch) {
     for (int64_t row = 0; row < width; row += VL)

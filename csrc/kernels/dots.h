@@ -1,0 +1,68 @@
+/* Dot products, where there are too few outputs to fill the lanes: small linear layers, and the last one to four
+ * channels of a convolution.
+ *
+ *   out[p][t] = sum over i < rows, e < length of x[p * x_pitch + i * x_row + e] * w[t * w_pitch + i * w_row + e] +
+ * start[t]
+ *
+ * Lanes go along e: element e of a row is added to partial e % 16, and the 16 partials by one tree, the same on every
+ * ISA. w's rows are padded with zeros to a multiple of 16; of x nothing is read beyond its rows. */
+
+typedef struct {
+    int64_t rows, length;
+    int64_t x_pitch, x_row, w_pitch, w_row, out_pitch;
+} dot_shape;
+
+/* P rows of x with T of w: their partials stay in registers. */
+INLINE void dot_registers(const int P, const int T, real *out, const real *x, const real *w, const real *start,
+                          const dot_shape *s) {
+    vf partial[DOT_X * DOT_W][PARTS];
+    for (int i = 0; i < P * T; i++)
+        for (int part = 0; part < PARTS; part++) partial[i][part] = (vf){0};
+    for (int64_t row = 0; row < s->rows; row++)
+        for (int64_t e = 0; e < s->length; e += PMC_PAD)
+            for (int part = 0; part < PARTS; part++) {
+                const int64_t at = e + part * VL, left = s->length - at;
+                const real *from = x + row * s->x_row + at;
+                vf value[DOT_X];
+                for (int p = 0; p < P; p++, from += s->x_pitch)
+                    value[p] = left >= VL ? v_load(from) : v_load_n(from, MAX(left, 0));
+                for (int t = 0; t < T; t++) {
+                    const vf weight = v_load(w + t * s->w_pitch + row * s->w_row + at);
+                    for (int p = 0; p < P; p++)
+                        partial[p * T + t][part] = v_fma(value[p], weight, partial[p * T + t][part]);
+                }
+            }
+    real sums[DOT_X * DOT_W];
+    sums_of_partials(sums, partial, P * T);
+    for (int p = 0; p < P; p++)
+        for (int t = 0; t < T; t++) out[p * s->out_pitch + t] = sums[p * T + t] + (start ? start[t] : 0);
+}
+
+typedef void dot_block(real *out, const real *x, const real *w, const real *start, const dot_shape *s);
+#define DOT_BLOCK(P, T)                                                                                                \
+    static void dot_##P##x##T(real *out, const real *x, const real *w, const real *start, const dot_shape *s) {        \
+        dot_registers(P, T, out, x, w, start, s);                                                                      \
+    }
+#if PMC_ISA == PMC_AVX512
+#define DOT_BLOCKS(F) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(4, 1) F(4, 2) F(4, 3) F(4, 4)
+#elif PMC_ISA == PMC_AVX2
+#define DOT_BLOCKS(F) F(1, 1) F(1, 2) F(2, 1) F(2, 2)
+#else
+#define DOT_BLOCKS(F) F(1, 1) F(1, 2)
+#endif
+DOT_BLOCKS(DOT_BLOCK)
+#define DOT_ENTRY(P, T) [P][T] = dot_##P##x##T,
+static dot_block *const dot_blocks[DOT_X + 1][DOT_W + 1] = {DOT_BLOCKS(DOT_ENTRY)};
+
+/* out [pixels][out_pitch] <- x, w [outputs] */
+static void dots(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t outputs,
+                 const dot_shape *s) {
+    for (int64_t p = 0, many; p < pixels; p += many) {
+        many = pixels - p >= DOT_X ? DOT_X : 1;
+        for (int64_t t = 0, some; t < outputs; t += some) {
+            some = MIN(DOT_W, outputs - t);
+            dot_blocks[many][some](out + p * s->out_pitch + t, x + p * s->x_pitch, w + t * s->w_pitch,
+                                   start ? start + t : NULL, s);
+        }
+    }
+}
