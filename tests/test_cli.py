@@ -158,11 +158,12 @@ def test_train_defaults_are_the_recipe_s(tiny):
     assert got["isa"] == _native.isas()[-1] and got["threads"] == _native.default_threads()
 
 
-def test_train_does_what_fit_does(tiny):
-    assert called("train", "--seed", 3, "--data", tiny).exit_code == 0
-    made = RECIPES["fast"](seed=3)
-    made.model.fit(datasets.mnist(tiny)[0], epochs=made.epochs, batch_size=made.batch_size,
-                   optimizer=made.optimizer, schedule=made.schedule, progress=False)  # fmt: skip
+@pytest.mark.parametrize("name", RECIPES)
+def test_train_does_what_fit_does(name, tiny):
+    assert called("train", name, "--seed", 3, "--data", tiny).exit_code == 0
+    made = RECIPES[name](seed=3)
+    made.model.fit(datasets.mnist(tiny)[0], epochs=made.epochs, batch_size=made.batch_size, optimizer=made.optimizer,
+                   schedule=made.schedule, loss=made.loss, progress=False)  # fmt: skip
     made.model.save("by hand.st")
     assert sha256("by hand.st") == sha256("digits.safetensors")
 
@@ -303,7 +304,7 @@ def test_info():
         (["--seed", str(2**64)], "--seed"),
         (["--isa", "mmx"], ", ".join(_native.isas())),
         (["--dtype", "float16"], "--dtype"),
-        (["slow"], "'slow' is not 'fast'"),
+        (["slow"], "'slow' is not one of 'fast', 'accurate'"),
         (["--no-such-option"], "--no-such-option"),
         (["--output", "nowhere/digits.safetensors"], "nowhere is not a directory"),
         (["--output", "."], "is a directory"),

@@ -39,9 +39,10 @@ SUFFIX = ".checkpoint"  # of the output's name
 def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, checkpoint_every, resume, as_json):
     """Train a network, test it, save it.
 
-    RECIPE says which network, and how to train it; `fast` is the one there is now. Ctrl-C ends the training
-    and saves what was learnt so far. With --checkpoint-every, a training that was interrupted or killed can be
-    resumed; the network is then the same, to the bit, as without the break.
+    RECIPE says which network, and how to train it: `fast`, the default, comes to about 99 % on MNIST; `accurate` to
+    about 99.6 %, in some three times the time. Ctrl-C ends the training and saves what was learnt so far. With
+    --checkpoint-every, a training that was interrupted or killed can be resumed; the network is then the same, to
+    the bit, as without the break.
     """
     say = functools.partial(click.echo, err=as_json)
     given = dict(recipe=recipe, epochs=epochs, batch_size=batch_size, seed=seed, dtype=dtype)
@@ -68,7 +69,7 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
     try:
         history = made.model.fit(
             training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
-            validation=test, threads=threads, isa=isa, progress=on_terminal,
+            loss=made.loss, validation=test, threads=threads, isa=isa, progress=on_terminal,
             callbacks=[] if on_terminal else [EpochLines()], checkpoint=checkpoint, resume=resume,
         )  # fmt: skip
         made.model.save(output)
