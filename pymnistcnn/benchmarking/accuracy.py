@@ -83,7 +83,7 @@ def around(name, isa, threads) -> float:
         done = subprocess.run(command, capture_output=True, text=True, env=our_environment())
         taken = time.perf_counter() - started
     if done.returncode:
-        raise RuntimeError(f"pymnistcnn train {name}: {done.stderr.strip().splitlines()[-1]}")
+        raise ChildProcessError(f"pymnistcnn train {name}: {done.stderr.strip().splitlines()[-1]}")
     return taken - json.loads(done.stdout)["train_seconds"]
 
 

@@ -25,7 +25,7 @@ START_SECONDS = 300.0  # a peer that compiles may take two minutes before its fi
 EXTRA_SECONDS = 60.0  # on top of what a turn measures
 
 
-class WorkerFailed(RuntimeError):
+class WorkerFailed(ChildProcessError):
     """A worker that did not start, died or did not answer: one line that says which, and its own last words."""
 
 

@@ -68,23 +68,20 @@ def progress(jobs):
     return tqdm(jobs, disable=not sys.stderr.isatty(), file=sys.stderr, leave=False, unit="")
 
 
-def deliver(report, check, output, as_json):
-    """Show or write a report; with `check`, fail if a target was missed."""
-    verdicts, report.verdicts = report.verdicts, report.verdicts if check else None
+def deliver(tables, notes, isa, company, verdicts, output, as_json):
+    """Show or write what was measured. `verdicts` on targets, if they are wanted: fail if one was missed."""
+    command = shlex.join(["pymnistcnn", *sys.argv[1:]])
+    versions = {found.peer.name: found.version for found in company.found if found.peer.name != peers.NUMPY}
+    report = Report(command, cpu_model(), isa, tables, [*notes, *company.notes], versions, verdicts)
     if output is None:
         click.echo(report.as_json() if as_json else report.as_markdown())
     else:
-        output.write_text((report.as_json() if as_json or output.suffix == ".json" else report.as_markdown()) + "\n")
-    missed = targets.missed(verdicts) if check else []
+        output.write_text((report.as_json() if output.suffix == ".json" else report.as_markdown()) + "\n")
+    missed = targets.missed(verdicts or [])
     for line in missed:
         click.echo(f"missed: {line}", err=True)
     if missed:
         raise Failure(f"{len(missed)} of {count(len(verdicts), 'target')} missed")
-
-
-def typed():
-    """The command, as it was typed."""
-    return shlex.join(["pymnistcnn", *sys.argv[1:]])
 
 
 @contextmanager
@@ -105,11 +102,6 @@ def given(**settings):
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def report_of(isa, tables, notes, company, verdicts):
-    versions = {found.peer.name: found.version for found in company.found if found.peer.name != peers.NUMPY}
-    return Report(typed(), cpu_model(), isa, tables, [*notes, *company.notes], versions, verdicts)
-
-
 @bench.command()
 @click.argument("cases", metavar="[CASE]...", nargs=-1, type=click.Choice(list(kernel_bench.CASES)))
 @COMMON
@@ -119,12 +111,8 @@ def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_fol
     CASE is a layer, such as "flux conv2"; all if none is named. With --peers, on the most threads and the last
     instruction set, each layer stands beside the same operator of theirs.
     """
-    isas, threads, how = (
-        isas or _native.isas(),
-        sorted(threads or (1, 2)),
-        dict(rounds=rounds, **given(seconds=seconds)),
-    )
-    cases, rows, comparisons = cases or list(kernel_bench.CASES), [], []
+    isas, cases, threads = isas or _native.isas(), cases or list(kernel_bench.CASES), sorted(set(threads)) or [1, 2]
+    rows, comparisons, how = [], [], dict(rounds=rounds, **given(seconds=seconds))
     with company_of(with_peers, pythons, peer_folder) as company:
         for case in progress(cases):
             for isa in isas:
@@ -136,8 +124,8 @@ def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_fol
         Table("rows", "Kernels by themselves", kernel_bench.HEAD, rows),
         Table("comparisons", "Layers, fused as in a network, beside the same operator", comparing.HEAD, comparisons),
     ]
-    verdicts = targets.of_kernels(rows, cases)
-    deliver(report_of(isas[-1], tables, training_bench.NOTES[:1], company, verdicts), check, output, as_json)
+    verdicts = targets.of_kernels(rows, cases) if check else None
+    deliver(tables, training_bench.NOTES[:1], isas[-1], company, verdicts, output, as_json)
 
 
 @bench.command()
@@ -156,6 +144,8 @@ def training(networks, batches, profile, isas, threads, rounds, seconds, with_pe
     """
     networks, threads = networks or list(NETWORKS), sorted(set(threads)) or [1, 2]
     if profile:
+        if with_peers or pythons or check or output:
+            raise click.UsageError("--profile shows ours alone, on stdout: no --peers, --check or --output")
         settings = [(name, isa, n) for name in networks for isa in isas or _native.isas()[-1:] for n in threads]
         show_profiles(settings, batches or (None,), as_json, **given(seconds=seconds))
         return
@@ -169,8 +159,8 @@ def training(networks, batches, profile, isas, threads, rounds, seconds, with_pe
         Table("rows", "Training and inference", training_bench.HEAD, rows),
         Table("comparisons", "In turns with others, and with one thread", comparing.HEAD, comparisons),
     ]
-    verdicts = targets.of_training(rows, comparisons, networks)
-    deliver(report_of(isa, tables, training_bench.NOTES, company, verdicts), check, output, as_json)
+    verdicts = targets.of_training(rows, comparisons, networks) if check else None
+    deliver(tables, training_bench.NOTES, isa, company, verdicts, output, as_json)
 
 
 def training_jobs(networks, batches, isas, beside_peers):
@@ -224,5 +214,5 @@ def accuracy(recipes, seeds, threads, isa, check, output, as_json):
         arounds = [accuracy_bench.around(name, **how) for _ in range(min(seeds, 3))] if name == "fast" else []
         rows.append(accuracy_bench.row(name, isa, threads, runs[name], arounds))
     tables = [Table("rows", "Recipes", accuracy_bench.HEAD, rows)]
-    verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY))
-    deliver(report_of(isa, tables, accuracy_bench.NOTES, comparing.Company(), verdicts), check, output, as_json)
+    verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY)) if check else None
+    deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)
