@@ -50,8 +50,9 @@ def main(pythons, rounds, seconds, seeds, output):
         (HERE / "notes.md").read_text(),
     ]
     page = "\n\n".join(part.strip() for part in parts) + "\n"
-    for path in (*(path.absolute() for path in pythons), sys.executable):
-        page = page.replace(str(path), "PYTHON")  # where it is on this machine is nobody's business
+    paths = [sys.executable, *(str(path.absolute()) for path in pythons)]
+    for path in sorted(paths, key=len, reverse=True):  # one may begin with another
+        page = page.replace(path, "PYTHON")  # where it is on this machine is nobody's business
     output.write_text(page)
 
 

@@ -2,7 +2,10 @@
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +133,20 @@ def test_a_worker_that_dies_or_is_not_there_is_one_line():
                 worker.measure(0.001)
     with pytest.raises(WorkerFailed, match="^it: /nowhere/python: No such file"):
         Worker("it", ["/nowhere/python"], {})
+
+
+def test_ctrl_c_ends_the_workers_too():
+    arguments = ["training", "scratch", "--batch-size", "1", "--threads", "1", "--seconds", "30"]
+    command = workers.our_python("-m", "pymnistcnn", "bench", *arguments)
+    command = subprocess.Popen(command, env=workers.our_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    children, until = [], time.monotonic() + 60
+    while not children and time.monotonic() < until:
+        time.sleep(0.05)
+        children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    command.send_signal(signal.SIGINT)
+    out, _ = command.communicate(timeout=60)
+    assert command.returncode == 130 and out == b""
+    assert children and not any(Path(f"/proc/{child}").exists() for child in children)
 
 
 # ---- peers ----
