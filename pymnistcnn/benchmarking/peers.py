@@ -12,7 +12,7 @@ import subprocess
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 
@@ -82,8 +82,10 @@ class Found:
 
     def start(self, job, setting, isa) -> Worker:
         name = f"{self.peer.name} ({setting.text()})"
+        # PyTorch's cache does not tell instruction sets apart: code compiled for one corrupts memory under another.
+        cache = {"TORCHINDUCTOR_CACHE_DIR": f"{gettempdir()}/pymnistcnn-inductor-{os.getuid()}-{isa}"}
         return Worker(name, [self.python, str(self.script)], {**job, **asdict(setting)},
-                      {**environment(), **HELD.get(isa, {})})  # fmt: skip
+                      {**environment(), **HELD.get(isa, {}), **cache})  # fmt: skip
 
     def best(self, job, isa, thorough, seconds):
         """The fastest setting, or None, and a line for each that failed. `thorough` tries all of them; else the
