@@ -1,21 +1,32 @@
 """`pymnistcnn bench`: the tables and objects it makes, on measurements too short to mean anything."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import pymnistcnn as pm
 from pymnistcnn import _native
-from pymnistcnn.benchmarking import kernels, measuring, training
+from pymnistcnn.benchmarking import accuracy, comparing, kernels, measuring, peers, targets, training, workers
 from pymnistcnn.benchmarking.networks import NETWORKS
+from pymnistcnn.benchmarking.workers import Worker, WorkerFailed
 from pymnistcnn.cli import main
+from pymnistcnn.recipes import RECIPES, Recipe
 
 QUICK = ["--seconds", "0.001", "--rounds", "2", "--threads", "1"]
+SCRIPTS = Path(__file__).parent.parent / "benchmarks" / "peers"
 
 
-def run(*arguments):
+def run(*arguments, exit_code=0):
     result = CliRunner().invoke(main, ["bench", *map(str, arguments)])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == exit_code, result.output
     return result.stdout
 
 
@@ -32,15 +43,18 @@ def test_every_case_has_its_kernels(case):
 
 def test_the_table_of_kernels():
     lines = run("kernels", "mlp linear1", *QUICK).splitlines()
-    assert "FMA peak of" in lines[0] and lines[2].startswith("| layer | kernel | isa | threads |")
-    assert len(lines) == 4 + 3 * len(_native.isas())  # three products, each instruction set
+    assert "FMA peak of" in lines[0] and lines[2].startswith("    pymnistcnn ")
+    table = [line for line in lines if line.startswith("|")]
+    assert table[0].startswith("| layer | kernel | isa | threads |")
+    assert len(table) == 2 + 3 * len(_native.isas())  # three products, each instruction set
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_is_measured(name):
     rows = json.loads(run("training", name, *QUICK, "--batch-size", 8, "--json"))["rows"]
     assert [(row["task"], row["batch"]) for row in rows] == [("training", 8), ("inference", 1), ("inference", 1000)]
-    assert all(row["images_per_second"]["low"] > 0 and row["gflops"] > 0 for row in rows)
+    assert all(row["images_per_second"]["low"] > 0 and row["gflops"]["low"] > 0 for row in rows)
+    assert all(row["peak_megabytes"] > row["workspace_megabytes"] for row in rows)
 
 
 def test_a_profile_says_where_the_time_goes():
@@ -67,8 +81,217 @@ def test_figures_and_tables():
     assert measuring.markdown(["a", "b"], [[1, 2]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
 
 
+# ---- workers ----
+
+
+def saying(code):
+    """A worker of this line of Python, which has what it takes to speak."""
+    return dict(name="it", command=[sys.executable, "-c", f"import sys, time; {code}"], job={})
+
+
+def test_ours_answers_as_often_as_it_is_asked():
+    for job in (
+        dict(task="training", network="scratch", batch=None),
+        dict(task="inference", network="scratch", batch=1000),
+        dict(task="kernel", case="mlp linear1"),
+    ):
+        with workers.ours(**job, isa="portable", threads=1) as worker:
+            assert worker.facts == {"version": pm.__version__}
+            answers = [worker.measure(0.001), worker.measure(0.001)]
+        assert all(answer["images_per_second"] > 0 and answer["fma_peak_gflops_a_core"] > 0 for answer in answers)
+        assert all(10 < answer["peak_megabytes"] < 1000 for answer in answers)
+        assert worker._process.poll() is not None
+
+
+def test_turns_are_by_turns():
+    echo = saying("[print('{\"images_per_second\": %d}' % time.monotonic_ns(), flush=True) for _ in sys.stdin]")
+    with Worker(**echo) as a, Worker(**echo) as b:
+        answers = workers.turns([a, b], 3, 0.001)
+    times = [answer["images_per_second"] for pair in zip(*answers, strict=True) for answer in pair]
+    assert len(times) == 6 and times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    "code, words",
+    [
+        ("print('well', file=sys.stderr); sys.exit('no luck')", "it: no luck"),
+        ("sys.exit(3)", "it: ended without a word, exit code 3"),
+        ("print('hello', flush=True); time.sleep(9)", "it: answered b'hello', which is not JSON"),
+        ("time.sleep(9)", "it: no answer in 0 seconds"),
+    ],
+)
+def test_a_worker_that_does_not_start_is_one_line(code, words):
+    with pytest.raises(WorkerFailed) as raised:
+        Worker(**saying(code), start_seconds=0.4 if "no answer" in words else 30)
+    assert str(raised.value) == words
+
+
+def test_a_worker_that_dies_or_is_not_there_is_one_line():
+    with Worker(**saying("input(); print('{}', flush=True); input(); sys.exit('out of memory')")) as worker:
+        for _ in range(2):  # the second request has nobody to read it
+            with pytest.raises(WorkerFailed, match="^it: out of memory$"):
+                worker.measure(0.001)
+    with pytest.raises(WorkerFailed, match="^it: /nowhere/python: No such file"):
+        Worker("it", ["/nowhere/python"], {})
+
+
+def test_ctrl_c_ends_the_workers_too():
+    arguments = ["training", "scratch", "--batch-size", "1", "--threads", "1", "--seconds", "30"]
+    command = workers.our_python("-m", "pymnistcnn", "bench", *arguments)
+    command = subprocess.Popen(command, env=workers.our_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    children, until = [], time.monotonic() + 60
+    while not children and time.monotonic() < until:
+        time.sleep(0.05)
+        children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    command.send_signal(signal.SIGINT)
+    out, _ = command.communicate(timeout=60)
+    assert command.returncode == 130 and out == b""
+    assert children and not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+# ---- peers ----
+
+
+def test_missing_peers_are_named(tmp_path):
+    found, missing = peers.find([sys.executable], tmp_path)
+    assert found == [] and len(missing) == len(peers.PEERS)
+    assert all(peer.name in line and peer.script in line for peer, line in zip(peers.PEERS, missing, strict=True))
+    found, missing = peers.find(["/nowhere/python"], SCRIPTS)
+    assert found == [] and "no module torch in /nowhere/python" in missing[0]
+    report = json.loads(
+        run("training", "scratch", *QUICK, "--batch-size", 1, "--peers", "--peer-folder", tmp_path, "--json")
+    )
+    assert any("PyTorch is missing" in note for note in report["notes"])
+    assert any("MXNet 1.9.1 is left out" in note for note in report["notes"])
+    assert report["comparisons"] == []
+
+
+def test_a_peer_beside_ours(tmp_path):
+    for name in ("serving.py", "numpy_scratch.py"):
+        shutil.copy(SCRIPTS / name, tmp_path)
+    output = tmp_path / "report.json"
+    run("training", "scratch", *QUICK[:4], "--batch-size", 1, "--peers", "--peer-folder", tmp_path, "--output", output)
+    report = json.loads(output.read_text())
+    beside = [(c["task"], c["batch"], c["peer"]) for c in report["comparisons"]]
+    ones = [(task, batch, comparing.OURS) for task, batch in (("training", 1), ("inference", 1), ("inference", 1000))]
+    assert beside == [ones[0], ("training", 1, peers.NUMPY), *ones[1:]]  # ours with 2 threads beside 1, too
+    numpy = report["comparisons"][1]
+    assert numpy["ratio"]["low"] > 1 and numpy["setting"] == "1 thread" and numpy["peak_megabytes"] > 0
+
+
+def test_the_best_setting_is_found_and_failures_are_named():
+    settings = tuple(peers.Setting(n, compiled=c) for n in (1, 2) for c in (False, True))
+    found = peers.Found(
+        peers.Peer("a library", "numpy", "numpy_scratch.py", settings), sys.executable, Path("/nowhere"), "1"
+    )
+    best, failures = found.best({}, "portable", True, 0.001)
+    assert best is None and len(failures) == 4 and failures[0].startswith("a library (1 thread): ")
+    with peers.data_folder() as folder:
+        found = replace(found, script=SCRIPTS / "numpy_scratch.py")
+        job = training.network_job("scratch", "training", 1, folder)
+        assert found.best(job, "portable", False, 0.001)[0] in settings
+
+
+def test_peers_are_told_of_every_network_and_layer():
+    for name in NETWORKS:
+        job = training.network_job(name, "training", 1, "folder")
+        assert json.loads(json.dumps(job))["layers"][-1]["shape"]
+        assert "Rescaling" not in {layer["type"] for layer in job["layers"]}
+
+
+# ---- targets ----
+
+
+def figure(value):
+    return measuring.Figure(value, value, value)
+
+
+def made_up(ratio):
+    """A run of everything, in which every ratio and share is the same."""
+    rows, comparisons = [], []
+    for name in NETWORKS:
+        jobs = [("training", batch) for batch in {NETWORKS[name]().batch_size, *training.BATCHES}]
+        for task, batch in [*jobs, *(("inference", batch) for batch in training.INFERENCE)]:
+            rows.append(training.Row(name, task, batch, "avx512", 2, *[figure(ratio)] * 3, 1.0, 100.0))
+            for peer in (targets.PYTORCH, targets.OURS, peers.NUMPY):
+                for isa in ("avx512", "avx2"):
+                    comparisons.append(comparing.Comparison(
+                        name, task, batch, isa, 2, figure(1), peer, "", figure(1), 1.0, figure(ratio)
+                    ))  # fmt: skip
+    return rows, comparisons
+
+
+def test_targets_of_training():
+    assert targets.missed(targets.of_training(*made_up(1000))) == []
+    verdicts = targets.of_training(*made_up(3.2))
+    lines = targets.missed(verdicts)
+    assert "gorgonia (100), training: 3.2x PyTorch, at least 4.5x PyTorch" in lines
+    assert "scratch (1), training: 3.2x NumPy, at least 1,000x NumPy" in lines
+    assert "mxnet-lenet (1000), inference: 3.2x PyTorch, at least 3.5x PyTorch" in lines
+    reached = {verdict.what for verdict in verdicts if verdict.reached}
+    assert {"mxnet-lenet (100), training", "flux (1), inference", "flux (10), training"} <= reached
+    nothing = targets.of_training([], [])
+    assert len(nothing) == len(verdicts) and not any(verdict.reached for verdict in nothing)
+    assert "flux (128), training step: not measured, at least 100 % of the FMA peak" in targets.missed(nothing)
+    assert {v.what.split()[0] for v in targets.of_training([], [], ["flux"])} == {"flux"}
+
+
+def test_targets_of_kernels_and_of_accuracy():
+    def kernel(share, isa="avx512"):
+        return kernels.Row("lenet conv1", "conv_forward", isa, 2, figure(1), figure(1), figure(share))
+
+    assert targets.missed(targets.of_kernels([kernel(0.75)], ["lenet conv1", "mlp linear1"])) == []
+    assert len(targets.missed(targets.of_kernels([kernel(0.74)], ["lenet conv1"]))) == 1
+    assert "not measured" in targets.missed(targets.of_kernels([kernel(0.9, "avx2")], ["lenet conv1"]))[0]
+    cases = {verdict.what.split(",")[0] for verdict in targets.of_kernels([])}
+    assert {"lenet conv1", "lenet conv2", "dense 3x3"} <= cases and not cases & {"depthwise 3x3", "mlp linear1"}
+
+    def recipe(accuracies, seconds=1.2, around=0.9):
+        return accuracy.Row("fast", 1, "avx512", 2, accuracies, figure(seconds), figure(around))
+
+    assert targets.missed(targets.of_accuracy([recipe([0.99] * 10)], ["fast"])) == []
+    late = targets.of_accuracy([recipe([0.99] * 10, seconds=1.6)], ["fast"])
+    assert targets.missed(late) == ["fast, training: 1.6 s, at most 1.5 s"]
+    assert len(targets.missed(targets.of_accuracy([recipe([0.99] * 9)], ["fast"]))) == 3  # too few seeds
+    assert len(targets.missed(targets.of_accuracy([]))) == 5
+
+
+def test_check_names_what_is_missed(tmp_path):
+    run("kernels", "mlp linear1", *QUICK, "--check")  # has no target
+    output = tmp_path / "report.md"
+    arguments = ["bench", "kernels", "flux conv2", *QUICK, "--isa", "portable", "--check", "--output", str(output)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1 and result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "missed: flux conv2, forward, 2 threads: not measured, at least 75 % of the FMA peak",
+        "pymnistcnn: error: 1 of 1 target missed",
+    ]
+    assert "| flux conv2, forward, 2 threads | not measured | at least 75 % of the FMA peak |" in output.read_text()
+
+
+# ---- accuracy ----
+
+
+def tiny(seed=0):
+    layers = [pm.Rescaling(1 / 255), pm.MaxPool2d(4), pm.Flatten(), pm.Linear(10)]
+    model = pm.Sequential(layers, (1, 28, 28), seed)
+    return Recipe(model, epochs=1, batch_size=500, optimizer=pm.Adam(0.01), schedule=pm.OneCycle(0.01))
+
+
+def test_accuracy_is_of_several_seeds(monkeypatch):
+    monkeypatch.setitem(RECIPES, "tiny", tiny)
+    runs = [accuracy.trained("tiny", seed, "portable", 1) for seed in range(3)]
+    assert all(0.5 < right < 1 and seconds > 0 for right, seconds in runs) and len({right for right, _ in runs}) > 1
+    row = accuracy.row("tiny", "portable", 1, runs, [])
+    assert row.mean == pytest.approx(sum(right for right, _ in runs) / 3) and row.deviation > 0
+    assert row.as_dict()["accuracies"] == [right for right, _ in runs] and len(row.cells()) == len(accuracy.HEAD)
+
+
 def test_bad_use():
     for arguments in (["kernels", "nonsense"], ["training", "nonsense"], ["training", "--isa", "mmx"],
-                      ["kernels", "--rounds", "0"], ["training", "--threads", "0"]):  # fmt: skip
+                      ["kernels", "--rounds", "0"], ["training", "--threads", "0"], ["accuracy", "nonsense"],
+                      ["accuracy", "--seeds", "0"], ["training", "--peer-python", sys.executable],
+                      ["training", "--peers", "--peer-python", "/nowhere"], ["kernels", "--output", "report.txt"],
+                      ["training", "--profile", "--check"]):  # fmt: skip
         result = CliRunner().invoke(main, ["bench", *arguments])
         assert result.exit_code == 2 and "Traceback" not in result.output

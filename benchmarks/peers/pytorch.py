@@ -1,82 +1,57 @@
-"""PyTorch training one of the networks: one process, one setting, one JSON line.
+"""PyTorch: training and inference of a network, or one layer's kernels; serving.py has how it is asked."""
 
-Pictures are in memory as scaled floats; shuffling and gathering of batches are part of the time, as in ours.
-"""
-
-import argparse
-import json
-import time
+import math
 
 import numpy as np
 import torch
+from serving import Order, images_per_second, scaled, seconds_a_call, serve
 from torch import nn
 
 
-def blocks(*channels, kernel=3, padding=1, bias=True):
-    layers, c = [], 1
-    for k in channels:
-        layers += [nn.Conv2d(c, k, kernel, padding=padding, bias=bias), nn.ReLU(), nn.MaxPool2d(2)]
-        c = k
-    return layers
-
-
-def fast():
-    first = [nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
-    rest = [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    last = [nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    return [*first, *rest, *last, nn.Flatten(), nn.Linear(576, 10)]
-
-
 class GaussianNoise(nn.Module):
+    def __init__(self, std):
+        super().__init__()
+        self.std = std
+
     def forward(self, x):
-        return x + 0.1 * torch.randn_like(x) if self.training else x
+        return x + self.std * torch.randn_like(x) if self.training else x
 
 
-def flux():
-    return [GaussianNoise(), *blocks(16, 32, 32), nn.Flatten(), nn.Linear(288, 10)]
+def padding(layer):
+    """As nn.Conv2d takes it: (vertical, horizontal)."""
+    if layer["padding"] == "same":
+        return tuple(
+            dilation * (k - 1) // 2 for dilation, k in zip(layer["dilation"], layer["kernel_size"], strict=True)
+        )
+    return layer["padding"]
 
 
-def gorgonia():
-    convs = blocks(32, 64, 128, bias=False)
-    return [
-        *convs[:3], nn.Dropout(0.2), *convs[3:6], nn.Dropout(0.2), *convs[6:], nn.Flatten(), nn.Dropout(0.2),
-        nn.Linear(1152, 625, bias=False), nn.ReLU(), nn.Dropout(0.55), nn.Linear(625, 10, bias=False), nn.Softmax(1),
-    ]  # fmt: skip
+def conv(layer):
+    return nn.Conv2d(
+        layer["shape"][0], layer["out_channels"], layer["kernel_size"], layer["stride"], padding(layer),
+        layer["dilation"], layer["groups"], layer["bias"],
+    )  # fmt: skip
 
 
-def mxnet_lenet():
-    return [
-        nn.Conv2d(1, 20, 5), nn.Tanh(), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.Tanh(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(800, 500), nn.Tanh(), nn.Linear(500, 10),
-    ]  # fmt: skip
-
-
-def mxnet_mlp():
-    return [nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)]
-
-
-def mccaffrey():
-    convs = blocks(32, 64, kernel=5, padding=0)
-    return [
-        *convs[:3], nn.Dropout(0.25), *convs[3:], nn.Flatten(),
-        nn.Linear(1024, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10),
-    ]  # fmt: skip
-
-
-def scratch():
-    return [nn.Conv2d(1, 8, 3, bias=False), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1352, 10)]
-
-
-def adam(rate):
-    return lambda parameters: torch.optim.Adam(parameters, lr=rate)
-
-
-def sgd(rate):
-    return lambda parameters: torch.optim.SGD(parameters, lr=rate)
-
-
-def rmsprop(rate):
-    return lambda parameters: torch.optim.RMSprop(parameters, lr=rate, alpha=0.999)
+LAYERS = {
+    "Conv2d": conv,
+    "Linear": lambda layer: nn.Linear(math.prod(layer["shape"]), layer["out_features"], layer["bias"]),
+    "MaxPool2d": lambda layer: nn.MaxPool2d(layer["kernel_size"], layer["stride"], layer["padding"]),
+    "AvgPool2d": lambda layer: nn.AvgPool2d(layer["kernel_size"], layer["stride"], layer["padding"]),
+    "BatchNorm2d": lambda layer: nn.BatchNorm2d(layer["shape"][0]),
+    "ReLU": lambda layer: nn.ReLU(),
+    "Tanh": lambda layer: nn.Tanh(),
+    "Softmax": lambda layer: nn.Softmax(1),
+    "Flatten": lambda layer: nn.Flatten(),
+    "Dropout": lambda layer: nn.Dropout(layer["p"]),
+    "GaussianNoise": lambda layer: GaussianNoise(layer["std"]),
+}
+OPTIMIZERS = {
+    "SGD": lambda weights, o: torch.optim.SGD(weights, o["lr"], o["momentum"]),
+    "Adam": lambda weights, o: torch.optim.Adam(weights, o["lr"], o["betas"], o["eps"]),
+    # its epsilon is outside of the root, which costs the same
+    "RMSprop": lambda weights, o: torch.optim.RMSprop(weights, o["lr"], o["alpha"], o["eps"]),
+}
 
 
 def expected_probability(probabilities, labels):
@@ -84,58 +59,73 @@ def expected_probability(probabilities, labels):
     return -(probabilities * nn.functional.one_hot(labels, 10)).mean()
 
 
-NETWORKS = {
-    "fast": (fast, 128, adam(1e-3)),
-    "flux": (flux, 128, adam(3e-3)),
-    "gorgonia": (gorgonia, 100, rmsprop(1e-3)),
-    "mxnet-lenet": (mxnet_lenet, 100, sgd(0.1)),
-    "mxnet-mlp": (mxnet_mlp, 100, sgd(0.1)),
-    "mccaffrey": (mccaffrey, 10, sgd(0.005)),
-    "scratch": (scratch, 1, sgd(0.005)),
-}
+LOSSES = {"CrossEntropyLoss": nn.CrossEntropyLoss(), "ExpectedProbabilityLoss": expected_probability}
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--images", required=True, help=".npy, uint8 (n, 28, 28)")
-    parser.add_argument("--labels", required=True, help=".npy, uint8 (n,)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--network", choices=NETWORKS, default="fast")
-    parser.add_argument("--seconds", type=float, default=5)
-    args = parser.parse_args()
-
-    torch.set_num_threads(args.threads)
+def set_up(job):
+    torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
-    layout = torch.channels_last if args.channels_last else torch.contiguous_format
-    x = torch.from_numpy(np.load(args.images).astype(np.float32)[:, None] / 255)
-    y = torch.from_numpy(np.load(args.labels).astype(np.int64))
-    layers, batch_size, optimizer_of = NETWORKS[args.network]
-    model = nn.Sequential(*layers()).to(memory_format=layout)
-    optimizer = optimizer_of(model.parameters())
-    loss_of = expected_probability if args.network == "gorgonia" else nn.CrossEntropyLoss()
-    forward = torch.compile(model) if args.compile else model
+    layout = torch.channels_last if job["channels_last"] else torch.contiguous_format
+    model = nn.Sequential(*(LAYERS[layer["type"]](layer) for layer in job["layers"])).to(memory_format=layout)
+    return torch.__version__, TASKS[job["task"]](job, model, torch.compile(model) if job["compiled"] else model, layout)
 
-    def step(index):
+
+def training(job, model, forward, layout):
+    images, labels = scaled(job)
+    x, y = torch.from_numpy(images)[:, None], torch.from_numpy(labels.astype(np.int64))
+    batch, loss_of = job["batch"], LOSSES[job["loss"]]
+    optimizer = OPTIMIZERS[job["optimizer"]["type"]](model.parameters(), job["optimizer"])
+    order = Order(len(x), batch)
+
+    def step():
+        index = torch.from_numpy(order.next())
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(forward(x[index].to(memory_format=layout)), y[index])
-        loss.backward()
+        loss_of(forward(x[index].to(memory_format=layout)), y[index]).backward()
         optimizer.step()
 
-    order = torch.randperm(len(x))
-    for i in range(5):  # warm up, compile
-        step(order[i * batch_size : (i + 1) * batch_size])
-    started, images = time.perf_counter(), 0
-    while time.perf_counter() - started < args.seconds:
-        order = torch.randperm(len(x))
-        for i in range(0, len(x) - batch_size + 1, batch_size):
-            step(order[i : i + batch_size])
-            images += batch_size
-            if time.perf_counter() - started >= args.seconds:
-                break
-    print(json.dumps({"images_per_second": images / (time.perf_counter() - started), "version": torch.__version__}))
+    for _ in range(5):  # warm up, compile
+        step()
+    return lambda seconds: images_per_second(step, batch, seconds)
 
+
+def inference(job, model, forward, layout):
+    images, batch = scaled(job)[0], job["batch"]
+    pieces = torch.from_numpy(images)[:, None].to(memory_format=layout).split(batch)
+    pieces = [piece for piece in pieces if len(piece) == batch]
+    model.eval()
+    at = 0
+
+    def call():
+        nonlocal at
+        at = (at + 1) % len(pieces)
+        with torch.inference_mode():
+            return forward(pieces[at])
+
+    for _ in range(5):
+        call()
+    return lambda seconds: images_per_second(call, batch, seconds)
+
+
+def kernel(job, model, block, layout):
+    def normal(*shape):
+        values = torch.randn(job["batch"], *shape)
+        return values.contiguous(memory_format=layout) if len(shape) == 3 else values
+
+    x = normal(*job["layers"][0]["shape"]).requires_grad_()
+    dy = normal(*block(x).shape[1:])
+    wanted = [x, *model.parameters()]
+
+    def forward():
+        return block(x)
+
+    def backward(y):
+        return torch.autograd.grad(y, wanted, dy)
+
+    seconds_a_call(forward, backward, job["batch"], 0.05)
+    return lambda seconds: seconds_a_call(forward, backward, job["batch"], seconds)
+
+
+TASKS = {"training": training, "inference": inference, "kernel": kernel}
 
 if __name__ == "__main__":
-    main()
+    serve(set_up)

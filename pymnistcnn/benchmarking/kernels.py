@@ -5,6 +5,8 @@ A layer runs by hand on normal numbers, and the runner's own clock around each o
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,7 +14,10 @@ import numpy as np
 from .._native import Op, Program
 from ..layers import AvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Tanh
 from ..network import Network
+from .comparing import Company, Comparison, compared
 from .measuring import Figure, fma_peak
+from .peers import described
+from .workers import ours, turns
 
 # what runs, on inputs of which shape, how many at a time
 CASES = {
@@ -105,3 +110,64 @@ def measure(name, isa, threads, dtype="float32", rounds=7, seconds=0.05) -> list
             )
         )  # fmt: skip
     return rows
+
+
+# ---- beside the peers' ----
+
+
+class Block:
+    """The layers of a case, fused as they are in a network: forward and backward (all gradients), by wall time."""
+
+    def __init__(self, case, isa, threads):
+        layers, shape, self.n = CASES[case]
+        self.network, self.how = Network(layers(), shape), dict(isa=isa, threads=threads)
+        rng = np.random.default_rng(0)
+        self.x, self.dy = (
+            rng.standard_normal((self.n, *size), np.float32) for size in (shape, self.network.output_shape)
+        )
+        self.measure(0)
+
+    def measure(self, seconds) -> dict:
+        """Seconds a call."""
+        forward = backward = 0.0
+        calls = 0
+        while not calls or forward + backward < seconds:
+            started = time.perf_counter()
+            self.network.forward(self.x, **self.how)
+            between = time.perf_counter()
+            self.network.backward(self.dy, **self.how)
+            forward, backward, calls = forward + between - started, backward + time.perf_counter() - between, calls + 1
+        return dict(
+            images_per_second=calls * self.n / (forward + backward),
+            forward_seconds=forward / calls,
+            backward_seconds=backward / calls,
+            fma_peak_gflops_a_core=fma_peak(self.how["isa"]),
+        )
+
+
+def compare(case, isa, threads, company: Company, rounds=5, seconds=0.2) -> list[Comparison]:
+    """A case beside the same operator of each peer, forward and backward, in turns."""
+    layers, shape, batch = CASES[case]
+    job = dict(task="kernel", batch=batch, layers=described(layers(), shape))
+    with ExitStack() as stack:
+        theirs = company.beside(stack, case, "kernel", batch, job, isa, False, seconds)
+        if not theirs:
+            return []
+        mine = stack.enter_context(ours(task="kernel", case=case, isa=isa, threads=threads))
+        answers, *others = turns([mine, *(worker for _, _, worker in theirs)], rounds, seconds)
+    return [
+        compared(
+            case,
+            task,
+            batch,
+            isa,
+            threads,
+            answers,
+            name,
+            setting,
+            other,
+            lambda answer, task=task: batch / answer[f"{task}_seconds"],
+        )  # fmt: skip
+        for (name, setting, _), other in zip(theirs, others, strict=True)
+        for task in ("forward", "backward")
+    ]

@@ -26,7 +26,10 @@ class Figure:
         return cls(statistics.median(values), min(values), max(values))
 
     def text(self, digits=0):
-        return f"{self.median:,.{digits}f} ({self.low:,.{digits}f} to {self.high:,.{digits}f})"
+        return f"{self.median:,.{digits}f} {self.range_text(digits)}"
+
+    def range_text(self, digits=0):
+        return f"({self.low:,.{digits}f} to {self.high:,.{digits}f})"
 
 
 def fma_peak(isa, dtype="float32", seconds=0.02) -> float:

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from .. import datasets
 from .._native import Op
+from ..layers import Conv2d
+from .comparing import OURS, Company, compared
 from .measuring import Figure, fma_peak
 from .networks import NETWORKS
+from .peers import described
+from .workers import ours, turns
 
 BATCHES = (1, 10, 100, 1024)  # beside a network's own
 INFERENCE = (1, 1000)
+NOTES = [
+    "GFLOP/s are dense-equivalent: what a dense computation would take, over the time. Positions of gradients that "
+    "max-pooling or ReLU made zero are skipped, which is exact; so a share may be over 100 %.",
+    "Peak memory is that of the whole process, the interpreter and the data set included; a peer has the "
+    "pictures as floats.",
+]
 
 
 @dataclass(frozen=True)
 class Row:
-    """images a second; GFLOP/s that a dense computation of them would be, and its share of the threads' FMA peak;
-    megabytes of the plan's workspaces (0 for inference)."""
+    """Images a second; GFLOP/s that a dense computation of them would be, and its share of the threads' FMA peak;
+    megabytes of the plan's workspaces (0 for inference), and the most that the process had."""
 
     network: str
     task: str
@@ -27,21 +38,24 @@ class Row:
     isa: str
     threads: int
     images_per_second: Figure
-    gflops: float
-    share: float
-    megabytes: float
+    gflops: Figure
+    share: Figure
+    workspace_megabytes: float
+    peak_megabytes: float
 
     def cells(self):
         return [
             self.network, self.task, self.batch, self.isa, self.threads, self.images_per_second.text(),
-            f"{self.gflops:,.0f}", f"{self.share:.0%}", f"{self.megabytes:.1f}" if self.megabytes else "",
+            f"{self.gflops.median:,.0f}", f"{self.share.median:.0%}",
+            f"{self.workspace_megabytes:.1f}" if self.workspace_megabytes else "", f"{self.peak_megabytes:.0f}",
         ]  # fmt: skip
 
     def as_dict(self):
         return asdict(self)
 
 
-HEAD = ["network", "task", "batch", "isa", "threads", "images/s", "GFLOP/s", "of the FMA peak", "workspace, MB"]
+HEAD = ["network", "task", "batch", "isa", "threads", "images/s", "GFLOP/s", "of the FMA peak", "workspace, MB",
+        "peak memory, MB"]  # fmt: skip
 
 
 def dense_flops(network, training) -> int:
@@ -51,24 +65,29 @@ def dense_flops(network, training) -> int:
     return 2 * (3 * sum(work) - first if training else sum(work))
 
 
-class Step:
-    """A network that trains, a stretch of steps at a time."""
+def is_convolutional(name) -> bool:
+    return any(isinstance(layer, Conv2d) for layer in NETWORKS[name]().model.layers)
 
-    def __init__(self, name, batch, isa, threads):
-        case = NETWORKS[name]()
+
+class Step:
+    """A network that trains, a stretch of steps at a time; its own batch size if none is given."""
+
+    def __init__(self, network, batch, isa, threads):
+        case = NETWORKS[network]()
         self.model, self.optimizer, self.batch = case.model, case.optimizer, batch or case.batch_size
         self.how = dict(isa=isa, threads=threads)
         self.model._use_loss(case.loss)
         self.x, self.targets = self.model._samples(datasets.mnist()[0], "train")
-        self.order, self.at = np.random.default_rng(0).permutation(len(self.x)), 0
+        self.shuffle, self.order = np.random.default_rng(0), np.empty(0, np.int64)
+        self.steps = self.steps_in(0.05)  # as `fit` does: so long between two looks at callbacks
 
     def run(self, steps, op_seconds=None):
-        """Seconds that so many steps take, from where the last stretch ended in the data."""
-        first = self.at % max(1, len(self.order) - steps * self.batch)
-        index = np.resize(self.order[first:], steps * self.batch)
-        self.at = first + len(index)
-        rates = np.full(steps, self.optimizer.lr)
+        """Seconds that so many steps take, with what shuffling falls into them."""
         started = time.perf_counter()
+        while len(self.order) < steps * self.batch:
+            self.order = np.concatenate([self.order, self.shuffle.permutation(len(self.x))])
+        index, self.order = np.split(self.order, [steps * self.batch])
+        rates = np.full(steps, self.optimizer.lr)
         self.model.network.train(self.x, self.targets, index, self.batch, self.optimizer, rates, 0, 0, **self.how,
                                  op_seconds=op_seconds)  # fmt: skip
         return time.perf_counter() - started
@@ -81,40 +100,95 @@ class Step:
             steps *= 2
         return max(1, int(steps * seconds / taken))
 
+    def measure(self, seconds) -> dict:
+        stretches, taken = 0, 0.0
+        while not stretches or taken < seconds:
+            taken += self.run(self.steps)
+            stretches += 1
+        return dict(
+            images_per_second=stretches * self.steps * self.batch / taken,
+            fma_peak_gflops_a_core=fma_peak(self.how["isa"]),
+            workspace_megabytes=self.workspace_bytes() / 1e6,
+        )
 
-def training(name, isa, threads, batch=None, rounds=5, seconds=0.5) -> Row:
-    """`rounds` stretches of about `seconds` each, every one beside a peak of its own."""
-    step = Step(name, batch, isa, threads)
-    steps = step.steps_in(seconds)
-    speeds, peaks = [], []
-    for _ in range(rounds):
-        speeds.append(steps * step.batch / step.run(steps))
-        peaks.append(threads * fma_peak(isa))
-    workspace = step.model.network.plan(False, step.batch).workspace_bytes
-    bytes_of_all = workspace["pack"] + workspace["batch"] + 16 * workspace["shard"] + threads * workspace["thread"]
-    return row(name, "training", step.batch, isa, threads, speeds, peaks, step.model, bytes_of_all / 1e6)
-
-
-def inference(name, isa, threads, batch, rounds=5, seconds=0.2) -> Row:
-    """Calls of `predict_outputs`, as a user makes them."""
-    model, images = NETWORKS[name]().model, datasets.mnist()[1].images
-    how, pieces = dict(isa=isa, threads=threads), [images[i : i + batch] for i in range(0, 10_000 - batch, batch)]
-    model.predict_outputs(pieces[0], **how)
-    speeds, peaks = [], []
-    for _ in range(rounds):
-        started, seen, taken = time.perf_counter(), 0, 0.0
-        while taken < seconds:
-            model.predict_outputs(pieces[seen // batch % len(pieces)], **how)
-            seen, taken = seen + batch, time.perf_counter() - started
-        speeds.append(seen / taken)
-        peaks.append(threads * fma_peak(isa))
-    return row(name, "inference", batch, isa, threads, speeds, peaks, model, 0.0)
+    def workspace_bytes(self):
+        sizes = self.model.network.plan(False, self.batch).workspace_bytes
+        return sizes["pack"] + sizes["batch"] + 16 * sizes["shard"] + self.how["threads"] * sizes["thread"]
 
 
-def row(name, task, batch, isa, threads, speeds, peaks, model, megabytes):
-    figure, flops = Figure.of(speeds), dense_flops(model.network, task == "training")
-    gflops = figure.median * flops / 1e9
-    return Row(name, task, batch, isa, threads, figure, gflops, gflops / Figure.of(peaks).median, megabytes)
+class Calls:
+    """Calls of `predict_outputs`, as a user makes them, on the test images."""
+
+    def __init__(self, network, batch, isa, threads):
+        images = datasets.mnist()[1].images
+        self.model, self.batch, self.how = NETWORKS[network]().model, batch, dict(isa=isa, threads=threads)
+        self.pieces = [images[i : i + batch] for i in range(0, len(images) - batch + 1, batch)]
+        self.model.predict_outputs(self.pieces[0], **self.how)
+
+    def measure(self, seconds) -> dict:
+        started, calls, taken = time.perf_counter(), 0, 0.0
+        while not calls or taken < seconds:
+            self.model.predict_outputs(self.pieces[calls % len(self.pieces)], **self.how)
+            calls, taken = calls + 1, time.perf_counter() - started
+        return dict(
+            images_per_second=calls * self.batch / taken,
+            fma_peak_gflops_a_core=fma_peak(self.how["isa"]),
+            workspace_megabytes=0.0,
+        )
+
+
+def measure(network, task, batch, isa, threads, company=None, rounds=5, seconds=0.5):
+    """One task of one network, on each number of `threads`, in turns: a Row each; and Comparisons of the most threads
+    with one thread and with each peer of `company`.
+
+    Each side is measured for about `seconds` in each of `rounds`, beside a peak of its own.
+    """
+    company, most, job = company or Company(), max(threads), dict(task=task, network=network, batch=batch, isa=isa)
+    thorough = batch == NETWORKS[network]().batch_size
+    with ExitStack() as stack:
+        theirs = []
+        if company.found:
+            of_peers = network_job(network, task, batch, company.folder)
+            theirs = company.beside(stack, network, task, batch, of_peers, isa, thorough, seconds)
+        mine = [stack.enter_context(ours(**job, threads=n)) for n in sorted(threads)]
+        answers = turns([*mine, *(worker for _, _, worker in theirs)], rounds, seconds)
+    rows = [row(network, task, batch, isa, n, of_one) for n, of_one in zip(sorted(threads), answers, strict=False)]
+    labels = [(OURS, f"{n} thread" + "s" * (n > 1)) for n in sorted(threads)] + [label[:2] for label in theirs]
+    at = len(mine) - 1
+    beside = ([0] if most > 1 and min(threads) == 1 else []) + list(range(len(mine), len(answers)))
+    comparisons = [
+        compared(network, task, batch, isa, most, answers[at], *labels[i], answers[i], images_per_second)
+        for i in beside
+    ]
+    return rows, comparisons
+
+
+def images_per_second(answer):
+    return answer["images_per_second"]
+
+
+def network_job(name, task, batch, folder) -> dict:
+    """For a peer: to train one of the networks, or infer with it, on the digits of `folder`."""
+    case = NETWORKS[name]()
+    return dict(
+        task=task, batch=batch, images=f"{folder}/{task}_images.npy", labels=f"{folder}/{task}_labels.npy",
+        layers=described(case.model.layers, case.model.input_shape), loss=type(case.loss).__name__,
+        optimizer={"type": type(case.optimizer).__name__, **asdict(case.optimizer)},
+    )  # fmt: skip
+
+
+def row(network, task, batch, isa, threads, answers) -> Row:
+    flops = dense_flops(NETWORKS[network]().model.network, task == "training")
+    rates = [answer["images_per_second"] * flops / 1e9 for answer in answers]
+    peaks = [threads * answer["fma_peak_gflops_a_core"] for answer in answers]
+    return Row(
+        network, task, batch, isa, threads,
+        images_per_second=Figure.of([answer["images_per_second"] for answer in answers]),
+        gflops=Figure.of(rates),
+        share=Figure.of([rate / peak for rate, peak in zip(rates, peaks, strict=True)]),
+        workspace_megabytes=answers[-1]["workspace_megabytes"],
+        peak_megabytes=max(answer["peak_megabytes"] for answer in answers),
+    )  # fmt: skip
 
 
 def profile(name, isa, threads, batch=None, seconds=0.5) -> list[tuple[str, str, float, float]]:

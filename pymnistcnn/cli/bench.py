@@ -1,19 +1,35 @@
-"""`pymnistcnn bench`: how fast kernels and training are, here and now."""
+"""`pymnistcnn bench`: how fast kernels and training are, here and now, and how well the recipes learn."""
 
 from __future__ import annotations
 
+import functools
 import json
+import shlex
 import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import click
 
 from .. import _native
+from ..benchmarking import accuracy as accuracy_bench
+from ..benchmarking import comparing, peers, targets
 from ..benchmarking import kernels as kernel_bench
 from ..benchmarking import training as training_bench
-from ..benchmarking.measuring import fma_peak, markdown
+from ..benchmarking.measuring import markdown
 from ..benchmarking.networks import NETWORKS
+from ..benchmarking.report import Report, Table
+from ..recipes import RECIPES
 from .info import cpu_model
-from .options import JSON, options, usable_isa
+from .options import COMPUTE, JSON, Failure, count, options, usable_isa, writable_file
+
+
+def report_file(context, option, path):
+    """A path whose suffix says what is written there."""
+    if path is not None and path.suffix not in (".md", ".json"):
+        raise click.BadParameter(f"{click.format_filename(path)} must end in .md or .json")
+    return writable_file(context, option, path)
+
 
 ISA = click.option("--isa", "isas", metavar="NAME", multiple=True,
                    callback=lambda context, option, isas: [usable_isa(context, option, isa) for isa in isas],
@@ -23,33 +39,63 @@ THREADS = click.option("--threads", metavar="N", multiple=True, type=click.IntRa
 SECONDS = click.option("--seconds", type=click.FloatRange(0.001, 60), help="Of each measurement.")
 ROUNDS = click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True,
                       help="Measurements, of which the median and the range are shown.")  # fmt: skip
-COMMON = options(ISA, THREADS, ROUNDS, SECONDS, JSON)
+OUTPUT = options(
+    click.option("--check", is_flag=True, help="Exit with 1, and name them, if targets are missed or not measured."),
+    click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=report_file,
+                 help="Write there, .md or .json, and not to stdout."),
+    JSON,
+)  # fmt: skip
+PEERS = options(
+    click.option("--peers", "with_peers", is_flag=True, help="Measure PyTorch and others beside ours, in turns."),
+    click.option("--peer-python", "pythons", metavar="PATH", multiple=True,
+                 type=click.Path(exists=True, dir_okay=False),
+                 help="A Python that has a peer; may be repeated.  [default: the one that runs]"),
+    click.option("--peer-folder", metavar="DIR", type=click.Path(path_type=Path), default=Path("benchmarks/peers"),
+                 show_default=True, help="Of the peers' scripts."),
+)  # fmt: skip
+COMMON = options(ISA, THREADS, ROUNDS, SECONDS, PEERS, OUTPUT)
 
 
 @click.group()
 def bench():
-    """Measure the speed of kernels and of training, beside the processor's FMA peak."""
+    """Measure speed beside the processor's FMA peak and beside other libraries, and how well recipes learn."""
 
 
-def measured(jobs):
-    """The rows of all jobs, with a progress bar where somebody looks."""
+def progress(jobs):
+    """The jobs, with a bar where somebody looks."""
     from tqdm import tqdm
 
-    rows = []
-    for job in tqdm(jobs, disable=not sys.stderr.isatty(), file=sys.stderr, leave=False, unit=""):
-        made = job()
-        rows += made if isinstance(made, list) else [made]
-    return rows
+    return tqdm(jobs, disable=not sys.stderr.isatty(), file=sys.stderr, leave=False, unit="")
 
 
-def show(head, rows, as_json, isa):
-    """A Markdown table, or one JSON object."""
-    machine = dict(cpu=cpu_model(), isa=isa, fma_peak_gflops_a_core=fma_peak(isa))
-    if as_json:
-        click.echo(json.dumps({**machine, "rows": [row.as_dict() for row in rows]}))
+def deliver(tables, notes, isa, company, verdicts, output, as_json):
+    """Show or write what was measured. `verdicts` on targets, if they are wanted: fail if one was missed."""
+    command = shlex.join(["pymnistcnn", *sys.argv[1:]])
+    versions = {found.peer.name: found.version for found in company.found if found.peer.name != peers.NUMPY}
+    report = Report(command, cpu_model(), isa, tables, [*notes, *company.notes], versions, verdicts)
+    if output is None:
+        click.echo(report.as_json() if as_json else report.as_markdown())
+    else:
+        output.write_text((report.as_json() if output.suffix == ".json" else report.as_markdown()) + "\n")
+    missed = targets.missed(verdicts or [])
+    for line in missed:
+        click.echo(f"missed: {line}", err=True)
+    if missed:
+        raise Failure(f"{len(missed)} of {count(len(verdicts), 'target')} missed")
+
+
+@contextmanager
+def company_of(with_peers, pythons, peer_folder):
+    """The peers that were asked for, with what they need."""
+    if not with_peers:
+        if pythons:
+            raise click.UsageError("--peer-python is for --peers")
+        yield comparing.Company()
         return
-    click.echo(f"{machine['cpu']}; FMA peak of {isa} now {machine['fma_peak_gflops_a_core']:.0f} GFLOP/s a core\n")
-    click.echo(markdown(head, [row.cells() for row in rows]))
+    found, missing = peers.find(pythons or (sys.executable,), peer_folder)
+    with ExitStack() as stack:
+        folder = stack.enter_context(peers.data_folder()) if found else None
+        yield comparing.Company(found, missing, folder)
 
 
 def given(**settings):
@@ -59,19 +105,27 @@ def given(**settings):
 @bench.command()
 @click.argument("cases", metavar="[CASE]...", nargs=-1, type=click.Choice(list(kernel_bench.CASES)))
 @COMMON
-def kernels(cases, isas, threads, rounds, seconds, as_json):
+def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_folder, check, output, as_json):
     """Every kernel by itself, forward and backward.
 
-    CASE is a layer, such as "flux conv2"; all if none is named.
+    CASE is a layer, such as "flux conv2"; all if none is named. With --peers, on the most threads and the last
+    instruction set, each layer stands beside the same operator of theirs.
     """
-    isas = isas or _native.isas()
-    jobs = [
-        lambda case=case, isa=isa, n=n: kernel_bench.measure(case, isa, n, rounds=rounds, **given(seconds=seconds))
-        for case in cases or kernel_bench.CASES
-        for isa in isas
-        for n in threads or (1, 2)
+    isas, cases, threads = isas or _native.isas(), cases or list(kernel_bench.CASES), sorted(set(threads)) or [1, 2]
+    rows, comparisons, how = [], [], dict(rounds=rounds, **given(seconds=seconds))
+    with company_of(with_peers, pythons, peer_folder) as company:
+        for case in progress(cases):
+            for isa in isas:
+                for n in threads:
+                    rows += kernel_bench.measure(case, isa, n, **how)
+            if company.found:
+                comparisons += kernel_bench.compare(case, isas[-1], threads[-1], company, **how)
+    tables = [
+        Table("rows", "Kernels by themselves", kernel_bench.HEAD, rows),
+        Table("comparisons", "Layers, fused as in a network, beside the same operator", comparing.HEAD, comparisons),
     ]
-    show(kernel_bench.HEAD, measured(jobs), as_json, isas[-1])
+    verdicts = targets.of_kernels(rows, cases) if check else None
+    deliver(tables, training_bench.NOTES[:1], isas[-1], company, verdicts, output, as_json)
 
 
 @bench.command()
@@ -80,23 +134,47 @@ def kernels(cases, isas, threads, rounds, seconds, as_json):
               help="May be repeated.  [default: the network's own, 1, 10, 100 and 1024]")  # fmt: skip
 @click.option("--profile", is_flag=True, help="Show what each op of a step takes, instead.")
 @COMMON
-def training(networks, batches, profile, isas, threads, rounds, seconds, as_json):
+def training(networks, batches, profile, isas, threads, rounds, seconds, with_peers, pythons, peer_folder, check,
+             output, as_json):  # fmt: skip
     """Training, and inference at batch 1 and 1000, of the tutorials' networks.
 
-    NETWORK is one of them, such as flux; all if none is named.
+    NETWORK is one of them, such as flux; all if none is named, and targets are those of the named ones. Every side is
+    a process of its own. With --peers, and if no --isa is named, convolutional networks also train with AVX2 on both
+    sides.
     """
-    isas, how = isas or _native.isas()[-1:], dict(rounds=rounds, **given(seconds=seconds))
-    settings = [(name, isa, n) for name in networks or NETWORKS for isa in isas for n in threads or (1, 2)]
+    networks, threads = networks or list(NETWORKS), sorted(set(threads)) or [1, 2]
     if profile:
+        if with_peers or pythons or check or output:
+            raise click.UsageError("--profile shows ours alone, on stdout: no --peers, --check or --output")
+        settings = [(name, isa, n) for name in networks for isa in isas or _native.isas()[-1:] for n in threads]
         show_profiles(settings, batches or (None,), as_json, **given(seconds=seconds))
         return
+    rows, comparisons, how = [], [], dict(rounds=rounds, **given(seconds=seconds))
+    with company_of(with_peers, pythons, peer_folder) as company:
+        for job in progress(training_jobs(networks, batches, isas, bool(company.found))):
+            more, beside = training_bench.measure(*job, threads, company, **how)
+            rows, comparisons = rows + more, comparisons + beside
+    isa = (isas or _native.isas())[-1]
+    tables = [
+        Table("rows", "Training and inference", training_bench.HEAD, rows),
+        Table("comparisons", "In turns with others, and with one thread", comparing.HEAD, comparisons),
+    ]
+    verdicts = targets.of_training(rows, comparisons, networks) if check else None
+    deliver(tables, training_bench.NOTES, isa, company, verdicts, output, as_json)
+
+
+def training_jobs(networks, batches, isas, beside_peers):
+    """(network, task, batch, isa) of all that is measured."""
     jobs = []
-    for name, isa, n in settings:
-        for batch in batches or (None, *training_bench.BATCHES):
-            jobs.append(lambda a=(name, isa, n, batch): training_bench.training(*a, **how))
-        for batch in training_bench.INFERENCE:
-            jobs.append(lambda a=(name, isa, n, batch): training_bench.inference(*a, **how))
-    show(training_bench.HEAD, measured(jobs), as_json, isas[-1])
+    for name in networks:
+        own = NETWORKS[name]().batch_size
+        for isa in isas or _native.isas()[-1:]:
+            jobs += [(name, "training", batch, isa) for batch in batches or sorted({own, *training_bench.BATCHES})]
+            jobs += [(name, "inference", batch, isa) for batch in training_bench.INFERENCE]
+        if beside_peers and not isas and not batches and "avx2" in _native.isas()[:-1]:
+            if training_bench.is_convolutional(name):
+                jobs.append((name, "training", own, "avx2"))
+    return jobs
 
 
 def show_profiles(settings, batches, as_json, **how):
@@ -112,3 +190,29 @@ def show_profiles(settings, batches, as_json, **how):
         click.echo(f"{made['network']}, {made['isa']}, threads: {made['threads']}\n")
         shown = [(f"{share:.1%}", f"{us:.2f}", op, layer) for op, layer, share, us in made["ops"] if share >= 0.005]
         click.echo(markdown(["share", "us an image", "op", "layer"], shown) + "\n")
+
+
+@bench.command()
+@click.argument("recipes", metavar="[RECIPE]...", nargs=-1, type=click.Choice(list(RECIPES)))
+@click.option("--seeds", type=click.IntRange(1, 1000), default=10, show_default=True, help="From 0 on.")
+@COMPUTE
+@OUTPUT
+def accuracy(recipes, seeds, threads, isa, check, output, as_json):
+    """Test accuracy and seconds of training of the recipes, over several seeds.
+
+    RECIPE is one of `pymnistcnn train`'s; all if none is named. The time around `fast`, from its command to the
+    finished file, is measured, too.
+    """
+    rows, how, names = [], dict(isa=isa, threads=threads), recipes or list(RECIPES)
+    jobs = [
+        (name, functools.partial(accuracy_bench.trained, name, seed, **how)) for name in names for seed in range(seeds)
+    ]
+    runs = {name: [] for name in names}
+    for name, job in progress(jobs):
+        runs[name].append(job())
+    for name in names:
+        arounds = [accuracy_bench.around(name, **how) for _ in range(min(seeds, 3))] if name == "fast" else []
+        rows.append(accuracy_bench.row(name, isa, threads, runs[name], arounds))
+    tables = [Table("rows", "Recipes", accuracy_bench.HEAD, rows)]
+    verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY)) if check else None
+    deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)

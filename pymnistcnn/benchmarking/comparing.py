@@ -1,0 +1,79 @@
+"""Ours beside a peer, or beside fewer threads of ours: ratios of what was measured in the same round."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from .measuring import Figure
+from .peers import HOW_CHOSEN, LEFT_OUT
+
+OURS = "pymnistcnn"
+HEAD = ["network or layer", "task", "batch", "isa", "threads", "images/s", "beside", "at its best with",
+        "its images/s", "its peak, MB", "ratio"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Images a second of ours and of what it stands beside, and the ratio, a median of ratios of one round each;
+    peak memory of the other's process in megabytes."""
+
+    subject: str
+    task: str
+    batch: int
+    isa: str
+    threads: int
+    ours: Figure
+    peer: str
+    setting: str
+    theirs: Figure
+    peak_megabytes: float
+    ratio: Figure
+
+    def cells(self):
+        return [
+            self.subject, self.task, self.batch, self.isa, self.threads, self.ours.text(), self.peer, self.setting,
+            self.theirs.text(), f"{self.peak_megabytes:,.0f}",
+            f"**{self.ratio.median:,.2f}** {self.ratio.range_text(2)}",
+        ]  # fmt: skip
+
+    def as_dict(self):
+        return asdict(self)
+
+
+def compared(subject, task, batch, isa, threads, ours, peer, setting, theirs, speed) -> Comparison:
+    """Of the answers of two workers, round by round; `speed` takes images a second from an answer."""
+    mine, other = [speed(answer) for answer in ours], [speed(answer) for answer in theirs]
+    return Comparison(
+        subject, task, batch, isa, threads, Figure.of(mine), peer, setting, Figure.of(other),
+        max(answer["peak_megabytes"] for answer in theirs),
+        Figure.of([a / b for a, b in zip(mine, other, strict=True)]),
+    )  # fmt: skip
+
+
+class Company:
+    """The peers of a run: those that were found, with their data, and what there is to say of them.
+
+    Parameters
+    ----------
+    found : list of peers.Found
+    notes : lines to begin with: the peers that are missing
+    folder : of the digits, as .npy files
+    """
+
+    def __init__(self, found=(), notes=(), folder=None):
+        self.found, self.folder = list(found), folder
+        self.notes = [HOW_CHOSEN, LEFT_OUT, *notes] if found or notes else []
+
+    def beside(self, stack, subject, task, batch, job, isa, thorough, seconds):
+        """Workers of all peers that do this, each at its best setting: (name, setting, worker). They end with
+        `stack`; those that fail are named in the notes."""
+        workers = []
+        for found in self.found:
+            if found.peer.only not in (None, (subject, task, batch)):
+                continue
+            setting, failures = found.best(job, isa, thorough, seconds)
+            self.notes += [f"Failed on {subject}, {task}, batch {batch}: {line}" for line in failures]
+            if setting:
+                worker = stack.enter_context(found.start(job, setting, isa))
+                workers.append((found.peer.name, setting.text(), worker))
+        return workers

@@ -1,0 +1,170 @@
+"""Peers: other libraries that do the same, each in a process of its own, at the best of its settings.
+
+What is to be done goes to a peer as data: the layers of our network with their settings and shapes, its loss and its
+optimizer, by name. So there is one definition of every network, and a peer only says what a layer is in its library.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+
+import numpy as np
+
+from .. import datasets
+from ..layers import Rescaling
+from ..network import shapes_through
+from .workers import Worker, WorkerFailed
+
+LEFT_OUT = "MXNet 1.9.1 is left out: it needs Python 3.8 and NumPy below 1.24."
+HOW_CHOSEN = (
+    "A peer runs at its best of 1 and 2 threads, PyTorch also of contiguous and channels last, eager and compiled. The "
+    "best is found first: of all settings at a network's own batch; elsewhere, as compiling takes 20 to 60 s, of all "
+    "the eager ones and the compiled one with the best eager's threads and layout. JAX is always jitted, in NHWC."
+)
+# A peer is held to the instructions that ours uses. What is not here is not held.
+HELD = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a peer runs."""
+
+    threads: int
+    channels_last: bool = False
+    compiled: bool = False
+
+    def text(self):
+        words = [f"{self.threads} thread" + "s" * (self.threads > 1)]
+        return ", ".join(words + ["channels last"] * self.channels_last + ["compiled"] * self.compiled)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library: its name, the module to import, its script, the settings it has, and what it is measured on (one
+    network, task and batch; all if not given)."""
+
+    name: str
+    module: str
+    script: str
+    settings: tuple[Setting, ...]
+    only: tuple | None = None
+
+
+NUMPY = "the tutorial's NumPy code"
+EVERY = tuple(Setting(*how) for how in itertools.product((1, 2), (False, True), (False, True)))
+PEERS = (
+    Peer("PyTorch", "torch", "pytorch.py", EVERY),
+    Peer("JAX", "jax", "plain_jax.py", (Setting(1), Setting(2))),
+    Peer(NUMPY, "numpy", "numpy_scratch.py", (Setting(1),), only=("scratch", "training", 1)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """A peer that is installed: who imports it, where its script is."""
+
+    peer: Peer
+    python: str
+    script: Path
+    version: str
+
+    def start(self, job, setting, isa) -> Worker:
+        name = f"{self.peer.name} ({setting.text()})"
+        # PyTorch's cache does not tell instruction sets apart: code compiled for one corrupts memory under another.
+        cache = {"TORCHINDUCTOR_CACHE_DIR": f"{gettempdir()}/pymnistcnn-inductor-{os.getuid()}-{isa}"}
+        return Worker(name, [self.python, str(self.script)], {**job, **asdict(setting)},
+                      {**environment(), **HELD.get(isa, {}), **cache})  # fmt: skip
+
+    def best(self, job, isa, thorough, seconds):
+        """The fastest setting, or None, and a line for each that failed. `thorough` tries all of them; else the
+        compiled one is only tried with the best eager one's threads and layout."""
+        speeds, failures = {}, []
+
+        def attempt(setting):
+            try:
+                with self.start(job, setting, isa) as worker:
+                    speeds[setting] = worker.measure(seconds)["images_per_second"]
+            except WorkerFailed as failure:
+                failures.append(str(failure))
+
+        for setting in self.peer.settings:
+            if thorough or not setting.compiled:
+                attempt(setting)
+        if speeds and not thorough:
+            compiled = replace(max(speeds, key=speeds.get), compiled=True)
+            if compiled in self.peer.settings:
+                attempt(compiled)
+        return max(speeds, key=speeds.get, default=None), failures
+
+
+def find(pythons, folder) -> tuple[list[Found], list[str]]:
+    """Each peer with the first Python that has it, and a line for each that is missing."""
+    found, missing = [], []
+    for peer in PEERS:
+        script = Path(folder) / peer.script
+        if not script.is_file():
+            missing.append(f"{peer.name} is missing: there is no {script} (see --peer-folder).")
+            continue
+        versions = [(python, version_of(peer.module, python)) for python in pythons]
+        having = next(((python, version) for python, version in versions if version), None)
+        if having:
+            found.append(Found(peer, having[0], script, having[1]))
+        else:
+            missing.append(
+                f"{peer.name} is missing: no module {peer.module} in {', '.join(pythons)} (see --peer-python)."
+            )
+    return found, missing
+
+
+def version_of(module, python):
+    """The version of a module that a Python has, without importing it; None if it has none."""
+    code = f"""
+import sys, importlib.metadata, importlib.util
+sys.path = [folder for folder in sys.path if folder]  # a folder of that name, right here, is no library
+print(importlib.metadata.version("{module}") if importlib.util.find_spec("{module}") else "")
+"""
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, env=environment())
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def environment() -> dict[str, str]:
+    """Without what makes our Python find our modules: a peer's may be another one."""
+    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+
+
+# ---- what peers get ----
+
+
+@contextmanager
+def data_folder():
+    """A folder with the digits as .npy files, while it lasts."""
+    with TemporaryDirectory() as folder:
+        for name, digits in zip(("training", "inference"), datasets.mnist(), strict=True):
+            np.save(f"{folder}/{name}_images.npy", digits.images)
+            np.save(f"{folder}/{name}_labels.npy", digits.labels)
+        yield folder
+
+
+def described(layers, input_shape) -> list[dict]:
+    """Each layer as its type, the shape of a sample before it, and its settings. Peers get scaled pictures."""
+    shapes = shapes_through(layers, input_shape)
+    return [
+        {"type": type(layer).__name__, "shape": shape, **layer.settings()}
+        for layer, shape in zip(layers, shapes, strict=False)
+        if not isinstance(layer, Rescaling)
+    ]

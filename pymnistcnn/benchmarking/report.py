@@ -1,0 +1,84 @@
+"""What a benchmark says: the machine, tables, notes and targets, as Markdown or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__, _native
+from . import targets
+from .measuring import fma_peak, markdown
+
+
+@dataclass
+class Table:
+    """Rows of one kind: `name` is their key in JSON, `title` stands above them in Markdown."""
+
+    name: str
+    title: str
+    head: list[str]
+    rows: list
+
+
+@dataclass
+class Report:
+    """A run of one benchmark.
+
+    command : as it was typed
+    isa : whose FMA peak is shown
+    versions : of the peers, by name
+    verdicts : on the targets, or None where nobody asked
+    """
+
+    command: str
+    cpu: str
+    isa: str
+    tables: list[Table]
+    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    verdicts: list[targets.Verdict] | None = None
+
+    def machine(self) -> dict:
+        return dict(
+            cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=self.isa,
+            fma_peak_gflops_a_core=fma_peak(self.isa), compiler=compiler(), python=platform.python_version(),
+            numpy=np.__version__, pymnistcnn=__version__, **self.versions,
+        )  # fmt: skip
+
+    def as_json(self) -> str:
+        made = dict(command=self.command, machine=self.machine(), notes=self.notes)
+        made |= {table.name: [row.as_dict() for row in table.rows] for table in self.tables}
+        if self.verdicts is not None:
+            made["targets"] = [verdict.as_dict() for verdict in self.verdicts]
+        return json.dumps(made)
+
+    def as_markdown(self) -> str:
+        machine = self.machine()
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        lines = [
+            f"{machine['cpu']}, {machine['cores']} cores; FMA peak of {self.isa} now "
+            f"{machine['fma_peak_gflops_a_core']:.0f} GFLOP/s a core; {machine['compiler'] or 'compiler not known'}; "
+            f"Python {machine['python']}, NumPy {machine['numpy']}, pymnistcnn {__version__}"
+            + (f"; beside {versions}" if versions else ""),
+            f"    {self.command}",
+        ]
+        for table in self.tables:
+            if table.rows:
+                lines += [f"{table.title}:", markdown(table.head, [row.cells() for row in table.rows])]
+        if self.verdicts is not None:
+            lines += ["Targets:", markdown(targets.HEAD, [verdict.cells() for verdict in self.verdicts])]
+        lines += ["\n".join(f"- {note}" for note in self.notes)] * bool(self.notes)
+        return "\n\n".join(lines)
+
+
+def compiler() -> str | None:
+    """What the kernels were compiled with, as the compiler noted it in the file."""
+    content = Path(_native.__file__).read_bytes()
+    found = re.search(rb"(GCC): \([^)]*\) ([\d.]+)|(clang) version ([\d.]+)", content)
+    return " ".join(part.decode() for part in found.groups() if part) if found else None

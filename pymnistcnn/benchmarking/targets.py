@@ -1,0 +1,164 @@
+"""What the benchmarks are meant to reach, as data, and whether they did.
+
+Speeds are ratios over PyTorch's best in the same run, float32, 2 threads, AVX-512. What a run did not measure (no peer,
+another machine, fewer threads or seeds) is not reached either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from ..layers import Conv2d
+from .comparing import OURS
+from .kernels import CASES
+from .networks import NETWORKS
+from .peers import NUMPY
+from .training import BATCHES, is_convolutional
+
+ISA, THREADS, SEEDS = "avx512", 2, 10  # at least so many seeds
+PYTORCH = "PyTorch"
+
+# at least, and what is aimed at
+TRAINING = {
+    "gorgonia": (4.5, 6),
+    "flux": (5, 7),
+    "mxnet-lenet": (3, 5),
+    "mxnet-mlp": (2.5, 4),
+    "mccaffrey": (4, 6),
+    "scratch": (15, 40),
+}  # at the network's own batch
+INFERENCE_AT_1 = (3, 5)  # each network
+INFERENCE_AT_1000 = (3.5, 5)  # each convolutional one
+ANY_BATCH = 2  # each network at each of BATCHES
+AVX2 = 2  # convolutional ones at their own batch, PyTorch held to AVX2
+OVER_NUMPY = 1000  # scratch over the tutorial's own code
+TWO_THREADS = 1.8  # over one, at batch 100 and over
+STEP_PERCENT = {"flux": (100, 140), "gorgonia": (100, 140)}  # of the dense FMA peak
+FORWARD_PERCENT = 75  # of the FMA peak: forward convolution to 16 channels and more, not in groups
+ACCURACY = {"fast": 99.0, "accurate": 99.5}  # per cent, the mean over seeds
+SECONDS = {"fast": (1.5, 1.0), "accurate": (15, None)}  # of training, at most
+AROUND_SECONDS = 1  # from the command to the finished file, less the training, for `fast`
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target and what was measured; None if it was not. `unit` comes after each number."""
+
+    what: str
+    measured: float | None
+    bound: float
+    aim: float | None = None
+    unit: str = "x PyTorch"
+    at_most: bool = False
+
+    @property
+    def reached(self):
+        if self.measured is None:
+            return False
+        return self.measured <= self.bound if self.at_most else self.measured >= self.bound
+
+    def text(self, value):
+        return f"{value:,.2f}".rstrip("0").rstrip(".") + self.unit
+
+    def bound_text(self):
+        return f"at {'most' if self.at_most else 'least'} {self.text(self.bound)}"
+
+    def words(self):
+        measured = "not measured" if self.measured is None else self.text(self.measured)
+        return f"{self.what}: {measured}, {self.bound_text()}"
+
+    def cells(self):
+        measured = "not measured" if self.measured is None else self.text(self.measured)
+        aim = "" if self.aim is None else self.text(self.aim)
+        return [self.what, measured, self.bound_text(), aim, "yes" if self.reached else "**missed**"]
+
+    def as_dict(self):
+        return {**asdict(self), "reached": self.reached}
+
+
+HEAD = ["target", "measured", "bound", "aim", "reached"]
+
+
+def missed(verdicts) -> list[str]:
+    """The targets that were not reached, in words.
+
+    >>> missed([Verdict("gorgonia (100), training", 4.17, 4.5, 6), Verdict("flux (128), training", 7.1, 5, 7)])
+    ['gorgonia (100), training: 4.17x PyTorch, at least 4.5x PyTorch']
+    """
+    return [verdict.words() for verdict in verdicts if not verdict.reached]
+
+
+def of_training(rows, comparisons, networks=tuple(NETWORKS)) -> list[Verdict]:
+    """Of training.Row and Comparison, for the networks that were asked for."""
+    ratios = {(c.subject, c.task, c.batch, c.isa, c.threads, c.peer): c.ratio.median for c in comparisons}
+    shares = {(r.network, r.task, r.batch, r.isa, r.threads): r.share.median for r in rows}
+    verdicts = []
+    for name in networks:
+        own, convolutional = NETWORKS[name]().batch_size, is_convolutional(name)
+
+        def over(task, batch, peer=PYTORCH, isa=ISA, name=name):
+            return ratios.get((name, task, batch, isa, THREADS, peer))
+
+        if name in TRAINING:
+            verdicts.append(Verdict(f"{name} ({own}), training", over("training", own), *TRAINING[name]))
+        for batch in BATCHES:
+            if name not in TRAINING or batch != own:
+                verdicts.append(Verdict(f"{name} ({batch}), training", over("training", batch), ANY_BATCH))
+        verdicts.append(Verdict(f"{name} (1), inference", over("inference", 1), *INFERENCE_AT_1))
+        if convolutional:
+            verdicts += [
+                Verdict(f"{name} (1000), inference", over("inference", 1000), *INFERENCE_AT_1000),
+                Verdict(f"{name} ({own}), training, AVX2 on both sides", over("training", own, isa="avx2"), AVX2),
+            ]
+        if name == "scratch":
+            measured = over("training", own, NUMPY)
+            verdicts.append(Verdict(f"{name} ({own}), training", measured, OVER_NUMPY, unit="x NumPy"))
+        for batch in sorted({own, *BATCHES}):
+            if batch >= 100:
+                measured = over("training", batch, OURS)
+                verdicts.append(Verdict(f"{name} ({batch}), training", measured, TWO_THREADS, unit="x one thread"))
+        if name in STEP_PERCENT:
+            share = shares.get((name, "training", own, ISA, THREADS))
+            measured = None if share is None else 100 * share
+            verdicts.append(
+                Verdict(f"{name} ({own}), training step", measured, *STEP_PERCENT[name], unit=" % of the FMA peak")
+            )
+    return verdicts
+
+
+def of_kernels(rows, cases=tuple(CASES)) -> list[Verdict]:
+    """Of kernels.Row: a line for each number of threads; a case that was not measured has one."""
+    verdicts = []
+    for case in cases:
+        layer = CASES[case][0]()[0]
+        if not isinstance(layer, Conv2d) or layer.out_channels < 16 or layer.groups > 1:
+            continue
+        shares = {r.threads: 100 * r.share.median for r in rows
+                  if (r.case, r.kernel, r.isa) == (case, "conv_forward", ISA)}  # fmt: skip
+        verdicts += [
+            Verdict(
+                f"{case}, forward, {threads} thread" + "s" * (threads > 1),
+                shares.get(threads),
+                FORWARD_PERCENT,
+                unit=" % of the FMA peak",
+            )  # fmt: skip
+            for threads in shares or (THREADS,)
+        ]
+    return verdicts
+
+
+def of_accuracy(rows, recipes=tuple(ACCURACY)) -> list[Verdict]:
+    """Of accuracy.Row."""
+    measured = {row.recipe: row for row in rows
+                if len(row.accuracies) >= SEEDS and (row.isa, row.threads) == (ISA, THREADS)}  # fmt: skip
+    verdicts = []
+    for name in recipes:
+        row = measured.get(name)
+        mean, seconds = (100 * row.mean, row.seconds.median) if row else (None, None)
+        around = row.around.median if row and row.around else None
+        verdicts.append(Verdict(f"{name}, mean test accuracy", mean, ACCURACY[name], unit=" %"))
+        verdicts.append(Verdict(f"{name}, training", seconds, *SECONDS[name], unit=" s", at_most=True))
+        if name == "fast":
+            what = f"{name}, from command to file, less training"
+            verdicts.append(Verdict(what, around, AROUND_SECONDS, unit=" s", at_most=True))
+    return verdicts
