@@ -144,7 +144,7 @@ INLINE void add_elastic(real *field, const pmc_warp *s, uint32_t picture, pmc_ra
 INLINE void warp_places(real *field, const pmc_warp *s, uint32_t picture, pmc_random random) {
     const int64_t h = s->image.h, w = s->image.w;
     const double middle_y = (double)(h - 1) / 2, middle_x = (double)(w - 1) / 2;
-    uint32_t words[8];
+    uint32_t words[4 * RANDOM_LANES];
     double sine, cosine, lean_sine, lean_cosine;
     random_words(words, 0, 2, picture, s->stream, random);
     sine_cosine(symmetric(words[0], s->rotation), &sine, &cosine);
@@ -167,7 +167,7 @@ typedef struct {
 } square;
 
 INLINE square cutout_of(const pmc_warp *s, uint32_t picture, pmc_random random) {
-    uint32_t words[4];
+    uint32_t words[4 * RANDOM_LANES];
     if (s->cutout == 0) return (square){0, 0, 0, 0};
     random_words(words, 2, 1, picture, s->stream, random);
     const int64_t y = (int64_t)((uint64_t)words[0] * (uint64_t)s->image.h >> 32) - s->cutout / 2;

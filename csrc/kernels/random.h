@@ -2,30 +2,30 @@
 
 enum { RANDOM_BLOCKS = 64, RANDOM_LANES = VECTOR_BYTES / 8 }; /* at most so many blocks at a time */
 
-/* words [blocks][4]: blocks `first` on of what happens to `sample` in a layer (`stream`) and epoch. */
+/* words [blocks][4], with room for a multiple of RANDOM_LANES blocks: blocks `first` on of what happens to `sample` in
+ * a layer (`stream`) and epoch. */
 static void random_words(uint32_t *words, uint32_t first, int64_t blocks, uint32_t sample, int64_t stream,
                          pmc_random random) {
     const vw low = (vw){0} + 0xFFFFFFFFu;
-    for (int64_t block = 0; block < blocks; block += RANDOM_LANES) {
-        vw c0 = (vw){0}, c1 = c0 + sample, c2 = c0 + (uint32_t)stream, c3 = c0 + random.epoch;
-        uint32_t k0 = (uint32_t)random.seed, k1 = (uint32_t)(random.seed >> 32);
-        uint64_t lanes[2 * RANDOM_LANES];
-        for (int lane = 0; lane < RANDOM_LANES; lane++) lanes[lane] = (uint32_t)(first + block + lane);
-        memcpy(&c0, lanes, sizeof c0);
-        for (int round = 0; round < 10; round++) {
+    vw counter = (vw){0} + first, keys[10][2];
+    for (int lane = 0; lane < RANDOM_LANES; lane++) counter[lane] += (uint64_t)lane;
+    for (uint32_t round = 0; round < 10; round++) {
+        keys[round][0] = (vw){0} + ((uint32_t)random.seed + round * 0x9E3779B9u);
+        keys[round][1] = (vw){0} + ((uint32_t)(random.seed >> 32) + round * 0xBB67AE85u);
+    }
+    for (int64_t block = 0; block < blocks; block += RANDOM_LANES, counter += RANDOM_LANES, words += 4 * RANDOM_LANES) {
+        vw c0 = counter, c1 = (vw){0} + sample, c2 = (vw){0} + (uint32_t)stream, c3 = (vw){0} + random.epoch;
+        for (int round = 0; round < 10; round++) { /* the upper half of a lane holds what is not looked at */
             const vw a = v_multiply_words(c0, 0xD2511F53u), b = v_multiply_words(c2, 0xCD9E8D57u);
-            c0 = (b >> 32) ^ c1 ^ k0;
-            c2 = (a >> 32) ^ c3 ^ k1;
-            c1 = b & low;
-            c3 = a & low;
-            k0 += 0x9E3779B9u;
-            k1 += 0xBB67AE85u;
+            c0 = (b >> 32) ^ c1 ^ keys[round][0];
+            c2 = (a >> 32) ^ c3 ^ keys[round][1];
+            c1 = b;
+            c3 = a;
         }
-        const vw pairs[2] = {c0 | c1 << 32, c2 | c3 << 32}; /* a block's words lie side by side */
-        memcpy(lanes, pairs, sizeof pairs);
-        for (int lane = 0; lane < MIN(RANDOM_LANES, blocks - block); lane++, words += 4) {
-            memcpy(words, &lanes[lane], 8);
-            memcpy(words + 2, &lanes[RANDOM_LANES + lane], 8);
-        }
+        const vw first_half = (c0 & low) | c1 << 32,
+                 second_half = (c2 & low) | c3 << 32; /* a block's words, two by two */
+        const vw out[2] = {v_interleave_words_low(first_half, second_half),
+                           v_interleave_words_high(first_half, second_half)};
+        memcpy(words, out, sizeof out);
     }
 }

@@ -22,7 +22,6 @@ enum { PIXELS_FEW = 6, PIXELS_MAX = 14, ACCUMULATORS = 24, DOT_X = 4, DOT_W = 4 
 #define VECTOR_BYTES (PMC_ISA == PMC_AVX2 ? 32 : 16)
 enum { PIXELS_FEW = 2, PIXELS_MAX = 6, ACCUMULATORS = 12, DOT_X = PMC_ISA == PMC_AVX2 ? 2 : 1, DOT_W = 2 };
 #endif
-#define VECTOR_LANES (VECTOR_BYTES >> (PMC_DOUBLE ? 3 : 2)) /* for the preprocessor, which knows no sizeof */
 
 #if PMC_DOUBLE
 typedef int64_t lane; /* an integer as wide as a real */
@@ -183,34 +182,36 @@ INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
 
 /* a0 b0 a1 b1 ... of the lower halves of a and b, and of their upper halves */
 #if defined(__clang__)
-#define V_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define V_SHUFFLE(type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define V_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vi){__VA_ARGS__})
+#define V_SHUFFLE(type, a, b, ...) __builtin_shuffle(a, b, (type){__VA_ARGS__})
 #endif
-INLINE vf v_interleave_low(vf a, vf b) {
-#if VECTOR_LANES == 16
-    return V_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-#elif VECTOR_LANES == 8
-    return V_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-#elif VECTOR_LANES == 4
-    return V_SHUFFLE(a, b, 0, 4, 1, 5);
+#define V_LOW_2 0, 2
+#define V_HIGH_2 1, 3
+#define V_LOW_4 0, 4, 1, 5
+#define V_HIGH_4 2, 6, 3, 7
+#define V_LOW_8 0, 8, 1, 9, 2, 10, 3, 11
+#define V_HIGH_8 4, 12, 5, 13, 6, 14, 7, 15
+#define V_LOW_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define V_HIGH_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#if PMC_ISA == PMC_AVX512
+#define V_WORDS(HALF) V_##HALF##_8
+#define V_LANES(HALF) V_##HALF##_16
+#elif PMC_ISA == PMC_AVX2
+#define V_WORDS(HALF) V_##HALF##_4
+#define V_LANES(HALF) V_##HALF##_8
 #else
-    return V_SHUFFLE(a, b, 0, 2);
+#define V_WORDS(HALF) V_##HALF##_2
+#define V_LANES(HALF) V_##HALF##_4
 #endif
-}
-INLINE vf v_interleave_high(vf a, vf b) {
-#if VECTOR_LANES == 16
-    return V_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-#elif VECTOR_LANES == 8
-    return V_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-#elif VECTOR_LANES == 4
-    return V_SHUFFLE(a, b, 2, 6, 3, 7);
-#else
-    return V_SHUFFLE(a, b, 1, 3);
+#if PMC_DOUBLE
+#undef V_LANES
+#define V_LANES(HALF) V_WORDS(HALF)
 #endif
-}
+INLINE vf v_interleave_low(vf a, vf b) { return V_SHUFFLE(vi, a, b, V_LANES(LOW)); }
+INLINE vf v_interleave_high(vf a, vf b) { return V_SHUFFLE(vi, a, b, V_LANES(HIGH)); }
 
-/* Words of 32 bits in lanes of 64, as philox multiplies them. */
+/* Words of 32 bits in the lower halves of lanes of 64, as philox multiplies them. */
 typedef uint64_t vw __attribute__((vector_size(VECTOR_BYTES)));
 INLINE vw v_multiply_words(vw a, uint32_t b) {
 #if PMC_ISA == PMC_AVX512
@@ -221,6 +222,9 @@ INLINE vw v_multiply_words(vw a, uint32_t b) {
     return a * b;
 #endif
 }
+
+INLINE vw v_interleave_words_low(vw a, vw b) { return V_SHUFFLE(vw, a, b, V_WORDS(LOW)); }
+INLINE vw v_interleave_words_high(vw a, vw b) { return V_SHUFFLE(vw, a, b, V_WORDS(HIGH)); }
 
 /* 0 where x is finite, NaN elsewhere. */
 INLINE vf v_finite(vf x) { return x - x; }
