@@ -25,11 +25,11 @@ int64_t pmc_conv_pack_tasks(const pmc_conv *s) {
 int64_t pmc_conv_rows_elements(const pmc_conv *s) {
     return s->pool_h * s->pool_w * s->out.w * (pmc_padded(s->out.c) + PMC_PAD) + PMC_PAD;
 }
-/* Two offsets a cell and one output channel's events over n samples, or one cell's over positions and channels;
- * or, where every channel is a group of its own, a panel. */
+/* Three offsets a cell and the events of a vector of output channels, or the cells of n samples that see something; one
+ * cell's events over positions and channels; or, where every channel is a group of its own, a panel. */
 int64_t pmc_conv_events_bytes(const pmc_conv *s, int64_t n) {
-    const int64_t gradient_of_w = (n + 1) * s->out.h * s->out.w + PMC_ALIGN;
-    const int64_t gradient_of_x = (s->pool_h * s->pool_w + 1) * s->out.c;
+    const int64_t gradient_of_w = 9 * PMC_EVENTS + 9 * PMC_PAD + n * s->out.h;
+    const int64_t gradient_of_x = s->pool_h * s->pool_w * pmc_padded(s->out.c) + PMC_PAD;
     if (pmc_conv_depthwise(s)) return EVENT_BYTES * pmc_conv_panel_elements(s);
     return EVENT_BYTES * (gradient_of_w > gradient_of_x ? gradient_of_w : gradient_of_x);
 }

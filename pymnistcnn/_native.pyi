@@ -31,6 +31,7 @@ class Constant:
     NORM_SCALE: int
     NORM_SHIFT: int
     NORM_ROWS: int
+    EVENTS: int
     SQUARES: int
     GRADIENT_ONLY: int
     SGD: int

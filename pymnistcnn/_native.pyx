@@ -101,6 +101,7 @@ cdef extern from "pmc.h":
         PMC_NORM_SCALE
         PMC_NORM_SHIFT
         PMC_NORM_ROWS
+        PMC_EVENTS
         PMC_SQUARES
         PMC_GRADIENT_ONLY
         PMC_SGD
@@ -129,6 +130,7 @@ class Constant:
     NORM_SCALE = PMC_NORM_SCALE
     NORM_SHIFT = PMC_NORM_SHIFT
     NORM_ROWS = PMC_NORM_ROWS
+    EVENTS = PMC_EVENTS
     SQUARES = PMC_SQUARES
     GRADIENT_ONLY = PMC_GRADIENT_ONLY
     SGD = PMC_SGD

@@ -265,7 +265,8 @@ class Conv(Node):
         out, (ph, pw) = self.y.geometry, self.pool
         if self.groups > 1 and self.groups == self.x.geometry.c == out.c:
             return Scratch(lambda group, real: 16 * self.panel.elements)
-        return Scratch(lambda group, real: 16 * max((group + 1) * out.h * out.w + ALIGN, (ph * pw + 1) * out.c))
+        of_x = ph * pw * padded(out.c) + PAD
+        return Scratch(lambda group, real: 16 * max(9 * (Constant.EVENTS + PAD) + group * out.h, of_x))
 
     def forward(self, training):
         weight, bias = pair_up(self.parameters)

@@ -353,6 +353,33 @@ static patch_shape conv_patch(const pmc_conv *s) {
                                          .from_row = s->dilation_w * s->in.c});
 }
 
+/* Where the patch of a position lies from that of the first: a multiple of a pixel, and rows to be skipped. */
+INLINE vi conv_position(vi where, const pmc_conv *s) {
+    const lane pixel = (lane)(s->stride_w * s->in.c), row = (lane)(s->stride_h * pmc_image_pitch(&s->in));
+    vi at = where * pixel;
+    for (lane i = 1; i < s->pool_h; i++) at += (where >= (lane)(i * s->pool_w)) & (lane)(row - s->pool_w * pixel);
+    return at;
+}
+
+/* The events of a square of VL cells (the first n are there) and VL output channels, to the lists of the channels. */
+INLINE void conv_list(event *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
+                      const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of, int64_t n,
+                      const pmc_conv *s) {
+    vf offset[VL], scale[VL];
+    for (int j = 0; j < VL; j++) {
+        offset[j] = (vf)v_splat_lane(-1);
+        scale[j] = (vf){0};
+        if (j >= n) continue;
+        const vi where = v_load_bytes(argmax + argmax_of[j]);
+        offset[j] = (vf)((conv_position(where, s) + (lane)x_of[j]) | (where == PMC_DEAD));
+        scale[j] = v_load(dy + dy_of[j]);
+    }
+    transpose_square(offset);
+    transpose_square(scale);
+    for (int l = 0; l < VL; l++)
+        living[l] += append_events(lists + l * pitch + living[l], (vi)offset[l], scale[l], v_bits((vi)offset[l] >= 0));
+}
+
 /* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in`; output channels first
  * to last - 1, of which first is a multiple of 16 */
 static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
@@ -367,28 +394,29 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
         conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, events);
         return;
     }
-    const int64_t cells = s->out.h * s->out.w;
-    int32_t *x_of = events, *dy_of = x_of + cells; /* where a cell lies in a sample of x and of dy */
-    for (int64_t cell = 0; cell < cells; cell++) {
-        const int64_t oy = cell / s->out.w, ox = cell % s->out.w;
-        x_of[cell] = (int32_t)conv_cell(s, oy, ox);
-        dy_of[cell] = (int32_t)((s->out.top + oy) * pitch + (s->out.left + ox) * k);
-    }
-    event *list = (event *)((char *)events + PMC_ALIGN * ((8 * cells + PMC_ALIGN - 1) / PMC_ALIGN));
-    for (int64_t co = first; co < last; co++) {
-        int64_t living = 0;
-        for (int64_t i = 0; i < n; i++) {
-            const real *g = dy + i * pmc_image_stride(&s->out) + co;
-            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + co;
-            const int32_t sample = (int32_t)(i * pmc_image_stride(&s->in));
-            for (int64_t cell = 0; cell < cells; cell++) {
-                const uint8_t position = a[cell * k];
-                list[living].offset = sample + x_of[cell] + at[position];
-                list[living].scale = g[dy_of[cell]];
-                living += position != PMC_DEAD; /* the dead are overwritten: no branch to mispredict */
-            }
+    /* So many cells at a time that their x is in L1: it is read for every output channel. */
+    enum { LIST = PMC_EVENTS + VL };
+    int32_t *x_of = events, *dy_of = x_of + PMC_EVENTS, *argmax_of = dy_of + PMC_EVENTS;
+    event *lists = (event *)((char *)events + 12 * PMC_EVENTS); /* [VL][LIST] */
+    const int64_t cells = s->out.h * s->out.w, items = n * cells;
+    for (int64_t begin = 0; begin < items; begin += PMC_EVENTS) {
+        const int64_t count = MIN(PMC_EVENTS, items - begin);
+        for (int64_t item = 0; item < count; item++) {
+            const int64_t i = (begin + item) / cells, cell = (begin + item) % cells, oy = cell / s->out.w,
+                          ox = cell % s->out.w;
+            x_of[item] = (int32_t)(i * pmc_image_stride(&s->in) + conv_cell(s, oy, ox));
+            dy_of[item] = (int32_t)(i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + ox) * k);
+            argmax_of[item] = (int32_t)(i * pmc_argmax_stride(&s->out) + cell * k);
         }
-        patch_sum(dw + co * s->kh * row, x + co / (k / s->groups) * c, list, living, &shape);
+        for (int64_t co = first; co < last; co += VL) {
+            int64_t living[VL] = {0};
+            for (int64_t item = 0; item < count; item += VL)
+                conv_list(lists, LIST, living, dy + co, argmax + co, x_of + item, dy_of + item, argmax_of + item,
+                          count - item, s);
+            for (int64_t o = co; o < MIN(co + VL, last); o++)
+                patch_sum(dw + o * s->kh * row, x + o / (k / s->groups) * c, lists + (o - co) * LIST, living[o - co],
+                          &shape);
+        }
     }
 }
 
@@ -434,8 +462,11 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
         conv_channels_input_gradient(dx, dy, argmax, w, s, n, events, at);
         return;
     }
-    event *list = events; /* [positions + 1][k]: the last one takes the dead */
-    int32_t living[PMC_DEAD + 1];
+    const int64_t list_pitch = pmc_padded(k);
+    event *lists = events; /* [positions][list_pitch] */
+    int32_t living[PMC_DEAD];
+    vi channel; /* 0, 1, 2, ... */
+    for (int l = 0; l < VL; l++) channel[l] = l;
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
         memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
         for (int64_t oy = 0; oy < s->out.h; oy++)
@@ -445,16 +476,17 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
                         argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c + group * k;
                     const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch +
                                     (s->out.left + ox) * s->out.c + group * k;
-                    memset(living, 0, (size_t)(positions + 1) * sizeof *living);
-                    for (int64_t co = 0; co < k; co++) {
-                        int64_t position = MIN(a[co], positions);
-                        event *next = list + position * k + living[position]++;
-                        next->offset = (int32_t)(co * filter);
-                        next->scale = g[co];
+                    memset(living, 0, (size_t)positions * sizeof *living);
+                    for (int64_t co = 0; co < k; co += VL) {
+                        const vi where = v_load_bytes(a + co) | (channel >= (lane)(k - co));
+                        const vi offset = (channel + (lane)co) * (lane)filter;
+                        for (int64_t position = 0; position < positions; position++)
+                            living[position] += append_events(lists + position * list_pitch + living[position], offset,
+                                                              v_load(g + co), v_bits(where == (lane)position));
                     }
                     for (int64_t position = 0; position < positions; position++)
                         patch_sum(dx + conv_cell(s, oy, ox) + at[position] + group * c, w + group * k * filter,
-                                  list + position * k, living[position], &shape);
+                                  lists + position * list_pitch, living[position], &shape);
                 }
     }
 }

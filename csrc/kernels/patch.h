@@ -10,6 +10,15 @@ typedef struct {
     int32_t offset;
     real scale;
 } event;
+_Static_assert(sizeof(event) == 2 * sizeof(real), "an event is two lanes");
+
+/* Adds the lanes whose bits are set to the end of a list, which has room for all; returns how many there are. */
+INLINE int64_t append_events(event *list, vi offset, vf scale, uint32_t bits) {
+    const vf offsets = v_compress((vf)offset, bits), scales = v_compress(scale, bits);
+    v_store((real *)list, v_interleave_low(offsets, scales));
+    v_store((real *)list + VL, v_interleave_high(offsets, scales));
+    return __builtin_popcount(bits);
+}
 
 typedef struct {
     int64_t outer, rows, length;

@@ -138,6 +138,40 @@ INLINE uint32_t v_bits(vi mask) {
 #endif
 }
 
+#if PMC_ISA == PMC_AVX2
+/* For every set of bits: the numbers of those that are set, a byte each, the first in the lowest. */
+#define BIT(i, bits) ((uint64_t)((bits) >> i & 1) * i << 8 * __builtin_popcount((bits) & ((1 << i) - 1)))
+#define BITS(b) (BIT(1, b) | BIT(2, b) | BIT(3, b) | BIT(4, b) | BIT(5, b) | BIT(6, b) | BIT(7, b))
+#define BITS_4(b) BITS(b), BITS(b + 1), BITS(b + 2), BITS(b + 3)
+#define BITS_16(b) BITS_4(b), BITS_4(b + 4), BITS_4(b + 8), BITS_4(b + 12)
+#define BITS_64(b) BITS_16(b), BITS_16(b + 16), BITS_16(b + 32), BITS_16(b + 48)
+static const uint64_t bit_numbers[256] = {BITS_64(0), BITS_64(64), BITS_64(128), BITS_64(192)};
+#endif
+
+/* The lanes whose bits are set, moved to the front. */
+INLINE vf v_compress(vf v, uint32_t bits) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return (vf)_mm512_maskz_compress_pd((__mmask8)bits, (__m512d)v);
+#elif PMC_ISA == PMC_AVX512
+    return (vf)_mm512_maskz_compress_ps((__mmask16)bits, (__m512)v);
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    const __m256i pairs = _mm256_slli_epi64(_mm256_cvtepu8_epi64(_mm_loadu_si32(&bit_numbers[bits])), 1);
+    const __m256i from = _mm256_or_si256(pairs, _mm256_slli_epi64(_mm256_or_si256(pairs, _mm256_set1_epi64x(1)), 32));
+    return (vf)_mm256_permutevar8x32_epi32((__m256i)v, from);
+#elif PMC_ISA == PMC_AVX2
+    return (vf)_mm256_permutevar8x32_epi32((__m256i)v, _mm256_cvtepu8_epi32(_mm_loadu_si64(&bit_numbers[bits])));
+#else
+    real lanes[VL];
+    int count = 0;
+    for (int i = 0; i < VL; i++) {
+        lanes[count] = v[i];
+        count += bits >> i & 1;
+    }
+    memcpy(&v, lanes, sizeof v);
+    return v;
+#endif
+}
+
 /* Lanes from and to bytes. Compilers make a conversion of such vectors of moves of single lanes. */
 INLINE vi v_load_bytes(const uint8_t *p) {
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
@@ -219,7 +253,7 @@ INLINE vw v_multiply_words(vw a, uint32_t b) {
 #elif PMC_ISA == PMC_AVX2
     return (vw)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
 #else
-    return a * b;
+    return (a & 0xFFFFFFFFu) * b;
 #endif
 }
 
