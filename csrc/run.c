@@ -166,15 +166,16 @@ static void clocked(const step_context *c, const pmc_op *op, int64_t thread, dou
         c->args->op_seconds[thread * c->plan->sizes.ops + (op - c->plan->ops)] += clock_of(c) - started;
 }
 
-/* Waking threads costs more than so many elements of work: a network of a few weights, batch 1. */
-enum { WORTH_WAKING = 100000 };
+/* So many vector operations are worth handing out, a few microseconds of them; less is done by the calling thread, such
+ * as a network of a few weights at batch 1. */
+enum { WORTH_SHARING = 8000, WORTH_SHARING_CONV = 64000 };
 
 /* A batch of a few samples is one shard: threads share its convolutions by output channels. In how many pieces? */
 static int64_t conv_pieces(const pmc_op *op, int64_t n, int64_t threads) {
     const pmc_conv *s = &op->shape.conv;
     if ((op->kind != PMC_CONV_FORWARD && op->kind != PMC_CONV_WEIGHT_GRADIENT) || s->groups > 1) return 1;
     const int64_t most = blocks(s->out.c, PMC_PAD), pixels = s->out.h * s->pool_h * s->out.w * s->pool_w;
-    return n * pixels * s->kh * s->kw * s->in.c * most >= WORTH_WAKING ? smaller(threads, most) : 1;
+    return n * pixels * s->kh * s->kw * s->in.c * most >= WORTH_SHARING_CONV ? smaller(threads, most) : 1;
 }
 
 typedef struct {
@@ -238,16 +239,17 @@ static int64_t tile_tasks(const pmc_op *op, int64_t n) {
     }
 }
 
-/* About how many elements an op in TILES scope handles. */
+/* About how many vector operations an op in TILES scope takes. */
 static int64_t tile_work(const pmc_op *op, int64_t n, int64_t shards) {
     switch (op->kind) {
-    case PMC_UPDATE: return op->shape.rows.rows * op->shape.rows.length * (shards + 4);
-    case PMC_CONV_PACK: return pmc_conv_panel_elements(&op->shape.conv);
+    case PMC_UPDATE: return op->shape.rows.rows * op->shape.rows.length / PMC_PAD * (shards + 4);
+    case PMC_CONV_PACK: return pmc_conv_panel_elements(&op->shape.conv) / PMC_PAD;
     case PMC_NORM_STATISTICS:
-    case PMC_NORM_GRADIENT: return 2 * n * op->shape.norm.image.c;
-    case PMC_NORM_FOLD: return op->shape.norm.image.c;
-    case PMC_GRADIENT_SQUARES: return op->shape.rows.rows * PMC_SQUARES;
-    default: return op->shape.linear.in * op->shape.linear.out / 16 * larger(n, 8); /* a few wait for the weights */
+    case PMC_NORM_GRADIENT: return 2 * n * op->shape.norm.image.c / PMC_PAD;
+    case PMC_NORM_FOLD: return op->shape.norm.image.c / PMC_PAD;
+    case PMC_GRADIENT_SQUARES: return op->shape.rows.rows * PMC_SQUARES / PMC_PAD;
+    default:
+        return op->shape.linear.in * op->shape.linear.out / PMC_PAD * larger(n, 8); /* a few wait for the weights */
     }
 }
 
@@ -348,7 +350,7 @@ static int worth_sharing(const step_context *c, const pmc_phase *phase, int64_t 
     for (int64_t i = 0; i < phase->ops; i++)
         if (phase->scope == PMC_SCOPE_TILES) work += tile_work(&ops[i], n, pmc_shards(n));
         else if (conv_pieces(&ops[i], n, 2) > 1) return 1;
-    return work >= WORTH_WAKING;
+    return work >= WORTH_SHARING;
 }
 
 static void run_program(step_context *c, pmc_program_kind program) {

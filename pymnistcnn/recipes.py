@@ -24,11 +24,11 @@ class Recipe:
 
 
 def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe:
-    """Three small convolution blocks and one-cycle Adam: about 99 % on MNIST in a few seconds.
+    """Three small convolution blocks, one epoch, one-cycle Adam: about 99 % on MNIST in a second.
 
     Parameters
     ----------
-    input_shape : (channels, height, width) of uint8 pictures, at least 8x8
+    input_shape : (channels, height, width) of uint8 pictures, at least 12x12
     classes : how many there are to tell apart
     seed, dtype : as in Sequential
 
@@ -43,14 +43,14 @@ def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe
     """
     layers = [
         Rescaling(1 / 255),
-        Conv2d(16, 5, padding="same"), ReLU(), MaxPool2d(2),
+        Conv2d(16, 5), ReLU(), MaxPool2d(2),
         Conv2d(32, 3, padding="same"), ReLU(), MaxPool2d(2),
         Conv2d(64, 3, padding="same"), ReLU(), MaxPool2d(2),
         Flatten(), Linear(classes),
     ]  # fmt: skip
     return Recipe(
         model=Sequential(layers, input_shape, seed, dtype),
-        epochs=3,
+        epochs=1,
         batch_size=128,
         optimizer=Adam(betas=(0.7, 0.9)),
         schedule=OneCycle(0.01),
@@ -59,7 +59,7 @@ def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe
 
 def accurate(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe:
     """Wider blocks with batch norm, on pictures that are moved, turned and scaled a little, with smoothed labels and
-    one-cycle AdamW: about 99.6 % on MNIST in some three times the time of `fast`.
+    one-cycle AdamW: about 99.6 % on MNIST in some twelve seconds.
 
     Batch norm is behind the pool, where there is a quarter of the numbers, and the convolutions' gradients stay
     sparse. The first and the last convolution have no padding: a margin of zeros is not worth its time.

@@ -34,7 +34,7 @@ AVX2 = 2  # convolutional ones at their own batch, PyTorch held to AVX2
 OVER_NUMPY = 1000  # scratch over the tutorial's own code
 TWO_THREADS = 1.8  # over one, at batch 100 and over
 STEP_PERCENT = {"flux": (100, 140), "gorgonia": (100, 140)}  # of the dense FMA peak
-FORWARD_PERCENT = 75  # of the FMA peak: forward convolution to 16 channels and more, not in groups
+FORWARD_PERCENT = 75  # of the FMA peak: forward convolution from and to 16 channels and more, not in groups
 ACCURACY = {"fast": 99.0, "accurate": 99.5}  # per cent, the mean over seeds
 SECONDS = {"fast": (1.5, 1.0), "accurate": (15, None)}  # of training, at most
 AROUND_SECONDS = 1  # from the command to the finished file, less the training, for `fast`
@@ -130,8 +130,9 @@ def of_kernels(rows, cases=tuple(CASES)) -> list[Verdict]:
     """Of kernels.Row: a line for each number of threads; a case that was not measured has one."""
     verdicts = []
     for case in cases:
-        layer = CASES[case][0]()[0]
-        if not isinstance(layer, Conv2d) or layer.out_channels < 16 or layer.groups > 1:
+        layers, input_shape, _ = CASES[case]
+        layer = layers()[0]
+        if not isinstance(layer, Conv2d) or min(input_shape[0], layer.out_channels) < 16 or layer.groups > 1:
             continue
         shares = {r.threads: 100 * r.share.median for r in rows
                   if (r.case, r.kernel, r.isa) == (case, "conv_forward", ISA)}  # fmt: skip

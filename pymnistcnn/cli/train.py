@@ -40,7 +40,7 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
     """Train a network, test it, save it.
 
     RECIPE says which network, and how to train it: `fast`, the default, comes to about 99 % on MNIST; `accurate` to
-    about 99.6 %, in some three times the time. Ctrl-C ends the training and saves what was learnt so far. With
+    about 99.6 %, in twelve times the time. Ctrl-C ends the training and saves what was learnt so far. With
     --checkpoint-every, a training that was interrupted or killed can be resumed; the network is then the same, to
     the bit, as without the break.
     """
