@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from pymnistcnn.benchmarking.networks import NETWORKS
+
 HERE = Path(__file__).parent.absolute()
 INTRODUCTION = """# Results
 
@@ -44,7 +46,8 @@ def main(pythons, rounds, seconds, seeds, output):
     measuring = ["--rounds", str(rounds), *(["--seconds", str(seconds)] if seconds else [])]
     parts = [
         INTRODUCTION,
-        "## Training and inference\n\n" + report(["training", *peers, *measuring]),
+        "## Training and inference",
+        *(f"### {name}\n\n" + report(["training", name, *peers, *measuring]) for name in NETWORKS),
         "## Kernels\n\n" + report(["kernels", *peers, *measuring]),
         "## Accuracy\n\n" + report(["accuracy", "--seeds", str(seeds)]),
         (HERE / "notes.md").read_text(),

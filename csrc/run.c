@@ -175,7 +175,8 @@ static int64_t conv_pieces(const pmc_op *op, int64_t n, int64_t threads) {
     const pmc_conv *s = &op->shape.conv;
     if ((op->kind != PMC_CONV_FORWARD && op->kind != PMC_CONV_WEIGHT_GRADIENT) || s->groups > 1) return 1;
     const int64_t most = blocks(s->out.c, PMC_PAD), pixels = s->out.h * s->pool_h * s->out.w * s->pool_w;
-    return n * pixels * s->kh * s->kw * s->in.c * most >= WORTH_SHARING_CONV ? smaller(threads, most) : 1;
+    const double work = (double)(n * pixels) * (double)(s->kh * s->kw * s->in.c) * (double)most;
+    return work >= WORTH_SHARING_CONV ? smaller(threads, most) : 1;
 }
 
 typedef struct {
