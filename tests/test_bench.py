@@ -43,7 +43,7 @@ def test_every_case_has_its_kernels(case):
 
 def test_the_table_of_kernels():
     lines = run("kernels", "mlp linear1", *QUICK).splitlines()
-    assert "FMA peak of" in lines[0] and lines[2].startswith("    pymnistcnn ")
+    assert "FMA peak of" in lines[0] and lines[2].startswith("    pymnistcnn")
     table = [line for line in lines if line.startswith("|")]
     assert table[0].startswith("| layer | kernel | isa | threads |")
     assert len(table) == 2 + 3 * len(_native.isas())  # three products, each instruction set
