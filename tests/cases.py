@@ -87,6 +87,8 @@ CONVS = (
     Conv("dilation of rows", 2, 3, 13, 6, 8, dilation=(3, 1)),
     Conv("dilation of columns", 2, 3, 6, 13, 8, dilation=(1, 3)),
     Conv("dilation of one channel", 2, 1, 12, 12, 10, dilation=(2, 3)),
+    Conv("few channels of many", 7, 17, 9, 8, 3, stride=(2, 2), padding=(1, 1, 1, 1)),
+    Conv("few behind 16 channels", 2, 12, 7, 9, 20, padding=(0, 1, 2, 3)),
     Conv("2 groups", 7, 20, 6, 6, 10, groups=2),
     Conv("3 groups of 43", 1, 129, 5, 5, 12, padding=(1, 1, 1, 1), groups=3),
     Conv("10 groups", 2, 50, 6, 5, 20, groups=10),

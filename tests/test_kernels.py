@@ -3,6 +3,8 @@
 Here: convolution blocks, linear layers, flattening and rescaling; what else there is has a file of its subject.
 """
 
+from dataclasses import replace
+
 import cases
 import numpy as np
 import pytest
@@ -16,8 +18,8 @@ from pymnistcnn.plan import small_linear
 # ---- the convolution block ----------------------------------------------------------------------------
 
 
-def block_case(conv, activation, pool, dtype):
-    """(x, w, b, dy), (y, dx, dw, db) and whether float32 must give just these.
+def block_case(conv, activation, pool, dtype, change=lambda x: x):
+    """(x, w, b, dy), (y, dx, dw, db) and whether float32 must give just these; `change` is done to x first.
 
     Where a pool or a kink at 0 decides, float32 gets values of a grid: it then decides as the reference does, ties
     included, and with no function but ReLU all results are exact.
@@ -25,7 +27,7 @@ def block_case(conv, activation, pool, dtype):
     rng = np.random.default_rng(0)
     on_grid = dtype == "float32" and (activation in ("relu", "leaky_relu") or pool != (1, 1))
     draw = grid if on_grid else normal
-    x = draw(rng, (conv.n, conv.c, conv.h, conv.w), dtype)
+    x = change(draw(rng, (conv.n, conv.c, conv.h, conv.w), dtype))
     w = draw(rng, (conv.k, conv.c // conv.groups, *conv.kernel), dtype)
     w *= 2.0 ** -np.round(np.log2(np.sqrt(w[0].size)))  # so that tanh is not all 1 and -1
     b = draw(rng, conv.k, dtype)
@@ -65,6 +67,32 @@ def test_conv_block(conv, activation, pool, isa, dtype, ran):
     agree(model.forward(x, training=False, isa=isa, threads=1), y, tolerance)
     for kernel in ("conv_forward", "conv_weight_gradient", "conv_input_gradient"):
         ran(kernel, (conv, activation, pool))
+
+
+def with_margins(x):
+    """Zeros around a box, which is another one in each picture: none, one pixel, a column, a row, all."""
+    _, _, h, w = x.shape
+    boxes = [(0, 0, 0, 0), (h - 1, h, 0, 1), (0, h, w // 2, w // 2 + 1), (h // 2, h // 2 + 1, 0, w), (0, h, 0, w)]
+    changed = np.zeros_like(x)
+    for i, picture in enumerate(x):
+        top, bottom, left, right = boxes[i % len(boxes)]
+        changed[i, :, top:bottom, left:right] = picture[:, top:bottom, left:right]
+    return changed
+
+
+@pytest.mark.parametrize("conv, activation, pool", [case for case in cases.BLOCKS if case[0].c == 1], ids=str)
+def test_margins_of_zeros(conv, activation, pool, isa, dtype, ran):
+    """They are not computed, where there is one channel, and the result is that of computing them."""
+    conv = replace(conv, n=10)
+    (x, w, b, dy), (y, dx, dw, db), exact = block_case(conv, activation, pool, dtype, with_margins)
+    model = block(conv, activation, pool, dtype, w, b)
+    tolerance = 0 if exact else TOLERANCE[dtype]
+    agree(model.forward(x, isa=isa), y, tolerance)
+    agree(model.backward(dy, isa=isa), dx, tolerance)
+    agree(model.layers[0].gradients["weight"], dw, tolerance)
+    agree(model.layers[0].gradients["bias"], db, tolerance)
+    assert padding_is_zero(model.network)
+    ran("conv_forward", (conv, activation, pool, "margins"))
 
 
 @pytest.mark.parametrize("activation", cases.ACTIVATIONS + cases.MORE_ACTIVATIONS)

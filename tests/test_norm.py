@@ -202,6 +202,7 @@ def unfused(model, x, conv, activation, pool):
 
 
 FOLDED = [c for c in cases.MIXED_CONVS if c.name != "all at once"]
+FOLDED += [c for c in cases.CONVS if c.name.startswith("few ")]  # dot products
 
 
 @pytest.mark.parametrize("conv", FOLDED, ids=str)
