@@ -15,6 +15,7 @@
 #include "linear.h"
 #include "patch.h"
 #include "conv.h"
+#include "conv_gradient.h"
 #include "augment.h"
 #include "norm.h"
 #include "loss.h"

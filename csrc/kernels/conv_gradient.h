@@ -1,0 +1,256 @@
+/* The convolution block's gradients: sparse, exactly. Of a window one position carries gradient, and none if ReLU was
+ * off. Both gradients are then sums of scaled patches (patch.h): dw[co]           = sum over cells of dy[cell][co] *
+ * x[patch at the argmax] dx[patch] at a cell += sum over co with that argmax of dy[cell][co] * w[co] A block without
+ * pool or ReLU is the case where every position is alive. Where every channel is a group of its own (depthwise), and in
+ * the first layer, lanes go across channels instead. */
+
+/* Where the patch of each position lies from that of the first; 0 for what is no position: then memory is safe whatever
+ * an argmax holds. */
+static void conv_positions(int32_t at[PMC_DEAD + 1], const pmc_conv *s) {
+    memset(at, 0, (PMC_DEAD + 1) * sizeof *at);
+    for (int64_t i = 0; i < s->pool_h; i++)
+        for (int64_t j = 0; j < s->pool_w; j++)
+            at[i * s->pool_w + j] = (int32_t)(i * s->stride_h * pmc_image_pitch(&s->in) + j * s->stride_w * s->in.c);
+}
+
+/* db [k] (+)= the sum over living cells of dy; channels first to last - 1 */
+static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, const pmc_conv *s, int64_t n,
+                               int opening, int64_t first, int64_t last) {
+    const int64_t k = s->out.c, pitch = pmc_image_pitch(&s->out);
+    for (int64_t co = first; co < last; co += VL) {
+        vf sum = opening ? (vf){0} : v_load(db + co);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t oy = 0; oy < s->out.h; oy++) {
+                const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
+                const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
+                for (int64_t ox = 0; ox < s->out.w; ox++)
+                    sum += v_select(v_load_bytes(a + ox * k) != PMC_DEAD, v_load(g + ox * k), (vf){0});
+            }
+        v_store(db + co, sum);
+    }
+    for (int64_t co = last; last == k && co < pmc_padded(k); co++) db[co] = 0;
+}
+
+/* One input channel, or one a group: a filter row is too short for lanes, so that lanes go over output channels
+ * and the R x C taps of a piece of the filter stay in registers. `own`: each lane has an input channel of its own.
+ * dw [k][kh][kw, padded] (+)= */
+INLINE void conv_taps(const int R, const int C, const int own, real *dw, const real *dy, const uint8_t *argmax,
+                      const real *x, const pmc_conv *s, int64_t n, int opening, int64_t co, const int32_t *at,
+                      const span *spans) {
+    const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
+    const int64_t column = s->dilation_w * s->in.c, step = s->pool_w * s->stride_w * s->in.c;
+    const int positions = (int)(s->pool_h * s->pool_w);
+    vf sum[3][8];
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) sum[r][c] = (vf){0};
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t oy = 0; oy < s->out.h; oy++) {
+            const span all = {0, (int32_t)s->out.w}, seen = own ? all : spans[i * s->out.h + oy];
+            const real *g =
+                dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + seen.begin) * k + co;
+            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + seen.begin) * k + co;
+            const real *cell = x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, seen.begin) + (own ? co : 0);
+            for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, cell += step) {
+                vf gradient = v_load(g);
+                vi where = v_load_bytes(a);
+                for (int position = 0; position < positions; position++) {
+                    vf here = v_select(where == position, gradient, (vf){0});
+                    const real *patch = cell + at[position];
+                    for (int r = 0; r < R; r++)
+                        for (int c = 0; c < C; c++) {
+                            const real *tap = patch + r * row + c * column;
+                            sum[r][c] = v_fma(own ? v_load(tap) : v_splat(*tap), here, sum[r][c]);
+                        }
+                }
+            }
+        }
+    for (int lane = 0; lane < MIN(VL, k - co); lane++)
+        for (int r = 0; r < R; r++)
+            for (int c = 0; c < C; c++) {
+                real *to = dw + ((co + lane) * s->kh + r) * pmc_filter_row(s) + c;
+                *to = opening ? sum[r][c][lane] : *to + sum[r][c][lane];
+            }
+}
+
+typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
+                             int64_t n, int opening, int64_t co, const int32_t *at, const span *spans);
+#define CONV_TAPS(R, C)                                                                                                \
+    static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, \
+                                    int64_t n, int opening, int64_t co, const int32_t *at, const span *spans) {        \
+        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, opening, co, at, spans);                         \
+        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at, spans);                                      \
+    }
+PIECES(CONV_TAPS)
+#define CONV_TAPS_ENTRY(R, C) [R][C] = conv_taps_##R##x##C,
+static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(CONV_TAPS_ENTRY)};
+
+static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n,
+                         int opening, int64_t first, int64_t last, const int32_t *at, span *spans) {
+    const int64_t row = s->dilation_h * pmc_image_pitch(&s->in), column = s->dilation_w * s->in.c;
+    const int64_t columns_most = equal_pieces(s->kw, PIECE_COLUMNS);
+    const int64_t rows_most = piece_rows_beside(s->kh, columns_most);
+    for (int64_t i = 0; s->in.c == 1 && i < n; i++)
+        for (int64_t oy = 0; oy < s->out.h; oy++)
+            spans[i * s->out.h + oy] = conv_span(x + i * pmc_image_stride(&s->in), s, oy);
+    for (int64_t co = first; co < last; co += VL)
+        for (int64_t j = 0; j < s->kw; j += columns_most)
+            for (int64_t i = 0; i < s->kh; i += rows_most) {
+                conv_taps_piece *taps = conv_taps_pieces[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
+                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, opening, co, at,
+                     spans);
+            }
+}
+
+/* How a patch of group-channels c lies in the filter master and in x, for patch_sum. */
+static patch_shape conv_patch(const pmc_conv *s) {
+    const int64_t c = s->in.c / s->groups, filter_row = pmc_filter_row(s);
+    const int64_t row = s->dilation_h * pmc_image_pitch(&s->in);
+    if (conv_rows_contiguous(s))
+        return patch_in_pieces(
+            (patch_shape){.outer = 1, .rows = s->kh, .length = s->kw * c, .to_row = filter_row, .from_row = row});
+    return patch_in_pieces((patch_shape){.outer = s->kh,
+                                         .rows = s->kw,
+                                         .length = c,
+                                         .to_outer = filter_row,
+                                         .to_row = c,
+                                         .from_outer = row,
+                                         .from_row = s->dilation_w * s->in.c});
+}
+
+/* Where the patch of a position lies from that of the first: a multiple of a pixel, and rows to be skipped. */
+INLINE vi conv_position(vi where, const pmc_conv *s) {
+    const lane pixel = (lane)(s->stride_w * s->in.c), row = (lane)(s->stride_h * pmc_image_pitch(&s->in));
+    vi at = where * pixel;
+    for (lane i = 1; i < s->pool_h; i++) at += (where >= (lane)(i * s->pool_w)) & (lane)(row - s->pool_w * pixel);
+    return at;
+}
+
+/* The events of a square of VL cells (the first n are there) and VL output channels, to the lists of the channels. */
+INLINE void conv_list(event *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
+                      const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of, int64_t n,
+                      const pmc_conv *s) {
+    vf offset[VL], scale[VL];
+    for (int j = 0; j < VL; j++) {
+        offset[j] = (vf)v_splat_lane(-1);
+        scale[j] = (vf){0};
+        if (j >= n) continue;
+        const vi where = v_load_bytes(argmax + argmax_of[j]);
+        offset[j] = (vf)((conv_position(where, s) + (lane)x_of[j]) | (where == PMC_DEAD));
+        scale[j] = v_load(dy + dy_of[j]);
+    }
+    transpose_square(offset);
+    transpose_square(scale);
+    for (int l = 0; l < VL; l++)
+        living[l] += append_events(lists + l * pitch + living[l], (vi)offset[l], scale[l], v_bits((vi)offset[l] >= 0));
+}
+
+/* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in`; output channels first
+ * to last - 1, of which first is a multiple of 16 */
+static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
+                                 const pmc_conv *s, int64_t n, int opening, int64_t first, int64_t last, void *events) {
+    const int64_t k = s->out.c, c = s->in.c / s->groups, row = pmc_filter_row(s), pitch = pmc_image_pitch(&s->out);
+    const patch_shape shape = conv_patch(s);
+    int32_t at[PMC_DEAD + 1];
+    conv_positions(at, s);
+    if (opening) memset(dw + first * s->kh * row, 0, (size_t)((last - first) * s->kh * row) * sizeof *dw);
+    if (db) conv_bias_gradient(db, dy, argmax, s, n, opening, first, last);
+    if (s->in.c == 1 || pmc_conv_depthwise(s)) {
+        conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, events);
+        return;
+    }
+    /* So many cells at a time that their x is in L1: it is read for every output channel. */
+    enum { LIST = PMC_EVENTS + VL };
+    int32_t *x_of = events, *dy_of = x_of + PMC_EVENTS, *argmax_of = dy_of + PMC_EVENTS;
+    event *lists = (event *)((char *)events + 12 * PMC_EVENTS); /* [VL][LIST] */
+    const int64_t cells = s->out.h * s->out.w, items = n * cells;
+    for (int64_t begin = 0; begin < items; begin += PMC_EVENTS) {
+        const int64_t count = MIN(PMC_EVENTS, items - begin);
+        for (int64_t item = 0; item < count; item++) {
+            const int64_t i = (begin + item) / cells, cell = (begin + item) % cells, oy = cell / s->out.w,
+                          ox = cell % s->out.w;
+            x_of[item] = (int32_t)(i * pmc_image_stride(&s->in) + conv_cell(s, oy, ox));
+            dy_of[item] = (int32_t)(i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + ox) * k);
+            argmax_of[item] = (int32_t)(i * pmc_argmax_stride(&s->out) + cell * k);
+        }
+        for (int64_t co = first; co < last; co += VL) {
+            int64_t living[VL] = {0};
+            for (int64_t item = 0; item < count; item += VL)
+                conv_list(lists, LIST, living, dy + co, argmax + co, x_of + item, dy_of + item, argmax_of + item,
+                          count - item, s);
+            for (int64_t o = co; o < MIN(co + VL, last); o++)
+                patch_sum(dw + o * s->kh * row, x + o / (k / s->groups) * c, lists + (o - co) * LIST, living[o - co],
+                          &shape);
+        }
+    }
+}
+
+/* Every channel a group of its own: lanes over channels; panel is a workspace. */
+static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w,
+                                         const pmc_conv *s, int64_t n, real *panel, const int32_t *at) {
+    const int64_t k = s->out.c, pitch = pmc_padded(k), row = s->dilation_h * pmc_image_pitch(&s->in);
+    const int positions = (int)(s->pool_h * s->pool_w);
+    for (int64_t task = 0; task < pmc_conv_pack_tasks(s); task++) conv_pack(panel, w, NULL, s, task);
+    for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
+        memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
+        for (int64_t cell = 0; cell < s->out.h * s->out.w; cell++) {
+            const int64_t oy = cell / s->out.w, ox = cell % s->out.w;
+            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + cell * k;
+            const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
+                            (s->out.left + ox) * k;
+            for (int64_t c = 0; c < k; c += VL) {
+                const vf gradient = v_load(g + c);
+                const vi where = v_load_bytes(a + c);
+                for (int position = 0; position < positions; position++) {
+                    const vf here = v_select(where == position, gradient, (vf){0});
+                    const real *weight = panel + c;
+                    for (int64_t r = 0; r < s->kh; r++)
+                        for (int64_t j = 0; j < s->kw; j++, weight += pitch) {
+                            real *to = dx + conv_cell(s, oy, ox) + at[position] + r * row + j * s->dilation_w * k + c;
+                            v_store_n(to, v_fma(here, v_load(weight), v_load(to)), k - c);
+                        }
+                }
+            }
+        }
+    }
+}
+
+/* dx image `in`, dy image `out`, argmax [oh][ow][k], w the master */
+static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
+                                int64_t n, void *events) {
+    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
+    const int64_t positions = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
+    const patch_shape shape = patch_reversed(conv_patch(s));
+    int32_t at[PMC_DEAD + 1];
+    conv_positions(at, s);
+    if (pmc_conv_depthwise(s)) {
+        conv_channels_input_gradient(dx, dy, argmax, w, s, n, events, at);
+        return;
+    }
+    const int64_t list_pitch = pmc_padded(k);
+    event *lists = events; /* [positions][list_pitch] */
+    int32_t living[PMC_DEAD];
+    vi channel; /* 0, 1, 2, ... */
+    for (int l = 0; l < VL; l++) channel[l] = l;
+    for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
+        memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
+        for (int64_t oy = 0; oy < s->out.h; oy++)
+            for (int64_t ox = 0; ox < s->out.w; ox++)
+                for (int64_t group = 0; group < s->groups; group++) {
+                    const uint8_t *a =
+                        argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c + group * k;
+                    const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch +
+                                    (s->out.left + ox) * s->out.c + group * k;
+                    memset(living, 0, (size_t)positions * sizeof *living);
+                    for (int64_t co = 0; co < k; co += VL) {
+                        const vi where = v_load_bytes(a + co) | (channel >= (lane)(k - co));
+                        const vi offset = (channel + (lane)co) * (lane)filter;
+                        for (int64_t position = 0; position < positions; position++)
+                            living[position] += append_events(lists + position * list_pitch + living[position], offset,
+                                                              v_load(g + co), v_bits(where == (lane)position));
+                    }
+                    for (int64_t position = 0; position < positions; position++)
+                        patch_sum(dx + conv_cell(s, oy, ox) + at[position] + group * c, w + group * k * filter,
+                                  lists + position * list_pitch, living[position], &shape);
+                }
+    }
+}
