@@ -129,13 +129,15 @@ INLINE vi conv_position(vi where, const pmc_conv *s) {
 INLINE void conv_list(event *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
                       const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of, int64_t n,
                       const pmc_conv *s) {
+    const lane positions =
+        (lane)(s->pool_h * s->pool_w); /* what is none is dead: memory is safe whatever argmax holds */
     vf offset[VL], scale[VL];
     for (int j = 0; j < VL; j++) {
         offset[j] = (vf)v_splat_lane(-1);
         scale[j] = (vf){0};
         if (j >= n) continue;
         const vi where = v_load_bytes(argmax + argmax_of[j]);
-        offset[j] = (vf)((conv_position(where, s) + (lane)x_of[j]) | (where == PMC_DEAD));
+        offset[j] = (vf)((conv_position(where, s) + (lane)x_of[j]) | (where >= positions));
         scale[j] = v_load(dy + dy_of[j]);
     }
     transpose_square(offset);
