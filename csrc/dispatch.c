@@ -1,5 +1,7 @@
-/* Which kernel tables this build has and this machine can run. */
-#include "pmc.h"
+/* Which kernel tables and devices this build has and this machine can run. */
+#include "cuda/device.h"
+
+#include <string.h>
 
 #include "kernels/rng.h"
 
@@ -46,3 +48,29 @@ const pmc_kernels *pmc_kernels_for(int isa, int dtype) {
 void pmc_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]) {
     philox(out, counter[0], counter[1], counter[2], counter[3], key[0], key[1]);
 }
+
+const pmc_device *pmc_device_named(const char *name) {
+    if (!strcmp(name, pmc_emulated_device.name)) return &pmc_emulated_device;
+#ifdef PMC_HAVE_CUDA
+    if (!strcmp(name, pmc_gpu_device.name)) return &pmc_gpu_device;
+#endif
+    return NULL;
+}
+
+const char *pmc_device_error(const pmc_device *device) { return device->error(); }
+const char *pmc_device_twin(const pmc_device *device, int64_t dtype, int64_t kind) {
+    const pmc_twin *twin = dtype >= 0 && dtype < PMC_DTYPES ? device->twin[dtype](kind) : NULL;
+    return twin ? twin->name : NULL;
+}
+
+#ifdef PMC_HAVE_CUDA
+const char *pmc_device_problem(const pmc_device *device) {
+    return device == &pmc_gpu_device ? pmc_gpu_problem() : NULL;
+}
+const char *pmc_cuda_architectures(void) { return pmc_gpu_architectures(); }
+void pmc_cuda_describe(char *text, size_t size) { pmc_gpu_describe(text, size); }
+#else
+const char *pmc_device_problem(const pmc_device *device) { return (void)device, NULL; }
+const char *pmc_cuda_architectures(void) { return NULL; }
+void pmc_cuda_describe(char *text, size_t size) { memset(text, 0, size); }
+#endif

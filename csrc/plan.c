@@ -34,12 +34,6 @@ int64_t pmc_conv_events_bytes(const pmc_conv *s, int64_t n) {
     return EVENT_BYTES * (gradient_of_w > gradient_of_x ? gradient_of_w : gradient_of_x);
 }
 int64_t pmc_linear_panel_elements(const pmc_linear *s) { return s->out * PMC_TILE_COLUMNS; }
-int64_t pmc_warp_radius(const pmc_warp *s) { return s->elastic != 0 ? (int64_t)(3 * s->sigma) + 1 : 0; }
-/* Places, a raw and a smooth field, the taps of the blur, and what it reads with its border of zeros. */
-int64_t pmc_warp_field_elements(const pmc_warp *s) {
-    const int64_t h = s->image.h, w = s->image.w, radius = pmc_warp_radius(s);
-    return s->elastic != 0 ? 4 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius) : 2 * h * w;
-}
 
 /* ---- shapes ---- */
 
@@ -258,7 +252,7 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
     case PMC_WARP_BACKWARD:
         if (!warp_fits(&op->shape.warp)) return 0;
         e[0].sample = e[1].sample = pmc_image_stride(&op->shape.warp.image) * r;
-        e[2].whole = pmc_warp_field_elements(&op->shape.warp) * r;
+        e[2].sample = pmc_warp_field_elements(&op->shape.warp) * r;
         return 1;
     case PMC_NORM_MOMENTS:
     case PMC_NORM_APPLY:
@@ -439,7 +433,7 @@ static pmc_status check_plan(pmc_plan *plan, int64_t *bad_op) {
 }
 
 pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_op *ops, const pmc_phase *phases,
-                        const pmc_program programs[PMC_PROGRAMS], int64_t *bad_op) {
+                        const pmc_program programs[PMC_PROGRAMS], const pmc_device *device, int64_t *bad_op) {
     const int64_t bytes[] = {sizes->model_bytes, sizes->pack_bytes, sizes->batch_bytes, sizes->shard_bytes,
                              sizes->thread_bytes};
     *out = NULL;
@@ -459,7 +453,8 @@ pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_o
     plan->extents = calloc((size_t)sizes->ops + 1, sizeof *plan->extents);
     pmc_status status = PMC_NO_MEMORY;
     if (plan->ops && plan->phases && plan->extents) status = check_plan(plan, bad_op);
-    if (status == PMC_OK) {
+    if (status == PMC_OK && device) status = pmc_on_device_new(&plan->on_device, sizes, device);
+    else if (status == PMC_OK) {
         plan->pack = arena_new(sizes->pack_bytes);
         plan->batch = arena_new(sizes->batch_bytes);
         plan->shard = arena_new(sizes->shard_bytes * pmc_shards(sizes->capacity));
@@ -476,6 +471,7 @@ pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_o
 void pmc_plan_free(pmc_plan *plan) {
     if (!plan) return;
     guard(plan, 0);
+    pmc_on_device_free(plan->on_device);
     free(plan->ops), free(plan->phases), free(plan->extents), free(plan->loss), free(plan->correct);
     free(plan->pack), free(plan->batch), free(plan->shard), free(plan->thread);
     free(plan);
@@ -495,12 +491,22 @@ pmc_status pmc_plan_threads(pmc_plan *plan, int64_t threads) {
     return PMC_OK;
 }
 
-void pmc_plan_poison(pmc_plan *plan, int byte) {
+pmc_status pmc_plan_poison(pmc_plan *plan, int byte) {
     const pmc_plan_sizes *s = &plan->sizes;
+    if (plan->on_device) return pmc_on_device_fill(plan->on_device, s, byte);
     guard(plan, 0);
     memset(plan->pack, byte, (size_t)(s->pack_bytes + SLACK));
     memset(plan->batch, byte, (size_t)(s->batch_bytes + SLACK));
     memset(plan->shard, byte, (size_t)(s->shard_bytes * pmc_shards(s->capacity) + SLACK));
     if (plan->thread) memset(plan->thread, byte, (size_t)(s->thread_bytes * plan->threads + SLACK));
     guard(plan, 1);
+    return PMC_OK;
+}
+
+pmc_status pmc_plan_peek(pmc_plan *plan, void *to, int64_t offset, int64_t bytes) {
+    if (plan->on_device) return pmc_on_device_peek(plan->on_device, to, offset, bytes);
+    guard(plan, 0);
+    memcpy(to, plan->batch + offset, (size_t)bytes);
+    guard(plan, 1);
+    return PMC_OK;
 }

@@ -8,6 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the processor and a GPU's threads compute alike. */
+#ifdef __CUDACC__
+#define PMC_INLINE static inline __host__ __device__
+#else
+#define PMC_INLINE static inline
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The element type. kernels/table.c is compiled once with float and once with double; the plan and
  * the runner do not look at elements, so that to them a tensor is an untyped pointer. */
 #ifndef PMC_REAL
@@ -26,8 +37,10 @@ typedef enum pmc_status {
     PMC_BAD_SHAPE,  /* a size is zero, negative, inconsistent or overflows */
     PMC_BAD_BOUNDS, /* a reference reaches outside its arena */
     PMC_NO_MEMORY,
-    PMC_MISSING,   /* a run was not given an array that its program needs */
-    PMC_NOT_FINITE /* an update made a parameter NaN or infinite; pmc_run_args.bad_layer names it */
+    PMC_MISSING,       /* a run was not given an array that its program needs */
+    PMC_NOT_FINITE,    /* an update made a parameter NaN or infinite; pmc_run_args.bad_layer names it */
+    PMC_DEVICE_MEMORY, /* of a device other than the processor, as: */
+    PMC_DEVICE_FAILED  /* what went wrong is in pmc_device_error */
 } pmc_status;
 
 /* Everywhere: rows of weights and flat vectors are padded to a multiple of PMC_PAD elements on every
@@ -135,33 +148,42 @@ enum { PMC_IDENTITY, PMC_RELU, PMC_TANH, PMC_LEAKY_RELU, PMC_ELU, PMC_SIGMOID, P
 /* In an argmax: no gradient flows (ReLU was off). Windows therefore have at most 255 positions. */
 enum { PMC_DEAD = 255 };
 
-static inline int64_t pmc_padded(int64_t n) { return (n + PMC_PAD - 1) / PMC_PAD * PMC_PAD; }
-static inline int64_t pmc_image_rows(const pmc_image *s) { return s->top + s->h + s->bottom; }
-static inline int64_t pmc_image_pitch(const pmc_image *s) { return (s->left + s->w + s->right) * s->c; }
+PMC_INLINE int64_t pmc_padded(int64_t n) { return (n + PMC_PAD - 1) / PMC_PAD * PMC_PAD; }
+PMC_INLINE int64_t pmc_image_rows(const pmc_image *s) { return s->top + s->h + s->bottom; }
+PMC_INLINE int64_t pmc_image_pitch(const pmc_image *s) { return (s->left + s->w + s->right) * s->c; }
 
 /* Elements from one sample to the next. At least 16 elements of slack follow the picture, since vector
  * loads may read past the end of a row; producers write zeros there and on the border. */
-static inline int64_t pmc_image_stride(const pmc_image *s) {
+PMC_INLINE int64_t pmc_image_stride(const pmc_image *s) {
     return pmc_padded(pmc_image_rows(s) * pmc_image_pitch(s) + PMC_PAD);
 }
 /* Bytes from one sample's argmax to the next, with slack for vector loads. */
-static inline int64_t pmc_argmax_stride(const pmc_image *s) {
+PMC_INLINE int64_t pmc_argmax_stride(const pmc_image *s) {
     return (s->h * s->w * s->c + PMC_PAD + PMC_ALIGN - 1) / PMC_ALIGN * PMC_ALIGN;
 }
 /* Flat vectors follow the same rule as a 1 x 1 picture. */
-static inline int64_t pmc_vector_stride(int64_t n) { return pmc_padded(n + PMC_PAD); }
+PMC_INLINE int64_t pmc_vector_stride(int64_t n) { return pmc_padded(n + PMC_PAD); }
 
 /* Elements of one filter row in the master: kw * c/groups, padded. */
-static inline int64_t pmc_filter_row(const pmc_conv *s) { return pmc_padded(s->kw * (s->in.c / s->groups)); }
+PMC_INLINE int64_t pmc_filter_row(const pmc_conv *s) { return pmc_padded(s->kw * (s->in.c / s->groups)); }
 
 /* The last output channels, where they are too few for a vector: they are computed as dot products. */
-static inline int64_t pmc_conv_dots(const pmc_conv *s) {
+PMC_INLINE int64_t pmc_conv_dots(const pmc_conv *s) {
     const int64_t few = s->out.c % PMC_PAD;
     return few <= 4 && s->groups == 1 && s->dilation_w == 1 && s->kw * s->in.c >= 2 * PMC_PAD ? few : 0;
 }
 
+/* Of the elastic distortion's blur, in pixels. */
+PMC_INLINE int64_t pmc_warp_radius(const pmc_warp *s) { return s->elastic != 0 ? (int64_t)(3 * s->sigma) + 1 : 0; }
+
+/* A sample's places, a raw and a smooth field, the taps of the blur, and what it reads with its border of zeros. */
+PMC_INLINE int64_t pmc_warp_field_elements(const pmc_warp *s) {
+    const int64_t h = s->image.h, w = s->image.w, radius = pmc_warp_radius(s);
+    return s->elastic != 0 ? 4 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius) : 2 * h * w;
+}
+
 /* Is every channel a group of its own? */
-static inline int pmc_conv_depthwise(const pmc_conv *s) {
+PMC_INLINE int pmc_conv_depthwise(const pmc_conv *s) {
     return s->groups > 1 && s->groups == s->in.c && s->groups == s->out.c;
 }
 
@@ -301,8 +323,6 @@ const char *pmc_isa_name(int isa);
 int64_t pmc_conv_rows_elements(const pmc_conv *s);
 int64_t pmc_conv_events_bytes(const pmc_conv *s, int64_t n);
 int64_t pmc_linear_panel_elements(const pmc_linear *s);
-int64_t pmc_warp_field_elements(const pmc_warp *s);
-int64_t pmc_warp_radius(const pmc_warp *s); /* of the elastic distortion's blur, in pixels */
 int64_t pmc_conv_panel_elements(const pmc_conv *s);
 int64_t pmc_conv_pack_tasks(const pmc_conv *s);
 enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_SHIFT, PMC_NORM_ROWS };
@@ -311,7 +331,7 @@ enum { PMC_SQUARES = 8192 }; /* elements of a task that adds up the squares of g
 int64_t pmc_squares_tasks(int64_t model_elements);
 enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
 /* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows. */
-static inline int64_t pmc_tile_columns(int64_t n) { return n <= 6 ? 2 * PMC_TILE_COLUMNS : PMC_TILE_COLUMNS; }
+PMC_INLINE int64_t pmc_tile_columns(int64_t n) { return n <= 6 ? 2 * PMC_TILE_COLUMNS : PMC_TILE_COLUMNS; }
 
 /* ---- plans -------------------------------------------------------------------------------------- */
 
@@ -441,31 +461,44 @@ typedef struct {
 } pmc_plan_sizes;
 
 typedef struct pmc_plan pmc_plan;
+typedef struct pmc_device pmc_device; /* cuda/device.h: other than the processor */
 
-/* Checks every shape and reference; copies all; allocates PACK, BATCH and SHARD. On failure *bad_op is the
- * op at fault, or -1. */
+/* Checks every shape and reference; copies all; allocates PACK, BATCH and SHARD, on the processor where the device is
+ * NULL. A device takes a plan whose group is its capacity. On failure *bad_op is the op at fault, or -1. */
 pmc_status pmc_plan_new(pmc_plan **plan, const pmc_plan_sizes *sizes, const pmc_op *ops, const pmc_phase *phases,
-                        const pmc_program programs[PMC_PROGRAMS], int64_t *bad_op);
+                        const pmc_program programs[PMC_PROGRAMS], const pmc_device *device, int64_t *bad_op);
 void pmc_plan_free(pmc_plan *plan);
 
 /* Makes room for the THREAD arenas of so many threads. */
 pmc_status pmc_plan_threads(pmc_plan *plan, int64_t threads);
 
 /* Fill the plan's own arenas with one byte: results must not depend on it (tests). */
-void pmc_plan_poison(pmc_plan *plan, int byte);
+pmc_status pmc_plan_poison(pmc_plan *plan, int byte);
+
+/* A copy of some bytes of the BATCH arena, which are there. */
+pmc_status pmc_plan_peek(pmc_plan *plan, void *to, int64_t offset, int64_t bytes);
 
 /* Shards of n samples: the largest power of two <= min(16, n / 2), at least 1. */
 int64_t pmc_shards(int64_t n);
 
 /* ---- runs --------------------------------------------------------------------------------------- */
 
+/* A copy, on a device, of an array that several runs read. */
 typedef struct {
-    const pmc_kernels *kernels;
+    const void *host;
+    void *memory;
+    int64_t bytes;
+    const pmc_device *device;
+} pmc_resident;
+
+typedef struct {
+    const pmc_kernels *kernels; /* and threads: of the processor */
     int64_t threads;
     void *param, *gradient;    /* model_bytes each, as are: */
     void *moment[PMC_MOMENTS]; /* NULL where the optimizer does not use one */
     void *average;             /* of the weights, or NULL */
     int64_t count, batch;      /* samples in all, and a step */
+    int64_t items;             /* pictures, labels and so on that there are: count, or what `index` is of */
     const int64_t *index;      /* [count] or NULL: 0, 1, 2, ... */
     const uint8_t *x_u8;       /* the pictures, in one of the two */
     const void *x_real;
@@ -480,6 +513,8 @@ typedef struct {
     const pmc_coefficients *coefficients; /* a step each */
     uint64_t seed;
     uint32_t epoch, first_position;
+    const pmc_resident *const *resident; /* of a device: what need not be brought for this run */
+    int64_t residents;
     double *op_seconds; /* out, [threads][ops], added to: a profile; or NULL */
     double *loss;       /* out, a step each: sum over the step's samples */
     double *weight;     /* out, a step each: what a mean loss is divided by */
@@ -490,6 +525,30 @@ typedef struct {
 
 /* Runs PREPARE, then `program` once for every step of `batch` samples (the last may be partial). */
 pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args);
+
+/* What the mean loss of a step is divided by: its samples, or their weights and those of their classes. */
+double pmc_step_weight(const pmc_run_args *args, int64_t start, int64_t n);
+
+/* ---- devices other than the processor --------------------------------------------------------------- */
+
+/* "cuda" or "emulated", or NULL where this build has no such device. */
+const pmc_device *pmc_device_named(const char *name);
+/* Why it cannot be used on this machine; NULL: it can. What went wrong last, in this thread. */
+const char *pmc_device_problem(const pmc_device *device);
+const char *pmc_device_error(const pmc_device *device);
+const char *pmc_device_twin(const pmc_device *device, int64_t dtype, int64_t kind); /* the name of an op kind's */
+const char *pmc_cuda_architectures(void); /* that this build has code for; NULL: it is without CUDA */
+void pmc_cuda_describe(char *text, size_t size);
+
+/* What a plan has on a device, and its runs (cuda/run.c). */
+typedef struct pmc_on_device pmc_on_device;
+pmc_status pmc_on_device_new(pmc_on_device **on, const pmc_plan_sizes *sizes, const pmc_device *device);
+void pmc_on_device_free(pmc_on_device *on);
+pmc_status pmc_on_device_fill(pmc_on_device *on, const pmc_plan_sizes *sizes, int byte);
+pmc_status pmc_on_device_peek(pmc_on_device *on, void *to, int64_t offset, int64_t bytes);
+pmc_status pmc_run_on_device(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args);
+pmc_status pmc_resident_new(pmc_resident *resident, const pmc_device *device, const void *host, int64_t bytes);
+void pmc_resident_free(pmc_resident *resident);
 
 /* ---- threads ------------------------------------------------------------------------------------ */
 
@@ -513,10 +572,15 @@ struct pmc_plan {
     pmc_extent (*extents)[PMC_REFS]; /* of each op's references */
     pmc_phase *phases;
     pmc_program programs[PMC_PROGRAMS];
+    pmc_on_device *on_device; /* or, on the processor: */
     char *pack, *batch, *shard, *thread;
     int64_t threads; /* copies of the thread arena */
     double *loss;    /* [capacity] */
     uint8_t *correct;
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -410,13 +410,11 @@ static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pm
     return 1;
 }
 
-/* What the mean loss of a step is divided by: its samples, or their weights and those of their classes. */
-static double step_weight(const step_context *c) {
-    const pmc_run_args *a = c->args;
+double pmc_step_weight(const pmc_run_args *a, int64_t start, int64_t n) {
     const double *of_class = a->labels && !a->targets ? a->class_weight : NULL;
     double sum = 0;
-    if (!a->sample_weight && !of_class) return (double)c->n;
-    for (int64_t i = c->start; i < c->start + c->n; i++) {
+    if (!a->sample_weight && !of_class) return (double)n;
+    for (int64_t i = start; i < start + n; i++) {
         const int64_t at = a->index ? a->index[i] : i;
         sum += (a->sample_weight ? a->sample_weight[at] : 1) * (of_class ? of_class[a->labels[at]] : 1);
     }
@@ -433,7 +431,7 @@ static void run_steps(void *context, pmc_team *team) {
     for (; c->start < args->count && args->bad_layer < 0; c->start += args->batch, c->step++) {
         c->n = smaller(args->batch, args->count - c->start);
         c->shards = pmc_shards(c->n);
-        if (has_loss) c->weight = step_weight(c);
+        if (has_loss) c->weight = pmc_step_weight(args, c->start, c->n);
         run_program(c, c->program);
         if (has_loss) {
             args->loss[c->step] = 0;
@@ -454,6 +452,7 @@ pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args)
     if (args->batch < 1 || args->batch > plan->sizes.capacity || args->count < 1 || args->threads < 1)
         return PMC_BAD_SHAPE;
     if (program < 0 || program >= PMC_PROGRAMS || !arrays_given(plan, program, args)) return PMC_MISSING;
+    if (plan->on_device) return pmc_run_on_device(plan, program, args);
     if (pmc_plan_threads(plan, args->threads) != PMC_OK) return PMC_NO_MEMORY;
     step_context c = {.plan = plan,
                       .args = args,

@@ -25,6 +25,7 @@ from . import datasets, functional, initializers, metrics, pictures, schedules
 from .callbacks import BestCheckpoint, Callback, EarlyStopping, ReduceOnPlateau, Watcher
 from .checkpoints import Checkpoint
 from .datasets import Dataset
+from .device import devices
 from .layers import (
     ELU,
     Augmentation,
@@ -50,7 +51,6 @@ from .layers import (
 from .losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
 from .metrics import Accuracy, ConfusionMatrix, Metric, Precision, Recall, TopK
 from .model import Evaluation, Sequential, load
-from .network import devices
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .progress import CSVLog, JSONLog, ProgressBar, Speedometer
 from .schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp

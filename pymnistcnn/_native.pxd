@@ -17,6 +17,8 @@ cdef extern from "pmc.h" nogil:
         PMC_NO_MEMORY
         PMC_MISSING
         PMC_NOT_FINITE
+        PMC_DEVICE_MEMORY
+        PMC_DEVICE_FAILED
 
     ctypedef struct pmc_op:
         pass
@@ -27,7 +29,11 @@ cdef extern from "pmc.h" nogil:
     ctypedef struct pmc_coefficients:
         pass
     ctypedef struct pmc_plan:
-        char *batch
+        pass
+    ctypedef struct pmc_device:
+        pass
+    ctypedef struct pmc_resident:
+        pass
     ctypedef struct pmc_plan_sizes:
         int64_t dtype, capacity, group
         int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes
@@ -44,7 +50,7 @@ cdef extern from "pmc.h" nogil:
         void *gradient
         void *moment[3]
         void *average
-        int64_t count, batch
+        int64_t count, batch, items
         const int64_t *index
         const uint8_t *x_u8
         const void *x_real
@@ -59,6 +65,8 @@ cdef extern from "pmc.h" nogil:
         const pmc_coefficients *coefficients
         uint64_t seed
         uint32_t epoch, first_position
+        const pmc_resident **resident
+        int64_t residents
         double *op_seconds
         double *loss
         double *weight
@@ -69,9 +77,19 @@ cdef extern from "pmc.h" nogil:
     int pmc_isa_usable(int isa)
     const char *pmc_isa_name(int isa)
     pmc_status pmc_plan_new(pmc_plan **plan, const pmc_plan_sizes *sizes, const pmc_op *ops,
-                            const pmc_phase *phases, const pmc_program *programs, int64_t *bad_op)
+                            const pmc_phase *phases, const pmc_program *programs, const pmc_device *device,
+                            int64_t *bad_op)
     void pmc_plan_free(pmc_plan *plan)
-    void pmc_plan_poison(pmc_plan *plan, int byte)
+    pmc_status pmc_plan_poison(pmc_plan *plan, int byte)
+    pmc_status pmc_plan_peek(pmc_plan *plan, void *to, int64_t offset, int64_t bytes)
+    const pmc_device *pmc_device_named(const char *name)
+    const char *pmc_device_problem(const pmc_device *device)
+    const char *pmc_device_error(const pmc_device *device)
+    const char *pmc_device_twin(const pmc_device *device, int64_t dtype, int64_t kind)
+    const char *pmc_cuda_architectures()
+    void pmc_cuda_describe(char *text, size_t size)
+    pmc_status pmc_resident_new(pmc_resident *resident, const pmc_device *device, const void *host, int64_t bytes)
+    void pmc_resident_free(pmc_resident *resident)
     pmc_status pmc_run(pmc_plan *plan, int program, pmc_run_args *args)
     int64_t pmc_default_threads()
     const char *pmc_openmp_runtime()

@@ -108,6 +108,7 @@ cdef extern from "pmc.h":
         PMC_ADAM
         PMC_RMSPROP
         PMC_ADAGRAD
+        PMC_OP_KINDS
 
 
 class Constant:
@@ -140,6 +141,7 @@ class Constant:
     MOMENTS = PMC_MOMENTS
     REFS = PMC_REFS
     FIELDS = PMC_FIELDS
+    OP_KINDS = PMC_OP_KINDS
 
 
 OP_WORDS = sizeof(pmc_op) // 8
@@ -181,6 +183,66 @@ cdef const pmc_kernels *kernels_named(str isa, int dtype) except NULL:
         if pmc_isa_name(i).decode() == isa and pmc_isa_usable(i):
             return pmc_kernels_for(i, dtype)
     raise ValueError(f"isa must be one of {', '.join(isas())} on this machine, not {isa!r}")
+
+
+cdef tuple DEVICES = tuple(name for name in ("emulated", "cuda") if pmc_device_named(name.encode()) != NULL)
+
+
+def devices():
+    """Names of the devices, other than the processor, that this build has: here, or emulated."""
+    return list(DEVICES)
+
+
+cdef const pmc_device *device_named(str name) except NULL:
+    if name not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)} in this build, not {name!r}")
+    return pmc_device_named(name.encode())
+
+
+def device_problem(str name):
+    """Why a device cannot be used on this machine; None: it can."""
+    problem = pmc_device_problem(device_named(name))
+    return None if problem == NULL else problem.decode()
+
+
+def device_twin(str name, int dtype, int kind):
+    """The name of the kernel that a device has for an op kind, or None."""
+    twin = pmc_device_twin(device_named(name), dtype, kind)
+    return None if twin == NULL else twin.decode()
+
+
+def cuda_build():
+    """(architectures this build has code for, what the machine has): two texts; None: this build is without CUDA."""
+    cdef char text[512]
+    if pmc_cuda_architectures() == NULL:
+        return None
+    pmc_cuda_describe(text, sizeof(text))
+    return pmc_cuda_architectures().decode(), text.decode(errors="replace")
+
+
+cdef failed(const pmc_device *device, pmc_status status):
+    """Raise what a device's status says."""
+    text = pmc_device_error(device).decode(errors="replace")
+    raise MemoryError(text) if status == PMC_DEVICE_MEMORY else RuntimeError(text)
+
+
+cdef class Resident:
+    """A copy of an array on a device, which runs are given so that they need not bring it; it is not to change."""
+
+    cdef pmc_resident resident
+    cdef object array
+
+    def __cinit__(self, str device, array):
+        cdef const pmc_device *found = device_named(device)
+        cdef bytes kind = array.dtype.char.encode()
+        cdef void *host = address(array, "array", kind, array.size)
+        self.array = array  # it stays where it is as long as its copy
+        status = pmc_resident_new(&self.resident, found, host, array.nbytes)
+        if status != PMC_OK:
+            failed(found, status)
+
+    def __dealloc__(self):
+        pmc_resident_free(&self.resident)
 
 
 def fma_peak(str isa, int64_t repeats, int dtype=0):
@@ -232,14 +294,16 @@ cdef class Plan:
     """A checked copy of a plan in C, with its workspaces. Not safe for two runs at once: the model locks.
 
     sizes: the fields of pmc_plan_sizes by name, without `ops` and `phases`; ops (n, OP_WORDS), phases (n, 3)
-    and programs (6, 2) are int64 arrays laid out as the structs of csrc/pmc.h.
+    and programs (6, 2) are int64 arrays laid out as the structs of csrc/pmc.h; device: one of `devices()`, or None
+    for the processor.
     """
 
     cdef pmc_plan *plan
     cdef pmc_plan_sizes sizes
     cdef object kinds
+    cdef const pmc_device *device
 
-    def __cinit__(self, dict sizes, ops, phases, programs):
+    def __cinit__(self, dict sizes, ops, phases, programs, str device=None):
         cdef int64_t bad_op = -1
         ops, phases, programs = (np.ascontiguousarray(a, np.int64) for a in (ops, phases, programs))
         if ops.ndim != 2 or ops.shape[1] != OP_WORDS or phases.ndim != 2 or phases.shape[1] != 3:
@@ -249,15 +313,19 @@ cdef class Plan:
             raise ValueError(f"a plan needs programs ({PMC_PROGRAMS}, 2), not {programs.shape}")
         memset(&self.sizes, 0, sizeof(self.sizes))
         self.sizes = dict(sizes, ops=len(ops), phases=len(phases))
+        if device is not None:
+            self.device = device_named(device)
         status = pmc_plan_new(&self.plan, &self.sizes,
                               <const pmc_op *> address(ops, "ops", INT64, ops.size),
                               <const pmc_phase *> address(phases, "phases", INT64, phases.size),
                               <const pmc_program *> address(programs, "programs", INT64, programs.size),
-                              &bad_op)
+                              self.device, &bad_op)
         self.kinds = ops[:, :2].copy()
         where = "" if bad_op < 0 else f" (op {bad_op}: {Op(ops[bad_op, 0]).name}, layer {ops[bad_op, 1]})"
         if status == PMC_NO_MEMORY:
             raise MemoryError("not enough memory for the workspaces of this network and batch size")
+        if status == PMC_DEVICE_MEMORY or status == PMC_DEVICE_FAILED:
+            failed(self.device, status)
         if status == PMC_BAD_BOUNDS:
             raise ValueError(f"a plan's reference reaches outside its arena{where}")
         if status != PMC_OK:
@@ -283,20 +351,27 @@ cdef class Plan:
 
     def poison(self, int byte):
         """Fill all workspaces with one byte: no result may depend on what was there."""
-        pmc_plan_poison(self.plan, byte)
+        status = pmc_plan_poison(self.plan, byte)
+        if status != PMC_OK:
+            failed(self.device, status)
 
     def peek(self, int64_t offset, int64_t count):
         """A copy of `count` bytes of the BATCH arena, from `offset` on."""
         if offset < 0 or count < 0 or offset > self.sizes.batch_bytes - count:
             raise ValueError(f"{count} bytes at {offset} are not in the {self.sizes.batch_bytes} of the batch")
-        return self.plan.batch[offset:offset + count]
+        cdef bytearray copy = bytearray(count)
+        status = pmc_plan_peek(self.plan, <char *> copy, offset, count)
+        if status != PMC_OK:
+            failed(self.device, status)
+        return bytes(copy)
 
     def run(self, int program, *, str isa, int64_t threads, param, gradient, moments=(), average=None,
             int64_t count, int64_t batch, x=None, index=None, labels=None, targets=None, sample_weight=None,
             class_weight=None, y=None, dy=None, dx=None, int64_t optimizer=0, coefficients=None, uint64_t seed=0,
-            uint32_t epoch=0, uint32_t first_position=0, op_seconds=None):
+            uint32_t epoch=0, uint32_t first_position=0, op_seconds=None, residents=()):
         """Run a program over `count` samples, `batch` a step; returns each step's summed loss, correct, and the
-        weight that a mean loss is divided by. op_seconds (threads, ops): what each op took is added to it."""
+        weight that a mean loss is divided by. op_seconds (threads, ops): what each op took is added to it, on the
+        processor. residents: of arrays that a device has a copy of."""
         cdef bytes real = FLOAT64 if self.sizes.dtype else FLOAT32
         cdef int64_t steps, i, items, model = self.sizes.model_bytes // (8 if self.sizes.dtype else 4)
         if count < 1 or not 1 <= batch <= self.sizes.capacity or threads < 1:
@@ -318,9 +393,16 @@ cdef class Plan:
         loss, weight, correct = np.zeros(steps, np.float64), np.zeros(steps, np.float64), np.zeros(steps, np.int64)
 
         cdef pmc_run_args a
+        cdef const pmc_resident *resident[16]
         memset(&a, 0, sizeof(a))
-        a.kernels = kernels_named(isa, self.sizes.dtype)
-        a.threads, a.count, a.batch, a.optimizer = threads, count, batch, optimizer
+        if self.device == NULL:
+            a.kernels = kernels_named(isa, self.sizes.dtype)
+        if len(residents) > 16:
+            raise ValueError(f"a run takes at most 16 residents, not {len(residents)}")
+        for i, one in enumerate(residents):
+            resident[i] = &(<Resident?> one).resident
+        a.resident, a.residents = resident, len(residents)
+        a.threads, a.count, a.batch, a.optimizer, a.items = threads, count, batch, optimizer, items
         a.seed, a.epoch, a.first_position = seed, epoch, first_position
         a.param = address(param, "param", real, model, True)
         a.gradient = address(gradient, "gradient", real, model, True)
@@ -348,6 +430,8 @@ cdef class Plan:
         cdef pmc_status status
         with nogil:
             status = pmc_run(self.plan, program, &a)
+        if status == PMC_DEVICE_MEMORY or status == PMC_DEVICE_FAILED:
+            failed(self.device, status)
         if status == PMC_NOT_FINITE:
             raise NotFinite(a.bad_layer, a.done)
         if status == PMC_MISSING:

@@ -12,12 +12,12 @@ from . import layers as layer_classes
 from .callbacks import Callback
 from .checkpoints import TRAINING, Checkpoint
 from .datasets import Dataset
+from .device import checked_device
 from .files import FORMAT, check_shapes
 from .layers import Layer, LogSoftmax, Softmax, whole
 from .losses import CrossEntropyLoss, Loss
 from .network import (
     Network,
-    checked_isa,
     checked_shape,
     checked_threads,
     exact_cast,
@@ -144,6 +144,7 @@ class Sequential:
         progress=True,
         threads=None,
         isa=None,
+        device=None,
         sample_weight=None,
         clip_norm=None,
         average=None,
@@ -163,6 +164,8 @@ class Sequential:
         callbacks : list of Callback
         progress : draw a progress bar on standard error
         threads, isa : all processors and the widest instruction set if not given; results do not depend on them
+        device : "cpu" if not given; "cuda", an NVIDIA GPU; or "auto", the GPU if there is one. Same seed, same bits on
+            each of them; between them the last bits differ
         sample_weight : how much each training sample counts, (n,) numbers from 0 on
         clip_norm : gradients are scaled down to this norm, taken over all of them, where theirs is larger
         average : decay, from 0 to 1 (excluded), of a moving average of the weights over steps; validation uses
@@ -182,6 +185,7 @@ class Sequential:
         if not self.network.parameters:
             raise ValueError("this network has no parameters to train")
         callbacks, schedule = checked_callbacks(callbacks), checked_schedule(schedule, optimizer)
+        isa = checked_device(device, isa)
         self._use_loss(loss)
         x, targets = self._samples(train, "train", sample_weight)
         validation = None if validation is None else self._samples(validation, "validation")
@@ -190,26 +194,27 @@ class Sequential:
         callbacks += [ProgressBar()] * bool(progress)
         training = Training(
             self, x, targets, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle, validation,
-            callbacks, checked_isa(isa), checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint),
+            callbacks, isa, checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint),
         )  # fmt: skip
         if resume is not None:
             training.resume(checked_path("resume", resume))
         return training.run()
 
-    def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None) -> Evaluation:
+    def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None, device=None) -> Evaluation:
         """Accuracy and mean loss on a Dataset or (inputs, targets), without dropout."""
+        isa = checked_device(device, isa)
         self._use_loss(loss)
         x, targets = self._samples(data, "data")
         loss, correct = self.network.evaluate(x, targets, isa, threads)
         return Evaluation(correct / len(x), loss, len(x))
 
-    def predict(self, inputs, threads=None, isa=None) -> np.ndarray:
+    def predict(self, inputs, threads=None, isa=None, device=None) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
-        return self.predict_outputs(inputs, threads, isa).argmax(axis=1)
+        return self.predict_outputs(inputs, threads, isa, device).argmax(axis=1)
 
-    def predict_proba(self, inputs, threads=None, isa=None) -> np.ndarray:
+    def predict_proba(self, inputs, threads=None, isa=None, device=None) -> np.ndarray:
         """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
-        outputs = self.predict_outputs(inputs, threads, isa)
+        outputs = self.predict_outputs(inputs, threads, isa, device)
         if isinstance(self.layers[-1], Softmax):
             return outputs
         if isinstance(self.layers[-1], LogSoftmax):
@@ -217,13 +222,13 @@ class Sequential:
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def predict_outputs(self, inputs, threads=None, isa=None) -> np.ndarray:
+    def predict_outputs(self, inputs, threads=None, isa=None, device=None) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
-        return self.network.predict(self.network.inputs(inputs), isa, threads)
+        return self.network.predict(self.network.inputs(inputs), checked_device(device, isa), threads)
 
-    def score(self, inputs, labels, threads=None, isa=None) -> float:
+    def score(self, inputs, labels, threads=None, isa=None, device=None) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""
-        return self.evaluate((inputs, labels), threads=threads, isa=isa).accuracy
+        return self.evaluate((inputs, labels), threads=threads, isa=isa, device=device).accuracy
 
     def forward(self, x, training=True, threads=None, isa=None) -> np.ndarray:
         """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""

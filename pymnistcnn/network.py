@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,18 +23,6 @@ DTYPES = ("float32", "float64")
 EVALUATION_BATCH = 256
 
 
-def devices() -> list[str]:
-    """What this build, on this machine, computes on; the fastest comes last. So far that is the CPU alone.
-
-    Examples
-    --------
-    >>> import pymnistcnn as pm
-    >>> "cpu" in pm.devices()
-    True
-    """
-    return ["cpu"]
-
-
 @functools.cache
 def default_isa() -> str:
     """The widest instruction set of this machine, or what PYMNISTCNN_ISA names."""
@@ -41,12 +30,17 @@ def default_isa() -> str:
 
 
 def checked_isa(isa: str | None) -> str:
-    """`isa` if this machine can run it; None means the default."""
+    """`isa` if this machine can run it; None means the default. A device other than the processor is one, too."""
     if isa is None:
         return default_isa()
-    if isa not in _native.isas():
-        raise ValueError(f"isa must be one of {', '.join(_native.isas())} on this machine, not {isa!r}")
-    return isa
+    if isa in _native.isas() or (isa in _native.devices() and _native.device_problem(isa) is None):
+        return isa
+    raise ValueError(f"isa must be one of {', '.join(_native.isas())} on this machine, not {isa!r}")
+
+
+def device_of(isa: str) -> str | None:
+    """The device, other than the processor, that this is the instruction set of."""
+    return None if isa in _native.isas() else isa
 
 
 def checked_threads(threads: int | None) -> int:
@@ -147,9 +141,10 @@ class Network:
                 weights[...] = layer.initialize(parameter.name, rng, weight_shapes.get(parameter.layer))
         else:
             self.param, self.gradient = memory
-        self._plans: dict[bool, _native.Plan] = {}
+        self._plans: dict[tuple[bool, str | None], _native.Plan] = {}  # by hand or not; on a device or not
+        self._residents: list[_native.Resident] = []
         self.by_hand: PlanBuilder | None = None  # the builder of the plan by hand: it knows where state is kept
-        self._saved = None  # the number of samples whose state a backward pass can use
+        self._saved = None  # (device, the number of samples whose state a backward pass can use)
         self._why_not = "forward was not called"
         self._calls = 0
 
@@ -165,24 +160,34 @@ class Network:
         stream = 2 * parameter.layer + (parameter.name == "bias")
         return np.random.Generator(np.random.Philox(key=np.array([self.seed, stream], np.uint64)))
 
-    def plan(self, by_hand: bool, capacity: int) -> _native.Plan:
+    def plan(self, by_hand: bool, capacity: int, isa: str | None = None) -> _native.Plan:
         """The plan for at least `capacity` samples; a larger one takes the place of a smaller."""
-        plan = self._plans.get(by_hand)
+        device = device_of(checked_isa(isa))
+        plan = self._plans.get((by_hand, device))
         if plan is None or plan.capacity < capacity:
-            if by_hand and self._saved is not None:
+            if by_hand and self._saved is not None and self._saved[0] == device:
                 self._forget("its saved state was overwritten by a larger batch")
-            self._plans[by_hand] = plan = self._planned(by_hand, capacity)
+            self._plans[by_hand, device] = plan = self._planned(by_hand, capacity, device)
         return plan
 
-    def _planned(self, by_hand, capacity):
+    @property
+    def workspace_bytes(self) -> int:
+        """Of all plans there are: one of each arena."""
+        return sum(sum(plan.workspace_bytes.values()) for plan in self._plans.values())
+
+    def _planned(self, by_hand, capacity, device):
         builders = [lowered(self.layers, self.input_shape, self.first_layer, inference) for inference in (False, True)]
         for builder in builders:
             if self.loss is not None:
                 self.loss.lower(builder)
         if by_hand:
             self.by_hand = builders[0]
-            return plan_by_hand(*builders, self.dtype, capacity)
-        return training_plan(*builders, self.dtype, capacity, self.clip)
+            return plan_by_hand(*builders, self.dtype, capacity, device)
+        return training_plan(*builders, self.dtype, capacity, self.clip, device)
+
+    def _forget_training(self):
+        """Plans that train are made anew when they are next needed."""
+        self._plans = {key: plan for key, plan in self._plans.items() if key[0]}
 
     def restart(self, seed):
         """Draw, from the next forward on, what a new network of this seed would."""
@@ -193,13 +198,13 @@ class Network:
         if loss != self.loss:
             loss.check(self.layers, self.output_shape)
             self.loss = loss
-            self._plans.pop(False, None)
+            self._forget_training()
 
     def use_clipping(self, clip: bool):
         """Train with updates that wait for the norm of all gradients, or do not."""
         if clip != self.clip:
             self.clip = clip
-            self._plans.pop(False, None)
+            self._forget_training()
 
     # ---- arrays of the caller's ----
 
@@ -247,11 +252,23 @@ class Network:
 
     # ---- runs ----
 
+    @contextmanager
+    def resident(self, isa, *arrays):
+        """Inside, a device keeps copies of these arrays, which are not to change; None is skipped. On the processor
+        nothing happens."""
+        device, before = device_of(checked_isa(isa)), len(self._residents)
+        try:
+            if device is not None:
+                self._residents += [_native.Resident(device, array) for array in arrays if array is not None]
+            yield
+        finally:
+            del self._residents[before:]
+
     def _run(self, plan, program, n, isa, threads, **arguments):
         return plan.run(
             program, isa=checked_isa(isa), threads=checked_threads(threads), param=self.param,
             gradient=self.gradient, count=n, batch=arguments.pop("batch", min(n, plan.capacity)),
-            seed=self.seed, class_weight=self.loss and self.loss.class_weight, **arguments,
+            seed=self.seed, class_weight=self.loss and self.loss.class_weight, residents=self._residents, **arguments,
         )  # fmt: skip
 
     def train(self, x, targets, index, batch, optimizer, rates, epoch, first_position, isa=None, threads=None,
@@ -268,7 +285,7 @@ class Network:
             self.use_clipping(clip_norm is not None)
             try:
                 results = self._run(
-                    self.plan(False, batch), Program.TRAIN, len(index), isa, threads, batch=batch, x=x,
+                    self.plan(False, batch, isa), Program.TRAIN, len(index), isa, threads, batch=batch, x=x,
                     **targets.arguments, index=index, optimizer=optimizer.kind, moments=state.moments,
                     coefficients=optimizer.rows(state.steps, rates, clip_norm, decay), average=vector,
                     epoch=epoch, first_position=first_position, op_seconds=op_seconds,
@@ -290,7 +307,7 @@ class Network:
     def _evaluate_slice(self, x, targets, isa, threads):
         batch = min(len(x), EVALUATION_BATCH)
         with self.lock:
-            plan = self.plan(False, batch)
+            plan = self.plan(False, batch, isa)
             results = self._run(plan, Program.EVALUATE, len(x), isa, threads, batch=batch, x=x, **targets.arguments)
         return [result.sum() for result in results]
 
@@ -299,7 +316,7 @@ class Network:
         y = np.empty((len(x), *self.output_shape), self.dtype)
         for part in slices(len(x)):
             with self.lock:
-                plan = self.plan(False, min(len(x), EVALUATION_BATCH))
+                plan = self.plan(False, min(len(x), EVALUATION_BATCH), isa)
                 self._run(plan, Program.PREDICT, len(x[part]), isa, threads, x=x[part], y=y[part])
         return y
 
@@ -310,12 +327,12 @@ class Network:
         x = self.inputs(x)
         y = np.empty((len(x), *self.output_shape), self.dtype)
         with self.lock:
-            plan = self.plan(True, len(x))
+            plan = self.plan(True, len(x), isa)
             self._calls += training
             program = Program.FORWARD if training else Program.PREDICT
             self._run(plan, program, len(x), isa, threads, x=x, y=y, epoch=self._calls)
             if training:
-                self._saved = len(x)
+                self._saved = device_of(checked_isa(isa)), len(x)
             else:
                 self._forget("its saved state was overwritten by forward(training=False)")
         return y
@@ -325,12 +342,17 @@ class Network:
         with self.lock:
             if self._saved is None:
                 raise RuntimeError(f"backward needs the state of a forward pass: {self._why_not}")
-            dy, expected = np.asarray(dy), (self._saved, *self.output_shape)
+            device, n = self._saved
+            if device != device_of(checked_isa(isa)):
+                raise RuntimeError(
+                    f"backward needs the state of a forward pass, which was on {device or 'the processor'}"
+                )
+            dy, expected = np.asarray(dy), (n, *self.output_shape)
             if dy.shape != expected:
                 raise ValueError(f"dy must have the shape of the last forward's output, {expected}, not {dy.shape}")
             dy = exact_cast(dy, self.dtype, "dy")
-            dx = np.empty((self._saved, *self.input_shape), self.dtype)
-            self._run(self.plan(True, self._saved), Program.BACKWARD, len(dy), isa, threads, dy=dy, dx=dx,
+            dx = np.empty((n, *self.input_shape), self.dtype)
+            self._run(self.plan(True, n, isa), Program.BACKWARD, len(dy), isa, threads, dy=dy, dx=dx,
                       epoch=self._calls)  # fmt: skip
             self._forget("a backward pass has already used it")
         return dx
@@ -344,7 +366,7 @@ class Network:
         targets = self.targets(targets, len(z), sample_weight)
         dz = np.empty((len(z), *self.output_shape), self.dtype)
         with self.lock:
-            plan = self.plan(True, len(z))
+            plan = self.plan(True, len(z), isa)
             loss, _, weight = self._run(plan, Program.EVALUATE, len(z), isa, threads, dx=dz,
                                         x=z.astype(self.dtype, copy=False), **targets.arguments)  # fmt: skip
         return float(loss.sum() / weight.sum()) if weight.sum() else float("nan"), dz

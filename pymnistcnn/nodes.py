@@ -507,7 +507,7 @@ class Warp(Node):
         elastic, sigma = self.numbers[4:6]
         radius = int(3 * sigma) + 1
         distortion = 2 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius) if elastic else 0
-        return Scratch(lambda group, real: (2 * h * w + distortion) * real)
+        return Scratch(lambda group, real: group * (2 * h * w + distortion) * real)
 
     def forward(self, training):
         return [self.op(Op.WARP_FORWARD, [self.y.value, self.x.value, self.field()], self.shape())]

@@ -282,8 +282,8 @@ class PlanBuilder:
         return [op for node in self.nodes for op in node.prepare()]
 
 
-def training_plan(training, inference, dtype, capacity, clip) -> _native.Plan:
-    """The plan that trains, evaluates and predicts; from both builders of a network."""
+def training_plan(training, inference, dtype, capacity, clip, device=None) -> _native.Plan:
+    """The plan that trains, evaluates and predicts; from both builders of a network. device: None for the processor."""
     predict = inference.forward()
     lives = [{}, {Program.PREDICT: [*predict, inference.write()]}]
     if training.loss:
@@ -292,10 +292,10 @@ def training_plan(training, inference, dtype, capacity, clip) -> _native.Plan:
             *training.updates(clip), *training.prepare(),
         ]  # fmt: skip
         lives[1][Program.EVALUATE] = [*predict, inference.loss(inference.current)]
-    return assemble(lives, [training, inference], np.dtype(dtype), capacity)
+    return assemble(lives, [training, inference], np.dtype(dtype), capacity, device)
 
 
-def plan_by_hand(training, inference, dtype, capacity) -> _native.Plan:
+def plan_by_hand(training, inference, dtype, capacity, device=None) -> _native.Plan:
     """The plan for forward and backward by hand. They are one life: a student may do anything in between."""
     backward = [*training.backward(input_gradient=True), training.write_gradient()]
     lives = [
@@ -307,12 +307,12 @@ def plan_by_hand(training, inference, dtype, capacity) -> _native.Plan:
     ]
     if training.loss:  # of a loss alone, the gradient of its outputs comes back
         lives[0][Program.EVALUATE] = [training.read(), training.loss(training.current), training.write_gradient()]
-    return assemble(lives, [training, inference], np.dtype(dtype), capacity)
+    return assemble(lives, [training, inference], np.dtype(dtype), capacity, device)
 
 
-def update_plan(builder, dtype, clip) -> _native.Plan:
+def update_plan(builder, dtype, clip, device=None) -> _native.Plan:
     """The plan whose program BACKWARD is only the builder's updates, with gradients that are there already."""
-    return assemble([{Program.BACKWARD: builder.updates(clip)}], [builder], np.dtype(dtype), 1)
+    return assemble([{Program.BACKWARD: builder.updates(clip)}], [builder], np.dtype(dtype), 1, device)
 
 
 def split_into_phases(ops) -> list[list[PlannedOp]]:
@@ -329,10 +329,11 @@ def split_into_phases(ops) -> list[list[PlannedOp]]:
     return [[op for _, op in items] for _, items in groupby(enumerate(ops), phase)]
 
 
-def assemble(lives, builders, dtype, capacity) -> _native.Plan:
+def assemble(lives, builders, dtype, capacity, device) -> _native.Plan:
     """Gives every buffer its place and encodes ops, phases and programs.
 
-    lives: ops by program; what the programs of one life leave in memory the others of it find there.
+    lives: ops by program; what the programs of one life leave in memory the others of it find there. On a device all
+    samples of a batch are in flight at once: they are one group.
     """
     real = dtype.itemsize
     prepare = {op.refs[0]: op for builder in builders for op in builder.prepare()}.values()
@@ -356,7 +357,7 @@ def assemble(lives, builders, dtype, capacity) -> _native.Plan:
 
     placed = [place_buffers({program: phases[program] for program in life}) for life in lives]
     in_thread = [sum(b.sample_bytes(real) for b in buffers if b.arena == Arena.THREAD) for buffers in placed]
-    group = max(1, min(GROUP_MOST, capacity, GROUP_BYTES // max(*in_thread, 1)))
+    group = max(1, min(GROUP_MOST, capacity, GROUP_BYTES // max(*in_thread, 1))) if device is None else capacity
     ends = []
     for buffers in placed:  # lives do not remember each other: each has the memory to itself
         ends.append(dict.fromkeys(("batch_bytes", "thread_bytes"), 0))
@@ -397,7 +398,7 @@ def assemble(lives, builders, dtype, capacity) -> _native.Plan:
     if max(sizes.values()) >= 2**63:
         raise ValueError("the network or batch is too large: its workspaces have more bytes than can be counted")
     ops, phases = np.array(rows, np.int64), np.array(phase_rows, np.int64)
-    return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows)
+    return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows, device)
 
 
 def place_buffers(life):

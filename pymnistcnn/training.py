@@ -138,6 +138,15 @@ class Training:
 
     def run(self) -> History:
         """All epochs, or what is left of them. Ctrl-C and errors leave the weights as after the last step."""
+        with self.network.resident(self.isa, *self._arrays()):
+            return self._run()
+
+    def _arrays(self):
+        """What every step reads: worth a place in a device's memory."""
+        for x, targets in [(self.x, self.targets), *([self.validation] if self.validation else [])]:
+            yield from (x, targets.labels, targets.values, targets.sample_weight)
+
+    def _run(self):
         try:
             self._call("on_train_begin")
             for callback, state in zip(with_state(self.callbacks), self._restored, strict=False):
@@ -194,6 +203,15 @@ class Training:
         self._call("on_epoch_begin")
         order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.shuffle)
         self._keep()
+        with self.network.resident(self.isa, order):
+            self._run_batches(order)
+        if self.batch:
+            self._close_epoch()
+            self._call("on_epoch_end")
+        if self.batch == self.batches:  # an epoch that was cut short is to be gone on with where it was cut
+            self._keep()
+
+    def _run_batches(self, order):
         while self.batch < self.batches and not self.stopped:
             self._run_slice(order)
             self._call("on_slice")
@@ -201,11 +219,6 @@ class Training:
                 if callback.every and (self.batch % callback.every == 0 or self.batch == self.batches):
                     callback.on_batches(self)
             self._keep(unless_fresh=True)
-        if self.batch:
-            self._close_epoch()
-            self._call("on_epoch_end")
-        if self.batch == self.batches:  # an epoch that was cut short is to be gone on with where it was cut
-            self._keep()
 
     def _keep(self, unless_fresh=False):
         """Between two slices all fits together: keep a copy, and write it down if it is time to.

@@ -3,6 +3,7 @@
 import pytest
 
 from pymnistcnn import _native
+from pymnistcnn.device import cuda_problem
 
 RAN = pytest.StashKey[set]()
 
@@ -26,10 +27,12 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.write_line(f"{len(config.stash[RAN]):,} kernel x ISA x dtype x shape cases ran")
 
 
-@pytest.fixture(params=_native.all_isas())
+@pytest.fixture(params=[*_native.all_isas(), "emulated", "cuda"])
 def isa(request):
-    """Every instruction set there are kernels for, in turn."""
-    if request.param not in _native.isas():
+    """Every instruction set there are kernels for, in turn; and the devices, which run the same plans."""
+    if request.param == "cuda" and cuda_problem() is not None:
+        pytest.skip(cuda_problem())
+    if request.param not in (*_native.isas(), *_native.devices()):
         pytest.skip(f"this build or machine lacks {request.param}")
     return request.param
 

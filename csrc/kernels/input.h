@@ -25,7 +25,7 @@ INLINE pmc_image as_row(const pmc_image *s) {
 INLINE void scale_pixels(real *to, const uint8_t *from, int64_t width, int64_t readable, real scale, real offset) {
     int64_t column = 0;
     for (; column < width && column + VL <= readable; column += VL) {
-        const vf pixels = __builtin_convertvector(v_load_bytes(from + column), vf);
+        const vf pixels = v_to_real(v_load_bytes(from + column));
         v_store_n(to + column, pixels * scale + offset, width - column);
     }
     for (; column < width; column++) to[column] = (real)from[column] * scale + offset;

@@ -9,12 +9,10 @@ INLINE int64_t largest(const real *z, int64_t classes) {
 
 /* y <- exp(z - top), and zeros behind the classes; returns the sum. */
 INLINE real softmax_exponentials(real *y, const real *z, real top, int64_t classes) {
-    vf partial[PARTS] = {{0}};
+    vf partial[PARTS] = {0};
     for (int64_t e = 0; e < classes; e += PMC_PAD)
         for (int p = 0; p < PARTS; p++) {
-            vf value = v_exp(v_load(z + e + p * VL) - top);
-            for (int lane = 0; lane < VL; lane++)
-                if (e + p * VL + lane >= classes) value[lane] = 0;
+            const vf value = v_keep_n(v_exp(v_load(z + e + p * VL) - top), classes - e - p * VL);
             v_store(y + e + p * VL, value);
             partial[p] += value;
         }
@@ -22,7 +20,7 @@ INLINE real softmax_exponentials(real *y, const real *z, real top, int64_t class
     return sum_partials(partial);
 }
 
-static void softmax_forward(real *y, const real *x, const pmc_classes *s, int64_t n) {
+KERNEL void softmax_forward(real *y, const real *x, const pmc_classes *s, int64_t n) {
     const int64_t stride = pmc_vector_stride(s->classes);
     for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
         const real sum = softmax_exponentials(y, x, x[largest(x, s->classes)], s->classes);
@@ -31,33 +29,35 @@ static void softmax_forward(real *y, const real *x, const pmc_classes *s, int64_
 }
 
 /* dz = y * (dy - sum of dy * y) */
-static void softmax_backward(real *dy, const real *y, const pmc_classes *s, int64_t n) {
+KERNEL void softmax_backward(real *dy, const real *y, const pmc_classes *s, int64_t n) {
     const int64_t stride = pmc_vector_stride(s->classes);
     for (int64_t i = 0; i < n; i++, dy += stride, y += stride) {
-        vf partial[PARTS] = {{0}};
+        vf partial[PARTS] = {0};
         for (int64_t e = 0; e < s->classes; e += PMC_PAD)
-            for (int p = 0; p < PARTS; p++)
-                partial[p] = v_fma(v_load(dy + e + p * VL), v_load(y + e + p * VL), partial[p]);
+            for (int p = 0; p < PARTS; p++) {
+                const int64_t left = MAX(0, s->classes - e - p * VL);
+                partial[p] = v_fma(v_load_n(dy + e + p * VL, left), v_load(y + e + p * VL), partial[p]);
+            }
         const real sum = sum_partials(partial);
         for (int64_t e = 0; e < s->classes; e++) dy[e] = y[e] * (dy[e] - sum);
     }
 }
 
 /* y = x - log(sum exp x) */
-static void log_softmax_forward(real *y, const real *x, const pmc_classes *s, int64_t n) {
+KERNEL void log_softmax_forward(real *y, const real *x, const pmc_classes *s, int64_t n) {
     const int64_t stride = pmc_vector_stride(s->classes);
     for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
         const real top = x[largest(x, s->classes)];
-        const real log_sum = v_log(v_splat(softmax_exponentials(y, x, top, s->classes)))[0];
+        const real log_sum = v_first(v_log(v_splat(softmax_exponentials(y, x, top, s->classes))));
         for (int64_t e = 0; e < s->classes; e++) y[e] = x[e] - top - log_sum;
     }
 }
 
 /* dz = dy - exp(y) * sum of dy */
-static void log_softmax_backward(real *dy, const real *y, const pmc_classes *s, int64_t n) {
+KERNEL void log_softmax_backward(real *dy, const real *y, const pmc_classes *s, int64_t n) {
     const int64_t stride = pmc_vector_stride(s->classes);
     for (int64_t i = 0; i < n; i++, dy += stride, y += stride) {
-        vf partial[PARTS] = {{0}};
+        vf partial[PARTS] = {0};
         for (int64_t e = 0; e < s->classes; e += PMC_PAD)
             for (int p = 0; p < PARTS; p++) partial[p] += v_load_n(dy + e + p * VL, MAX(0, s->classes - e - p * VL));
         const vf sum = v_splat(sum_partials(partial));
@@ -79,15 +79,15 @@ typedef struct {
 
 INLINE target target_of(const pmc_targets *t, const pmc_classes *s, int64_t i) {
     const int64_t at = t->index ? t->index[i] : i;
-    target this = {.sure = (real)(1 - s->smoothing),
-                   .smooth = (real)(s->smoothing / (double)s->classes),
-                   .class_weight = t->class_weight,
-                   .weight = t->sample_weight ? t->sample_weight[at] : 1};
+    target wanted = {.sure = (real)(1 - s->smoothing),
+                     .smooth = (real)(s->smoothing / (double)s->classes),
+                     .class_weight = t->class_weight,
+                     .weight = t->sample_weight ? t->sample_weight[at] : 1};
     if (t->targets) {
-        this.row = t->targets + at * s->classes;
-        this.label = largest(this.row, s->classes);
-    } else this.label = t->labels[at];
-    return this;
+        wanted.row = t->targets + at * s->classes;
+        wanted.label = largest(wanted.row, s->classes);
+    } else wanted.label = t->labels[at];
+    return wanted;
 }
 
 INLINE real target_value(const target *t, int64_t e) {
@@ -103,24 +103,24 @@ INLINE void finish(double *loss, uint8_t *correct, double value, int64_t best, c
 
 /* From logits z: loss = sum of target * (log(sum exp z) - z);
  * dz = (softmax * sum of target - target) * weight * scale */
-static void cross_entropy(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+KERNEL void cross_entropy(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
                           const pmc_classes *s, int64_t n) {
     const int64_t stride = pmc_vector_stride(s->classes);
     for (int64_t i = 0; i < n; i++, z += stride, dz += stride) {
-        const target this = target_of(t, s, i);
+        const target wanted = target_of(t, s, i);
         const int64_t best = largest(z, s->classes);
         const real sum = softmax_exponentials(dz, z, z[best], s->classes);
-        const double log_sum = (double)v_log(v_splat(sum))[0];
+        const double log_sum = (double)v_first(v_log(v_splat(sum)));
         double value = 0;
         real total = 0;
         for (int64_t e = 0; e < s->classes; e++) {
-            const real wanted = target_value(&this, e);
-            total += wanted;
-            if (wanted != 0) value += (double)wanted * (log_sum - (double)(z[e] - z[best]));
+            const real share = target_value(&wanted, e);
+            total += share;
+            if (share != 0) value += (double)share * (log_sum - (double)(z[e] - z[best]));
         }
-        const real scale = (real)(this.weight * t->scale);
-        for (int64_t e = 0; e < s->classes; e++) dz[e] = (dz[e] / sum * total - target_value(&this, e)) * scale;
-        finish(loss + i, correct + i, value + 0 * log_sum, best, &this);
+        const real scale = (real)(wanted.weight * t->scale);
+        for (int64_t e = 0; e < s->classes; e++) dz[e] = (dz[e] / sum * total - target_value(&wanted, e)) * scale;
+        finish(loss + i, correct + i, value + 0 * log_sum, best, &wanted);
     }
 }
 
@@ -129,45 +129,45 @@ INLINE void weighted_sum(real *dz, double *loss, uint8_t *correct, const real *z
                          const pmc_classes *s, int64_t n, double divisor) {
     const int64_t stride = pmc_vector_stride(s->classes);
     for (int64_t i = 0; i < n; i++, z += stride, dz += stride) {
-        const target this = target_of(t, s, i);
-        const real scale = (real)(-this.weight * t->scale / divisor);
+        const target wanted = target_of(t, s, i);
+        const real scale = (real)(-wanted.weight * t->scale / divisor);
         double value = 0;
         memset(dz, 0, (size_t)stride * sizeof *dz);
         for (int64_t e = 0; e < s->classes; e++) {
-            const real wanted = target_value(&this, e);
-            if (wanted != 0) value -= (double)wanted * (double)z[e];
-            dz[e] = wanted * scale;
+            const real share = target_value(&wanted, e);
+            if (share != 0) value -= (double)share * (double)z[e];
+            dz[e] = share * scale;
         }
-        finish(loss + i, correct + i, value / divisor, largest(z, s->classes), &this);
+        finish(loss + i, correct + i, value / divisor, largest(z, s->classes), &wanted);
     }
 }
 
 /* From log-probabilities z: the negative log-likelihood. */
-static void likelihood(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+KERNEL void likelihood(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
                        const pmc_classes *s, int64_t n) {
     weighted_sum(dz, loss, correct, z, t, s, n, 1);
 }
 
 /* From probabilities z: minus the mean over all elements of probability x target, as Gorgonia's tutorial has it. */
-static void expected_probability(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+KERNEL void expected_probability(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
                                  const pmc_classes *s, int64_t n) {
     weighted_sum(dz, loss, correct, z, t, s, n, (double)s->classes);
 }
 
 /* The mean over all elements of (z - target)^2. */
-static void squared_error(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
+KERNEL void squared_error(real *dz, double *loss, uint8_t *correct, const real *z, const pmc_targets *t,
                           const pmc_classes *s, int64_t n) {
     const int64_t stride = pmc_vector_stride(s->classes);
     for (int64_t i = 0; i < n; i++, z += stride, dz += stride) {
-        const target this = target_of(t, s, i);
-        const real scale = (real)(2 * this.weight * t->scale / (double)s->classes);
+        const target wanted = target_of(t, s, i);
+        const real scale = (real)(2 * wanted.weight * t->scale / (double)s->classes);
         double value = 0;
         memset(dz, 0, (size_t)stride * sizeof *dz);
         for (int64_t e = 0; e < s->classes; e++) {
-            const real distance = z[e] - target_value(&this, e);
+            const real distance = z[e] - target_value(&wanted, e);
             value += (double)distance * (double)distance;
             dz[e] = distance * scale;
         }
-        finish(loss + i, correct + i, value / (double)s->classes, largest(z, s->classes), &this);
+        finish(loss + i, correct + i, value / (double)s->classes, largest(z, s->classes), &wanted);
     }
 }

@@ -1,84 +1,25 @@
-/* Batch norm (Ioffe and Szegedy, 2015). Lanes go across channels. Moments are taken sample by sample and merged
- * over the batch in its order (Chan, Golub, LeVeque, 1983): no sum of squares cancels, no thread matters.
- *
- *   y = (x - mean) * inverse * w + b,   inverse = 1 / sqrt(variance + epsilon) */
+/* Batch norm: moments.h over all samples and channels. */
 
-/* Where channel c of a sample's pixel lies: call `body` with `at` for every pixel of the inside. */
-#define FOR_PIXELS(image, at)                                                                                          \
-    for (int64_t row = 0; row < (image)->h; row++)                                                                     \
-        for (int64_t at = ((image)->top + row) * pmc_image_pitch(image) + (image)->left * (image)->c,                  \
-                     end = at + (image)->w * (image)->c;                                                               \
-             at < end; at += (image)->c)
-
-/* Lanes from channel c on that are there: rows are padded. */
-INLINE int64_t channels_from(const pmc_norm *s, int64_t c) { return MAX(0, s->image.c - c); }
-
-INLINE real norm_pixels(const pmc_norm *s) { return (real)(s->image.h * s->image.w); }
-
-/* moments [n][2][c, padded]: the mean, and the sum of squared distances from it */
+/* moments [n][2][c, padded] */
 static void norm_moments(real *moments, const real *x, const pmc_norm *s, int64_t n) {
     const int64_t row = pmc_padded(s->image.c);
     for (int64_t i = 0; i < n; i++, x += pmc_image_stride(&s->image), moments += 2 * row)
-        for (int64_t c = 0; c < row; c += VL) {
-            vf sum = (vf){0}, squares = (vf){0};
-            FOR_PIXELS(&s->image, at) sum += v_load_n(x + at + c, channels_from(s, c));
-            const vf mean = sum / norm_pixels(s);
-            FOR_PIXELS(&s->image, at) {
-                const vf distance = v_load_n(x + at + c, channels_from(s, c)) - mean;
-                squares = v_fma(distance, distance, squares);
-            }
-            v_store(moments + c, mean);
-            v_store(moments + row + c, squares);
-        }
+        for (int64_t c = 0; c < row; c += VL) moments_of(moments, x, s, c);
 }
 
-/* statistics: all rows but the shift, from mean and variance */
-INLINE void norm_rows(real *statistics, int64_t c, vf mean, vf variance, const real *w, const real *b,
-                      const pmc_norm *s) {
-    const int64_t row = pmc_padded(s->image.c);
-    const vf inverse = 1 / v_sqrt(variance + (real)s->epsilon);
-    v_store(statistics + PMC_NORM_MEAN * row + c, mean);
-    v_store(statistics + PMC_NORM_INVERSE * row + c, inverse);
-    v_store(statistics + PMC_NORM_SCALE * row + c, w ? inverse * v_load(w + c) : inverse);
-    v_store(statistics + PMC_NORM_BIAS * row + c, b ? v_load(b + c) : (vf){0});
-}
-
-/* Merges the samples' moments, and moves the running ones (with the unbiased variance, as PyTorch does). */
 static void norm_statistics(real *statistics, const real *moments, const real *w, const real *b, real *running,
                             const pmc_norm *s, int64_t n) {
     const int64_t row = pmc_padded(s->image.c);
-    const real pixels = norm_pixels(s), count = pixels * (real)n;
     real *steps = running + 2 * row;
     *steps += 1;
     const real fresh = s->momentum < 0 ? 1 / *steps : (real)s->momentum;
-    for (int64_t c = 0; c < row; c += VL) {
-        vf sum = (vf){0}, squares = (vf){0};
-        for (int64_t i = 0; i < n; i++) sum += v_load(moments + 2 * i * row + c);
-        const vf mean = sum / (real)n;
-        for (int64_t i = 0; i < n; i++) {
-            const vf distance = v_load(moments + 2 * i * row + c) - mean;
-            squares = v_fma(distance * pixels, distance, squares + v_load(moments + (2 * i + 1) * row + c));
-        }
-        norm_rows(statistics, c, mean, squares / count, w, b, s);
-        const vf unbiased = squares / (count > 1 ? count - 1 : 1), old = v_load(running + c);
-        const vf old_variance = v_load(running + row + c);
-        v_store_n(running + c, v_fma(v_splat(fresh), mean - old, old), channels_from(s, c));
-        v_store_n(running + row + c, v_fma(v_splat(fresh), unbiased - old_variance, old_variance), channels_from(s, c));
-    }
+    for (int64_t c = 0; c < row; c += VL) merged_statistics(statistics, moments, w, b, running, s, n, c, fresh);
 }
 
-/* The running moments' statistics; shift: what the norm after a convolution with conv_bias adds, so that
- * conv(x) * scale + shift is all of it. */
 static void norm_fold(real *statistics, const real *w, const real *b, const real *running, const real *conv_bias,
                       const pmc_norm *s) {
-    const int64_t row = pmc_padded(s->image.c);
-    for (int64_t c = 0; c < row; c += VL) {
-        norm_rows(statistics, c, v_load(running + c), v_load(running + row + c), w, b, s);
-        const vf scale = v_load(statistics + PMC_NORM_SCALE * row + c);
-        const vf start = conv_bias ? v_load(conv_bias + c) : (vf){0};
-        v_store(statistics + PMC_NORM_SHIFT * row + c,
-                v_fma(start - v_load(running + c), scale, v_load(statistics + PMC_NORM_BIAS * row + c)));
-    }
+    for (int64_t c = 0; c < pmc_padded(s->image.c); c += VL)
+        folded_statistics(statistics, w, b, running, conv_bias, s, c);
 }
 
 /* y and x images of one shape */
@@ -91,48 +32,24 @@ static void norm_apply(real *y, const real *x, const real *statistics, const pmc
             const vf scale = v_load(statistics + PMC_NORM_SCALE * row + c);
             const vf bias = v_load(statistics + PMC_NORM_BIAS * row + c);
             FOR_PIXELS(&s->image, at)
-            v_store_n(y + at + c, v_fma(v_load(x + at + c) - mean, scale, bias), channels_from(s, c));
+            v_store_n(y + at + c, normed(v_load(x + at + c), mean, scale, bias), channels_from(s, c));
         }
     }
 }
 
-/* sums [n][2][c, padded] of each sample: dy, and dy * (x - mean) * inverse */
+/* sums [n][2][c, padded] */
 static void norm_gradient_sums(real *sums, const real *dy, const real *x, const real *statistics, const pmc_norm *s,
                                int64_t n) {
     const int64_t row = pmc_padded(s->image.c), stride = pmc_image_stride(&s->image);
     for (int64_t i = 0; i < n; i++, dy += stride, x += stride, sums += 2 * row)
-        for (int64_t c = 0; c < row; c += VL) {
-            const vf mean = v_load(statistics + PMC_NORM_MEAN * row + c);
-            const vf inverse = v_load(statistics + PMC_NORM_INVERSE * row + c);
-            vf sum = (vf){0}, along = (vf){0};
-            FOR_PIXELS(&s->image, at) {
-                const vf gradient = v_load_n(dy + at + c, channels_from(s, c));
-                sum += gradient;
-                along = v_fma(gradient, (v_load_n(x + at + c, channels_from(s, c)) - mean) * inverse, along);
-            }
-            v_store(sums + c, sum);
-            v_store(sums + row + c, along);
-        }
+        for (int64_t c = 0; c < row; c += VL) gradient_sums_of(sums, dy, x, statistics, s, c);
 }
 
-/* means [2][c, padded] of both sums over the batch; dw and db, or NULL */
 static void norm_gradient(real *means, real *dw, real *db, const real *sums, const pmc_norm *s, int64_t n) {
-    const int64_t row = pmc_padded(s->image.c);
-    const real count = norm_pixels(s) * (real)n;
-    for (int64_t c = 0; c < row; c += VL) {
-        vf sum = (vf){0}, along = (vf){0};
-        for (int64_t i = 0; i < n; i++) {
-            sum += v_load(sums + 2 * i * row + c);
-            along += v_load(sums + (2 * i + 1) * row + c);
-        }
-        if (db) v_store_n(db + c, sum, channels_from(s, c));
-        if (dw) v_store_n(dw + c, along, channels_from(s, c));
-        v_store(means + c, sum / count);
-        v_store(means + row + c, along / count);
-    }
+    for (int64_t c = 0; c < pmc_padded(s->image.c); c += VL) merged_gradient(means, dw, db, sums, s, n, c);
 }
 
-/* dx = scale * (dy - mean of dy - (x - mean) * inverse * mean of dy * (x - mean) * inverse); dx may be dy */
+/* dx may be dy */
 static void norm_input_gradient(real *dx, const real *dy, const real *x, const real *statistics, const real *means,
                                 const pmc_norm *s, int64_t n) {
     const int64_t row = pmc_padded(s->image.c), stride = pmc_image_stride(&s->image);
@@ -142,10 +59,9 @@ static void norm_input_gradient(real *dx, const real *dy, const real *x, const r
             const vf inverse = v_load(statistics + PMC_NORM_INVERSE * row + c);
             const vf scale = v_load(statistics + PMC_NORM_SCALE * row + c);
             const vf level = v_load(means + c), slope = v_load(means + row + c);
-            FOR_PIXELS(&s->image, at) {
-                const vf normal = (v_load(x + at + c) - mean) * inverse;
-                const vf gradient = v_load(dy + at + c) - level;
-                v_store_n(dx + at + c, v_fma(normal, -slope, gradient) * scale, channels_from(s, c));
-            }
+            FOR_PIXELS(&s->image, at)
+            v_store_n(dx + at + c,
+                      norm_gradient_at(v_load(dy + at + c), v_load(x + at + c), mean, inverse, scale, level, slope),
+                      channels_from(s, c));
         }
 }

@@ -1,7 +1,7 @@
 /* Reduction of the shards' gradients, and updates, element by element. `clip` scales every gradient. */
 
 /* g <- the shards' gradients, added in their order */
-static void reduce(real *g, const real *shards, int64_t shard_stride, int64_t shards_used, int64_t count) {
+KERNEL void reduce(real *g, const real *shards, int64_t shard_stride, int64_t shards_used, int64_t count) {
     for (int64_t e = 0; e < count; e += VL) {
         vf sum = v_load(shards + e);
         for (int64_t shard = 1; shard < shards_used; shard++) sum += v_load(shards + shard * shard_stride + e);
@@ -10,8 +10,8 @@ static void reduce(real *g, const real *shards, int64_t shard_stride, int64_t sh
 }
 
 /* The sum of the squares of g, in 16 partials. */
-static double sum_of_squares(const real *g, int64_t count) {
-    vf partial[PARTS] = {{0}};
+KERNEL double sum_of_squares(const real *g, int64_t count) {
+    vf partial[PARTS] = {0};
     for (int64_t e = 0; e < count; e += PMC_PAD)
         for (int p = 0; p < PARTS; p++) {
             const vf value = v_load(g + e + p * VL);
@@ -21,21 +21,15 @@ static double sum_of_squares(const real *g, int64_t count) {
 }
 
 /* mean <- decay * mean + (1 - decay) * w */
-static void average(real *mean, const real *w, double decay, int64_t count) {
+KERNEL void average(real *mean, const real *w, double decay, int64_t count) {
     const vf fresh = v_splat((real)(1 - decay));
     for (int64_t e = 0; e < count; e += VL)
         v_store(mean + e, v_fma(fresh, v_load(w + e) - v_load(mean + e), v_load(mean + e)));
 }
 
-INLINE int all_finite(vf nan_or_zero) {
-    real sum = 0;
-    for (int i = 0; i < VL; i++) sum += nan_or_zero[i];
-    return sum == 0;
-}
-
 /* SGD with momentum, Nesterov's variant and L2 weight decay, as PyTorch has it (Sutskever et al., 2013).
  * moment: velocity, if there is momentum */
-static int sgd(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c, double clip,
+KERNEL int sgd(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c, double clip,
                int64_t count) {
     const vf rate = v_splat((real)-c->rate), momentum = v_splat((real)c->momentum), scale = v_splat((real)clip);
     const vf decay = v_splat((real)c->weight_decay);
@@ -57,7 +51,7 @@ static int sgd(real *w, real *const moment[PMC_MOMENTS], const real *g, const pm
 
 /* Adam (Kingma and Ba, 2015) with L2 weight decay, or AdamW (Loshchilov and Hutter, 2019) where shrink < 1.
  * moment: mean, mean square */
-static int adam(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c, double clip,
+KERNEL int adam(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c, double clip,
                 int64_t count) {
     const vf beta1 = v_splat((real)c->beta1), beta2 = v_splat((real)c->beta2), decay = v_splat((real)c->weight_decay);
     const vf fresh1 = v_splat((real)(1 - c->beta1)), fresh2 = v_splat((real)(1 - c->beta2));
@@ -81,7 +75,7 @@ static int adam(real *w, real *const moment[PMC_MOMENTS], const real *g, const p
 
 /* RMSprop (Hinton, 2012), centred (Graves, 2013) and with momentum, epsilon inside or outside of the root.
  * moment: mean square, velocity (with momentum), mean (centred) */
-static int rmsprop(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c, double clip,
+KERNEL int rmsprop(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c, double clip,
                    int64_t count) {
     const vf alpha = v_splat((real)c->beta2), fresh = v_splat((real)(1 - c->beta2)), rate = v_splat((real)-c->rate);
     const vf decay = v_splat((real)c->weight_decay), momentum = v_splat((real)c->momentum);
@@ -112,7 +106,7 @@ static int rmsprop(real *w, real *const moment[PMC_MOMENTS], const real *g, cons
 }
 
 /* Adagrad (Duchi, Hazan, Singer, 2011). moment: sum of squares */
-static int adagrad(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c, double clip,
+KERNEL int adagrad(real *w, real *const moment[PMC_MOMENTS], const real *g, const pmc_coefficients *c, double clip,
                    int64_t count) {
     const vf rate = v_splat((real)-c->rate), epsilon = v_splat((real)c->epsilon), scale = v_splat((real)clip);
     const vf decay = v_splat((real)c->weight_decay);

@@ -4,11 +4,13 @@ enum { RANDOM_BLOCKS = 64, RANDOM_LANES = VECTOR_BYTES / 8 }; /* at most so many
 
 /* words [blocks][4], with room for a multiple of RANDOM_LANES blocks: blocks `first` on of what happens to `sample` in
  * a layer (`stream`) and epoch. */
-static void random_words(uint32_t *words, uint32_t first, int64_t blocks, uint32_t sample, int64_t stream,
+KERNEL void random_words(uint32_t *words, uint32_t first, int64_t blocks, uint32_t sample, int64_t stream,
                          pmc_random random) {
     const vw low = (vw){0} + 0xFFFFFFFFu;
-    vw counter = (vw){0} + first, keys[10][2];
-    for (int lane = 0; lane < RANDOM_LANES; lane++) counter[lane] += (uint64_t)lane;
+    uint64_t numbers[RANDOM_LANES];
+    vw counter, keys[10][2];
+    for (int lane = 0; lane < RANDOM_LANES; lane++) numbers[lane] = first + (uint64_t)lane;
+    memcpy(&counter, numbers, sizeof counter);
     for (uint32_t round = 0; round < 10; round++) {
         keys[round][0] = (vw){0} + ((uint32_t)random.seed + round * 0x9E3779B9u);
         keys[round][1] = (vw){0} + ((uint32_t)(random.seed >> 32) + round * 0xBB67AE85u);

@@ -3,8 +3,8 @@
 #ifndef PMC_RNG_H
 #define PMC_RNG_H
 
-static inline __attribute__((always_inline)) void philox(uint32_t out[4], uint32_t c0, uint32_t c1, uint32_t c2,
-                                                         uint32_t c3, uint32_t k0, uint32_t k1) {
+PMC_INLINE __attribute__((always_inline)) void philox(uint32_t out[4], uint32_t c0, uint32_t c1, uint32_t c2,
+                                                      uint32_t c3, uint32_t k0, uint32_t k1) {
     for (int round = 0; round < 10; round++) {
         const uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
         c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;

@@ -11,7 +11,8 @@
 #include <immintrin.h>
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE PMC_INLINE __attribute__((always_inline))
+#define KERNEL static
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
@@ -115,6 +116,17 @@ INLINE vf v_sqrt(vf a) {
     for (int i = 0; i < VL; i++) a[i] = PMC_DOUBLE ? __builtin_sqrt(a[i]) : __builtin_sqrtf(a[i]);
     return a;
 #endif
+}
+
+INLINE vf v_to_real(vi v) { return __builtin_convertvector(v, vf); }
+INLINE vi v_to_lane(vf v) { return __builtin_convertvector(v, vi); } /* towards 0 */
+INLINE real v_first(vf v) { return v[0]; }
+
+/* v, but 0 from lane n on */
+INLINE vf v_keep_n(vf v, int64_t n) {
+    for (int i = 0; i < VL; i++)
+        if (i >= n) v[i] = 0;
+    return v;
 }
 
 /* mask lanes are all ones or all zeros, as comparisons make them */
@@ -262,6 +274,11 @@ INLINE vw v_interleave_words_high(vw a, vw b) { return V_SHUFFLE(vw, a, b, V_WOR
 
 /* 0 where x is finite, NaN elsewhere. */
 INLINE vf v_finite(vf x) { return x - x; }
+INLINE int all_finite(vf nan_or_zero) {
+    real sum = 0;
+    for (int i = 0; i < VL; i++) sum += nan_or_zero[i];
+    return sum == 0;
+}
 
 /* The sum of 16 partials by one fixed tree, the same on every ISA. */
 INLINE real sum_partials(const vf partial[PARTS]) {
@@ -289,7 +306,7 @@ INLINE vf exp_parts(vf x, vi *k) {
     vf round = v_fma(x, v_splat((real)1.44269504088896340736), v_splat(magic)) - magic;
     vf r = v_fma(round, v_splat(-ln2_high), x);
     r = v_fma(round, v_splat(-ln2_low), r);
-    *k = __builtin_convertvector(round, vi);
+    *k = v_to_lane(round);
     vf q = v_splat(series[0]);
     for (size_t i = 1; i < sizeof series / sizeof *series; i++) q = v_fma(q, r, v_splat(series[i]));
     return v_fma(q * r, r, r);
@@ -349,7 +366,7 @@ INLINE vf v_log(vf x) {
     vf s = (m - 1) / (m + 1), square = s * s, sum = (vf){0};
     for (int i = TERMS; i > 0; i--) sum = v_fma(sum, square, v_splat((real)2 / (2 * i + 1)));
     vf log_m = v_fma(sum * square, s, s + s);
-    return v_fma(__builtin_convertvector(k, vf), v_splat((real)0.69314718055994530942), log_m) + v_finite(x);
+    return v_fma(v_to_real(k), v_splat((real)0.69314718055994530942), log_m) + v_finite(x);
 }
 
 /* log(1 + x) for 0 <= x, with what 1 + x has lost. */

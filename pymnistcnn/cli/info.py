@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from .. import __version__, _native, datasets
+from ..device import cuda_problem, devices
 from .options import COMPUTE, JSON, describe, print_json
 
 
@@ -27,6 +28,8 @@ def info(threads, isa, as_json):
         "isas": _native.isas(),
         "threads": threads,
         "openmp": _native.openmp_runtime(),
+        "devices": devices(),
+        "cuda": cuda(),
         "train_images": len(training),
         "test_images": len(test),
     }
@@ -37,7 +40,17 @@ def info(threads, isa, as_json):
     click.echo(f"processor        {fields['cpu']}")
     click.echo(f"instruction set  {isa} (available: {', '.join(fields['isas'])})")
     click.echo(f"threads          {threads}, OpenMP runtime {fields['openmp']}")
+    click.echo(f"CUDA             {fields['cuda']}")
     click.echo(f"data             {describe(None, training, test)}")
+
+
+def cuda():
+    """What of CUDA this build and this machine have, in a line."""
+    build = _native.cuda_build()
+    if build is None:
+        return "not in this build"
+    architectures, device = build
+    return f"built for architectures {architectures}; {cuda_problem() or device}"
 
 
 def cpu_model():

@@ -10,13 +10,16 @@ import json
 import os
 import stat
 import sys
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from .. import _native
-from ..network import checked_isa, checked_threads
+from ..device import checked_device
+from ..network import checked_threads, device_of
 
 
 class Failure(click.ClickException):
@@ -83,10 +86,27 @@ def one_line(error: Exception) -> str:
 
 
 def usable_isa(context, option, isa):
+    """The instruction set to run with, the processor's or that of the device that was asked for."""
+    device = context.meta.get(DEVICE)
+    told = device in (None, "cpu") or context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     try:
-        return checked_isa(isa)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = checked_device(device, isa if told else None)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    for warning in caught:
+        click.echo(f"pymnistcnn: {warning.message}", err=True)
+    return found
+
+
+def keep_device(context, option, device):
+    context.meta[DEVICE] = device
+
+
+def where(threads, isa):
+    """On what something runs, for people."""
+    return device_of(isa) or f"{count(threads, 'thread')}, {isa}"
 
 
 def writable_file(context, option, path):
@@ -118,13 +138,27 @@ DATA = click.option(
     "--data", metavar="DIR", type=click.Path(path_type=Path),
     help="Folder with digits in MNIST's four IDX files.  [default: the MNIST inside the package]",
 )  # fmt: skip
-COMPUTE = options(
-    click.option("--threads", metavar="N", type=click.IntRange(1, 1024),
-                 callback=lambda context, option, threads: checked_threads(threads),
-                 help="Threads to compute on.  [default: one for each processor]"),
-    click.option("--isa", metavar="NAME", callback=usable_isa, envvar="PYMNISTCNN_ISA", show_envvar=True,
-                 help=f"Instruction set: {', '.join(_native.isas())}.  [default: the last of these]"),
-)  # fmt: skip
+DEVICE = "pymnistcnn.device"  # where a command's context keeps it, for what --isa means
+
+
+def device_option(default="cpu"):
+    return click.option("--device", default=default, show_default=True, is_eager=True, expose_value=False,
+                        callback=keep_device, metavar="NAME",
+                        help="Where to compute: cpu, cuda (an NVIDIA GPU), or auto, which is the GPU if there is one.")  # fmt: skip
+
+
+def compute_options(device="cpu"):
+    return options(
+        click.option("--threads", metavar="N", type=click.IntRange(1, 1024),
+                     callback=lambda context, option, threads: checked_threads(threads),
+                     help="Threads to compute on.  [default: one for each processor]"),
+        click.option("--isa", metavar="NAME", callback=usable_isa, envvar="PYMNISTCNN_ISA", show_envvar=True,
+                     help=f"Instruction set: {', '.join(_native.isas())}.  [default: the last of these]"),
+        device_option(device),
+    )  # fmt: skip
+
+
+COMPUTE = compute_options()
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
 POSITIVE = click.IntRange(1, 1_000_000)
 

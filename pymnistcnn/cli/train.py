@@ -15,7 +15,7 @@ from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..network import DTYPES
 from ..recipes import RECIPES
-from .options import COMPUTE, DATA, JSON, POSITIVE, count, describe, print_json, writable_file
+from .options import COMPUTE, DATA, JSON, POSITIVE, count, describe, print_json, where, writable_file
 
 SUFFIX = ".checkpoint"  # of the output's name
 
@@ -63,7 +63,7 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
     if resume is not None:
         say(f"resumed   {click.format_filename(resume)}, {place}")
     say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, "
-        f"{count(threads, 'thread')}, {isa}\n")  # fmt: skip
+        f"{where(threads, isa)}\n")  # fmt: skip
 
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     try:

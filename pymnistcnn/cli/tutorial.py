@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from ..network import DTYPES, devices
-from .options import COMPUTE, DATA, JSON, POSITIVE, options, print_json, writable_file
+from ..device import devices
+from ..network import DTYPES
+from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, writable_file
 
 
 @click.group()
@@ -18,7 +19,7 @@ def tutorial():
     """Run a well-known tutorial, whole: its data, network, loop, messages."""
 
 
-def common(*, epochs, batch_size, seed, dtype, output):
+def common(*, epochs, batch_size, seed, dtype, output, device="cpu"):
     """The options of every tutorial, with the tutorial's defaults."""
 
     def option(name, default, **extra):
@@ -28,7 +29,7 @@ def common(*, epochs, batch_size, seed, dtype, output):
         option("--epochs", epochs, metavar="N", type=POSITIVE, help="Rounds over the data."),
         option("--batch-size", batch_size, metavar="N", type=POSITIVE, help="Images a step."),
         option("--seed", seed, metavar="N", type=click.IntRange(0, 2**64 - 1), help="Same seed, same network."),
-        COMPUTE,
+        compute_options(device),
         option("--dtype", dtype, type=click.Choice(DTYPES), help="Precision."),
         click.option("--limit", metavar="N", type=POSITIVE, help="Training items.  [default: the tutorial's]"),
         DATA,
@@ -82,14 +83,13 @@ def flux(as_json, **settings):
 MXNET = options(
     click.option("--variant", type=click.Choice(["python", "julia"]), default="python", show_default=True,
                  help="Settings of the Python or of the Julia tutorial."),
-    click.option("--device", help=f"Where to compute: {', '.join(devices())}.  [default: the fastest there is]"),
     click.option("--init", type=click.Choice(["uniform", "glorot"]), default="uniform", show_default=True,
                  help="First weights: the tutorial's uniform(0.01), or Glorot's."),
 )  # fmt: skip
 
 
 @tutorial.command("mxnet-mlp")
-@common(epochs=None, batch_size=100, seed=0, dtype="float32", output="mxnet-mlp.safetensors")
+@common(epochs=None, batch_size=100, seed=0, dtype="float32", output="mxnet-mlp.safetensors", device=devices()[-1])
 @MXNET
 def mxnet_mlp(variant, init, as_json, **settings):
     """Python, Julia: a multilayer perceptron.  10 epochs, in Julia 20."""
@@ -99,7 +99,7 @@ def mxnet_mlp(variant, init, as_json, **settings):
 
 
 @tutorial.command("mxnet-lenet")
-@common(epochs=None, batch_size=100, seed=0, dtype="float32", output="mxnet-lenet.safetensors")
+@common(epochs=None, batch_size=100, seed=0, dtype="float32", output="mxnet-lenet.safetensors", device=devices()[-1])
 @MXNET
 def mxnet_lenet(variant, init, as_json, **settings):
     """Python, Julia: LeNet.  10 epochs, in Julia 20."""

@@ -42,7 +42,7 @@ def _indices(network, n):
     """The argmax of the last forward: the kernel's are offsets into pictures with the channels last."""
     (pool,) = network.by_hand.nodes
     out = pool.y.geometry
-    offsets = np.frombuffer(network.plan(True, n).peek(pool.argmax.offset, 4 * n * out.elements), np.int32)
+    offsets = np.frombuffer(network.plan(True, n, isa).peek(pool.argmax.offset, 4 * n * out.elements), np.int32)
     indices = offsets.reshape(n, out.h, out.w, out.c) // out.c
     return np.ascontiguousarray(indices.transpose(0, 3, 1, 2), np.int64)
 

@@ -1,0 +1,101 @@
+/* Twins that go element by element: the caller's arrays, flattening, activations, dropout, noise. Borders and slack of
+ * images are not written, as no twin reads them. */
+
+INLINE int64_t transfer_items(const pmc_job *j) { return image_elements(&j->op.shape.transfer.image); }
+#define input_items transfer_items
+#define output_items transfer_items
+
+KERNEL void input_item(const pmc_job *j, int64_t sample, int64_t e) {
+    const pmc_transfer *s = &j->op.shape.transfer;
+    const pmc_board *board = j->board;
+    const int64_t place = board->start + sample, size = image_elements(&s->image);
+    const int64_t from = (s->port == PMC_PORT_X && board->index ? board->index[place] : place) * size + e;
+    const real value = s->port == PMC_PORT_DY ? board->dy[from]
+                       : board->x_u8          ? (real)board->x_u8[from]
+                                              : board->x_real[from];
+    SAMPLE(0, sample, pmc_image_stride(&s->image))
+    [inside_by_channel(&s->image, e)] = value * (real)s->scale + (real)s->offset;
+}
+PER_SAMPLE(input)
+
+KERNEL void output_item(const pmc_job *j, int64_t sample, int64_t e) {
+    const pmc_transfer *s = &j->op.shape.transfer;
+    real *to = s->port == PMC_PORT_Y ? j->board->y : j->board->dx;
+    const real value = SAMPLE(0, sample, pmc_image_stride(&s->image))[inside_by_channel(&s->image, e)];
+    to[(j->board->start + sample) * image_elements(&s->image) + e] = value * (real)s->scale;
+}
+PER_SAMPLE(output)
+
+INLINE int64_t flatten_items(const pmc_job *j) { return image_elements(&j->op.shape.image); }
+#define flatten_forward_items flatten_items
+#define flatten_backward_items flatten_items
+
+KERNEL void flatten_forward_item(const pmc_job *j, int64_t sample, int64_t e) {
+    const pmc_image *s = &j->op.shape.image;
+    SAMPLE(0, sample, pmc_vector_stride(image_elements(s)))
+    [e] = SAMPLE(1, sample, pmc_image_stride(s))[inside_by_channel(s, e)];
+}
+PER_SAMPLE(flatten_forward)
+
+KERNEL void flatten_backward_item(const pmc_job *j, int64_t sample, int64_t e) {
+    const pmc_image *s = &j->op.shape.image;
+    SAMPLE(0, sample, pmc_image_stride(s))
+    [inside_by_channel(s, e)] = SAMPLE(1, sample, pmc_vector_stride(image_elements(s)))[e];
+}
+PER_SAMPLE(flatten_backward)
+
+INLINE int64_t activation_items(const pmc_job *j) { return image_elements(&j->op.shape.elements.image); }
+#define activation_forward_items activation_items
+#define activation_backward_items activation_items
+
+KERNEL void activation_forward_item(const pmc_job *j, int64_t sample, int64_t e) {
+    const pmc_elements *s = &j->op.shape.elements;
+    const int64_t stride = pmc_image_stride(&s->image), at = inside(&s->image, e);
+    SAMPLE(0, sample, stride)[at] = activated(SAMPLE(1, sample, stride)[at], &s->activation);
+}
+PER_SAMPLE(activation_forward)
+
+KERNEL void activation_backward_item(const pmc_job *j, int64_t sample, int64_t e) {
+    const pmc_elements *s = &j->op.shape.elements;
+    const int64_t stride = pmc_image_stride(&s->image), at = inside(&s->image, e);
+    real *dy = SAMPLE(0, sample, stride) + at;
+    *dy = activation_gradient(*dy, SAMPLE(1, sample, stride)[at], &s->activation);
+}
+PER_SAMPLE(activation_backward)
+
+/* An item is the four elements of a random block. */
+INLINE int64_t dropout_items(const pmc_job *j) { return blocks_of(image_elements(&j->op.shape.dropout.image), 4); }
+KERNEL void dropout_item(const pmc_job *j, int64_t sample, int64_t block) {
+    const pmc_dropout *s = &j->op.shape.dropout;
+    const pmc_random random = random_of(j);
+    const int64_t stride = pmc_image_stride(&s->image), elements = image_elements(&s->image);
+    uint32_t words[4];
+    random_words(words, (uint32_t)block, 1, random.position + (uint32_t)sample, s->stream, random);
+    for (int64_t e = 4 * block; e < MIN(4 * block + 4, elements); e++) {
+        const int64_t at = inside(&s->image, e);
+        const real x = SAMPLE(1, sample, stride)[at];
+        SAMPLE(0, sample, stride)[at] = words[e % 4] >= (uint32_t)s->threshold ? x * (real)s->scale : 0;
+    }
+}
+PER_SAMPLE(dropout)
+
+/* An item is the 32 elements that normal numbers come for. */
+INLINE int64_t noise_items(const pmc_job *j) {
+    return blocks_of(image_elements(&j->op.shape.noise.image), 2 * PMC_PAD);
+}
+KERNEL void noise_item(const pmc_job *j, int64_t sample, int64_t chunk) {
+    const pmc_noise *s = &j->op.shape.noise;
+    const pmc_random random = random_of(j);
+    const int64_t stride = pmc_image_stride(&s->image), elements = image_elements(&s->image),
+                  first = 2 * PMC_PAD * chunk;
+    uint32_t words[2 * PMC_PAD];
+    real numbers[2 * PMC_PAD];
+    random_words(words, (uint32_t)(chunk * (PMC_PAD / 2)), PMC_PAD / 2, picture_of(random, index_of(j), sample),
+                 s->stream, random);
+    normal_numbers(numbers, words);
+    for (int64_t e = first; e < MIN(first + 2 * PMC_PAD, elements); e++) {
+        const int64_t at = inside(&s->image, e);
+        SAMPLE(0, sample, stride)[at] = v_fma((real)s->std, numbers[e - first], SAMPLE(1, sample, stride)[at]);
+    }
+}
+PER_SAMPLE(noise)

@@ -1,0 +1,2 @@
+/* The twins as C, for the emulated device. Compiled once for each dtype. */
+#include "twins.h"
