@@ -63,7 +63,7 @@ def test_messages_go_to_stdout_without_json(name, few):
 def test_bad_use_of_a_tutorial(few):
     for arguments, code in [(["nonsense"], 2), (["flux", "--epochs", "0"], 2), (["flux", "--limit", "-1"], 2),
                             (["gorgonia", "--loss", "mse"], 2), (["scratch", "--data", "nowhere"], 1),
-                            (["mxnet-mlp", "--device", "abacus"], 1),
+                            (["mxnet-mlp", "--device", "abacus"], 2),
                             (["scratch", "--by-hand", "--batch-size", "2", "--limit", "10"], 1),
                             (["gorgonia", "--limit", "10"], 1), (["flux", "--savepath", "nowhere"], 1)]:  # fmt: skip
         result = run("tutorial", *arguments, *(["--data", few] if "--data" not in arguments else []))

@@ -42,9 +42,9 @@ class Recorder:
     def __init__(self):
         self.arguments = []
 
-    def Plan(self, *arguments):
-        self.arguments.append(arguments)
-        return _native.Plan(*arguments)
+    def Plan(self, sizes, ops, phases, programs, device):
+        self.arguments.append((sizes, ops, phases, programs))
+        return _native.Plan(sizes, ops, phases, programs, device)
 
     def __getattr__(self, name):
         return getattr(_native, name)

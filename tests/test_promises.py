@@ -259,7 +259,7 @@ def test_poisoned_workspaces_do_not_matter(name, dtype):
                     model.forward(np.zeros((BATCH, *model.input_shape), dtype), threads=3)
                 else:
                     model.predict_outputs(np.zeros((BATCH, *model.input_shape), dtype), threads=3)
-                assert plan is net._plans[by_hand]
+                assert plan is net._plans[by_hand, None]
                 plan.poison(byte)
 
         return before
@@ -277,7 +277,7 @@ def test_poisoned_workspaces_do_not_matter(name, dtype):
 def test_poison_between_the_steps_of_a_training(byte):
     class Poison(Every):
         def on_batches(self, training):
-            training.network._plans[False].poison(byte)
+            training.network._plans[False, None].poison(byte)
 
     poisoned, plain = made(), trained(every=1)
     poisoned.fit(samples((1, 14, 14)), epochs=2, batch_size=BATCH, optimizer=OPTIMIZERS["sgd"](),
@@ -446,7 +446,7 @@ def test_a_forked_child_trains_and_predicts():
 # ---- imports ----
 
 ORDER = [
-    {"_native"}, {"nodes"}, {"plan"}, {"network"}, {"initializers"}, {"layers"},
+    {"_native"}, {"nodes"}, {"plan"}, {"network"}, {"device"}, {"initializers"}, {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"}, {"functional", "checkpoints", "progress"},
     {"training"}, {"model"}, {"recipes", "scratch"}, {"tutorials", "benchmarking"}, {"cli"},
 ]  # fmt: skip

@@ -18,7 +18,7 @@ INLINE int own_column(int t) { return t % THREADS_ACROSS * OWN_COLUMNS; }
 #define FOR_OWN(r, c) UNROLL for (int r = 0; r < OWN_ROWS; r++) UNROLL for (int c = 0; c < OWN_COLUMNS; c++)
 
 /* sum += a' * b, a piece of the depth */
-KERNEL void tile_add(own_sums sum, const factor_rows a, const factor_columns b, int t) {
+BLOCK tile_add(own_sums sum, const factor_rows a, const factor_columns b, int t) {
     for (int k = 0; k < TILE_DEPTH; k++) {
         real rows[OWN_ROWS], columns[OWN_COLUMNS];
         UNROLL for (int r = 0; r < OWN_ROWS; r++) rows[r] = a[k][own_row(t) + r];

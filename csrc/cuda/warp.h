@@ -62,9 +62,8 @@ BLOCK warp_forward_block(const pmc_job *j, int64_t sample) {
             const int64_t row = e / image->w, column = e % image->w;
             const corners from = corners_of(field[e], field[size + e], image);
             const int hidden = is_in(&covered, row, column);
-            for (int64_t c = 0; c < image->c; c++)
-                SAMPLE(0, sample, stride)
-                [inside(image, e * image->c + c)] = hidden ? (real)s->fill : interpolated(x + c, &from, (real)s->fill);
+            for (int64_t c = 0; c < image->c; c++) SAMPLE(0, sample, stride)
+            [inside(image, e * image->c + c)] = hidden ? (real)s->fill : interpolated(x + c, &from, (real)s->fill);
         }
     }
 }

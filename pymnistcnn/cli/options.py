@@ -94,7 +94,7 @@ def usable_isa(context, option, isa):
             warnings.simplefilter("always")
             found = checked_device(device, isa if told else None)
     except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+        raise click.BadParameter(str(error), param_hint=None if told and isa else "'--device'") from None
     for warning in caught:
         click.echo(f"pymnistcnn: {warning.message}", err=True)
     return found

@@ -35,10 +35,10 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     x = numbers(x)
     with holding(layer, x, ()) as found:
         y = found.forward(x, isa=isa, threads=threads)
-        return y, _indices(found, len(x))
+        return y, _indices(found, len(x), isa)
 
 
-def _indices(network, n):
+def _indices(network, n, isa):
     """The argmax of the last forward: the kernel's are offsets into pictures with the channels last."""
     (pool,) = network.by_hand.nodes
     out = pool.y.geometry
