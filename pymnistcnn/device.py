@@ -25,7 +25,7 @@ def devices() -> list[str]:
 def cuda_problem() -> str | None:
     """Why there is no "cuda" on this machine, in this build; None: there is."""
     if "cuda" not in _native.devices():
-        return "this build is without CUDA: pip install . -C cmake.define.PYMNISTCNN_CUDA=ON, where there is a CUDA toolkit"
+        return "this build is without CUDA: pip install . -C cmake.define.PYMNISTCNN_CUDA=ON"
     return _native.device_problem("cuda")
 
 

@@ -240,7 +240,7 @@ def test_a_training_is_gone_on_with(device, tmp_path):
 
 def test_data_that_are_resident_are_used(device):
     """A run reads the copy, not the array: so an array that changes behind its back does not matter."""
-    model, (x, labels) = made(), samples((1, 14, 14))
+    model, (x, _) = made(), samples((1, 14, 14))
     expected = model.predict_outputs(x, isa=device)
     with model.network.resident(device, x):
         kept = x.copy()

@@ -144,7 +144,7 @@ DEVICE = "pymnistcnn.device"  # where a command's context keeps it, for what --i
 def device_option(default="cpu"):
     return click.option("--device", default=default, show_default=True, is_eager=True, expose_value=False,
                         callback=keep_device, metavar="NAME",
-                        help="Where to compute: cpu, cuda (an NVIDIA GPU), or auto, which is the GPU if there is one.")  # fmt: skip
+                        help="Where to compute: cpu, cuda (an NVIDIA GPU), or auto.")  # fmt: skip
 
 
 def compute_options(device="cpu"):
