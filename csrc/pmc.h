@@ -71,7 +71,8 @@ typedef struct {
  * border; `out` is what the pool leaves, out.c output channels.
  *   w     [k][kh][kw * c/groups, padded to 16]                   the master, what the gradient produces
  *   panel [groups][kh][kw][c/groups][k/groups, padded to 16]     derived, what the forward pass reads
- * or, where every channel is a group of its own, panel [kh][kw][k, padded to 16]. */
+ * or, where every channel is a group of its own, panel [kh][kw][k, padded to 16], or, by Winograd's method,
+ * [side * side][c][k, padded to 16]. */
 typedef struct {
     pmc_image in, out;
     int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups, pool_h, pool_w;
@@ -185,6 +186,13 @@ PMC_INLINE int64_t pmc_warp_field_elements(const pmc_warp *s) {
 /* Is every channel a group of its own? */
 PMC_INLINE int pmc_conv_depthwise(const pmc_conv *s) {
     return s->groups > 1 && s->groups == s->in.c && s->groups == s->out.c;
+}
+
+/* Is it computed by Winograd's method? Then the pixels on a side of a pool window's patch, 4 or 6; otherwise 0. */
+PMC_INLINE int64_t pmc_conv_winograd(const pmc_conv *s) {
+    const int apart = s->stride_h == 1 && s->stride_w == 1 && s->dilation_h == 1 && s->dilation_w == 1;
+    const int fits = s->kh == s->kw && (s->kh == 3 || s->kh == 5) && s->pool_h == 2 && s->pool_w == 2;
+    return apart && fits && s->groups == 1 && s->in.c >= PMC_PAD ? s->kh + 1 : 0;
 }
 
 /* ---- optimizers --------------------------------------------------------------------------------- */
@@ -327,6 +335,7 @@ int64_t pmc_conv_panel_elements(const pmc_conv *s);
 int64_t pmc_conv_pack_tasks(const pmc_conv *s);
 enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_SHIFT, PMC_NORM_ROWS };
 enum { PMC_EVENTS = 96 };    /* cells that a weight gradient makes lists of at a time: their x is in L1 */
+enum { PMC_WINOGRAD_TILES = 28, PMC_WINOGRAD_COLUMNS = 32 }; /* of a block */
 enum { PMC_SQUARES = 8192 }; /* elements of a task that adds up the squares of gradients */
 int64_t pmc_squares_tasks(int64_t model_elements);
 enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };

@@ -241,9 +241,15 @@ class Conv(Node):
         out = y.geometry
         self.argmax = Buffer(lambda real: aligned(out.h * out.w * out.c + PAD))
 
+    def winograd(self):
+        """Points of a patch's transform, or 0. Twin of pmc_conv_winograd."""
+        ones = self.stride == self.dilation == (1, 1) and self.groups == 1
+        fits = self.kernel in ((3, 3), (5, 5)) and self.pool == (2, 2) and self.x.geometry.c >= PAD
+        return (self.kernel[0] + 1) ** 2 if ones and fits else 0
+
     @property
     def panel(self):
-        c, k, taps = self.x.geometry.c, self.y.geometry.c, self.kernel[0] * self.kernel[1]
+        c, k, taps = self.x.geometry.c, self.y.geometry.c, self.winograd() or self.kernel[0] * self.kernel[1]
         depthwise = self.groups > 1 and self.groups == c == k
         elements = taps * padded(k) if depthwise else taps * c * padded(k // self.groups)
         return Panel("normed filters" if self.norm else "filters", self.layer, elements)
@@ -273,7 +279,10 @@ class Conv(Node):
         if self.norm:
             bias = self.norm.part(Constant.NORM_SHIFT)
         out, (ph, pw) = self.y.geometry, self.pool
-        rows = Scratch(lambda group, real: (ph * pw * out.w * (padded(out.c) + PAD) + PAD) * real)
+        elements = ph * pw * out.w * (padded(out.c) + PAD) + PAD
+        if points := self.winograd():
+            elements = points * Constant.WINOGRAD_TILES * (padded(self.x.geometry.c) + Constant.WINOGRAD_COLUMNS)
+        rows = Scratch(lambda group, real: elements * real)
         argmax = self.argmax if training else None
         return [self.op(Op.CONV_FORWARD, [self.y.value, argmax, self.x.value, self.panel, bias, rows], self.shape())]
 

@@ -36,6 +36,11 @@ class Conv:
         axes = zip(padded, self.kernel, self.stride, self.dilation, strict=True)
         return tuple((size - d * (k - 1) - 1) // s + 1 for size, k, s, d in axes)
 
+    def rounds(self, pool):
+        """Is it 5x5 and pooled by Winograd's method, in whose fractions not even whole numbers are exact?"""
+        ones = self.stride == self.dilation == (1, 1) and self.groups == 1
+        return ones and self.kernel == (5, 5) and pool == (2, 2) and self.c >= 16
+
     def __str__(self):
         return self.name.replace(" ", "-")
 
@@ -102,6 +107,16 @@ CHANNEL_CONVS = tuple(
     for i, c in enumerate(CHANNELS)
     for j, k in enumerate(CHANNELS)
 )
+# Pooled 2x2 they are computed by Winograd's method, in blocks of 28 windows.
+WINOGRAD_CONVS = (
+    Conv("one window", 1, 16, 4, 4, 16),
+    Conv("one window of 5x5", 1, 129, 6, 6, 50, (5, 5)),
+    Conv("rows and columns left over", 7, 17, 9, 7, 19),
+    Conv("rows and columns of 5x5 left over", 33, 16, 10, 7, 33, (5, 5), padding=(2, 1, 0, 2)),
+    Conv("29 windows", 1, 32, 4, 60, 64),
+    Conv("5x5 of four sides", 2, 20, 7, 8, 3, (5, 5), padding=(1, 2, 3, 4)),
+    Conv("batch 300 of many channels", 300, 16, 7, 7, 32, padding=(1, 1, 1, 1)),
+)
 DEPTHWISE_CONVS = (
     *(
         Conv(f"depthwise {c}", BATCHES[i % 3], c, 6, 7, c, padding=(1, 1, 1, 1), groups=c)
@@ -148,6 +163,7 @@ BLOCKS = tuple(
         (CONVS, ACTIVATIONS, POOLS),
         (CHANNEL_CONVS, (None,), ((1, 1),)),
         (CHANNEL_CONVS + BATCH_CONVS, ("relu",), ((2, 2),)),
+        (WINOGRAD_CONVS, (*ACTIVATIONS, "leaky_relu"), ((2, 2),)),
         (DEPTHWISE_CONVS, (None, "relu"), POOLS),
         (MIXED_CONVS, MORE_ACTIVATIONS, POOLS),
     )

@@ -6,11 +6,6 @@
  * is a group of its own (depthwise), lanes go across channels. The margins of a picture, where all is zero, are not
  * computed at all. */
 
-/* Where in x the patch begins of a cell's first position. */
-INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {
-    return oy * s->pool_h * s->stride_h * pmc_image_pitch(&s->in) + ox * s->pool_w * s->stride_w * s->in.c;
-}
-
 /* Do the kw * c elements of a filter row lie together in x? */
 INLINE int conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s->dilation_w == 1; }
 
@@ -30,6 +25,10 @@ static void conv_pack(real *panel, const real *w, const real *scale, const pmc_c
     const int64_t c = s->in.c / s->groups, k = pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups;
     const int64_t pitch = conv_columns(s), blocks = pmc_padded(k) / PMC_PAD, row = pmc_filter_row(s);
     const int64_t group = task / blocks, first = task % blocks * PMC_PAD, channel = group * k + first;
+    if (pmc_conv_winograd(s)) {
+        winograd_pack(panel, w, scale, s, task);
+        return;
+    }
     if (first == pitch) {
         for (int64_t o = first; o < k; o++)
             for (int64_t e = 0; e < s->kh * row; e += VL)
@@ -45,11 +44,6 @@ static void conv_pack(real *panel, const real *w, const real *scale, const pmc_c
                 v_store(to + o, v_load(to + o) * v_load_n(scale + channel + o, k - first - o));
     }
 }
-
-/* Cells begin to end - 1 of a row of cells. */
-typedef struct {
-    int32_t begin, end;
-} span;
 
 /* The cells of row oy that see a pixel other than zero. A picture of one channel has margins: what they give is the
  * bias, and their part of the gradient is zero (0 * w is, for every finite w), so that neither need be computed. */
@@ -71,46 +65,6 @@ static span conv_span(const real *x, const pmc_conv *s, int64_t oy) {
     }
     const int64_t begin = left < window ? 0 : (left - window) / step + 1;
     return right < 0 ? (span){0, 0} : (span){(int32_t)begin, (int32_t)MIN(s->out.w, right / step + 1)};
-}
-
-/* What a piece of the block covers: its output channels, and the cells of a row. */
-typedef struct {
-    int64_t first, last;
-    span cells;
-} conv_part;
-
-/* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated. */
-INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, real *y, uint8_t *argmax,
-                          const real *rows, int64_t pitch, const pmc_conv *s, const conv_part *part) {
-    const int64_t k = s->out.c, row = s->out.w * pool_w * pitch, last = part->last;
-    for (int64_t ox = part->cells.begin; ox < part->cells.end; ox++)
-        for (int64_t co = part->first; co < last; co += VL) {
-            const real *window = rows + ox * pool_w * pitch + co;
-            vf best = v_load(window);
-            vi index = (vi){0};
-            for (int i = 0; i < pool_h; i++)
-                for (int j = i == 0; j < pool_w; j++) {
-                    vf value = v_load(window + i * row + j * pitch);
-                    vi take = (value > best) | (value != value); /* NaN wins: it is passed on */
-                    best = v_select(take, value, best);
-                    index = v_select_lane(take, v_splat_lane(i * pool_w + j), index);
-                }
-            if (relu) {
-                vi dead = best <= 0;
-                best = v_select(dead, (vf){0}, best);
-                index = v_select_lane(dead, v_splat_lane(PMC_DEAD), index);
-            } else best = activated(best, &s->activation);
-            v_store_n(y + ox * k + co, best, last - co);
-            if (argmax) v_store_bytes_n(argmax + ox * k + co, index, last - co);
-        }
-}
-
-static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s,
-                      const conv_part *part) {
-    const int two = s->pool_h == 2 && s->pool_w == 2, relu = s->activation.kind == PMC_RELU;
-    if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, part);
-    else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, part);
-    else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s, part);
 }
 
 /* The other cells, which see zeros alone: one is made from the bias, the others are its copies. */
@@ -211,6 +165,10 @@ static void conv_row(real *rows, const real *x, const real *panel, const real *b
  * Output channels first to last - 1, of which first is a multiple of 16 (with groups: all). */
 static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
                          int64_t n, int64_t first, int64_t last, real *rows) {
+    if (pmc_conv_winograd(s)) {
+        winograd_forward(y, argmax, x, panel, b, s, n, first, last, rows);
+        return;
+    }
     const int channels = pmc_conv_depthwise(s);
     const int64_t pitch = pmc_padded(s->out.c) + (s->groups > 1 && !channels ? PMC_PAD : 0);
     const int64_t pixels = s->out.w * s->pool_w, x_row = s->stride_h * pmc_image_pitch(&s->in);

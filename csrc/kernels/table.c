@@ -16,6 +16,8 @@
 #include "dots.h"
 #include "linear.h"
 #include "patch.h"
+#include "conv_pool.h"
+#include "winograd.h"
 #include "conv.h"
 #include "conv_gradient.h"
 #include "maps.h"

@@ -1,0 +1,62 @@
+/* What a convolution block does with a pool's positions: the best is kept, with its position, and activated. */
+
+/* Where in x the patch begins of a cell's first position. */
+INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {
+    return oy * s->pool_h * s->stride_h * pmc_image_pitch(&s->in) + ox * s->pool_w * s->stride_w * s->in.c;
+}
+
+/* Cells begin to end - 1 of a row of cells. */
+typedef struct {
+    int32_t begin, end;
+} span;
+
+/* What a piece of the block covers: its output channels, and the cells of a row. */
+typedef struct {
+    int64_t first, last;
+    span cells;
+} conv_part;
+
+/* The best value so far of a window, a vector of output channels, and its position; NaN wins: it is passed on. */
+typedef struct {
+    vf value;
+    vi position;
+} best_of;
+
+INLINE best_of better(best_of best, vf value, int position) {
+    const vi take = (value > best.value) | (value != value);
+    return (best_of){v_select(take, value, best.value), v_select_lane(take, v_splat_lane(position), best.position)};
+}
+
+/* y [n], argmax [n] (or NULL) <- the best, activated; with ReLU a constant, so that the other code is left out. */
+INLINE void conv_keep(const int relu, real *y, uint8_t *argmax, best_of best, const pmc_conv *s, int64_t n) {
+    if (relu) {
+        const vi dead = best.value <= 0;
+        best.value = v_select(dead, (vf){0}, best.value);
+        best.position = v_select_lane(dead, v_splat_lane(PMC_DEAD), best.position);
+    } else best.value = activated(best.value, &s->activation);
+    v_store_n(y, best.value, n);
+    if (argmax) v_store_bytes_n(argmax, best.position, n);
+}
+
+/* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated. */
+INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, real *y, uint8_t *argmax,
+                          const real *rows, int64_t pitch, const pmc_conv *s, const conv_part *part) {
+    const int64_t k = s->out.c, row = s->out.w * pool_w * pitch, last = part->last;
+    for (int64_t ox = part->cells.begin; ox < part->cells.end; ox++)
+        for (int64_t co = part->first; co < last; co += VL) {
+            const real *window = rows + ox * pool_w * pitch + co;
+            best_of best = {v_load(window), (vi){0}};
+            for (int i = 0; i < pool_h; i++)
+                for (int j = i == 0; j < pool_w; j++)
+                    best = better(best, v_load(window + i * row + j * pitch), i * pool_w + j);
+            conv_keep(relu, y + ox * k + co, argmax ? argmax + ox * k + co : NULL, best, s, last - co);
+        }
+}
+
+static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s,
+                      const conv_part *part) {
+    const int two = s->pool_h == 2 && s->pool_w == 2, relu = s->activation.kind == PMC_RELU;
+    if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, part);
+    else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, part);
+    else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s, part);
+}

@@ -1,0 +1,187 @@
+/* Winograd's convolution: 3x3 and 5x5 filters whose outputs are pooled 2x2 (Lavin and Gray 2016, arXiv:1509.09308).
+ *
+ * The 2x2 outputs of a pool window come from a patch of side x side pixels, side = 3 + 1 or 5 + 1. Patch and filter are
+ * transformed (each polynomial of its rows and columns is evaluated at 0, 1, -1, for 5x5 also 2, -2, and at infinity);
+ * there a convolution is a product point by point, so that each point is a matrix product over the channels,
+ *
+ *   products[point][tile][k] = sum over c of patches[point][tile][c] * panel[point][c][k]
+ *
+ * and comes back with a few additions. That takes 16 multiplications where the 2x2 outputs had 36, or 36 for 100. The
+ * outputs are rounded otherwise than the sum of the definition, not worse for 3x3, some three times for 5x5. What is
+ * infinite in a patch makes NaN of its window. */
+
+/* In place, d[0], d[step], ... d[(side - 1) * step]: pixels -> points. */
+INLINE void winograd_pixels(const int side, vf *d, const int step) {
+    const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step];
+    if (side == 4) {
+        d[0] = d0 - d2;
+        d[step] = d1 + d2;
+        d[2 * step] = d2 - d1;
+        d[3 * step] = d1 - d3;
+        return;
+    }
+    const vf d4 = d[4 * step], d5 = d[5 * step], four = v_splat(4), minus_four = v_splat(-4), minus_five = v_splat(-5);
+    const vf even1 = v_fma(minus_four, d2, d4), odd1 = v_fma(minus_four, d1, d3);
+    const vf even2 = d4 - d2, odd2 = (d3 - d1) * v_splat(2);
+    d[0] = v_fma(four, d0, v_fma(minus_five, d2, d4));
+    d[step] = even1 + odd1;
+    d[2 * step] = even1 - odd1;
+    d[3 * step] = even2 + odd2;
+    d[4 * step] = even2 - odd2;
+    d[5 * step] = v_fma(four, d1, v_fma(minus_five, d3, d5));
+}
+
+/* In place, side - 1 taps -> side points. */
+INLINE void winograd_taps(const int side, vf *g, const int step) {
+    const vf g0 = g[0], g1 = g[step], g2 = g[2 * step];
+    if (side == 4) {
+        const vf even = (g0 + g2) * v_splat((real)0.5), odd = g1 * v_splat((real)0.5);
+        g[step] = even + odd;
+        g[2 * step] = even - odd;
+        g[3 * step] = g2;
+        return;
+    }
+    const vf g3 = g[3 * step], g4 = g[4 * step], sixth = v_splat((real)(-1.0 / 6)), part = v_splat((real)(1.0 / 24));
+    const vf even1 = (g0 + g2 + g4) * sixth, odd1 = (g1 + g3) * sixth;
+    const vf even2 = v_fma(v_splat(16), g4, v_fma(v_splat(4), g2, g0)) * part;
+    const vf odd2 = v_fma(v_splat(8), g3, g1 * v_splat(2)) * part;
+    g[0] = g0 * v_splat((real)0.25);
+    g[step] = even1 + odd1;
+    g[2 * step] = even1 - odd1;
+    g[3 * step] = even2 + odd2;
+    g[4 * step] = even2 - odd2;
+    g[5 * step] = g4;
+}
+
+/* In place, side points -> 2 outputs. */
+INLINE void winograd_outputs(const int side, vf *m, const int step) {
+    const vf sum = m[step] + m[2 * step], difference = m[step] - m[2 * step];
+    if (side == 4) {
+        m[0] = m[0] + sum;
+        m[step] = difference - m[3 * step];
+        return;
+    }
+    const vf sum2 = m[3 * step] + m[4 * step], difference2 = m[3 * step] - m[4 * step];
+    m[0] = m[0] + sum + sum2;
+    m[step] = v_fma(v_splat(2), difference2, difference) + m[5 * step];
+}
+
+/* panel [points][c][k, padded] <- w [k][kh][kw * c, padded], times scale [k] or NULL: 16 output channels from `first`,
+ * n of which there are. */
+INLINE void winograd_pack_block(const int side, real *panel, const real *w, const real *scale, const pmc_conv *s,
+                                int64_t first, int64_t n) {
+    enum { SIDE_MAX = 6, TAPS_MAX = 25 };
+    const int taps = side - 1;
+    const int64_t c = s->in.c, k = pmc_padded(s->out.c), row = pmc_filter_row(s), filter = s->kh * row;
+    real turned[TAPS_MAX][VL * PMC_PAD]; /* [taps][c][k] of a vector of input channels */
+    for (int64_t from = 0; from < c; from += VL) {
+        const int64_t channels = MIN(VL, c - from);
+        for (int i = 0; i < taps; i++)
+            for (int j = 0; j < taps; j++)
+                transpose(turned[i * taps + j], w + first * filter + i * row + j * c + from, n, channels, PMC_PAD,
+                          PMC_PAD, filter);
+        for (int64_t e = 0; e < channels * PMC_PAD; e += VL) {
+            const int64_t o = first + e % PMC_PAD;
+            const vf factor = scale ? v_load_n(scale + o, MAX(first + n - o, 0)) : v_splat(1);
+            vf g[SIDE_MAX * SIDE_MAX];
+            for (int i = 0; i < taps; i++) {
+                for (int j = 0; j < taps; j++) g[i * side + j] = v_load(turned[i * taps + j] + e) * factor;
+                winograd_taps(side, g + i * side, 1);
+            }
+            for (int j = 0; j < side; j++) winograd_taps(side, g + j, side);
+            for (int point = 0; point < side * side; point++)
+                v_store(panel + (point * c + from + e / PMC_PAD) * k + o, g[point]);
+        }
+    }
+}
+
+static void winograd_pack(real *panel, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
+    const int64_t first = task * PMC_PAD, n = MIN(PMC_PAD, s->out.c - first);
+    if (pmc_conv_winograd(s) == 4) winograd_pack_block(4, panel, w, scale, s, first, n);
+    else winograd_pack_block(6, panel, w, scale, s, first, n);
+}
+
+/* patches [points][PMC_WINOGRAD_TILES][c, padded], of which column `tile` <- the patch at x */
+INLINE void winograd_patch(const int side, real *patches, const real *x, const pmc_conv *s) {
+    const int64_t c = pmc_padded(s->in.c), point = PMC_WINOGRAD_TILES * c;
+    for (int64_t e = 0; e < c; e += VL) {
+        vf d[36];
+        for (int i = 0; i < side; i++) {
+            for (int j = 0; j < side; j++) d[i * side + j] = v_load(x + i * pmc_image_pitch(&s->in) + j * s->in.c + e);
+            winograd_pixels(side, d + i * side, 1);
+        }
+        for (int j = 0; j < side; j++) {
+            winograd_pixels(side, d + j, side);
+            for (int i = 0; i < side; i++) v_store(patches + (i * side + j) * point + e, d[i * side + j]);
+        }
+    }
+}
+
+/* y [n], argmax [n] or NULL <- products [points][PMC_WINOGRAD_TILES][PMC_WINOGRAD_COLUMNS] of one tile, b [n] or NULL */
+INLINE void winograd_window(const int side, const int relu, real *y, uint8_t *argmax, const real *products,
+                            const real *b, const pmc_conv *s, int64_t n) {
+    for (int64_t e = 0; e < n; e += VL) {
+        const vf bias = b ? v_load(b + e) : (vf){0};
+        vf m[36];
+        for (int j = 0; j < side; j++) {
+            for (int i = 0; i < side; i++)
+                m[i * side + j] = v_load(products + (i * side + j) * PMC_WINOGRAD_TILES * PMC_WINOGRAD_COLUMNS + e);
+            winograd_outputs(side, m + j, side);
+        }
+        for (int i = 0; i < 2; i++) winograd_outputs(side, m + i * side, 1);
+        best_of best = {m[0] + bias, (vi){0}};
+        best = better(best, m[1] + bias, 1);
+        best = better(best, m[side] + bias, 2);
+        best = better(best, m[side + 1] + bias, 3);
+        conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, s, n - e);
+    }
+}
+
+/* Tiles begin to end - 1 of all windows of a few pictures, at most PMC_WINOGRAD_TILES of them. */
+INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *argmax, const real *x, const real *panel,
+                           const real *b, const pmc_conv *s, int64_t begin, int64_t end, int64_t first, int64_t last,
+                           real *workspace) {
+    const int64_t c = pmc_padded(s->in.c), k = s->out.c, cells = s->out.h * s->out.w;
+    const int64_t points = side * side, pitch = pmc_padded(k);
+    real *patches = workspace, *products = patches + points * PMC_WINOGRAD_TILES * c;
+    real *y_of[PMC_WINOGRAD_TILES];
+    uint8_t *argmax_of[PMC_WINOGRAD_TILES];
+    const gemm_shape product = {.rows = 1,
+                                .columns = 1,
+                                .length = s->in.c,
+                                .pixel = c,
+                                .step = 1,
+                                .w_pitch = pitch,
+                                .out_pitch = PMC_WINOGRAD_COLUMNS};
+    for (int64_t tile = begin; tile < end; tile++) {
+        const int64_t i = tile / cells, oy = tile % cells / s->out.w, ox = tile % s->out.w;
+        y_of[tile - begin] = image_inside(y, &s->out) + i * pmc_image_stride(&s->out) + oy * pmc_image_pitch(&s->out) +
+                             ox * k;
+        argmax_of[tile - begin] = argmax ? argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * k : NULL;
+        winograd_patch(side, patches + (tile - begin) * c, x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, ox), s);
+    }
+    for (int64_t from = first; from < last; from += PMC_WINOGRAD_COLUMNS) {
+        const int64_t n = MIN(PMC_WINOGRAD_COLUMNS, last - from);
+        for (int64_t point = 0; point < points; point++)
+            gemm(products + point * PMC_WINOGRAD_TILES * PMC_WINOGRAD_COLUMNS, patches + point * PMC_WINOGRAD_TILES * c,
+                 panel + point * s->in.c * pitch + from, NULL, end - begin, (n + VL - 1) / VL * VL, &product);
+        for (int64_t tile = 0; tile < end - begin; tile++)
+            winograd_window(side, relu, y_of[tile] + from, argmax ? argmax_of[tile] + from : NULL,
+                            products + tile * PMC_WINOGRAD_COLUMNS, b ? b + from : NULL, s, n);
+    }
+}
+
+/* As conv_forward. */
+static void winograd_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b,
+                             const pmc_conv *s, int64_t n, int64_t first, int64_t last, real *workspace) {
+    const int64_t tiles = n * s->out.h * s->out.w, blocks = (tiles + PMC_WINOGRAD_TILES - 1) / PMC_WINOGRAD_TILES;
+    const int relu = s->activation.kind == PMC_RELU, small = pmc_conv_winograd(s) == 4;
+    for (int64_t i = 0; i < n && first == 0; i++) image_clear_border(y + i * pmc_image_stride(&s->out), &s->out);
+    for (int64_t block = 0; block < blocks; block++) {
+        const int64_t begin = block * tiles / blocks, end = (block + 1) * tiles / blocks;
+        if (small && relu) winograd_block(4, 1, y, argmax, x, panel, b, s, begin, end, first, last, workspace);
+        else if (small) winograd_block(4, 0, y, argmax, x, panel, b, s, begin, end, first, last, workspace);
+        else if (relu) winograd_block(6, 1, y, argmax, x, panel, b, s, begin, end, first, last, workspace);
+        else winograd_block(6, 0, y, argmax, x, panel, b, s, begin, end, first, last, workspace);
+    }
+}
