@@ -398,14 +398,14 @@ static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pm
                                     [PMC_PORT_Y] = a->y,
                                     [PMC_PORT_DY] = a->dy,
                                     [PMC_PORT_DX] = a->dx};
+    const int compared = (a->labels || a->targets) && a->loss && a->weight && a->correct;
     if (!a->param || !a->gradient || !moments_given(a)) return 0;
+    if ((program == PMC_TRAIN || program == PMC_EVALUATE) && !compared) return 0;
     for (const pmc_phase *phase = plan->phases + p->first_phase; phase < plan->phases + p->first_phase + p->phases;
          phase++)
         for (const pmc_op *op = plan->ops + phase->first_op; op < plan->ops + phase->first_op + phase->ops; op++) {
             if ((op->kind == PMC_INPUT || op->kind == PMC_OUTPUT) && !ports[op->shape.transfer.port]) return 0;
-            if (op->kind >= PMC_CROSS_ENTROPY && op->kind <= PMC_SQUARED_ERROR &&
-                (!(a->labels || a->targets) || !a->loss || !a->weight || !a->correct))
-                return 0;
+            if (op->kind >= PMC_CROSS_ENTROPY && op->kind <= PMC_SQUARED_ERROR && !compared) return 0;
         }
     return 1;
 }

@@ -160,7 +160,7 @@ class NotFinite(FloatingPointError):
         self.layer, self.done = layer, done
 
 
-cdef tuple USABLE = tuple(pmc_isa_name(i).decode() for i in range(PMC_ISAS) if pmc_isa_usable(i))
+cdef dict USABLE = {pmc_isa_name(i).decode(): i for i in range(PMC_ISAS) if pmc_isa_usable(i)}
 
 
 def isas():
@@ -183,10 +183,10 @@ def openmp_runtime():
 
 
 cdef const pmc_kernels *kernels_named(str isa, int dtype) except NULL:
-    for i in range(PMC_ISAS):
-        if pmc_isa_name(i).decode() == isa and pmc_isa_usable(i):
-            return pmc_kernels_for(i, dtype)
-    raise ValueError(f"isa must be one of {', '.join(isas())} on this machine, not {isa!r}")
+    found = USABLE.get(isa)
+    if found is None:
+        raise ValueError(f"isa must be one of {', '.join(isas())} on this machine, not {isa!r}")
+    return pmc_kernels_for(found, dtype)
 
 
 cdef tuple DEVICES = tuple(name for name in ("emulated", "cuda") if pmc_device_named(name.encode()) != NULL)
@@ -374,7 +374,7 @@ cdef class Plan:
             class_weight=None, y=None, dy=None, dx=None, int64_t optimizer=0, coefficients=None, uint64_t seed=0,
             uint32_t epoch=0, uint32_t first_position=0, op_seconds=None, residents=()):
         """Run a program over `count` samples, `batch` a step; returns each step's summed loss, correct, and the
-        weight that a mean loss is divided by. op_seconds (threads, ops): what each op took is added to it, on the
+        weight that a mean loss is divided by, or None where nothing is compared. op_seconds (threads, ops): what each op took is added to it, on the
         processor. residents: of arrays that a device has a copy of."""
         cdef bytes real = FLOAT64 if self.sizes.dtype else FLOAT32
         cdef int64_t steps, i, items, model = self.sizes.model_bytes // (8 if self.sizes.dtype else 4)
@@ -394,7 +394,9 @@ cdef class Plan:
             raise ValueError(f"{steps} steps need as many rows of coefficients")
         if len(moments) > PMC_MOMENTS:
             raise ValueError(f"an optimizer has at most {PMC_MOMENTS} moments, not {len(moments)}")
-        loss, weight, correct = np.zeros(steps, np.float64), np.zeros(steps, np.float64), np.zeros(steps, np.int64)
+        loss = weight = correct = None
+        if labels is not None or targets is not None:
+            loss, weight, correct = np.zeros(steps), np.zeros(steps), np.zeros(steps, np.int64)
 
         cdef pmc_run_args a
         cdef const pmc_resident *resident[16]

@@ -213,7 +213,7 @@ class Network:
         x = np.asarray(x)
         shape = self.input_shape
         without_channel = shape[1:] if len(shape) == 3 and shape[0] == 1 else None
-        if x.ndim and x.shape[1:] == without_channel:
+        if x.ndim == len(shape) and x.shape[1:] == without_channel:
             x = x[:, None]
         if x.ndim == 0 or x.shape[1:] != shape:
             also = f" or (n, {', '.join(map(str, without_channel))})" if without_channel else ""
@@ -264,10 +264,10 @@ class Network:
         finally:
             del self._residents[before:]
 
-    def _run(self, plan, program, n, isa, threads, **arguments):
+    def _run(self, plan, program, n, isa, threads, batch=None, **arguments):
         return plan.run(
             program, isa=checked_isa(isa), threads=checked_threads(threads), param=self.param,
-            gradient=self.gradient, count=n, batch=arguments.pop("batch", min(n, plan.capacity)),
+            gradient=self.gradient, count=n, batch=batch or min(n, plan.capacity),
             seed=self.seed, class_weight=self.loss and self.loss.class_weight, residents=self._residents, **arguments,
         )  # fmt: skip
 
@@ -299,12 +299,12 @@ class Network:
     def evaluate(self, x, targets, isa=None, threads=None):
         """Mean loss and number of correct over all samples, without dropout."""
         totals = np.zeros(3)
-        for part in slices(len(x)):
-            totals += self._evaluate_slice(x[part], targets[part], isa, threads)
+        for x_part, targets_part in pieces(x, targets):
+            totals += self._evaluate_piece(x_part, targets_part, isa, threads)
         loss, correct, weight = totals
         return float(loss / weight) if weight else float("nan"), int(correct)
 
-    def _evaluate_slice(self, x, targets, isa, threads):
+    def _evaluate_piece(self, x, targets, isa, threads):
         batch = min(len(x), EVALUATION_BATCH)
         with self.lock:
             plan = self.plan(False, batch, isa)
@@ -314,10 +314,11 @@ class Network:
     def predict(self, x, isa=None, threads=None):
         """The last layer's outputs (n, *output_shape), without dropout."""
         y = np.empty((len(x), *self.output_shape), self.dtype)
-        for part in slices(len(x)):
+        for x_part, y_part in pieces(x, y):
+            n = len(x_part)
             with self.lock:
-                plan = self.plan(False, min(len(x), EVALUATION_BATCH), isa)
-                self._run(plan, Program.PREDICT, len(x[part]), isa, threads, x=x[part], y=y[part])
+                plan = self.plan(False, min(n, EVALUATION_BATCH), isa)
+                self._run(plan, Program.PREDICT, n, isa, threads, x=x_part, y=y_part)
         return y
 
     # ---- by hand ----
@@ -372,9 +373,12 @@ class Network:
         return float(loss.sum() / weight.sum()) if weight.sum() else float("nan"), dz
 
 
-def slices(n):
-    """Pieces of n samples that C gets in one go, so that Ctrl-C is heard in between."""
-    return [slice(start, start + 8 * EVALUATION_BATCH) for start in range(0, n, 8 * EVALUATION_BATCH)]
+def pieces(x, others):
+    """x and what belongs to it, in pieces that C gets in one go, so that Ctrl-C is heard in between."""
+    most = 8 * EVALUATION_BATCH
+    if len(x) <= most:
+        return [(x, others)]
+    return [(x[start : start + most], others[start : start + most]) for start in range(0, len(x), most)]
 
 
 def shapes_through(layers, input_shape):
