@@ -55,8 +55,11 @@ INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, re
 
 static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s,
                       const conv_part *part) {
-    const int two = s->pool_h == 2 && s->pool_w == 2, relu = s->activation.kind == PMC_RELU;
+    const int one = s->pool_h == 1 && s->pool_w == 1, two = s->pool_h == 2 && s->pool_w == 2;
+    const int relu = s->activation.kind == PMC_RELU;
     if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, part);
     else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, part);
+    else if (one && relu) conv_pool_row(1, 1, 1, y, argmax, rows, pitch, s, part);
+    else if (one) conv_pool_row(1, 1, 0, y, argmax, rows, pitch, s, part);
     else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s, part);
 }
