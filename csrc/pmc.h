@@ -334,7 +334,7 @@ int64_t pmc_linear_panel_elements(const pmc_linear *s);
 int64_t pmc_conv_panel_elements(const pmc_conv *s);
 int64_t pmc_conv_pack_tasks(const pmc_conv *s);
 enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_SHIFT, PMC_NORM_ROWS };
-enum { PMC_EVENTS = 96 };    /* cells that a weight gradient makes lists of at a time: their x is in L1 */
+enum { PMC_EVENTS = 96 }; /* cells that a weight gradient makes lists of at a time: their x is in L1 */
 enum { PMC_WINOGRAD_TILES = 28, PMC_WINOGRAD_COLUMNS = 32 }; /* of a block */
 enum { PMC_SQUARES = 8192 }; /* elements of a task that adds up the squares of gradients */
 int64_t pmc_squares_tasks(int64_t model_elements);

@@ -77,7 +77,7 @@ def test_the_work_of_a_step_is_counted():
 def test_figures_and_tables():
     figure = measuring.Figure.of([3.0, 1.0, 2.5])
     assert (figure.median, figure.text(1)) == (2.5, "2.5 (1.0 to 3.0)")
-    assert measuring.fma_peak(_native.isas()[-1], seconds=0.001) > 0.1
+    assert all(measuring.fma_peak(_native.isas()[-1], threads=threads, seconds=0.001) > 0.1 for threads in (1, 2))
     assert measuring.markdown(["a", "b"], [[1, 2]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
 
 
@@ -98,7 +98,7 @@ def test_ours_answers_as_often_as_it_is_asked():
         with workers.ours(**job, isa="portable", threads=1) as worker:
             assert worker.facts == {"version": pm.__version__}
             answers = [worker.measure(0.001), worker.measure(0.001)]
-        assert all(answer["images_per_second"] > 0 and answer["fma_peak_gflops_a_core"] > 0 for answer in answers)
+        assert all(answer["images_per_second"] > 0 and answer["fma_peak_gflops"] > 0 for answer in answers)
         assert all(10 < answer["peak_megabytes"] < 1000 for answer in answers)
         assert worker._process.poll() is not None
 

@@ -117,7 +117,8 @@ INLINE void winograd_patch(const int side, real *patches, const real *x, const p
     }
 }
 
-/* y [n], argmax [n] or NULL <- products [points][PMC_WINOGRAD_TILES][PMC_WINOGRAD_COLUMNS] of one tile, b [n] or NULL */
+/* y [n], argmax [n] or NULL <- products [points][PMC_WINOGRAD_TILES][PMC_WINOGRAD_COLUMNS] of one tile, b [n] or NULL
+ */
 INLINE void winograd_window(const int side, const int relu, real *y, uint8_t *argmax, const real *products,
                             const real *b, const pmc_conv *s, int64_t n) {
     for (int64_t e = 0; e < n; e += VL) {
@@ -155,8 +156,8 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
                                 .out_pitch = PMC_WINOGRAD_COLUMNS};
     for (int64_t tile = begin; tile < end; tile++) {
         const int64_t i = tile / cells, oy = tile % cells / s->out.w, ox = tile % s->out.w;
-        y_of[tile - begin] = image_inside(y, &s->out) + i * pmc_image_stride(&s->out) + oy * pmc_image_pitch(&s->out) +
-                             ox * k;
+        y_of[tile - begin] =
+            image_inside(y, &s->out) + i * pmc_image_stride(&s->out) + oy * pmc_image_pitch(&s->out) + ox * k;
         argmax_of[tile - begin] = argmax ? argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * k : NULL;
         winograd_patch(side, patches + (tile - begin) * c, x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, ox), s);
     }

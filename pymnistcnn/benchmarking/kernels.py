@@ -95,18 +95,20 @@ def measure(name, isa, threads, dtype="float32", rounds=7, seconds=0.05) -> list
     taken, peaks = [], []
     for _ in range(rounds):
         taken.append(run(repeats))
-        peaks.append(fma_peak(isa, dtype) * 1e9)
+        peaks.append(fma_peak(isa, dtype, threads) * 1e9)
     rows = []
     for index, (kind, _) in enumerate(plan.op_kinds):
         times = [t[index] for t in taken]
         if Op(kind) in COPIES or not min(times):
             continue
         products = flops if Op(kind).name.startswith(("CONV", "LINEAR")) and kind != Op.CONV_PACK else 0
+        rates = [threads * products / t for t in times]
+        shares = [rate / peak for rate, peak in zip(rates, peaks, strict=True)]
         rows.append(
             Row(
                 name, Op(kind).name.lower(), isa, threads, Figure.of([1e6 * t for t in times]),
-                Figure.of([threads * products / t / 1e9 for t in times]) if products else None,
-                Figure.of([products / t / peak for t, peak in zip(times, peaks, strict=True)]) if products else None,
+                Figure.of([rate / 1e9 for rate in rates]) if products else None,
+                Figure.of(shares) if products else None,
             )
         )  # fmt: skip
     return rows
@@ -141,7 +143,7 @@ class Block:
             images_per_second=calls * self.n / (forward + backward),
             forward_seconds=forward / calls,
             backward_seconds=backward / calls,
-            fma_peak_gflops_a_core=fma_peak(self.how["isa"]),
+            fma_peak_gflops=fma_peak(**self.how),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .. import _native
@@ -32,16 +33,22 @@ class Figure:
         return f"({self.low:,.{digits}f} to {self.high:,.{digits}f})"
 
 
-def fma_peak(isa, dtype="float32", seconds=0.02) -> float:
-    """GFLOP/s of independent FMAs on one core, now: what a share of the peak is a share of."""
-    rounds, real = 20_000, int(dtype == "float64")
-    while True:
-        started = time.perf_counter()
-        operations = _native.fma_peak(isa, rounds, real)
-        taken = time.perf_counter() - started
-        if taken >= seconds:
-            return operations / taken / 1e9
-        rounds *= 2
+def fma_peak(isa, dtype="float32", threads=1, seconds=0.02) -> float:
+    """GFLOP/s of independent FMAs on so many threads at once, now: what a share of the peak is a share of."""
+    real = int(dtype == "float64")
+
+    def of_one(thread):
+        rounds = 20_000
+        while True:
+            started = time.perf_counter()
+            operations = _native.fma_peak(isa, rounds, real)
+            taken = time.perf_counter() - started
+            if taken >= seconds:
+                return operations / taken / 1e9
+            rounds *= 2
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(of_one, range(threads)))
 
 
 def markdown(head, rows) -> str:

@@ -45,10 +45,10 @@ class Report:
     verdicts: list[targets.Verdict] | None = None
 
     def machine(self) -> dict:
+        peaks = [fma_peak(self.isa, threads=threads) for threads in (1, 2)]
         return dict(
-            cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=self.isa,
-            fma_peak_gflops_a_core=fma_peak(self.isa), compiler=compiler(), python=platform.python_version(),
-            numpy=np.__version__, pymnistcnn=__version__, **self.versions,
+            cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=self.isa, fma_peak_gflops=peaks, compiler=compiler(),
+            python=platform.python_version(), numpy=np.__version__, pymnistcnn=__version__, **self.versions,
         )  # fmt: skip
 
     def as_json(self) -> str:
@@ -63,7 +63,8 @@ class Report:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         lines = [
             f"{machine['cpu']}, {machine['cores']} cores; FMA peak of {self.isa} now "
-            f"{machine['fma_peak_gflops_a_core']:.0f} GFLOP/s a core; {machine['compiler'] or 'compiler not known'}; "
+            "{:.0f} GFLOP/s on one thread, {:.0f} on two; ".format(*machine["fma_peak_gflops"])
+            + f"{machine['compiler'] or 'compiler not known'}; "
             f"Python {machine['python']}, NumPy {machine['numpy']}, pymnistcnn {__version__}"
             + (f"; beside {versions}" if versions else ""),
             f"    {self.command}",

@@ -107,7 +107,7 @@ class Step:
             stretches += 1
         return dict(
             images_per_second=stretches * self.steps * self.batch / taken,
-            fma_peak_gflops_a_core=fma_peak(self.how["isa"]),
+            fma_peak_gflops=fma_peak(**self.how),
             workspace_megabytes=self.workspace_bytes() / 1e6,
         )
 
@@ -132,7 +132,7 @@ class Calls:
             calls, taken = calls + 1, time.perf_counter() - started
         return dict(
             images_per_second=calls * self.batch / taken,
-            fma_peak_gflops_a_core=fma_peak(self.how["isa"]),
+            fma_peak_gflops=fma_peak(**self.how),
             workspace_megabytes=0.0,
         )
 
@@ -180,7 +180,7 @@ def network_job(name, task, batch, folder) -> dict:
 def row(network, task, batch, isa, threads, answers) -> Row:
     flops = dense_flops(NETWORKS[network]().model.network, task == "training")
     rates = [answer["images_per_second"] * flops / 1e9 for answer in answers]
-    peaks = [threads * answer["fma_peak_gflops_a_core"] for answer in answers]
+    peaks = [answer["fma_peak_gflops"] for answer in answers]
     return Row(
         network, task, batch, isa, threads,
         images_per_second=Figure.of([answer["images_per_second"] for answer in answers]),
