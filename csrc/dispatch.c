@@ -50,13 +50,17 @@ void pmc_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2
 }
 
 const pmc_device *pmc_device_named(const char *name) {
-    if (!strcmp(name, pmc_emulated_device.name)) return &pmc_emulated_device;
+    for (int i = 0; i < PMC_PRECISIONS; i++) {
+        if (!strcmp(name, pmc_emulated_devices[i].name)) return &pmc_emulated_devices[i];
 #ifdef PMC_HAVE_CUDA
-    if (!strcmp(name, pmc_gpu_device.name)) return &pmc_gpu_device;
+        if (!strcmp(name, pmc_gpu_devices[i].name)) return &pmc_gpu_devices[i];
 #endif
+    }
     return NULL;
 }
 
+const char *pmc_device_problem(const pmc_device *device) { return device->problem(); }
+int pmc_device_rounds(const pmc_device *device) { return device->precision != PMC_FULL; }
 const char *pmc_device_error(const pmc_device *device) { return device->error(); }
 const char *pmc_device_twin(const pmc_device *device, int64_t dtype, int64_t kind) {
     const pmc_twin *twin = dtype >= 0 && dtype < PMC_DTYPES ? device->twin[dtype](kind) : NULL;
@@ -64,13 +68,9 @@ const char *pmc_device_twin(const pmc_device *device, int64_t dtype, int64_t kin
 }
 
 #ifdef PMC_HAVE_CUDA
-const char *pmc_device_problem(const pmc_device *device) {
-    return device == &pmc_gpu_device ? pmc_gpu_problem() : NULL;
-}
 const char *pmc_cuda_architectures(void) { return pmc_gpu_architectures(); }
 void pmc_cuda_describe(char *text, size_t size) { pmc_gpu_describe(text, size); }
 #else
-const char *pmc_device_problem(const pmc_device *device) { return (void)device, NULL; }
 const char *pmc_cuda_architectures(void) { return NULL; }
 void pmc_cuda_describe(char *text, size_t size) { memset(text, 0, size); }
 #endif

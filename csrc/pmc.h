@@ -540,11 +540,12 @@ double pmc_step_weight(const pmc_run_args *args, int64_t start, int64_t n);
 
 /* ---- devices other than the processor --------------------------------------------------------------- */
 
-/* "cuda" or "emulated", or NULL where this build has no such device. */
+/* "cuda" or "emulated", perhaps with "-tf32" or "-bf16" behind it; NULL where this build has no such device. */
 const pmc_device *pmc_device_named(const char *name);
 /* Why it cannot be used on this machine; NULL: it can. What went wrong last, in this thread. */
 const char *pmc_device_problem(const pmc_device *device);
 const char *pmc_device_error(const pmc_device *device);
+int pmc_device_rounds(const pmc_device *device); /* factors of products, to TF32 or bfloat16? */
 const char *pmc_device_twin(const pmc_device *device, int64_t dtype, int64_t kind); /* the name of an op kind's */
 const char *pmc_cuda_architectures(void); /* that this build has code for; NULL: it is without CUDA */
 void pmc_cuda_describe(char *text, size_t size);

@@ -84,6 +84,7 @@ cdef extern from "pmc.h" nogil:
     pmc_status pmc_plan_peek(pmc_plan *plan, void *to, int64_t offset, int64_t bytes)
     const pmc_device *pmc_device_named(const char *name)
     const char *pmc_device_problem(const pmc_device *device)
+    int pmc_device_rounds(const pmc_device *device)
     const char *pmc_device_error(const pmc_device *device)
     const char *pmc_device_twin(const pmc_device *device, int64_t dtype, int64_t kind)
     const char *pmc_cuda_architectures()

@@ -189,11 +189,13 @@ cdef const pmc_kernels *kernels_named(str isa, int dtype) except NULL:
     return pmc_kernels_for(found, dtype)
 
 
-cdef tuple DEVICES = tuple(name for name in ("emulated", "cuda") if pmc_device_named(name.encode()) != NULL)
+cdef tuple DEVICES = tuple(name for name in ("emulated", "emulated-tf32", "emulated-bf16", "cuda", "cuda-tf32", "cuda-bf16")
+                           if pmc_device_named(name.encode()) != NULL)
 
 
 def devices():
-    """Names of the devices, other than the processor, that this build has: here, or emulated."""
+    """Names of the devices, other than the processor, that this build has: here, or emulated; those of a lower
+    precision by names of their own."""
     return list(DEVICES)
 
 
@@ -319,6 +321,8 @@ cdef class Plan:
         self.sizes = dict(sizes, ops=len(ops), phases=len(phases))
         if device is not None:
             self.device = device_named(device)
+            if self.sizes.dtype and pmc_device_rounds(self.device):
+                raise ValueError("precision tf32 and bf16 are of networks of float32, not float64")
         status = pmc_plan_new(&self.plan, &self.sizes,
                               <const pmc_op *> address(ops, "ops", INT64, ops.size),
                               <const pmc_phase *> address(phases, "phases", INT64, phases.size),

@@ -145,6 +145,7 @@ class Sequential:
         threads=None,
         isa=None,
         device=None,
+        precision=None,
         sample_weight=None,
         clip_norm=None,
         average=None,
@@ -166,6 +167,8 @@ class Sequential:
         threads, isa : all processors and the widest instruction set if not given; results do not depend on them
         device : "cpu" if not given; "cuda", an NVIDIA GPU; or "auto", the GPU if there is one. Same seed, same bits on
             each of them; between them the last bits differ
+        precision : on a GPU, of the factors of products in convolutions and large linear layers: "full", as they are,
+            if not given; "tf32" or "bf16", rounded to 11 or 8 bits for its tensor cores, which add up in float32
         sample_weight : how much each training sample counts, (n,) numbers from 0 on
         clip_norm : gradients are scaled down to this norm, taken over all of them, where theirs is larger
         average : decay, from 0 to 1 (excluded), of a moving average of the weights over steps; validation uses
@@ -185,7 +188,7 @@ class Sequential:
         if not self.network.parameters:
             raise ValueError("this network has no parameters to train")
         callbacks, schedule = checked_callbacks(callbacks), checked_schedule(schedule, optimizer)
-        isa = checked_device(device, isa)
+        isa = checked_device(device, isa, precision)
         self._use_loss(loss)
         x, targets = self._samples(train, "train", sample_weight)
         validation = None if validation is None else self._samples(validation, "validation")
@@ -200,21 +203,22 @@ class Sequential:
             training.resume(checked_path("resume", resume))
         return training.run()
 
-    def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None, device=None) -> Evaluation:
+    def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None, device=None,
+                 precision=None) -> Evaluation:  # fmt: skip
         """Accuracy and mean loss on a Dataset or (inputs, targets), without dropout."""
-        isa = checked_device(device, isa)
+        isa = checked_device(device, isa, precision)
         self._use_loss(loss)
         x, targets = self._samples(data, "data")
         loss, correct = self.network.evaluate(x, targets, isa, threads)
         return Evaluation(correct / len(x), loss, len(x))
 
-    def predict(self, inputs, threads=None, isa=None, device=None) -> np.ndarray:
+    def predict(self, inputs, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
-        return self.predict_outputs(inputs, threads, isa, device).argmax(axis=1)
+        return self.predict_outputs(inputs, threads, isa, device, precision).argmax(axis=1)
 
-    def predict_proba(self, inputs, threads=None, isa=None, device=None) -> np.ndarray:
+    def predict_proba(self, inputs, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
-        outputs = self.predict_outputs(inputs, threads, isa, device)
+        outputs = self.predict_outputs(inputs, threads, isa, device, precision)
         if isinstance(self.layers[-1], Softmax):
             return outputs
         if isinstance(self.layers[-1], LogSoftmax):
@@ -222,13 +226,14 @@ class Sequential:
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def predict_outputs(self, inputs, threads=None, isa=None, device=None) -> np.ndarray:
+    def predict_outputs(self, inputs, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
-        return self.network.predict(self.network.inputs(inputs), checked_device(device, isa), threads)
+        return self.network.predict(self.network.inputs(inputs), checked_device(device, isa, precision), threads)
 
-    def score(self, inputs, labels, threads=None, isa=None, device=None) -> float:
+    def score(self, inputs, labels, threads=None, isa=None, device=None, precision=None) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""
-        return self.evaluate((inputs, labels), threads=threads, isa=isa, device=device).accuracy
+        how = dict(threads=threads, isa=isa, device=device, precision=precision)
+        return self.evaluate((inputs, labels), **how).accuracy
 
     def forward(self, x, training=True, threads=None, isa=None) -> np.ndarray:
         """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""

@@ -57,6 +57,17 @@ def test_every_network_is_measured(name):
     assert all(row["peak_megabytes"] > row["workspace_megabytes"] for row in rows)
 
 
+def test_a_device_is_measured_like_an_instruction_set(tmp_path):
+    output = tmp_path / "report.json"
+    arguments = ["training", "scratch", *QUICK, "--batch-size", 1, "--device", "emulated", "--precision", "tf32"]
+    run(*arguments, "--check", "--output", output, exit_code=1)  # there is nothing to be twice as fast as
+    report = json.loads(output.read_text())
+    assert [(row["isa"], row["threads"], row["share"]) for row in report["rows"]] == [("emulated-tf32", 1, None)] * 3
+    assert [target["what"] for target in report["targets"]] == ["scratch (1), training, emulated-tf32"]
+    assert "emulated-tf32" in run(*arguments)
+    run(*arguments, "--profile", exit_code=2)
+
+
 def test_a_profile_says_where_the_time_goes():
     (profile,) = json.loads(run("training", "flux", "--threads", 1, "--profile", "--seconds", 0.05, "--json"))[
         "profiles"
@@ -254,6 +265,20 @@ def test_targets_of_kernels_and_of_accuracy():
     assert targets.missed(late) == ["fast, training: 1.6 s, at most 1.5 s"]
     assert len(targets.missed(targets.of_accuracy([recipe([0.99] * 9)], ["fast"]))) == 3  # too few seeds
     assert len(targets.missed(targets.of_accuracy([]))) == 5
+
+
+def test_targets_on_a_gpu():
+    ratio = comparing.Comparison(
+        "flux", "training", 128, "cuda", 1, figure(1), targets.PYTORCH, "", figure(1), 1.0, figure(2.5)
+    )
+    verdicts = targets.of_training([], [ratio], ["flux", "fast", "scratch"], "cuda")
+    assert [(verdict.what, verdict.reached) for verdict in verdicts] == [
+        ("flux (128), training, cuda", True), ("scratch (1), training, cuda", False),
+    ]  # fmt: skip
+    row = accuracy.Row("fast", 1, "cuda", 2, [0.99] * 10, figure(0.1), figure(0.9))
+    assert targets.missed(targets.of_accuracy([row], ["fast"], "cuda")) == []
+    late = targets.missed(targets.of_accuracy([replace(row, seconds=figure(0.2))], ["fast"], "cuda"))
+    assert late == ["fast, training: 0.2 s, at most 0.15 s"]
 
 
 def test_check_names_what_is_missed(tmp_path):

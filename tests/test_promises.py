@@ -72,6 +72,10 @@ NETWORKS = {
     "global pool": (
         lambda: [pm.Conv2d(33, 3), pm.Softplus(), pm.GlobalAvgPool2d(), pm.Flatten(), pm.Linear(10)], (2, 9, 8),
     ),
+    "winograd": (
+        lambda: [pm.Conv2d(17, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2),
+                 pm.Conv2d(33, 5, padding=2), pm.Tanh(), pm.MaxPool2d(2), pm.Flatten(), pm.Linear(10)], (16, 11, 12),
+    ),
     "linear": (lambda: [pm.Linear(300), pm.ReLU(), pm.Linear(77), pm.ReLU(), pm.Linear(10)], (65,)),
 }  # fmt: skip
 GRID = pytest.mark.parametrize("name", NETWORKS)

@@ -13,7 +13,7 @@ def set_up(job):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
     import jax
 
-    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_platforms", job["device"])
     return jax.__version__, TASKS[job["task"]](job)
 
 

@@ -104,15 +104,15 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
     SHARED factor_columns columns;
     SHARED position at[TILE_ROWS];
     own_sums sum[EACH], best[EACH];
-    uint8_t index[EACH][OWN_ROWS][OWN_COLUMNS];
+    uint8_t index[EACH][OWN_SUMS];
     for (int64_t p = 0; p < s->pool_h * s->pool_w; p++) {
         FOR_THREADS(t) {
             const int64_t cell = here.row + t;
             if (t < TILE_ROWS) at[t].x = -1;
             if (t < TILE_ROWS && cell < cells) at[t] = position_of(s, 0, pixel_of_cell(s, cell, p));
-            FOR_OWN(r, c) {
-                const int64_t o = here.column + own_column(t) + c;
-                sum[OWN(t)][r][c] = b && o < outputs ? b[group * outputs + o] : 0;
+            FOR_OWN(e) {
+                const int64_t o = here.column + own_at(j->precision, t, e).column;
+                sum[OWN(t)][e] = b && o < outputs ? b[group * outputs + o] : 0;
             }
         }
         for (int64_t k = 0; k < depth; k += TILE_DEPTH) {
@@ -127,24 +127,25 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
                         o < outputs && element < depth ? panel[panel_at(s, group, from / c, from % c, o)] : 0;
                 }
             }
-            FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t);
+            FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, j->precision);
         }
         FOR_THREADS(t) {
-            FOR_OWN(r, c) {
-                const real value = sum[OWN(t)][r][c];
-                const int take = p == 0 || value > best[OWN(t)][r][c] || value != value; /* NaN is passed on */
-                best[OWN(t)][r][c] = take ? value : best[OWN(t)][r][c];
-                index[OWN(t)][r][c] = take ? (uint8_t)p : index[OWN(t)][r][c];
+            FOR_OWN(e) {
+                const real value = sum[OWN(t)][e];
+                const int take = p == 0 || value > best[OWN(t)][e] || value != value; /* NaN is passed on */
+                best[OWN(t)][e] = take ? value : best[OWN(t)][e];
+                index[OWN(t)][e] = take ? (uint8_t)p : index[OWN(t)][e];
             }
         }
     }
     FOR_THREADS(t) {
-        FOR_OWN(r, c) {
-            const int64_t row = own_row(t) + r, o = here.column + own_column(t) + c, channel = group * outputs + o;
-            const int dead = s->activation.kind == PMC_RELU && best[OWN(t)][r][c] <= 0;
-            if (here.row + row >= cells || o >= outputs) continue;
-            ((real *)j->ref[0])[at[row].y_cell + channel] = activated(best[OWN(t)][r][c], &s->activation);
-            if (j->ref[1]) ((uint8_t *)j->ref[1])[at[row].argmax + channel] = dead ? PMC_DEAD : index[OWN(t)][r][c];
+        FOR_OWN(e) {
+            const own_place own = own_at(j->precision, t, e);
+            const int64_t o = here.column + own.column, channel = group * outputs + o;
+            const int dead = s->activation.kind == PMC_RELU && best[OWN(t)][e] <= 0;
+            if (here.row + own.row >= cells || o >= outputs) continue;
+            ((real *)j->ref[0])[at[own.row].y_cell + channel] = activated(best[OWN(t)][e], &s->activation);
+            if (j->ref[1]) ((uint8_t *)j->ref[1])[at[own.row].argmax + channel] = dead ? PMC_DEAD : index[OWN(t)][e];
         }
     }
 }
@@ -195,7 +196,7 @@ BLOCK conv_weight_gradient_block(const pmc_job *j, int64_t block) {
     own_sums sum[EACH];
     FOR_THREADS(t) {
         if (t < TILE_COLUMNS) taps[t] = tap_of(s, here.column + t);
-        FOR_OWN(r, c) sum[OWN(t)][r][c] = 0;
+        FOR_OWN(e) sum[OWN(t)][e] = 0;
     }
     for (int64_t k = 0; k < depth; k += TILE_DEPTH) {
         FOR_THREADS(t) {
@@ -215,13 +216,14 @@ BLOCK conv_weight_gradient_block(const pmc_job *j, int64_t block) {
                     is_bias ? 1 : seen_at(x, s, &at[e / TILE_COLUMNS], taps[column], group);
             }
         }
-        FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t);
+        FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, j->precision);
     }
     FOR_THREADS(t) {
-        FOR_OWN(r, c) {
-            const int64_t o = here.row + own_row(t) + r, e = here.column + own_column(t) + c;
-            if (o < outputs && e <= elements)
-                store_weight_gradient(j, shard, group * outputs + o, e, sum[OWN(t)][r][c]);
+        FOR_OWN(e) {
+            const own_place own = own_at(j->precision, t, e);
+            const int64_t o = here.row + own.row, element = here.column + own.column;
+            if (o < outputs && element <= elements)
+                store_weight_gradient(j, shard, group * outputs + o, element, sum[OWN(t)][e]);
         }
     }
 }
@@ -259,7 +261,7 @@ BLOCK conv_input_gradient_block(const pmc_job *job, int64_t block) {
     SHARED factor_columns columns;
     SHARED position at[TILE_ROWS];
     own_sums sum[EACH];
-    FOR_THREADS(t) { FOR_OWN(r, c) sum[OWN(t)][r][c] = 0; }
+    FOR_THREADS(t) { FOR_OWN(e) sum[OWN(t)][e] = 0; }
     for (int64_t i = 0; i < s->kh; i++)
         for (int64_t j = 0; j < s->kw; j++) {
             const real *of_tap = w + group * outputs * filter + i * pmc_filter_row(s) + j * inputs;
@@ -279,16 +281,17 @@ BLOCK conv_input_gradient_block(const pmc_job *job, int64_t block) {
                             c < inputs && from < outputs ? of_tap[from * filter + c] : 0;
                     }
                 }
-                FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t);
+                FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, job->precision);
             }
         }
     FOR_THREADS(t) {
-        FOR_OWN(r, c) {
-            const int64_t pixel = here.row + own_row(t) + r, channel = here.column + own_column(t) + c;
+        FOR_OWN(e) {
+            const own_place own = own_at(job->precision, t, e);
+            const int64_t pixel = here.row + own.row, channel = here.column + own.column;
             const int64_t size = s->in.h * s->in.w;
             if (pixel >= pixels || channel >= inputs) continue;
             real *dx = (real *)job->ref[0] + pixel / size * pmc_image_stride(&s->in);
-            dx[inside(&s->in, pixel % size * s->in.c + group * inputs + channel)] = sum[OWN(t)][r][c];
+            dx[inside(&s->in, pixel % size * s->in.c + group * inputs + channel)] = sum[OWN(t)][e];
         }
     }
 }

@@ -32,6 +32,9 @@ typedef struct {
     int64_t bad_layer, bad_step; /* the first that made a parameter NaN or infinite; INT64_MAX */
 } pmc_board;
 
+/* Of products of float32: as they are, or on tensor cores, of factors rounded to TF32 or bfloat16. */
+enum { PMC_FULL, PMC_TF32, PMC_BF16, PMC_PRECISIONS };
+
 /* One launch: an op, where its tensors lie on the device (of the first sample and the first shard), how many samples.
  */
 typedef struct {
@@ -41,7 +44,7 @@ typedef struct {
     pmc_board *board;
     double *loss; /* of each sample of the step */
     uint8_t *correct;
-    int64_t optimizer, model_elements;
+    int64_t optimizer, model_elements, precision;
     void *gradient, *moment[PMC_MOMENTS], *average; /* of what is updated, beside ref[0] */
 } pmc_job;
 
@@ -64,10 +67,9 @@ const pmc_twin *pmc_twin_gpu_f64(int64_t kind);
 const pmc_twin *pmc_twin_emulated_f32(int64_t kind);
 const pmc_twin *pmc_twin_emulated_f64(int64_t kind);
 
-extern const pmc_device pmc_emulated_device;
+extern const pmc_device pmc_emulated_devices[PMC_PRECISIONS];
 #ifdef PMC_HAVE_CUDA
-extern const pmc_device pmc_gpu_device;
-const char *pmc_gpu_problem(void); /* why it cannot be used here; NULL: it can */
+extern const pmc_device pmc_gpu_devices[PMC_PRECISIONS];
 const char *pmc_gpu_architectures(void);
 void pmc_gpu_describe(char *text, size_t size);
 #endif
@@ -76,6 +78,8 @@ void pmc_gpu_describe(char *text, size_t size);
  * replayed. Every function that can fail returns PMC_DEVICE_MEMORY or PMC_DEVICE_FAILED; error() then says why. */
 struct pmc_device {
     const char *name;
+    int64_t precision;
+    const char *(*problem)(void); /* why it cannot be used here; NULL: it can */
     const pmc_twin *(*twin[PMC_DTYPES])(int64_t kind);
     pmc_status (*open)(void **queue);
     void (*close)(void *queue);

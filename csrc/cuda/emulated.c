@@ -90,21 +90,15 @@ static pmc_status replay(void *q, void *graph) {
 static pmc_status finish(void *q) { return (void)q, PMC_OK; }
 static const char *error(void) { return "not enough memory"; }
 
-const pmc_device pmc_emulated_device = {
-    .name = "emulated",
-    .twin = {pmc_twin_emulated_f32, pmc_twin_emulated_f64},
-    .open = open_queue,
-    .close = close_queue,
-    .allocate = allocate,
-    .release = free,
-    .fill = fill,
-    .upload = copy,
-    .download = copy,
-    .launch = launch_or_keep,
-    .record = record,
-    .recorded = recorded,
-    .replay = replay,
-    .forget = forget,
-    .finish = finish,
-    .error = error,
-};
+static const char *problem(void) { return NULL; }
+
+#define EMULATED(label, of_products)                                                                                   \
+    {                                                                                                                  \
+        .name = label, .precision = of_products, .problem = problem,                                                   \
+        .twin = {pmc_twin_emulated_f32, pmc_twin_emulated_f64}, .open = open_queue, .close = close_queue,              \
+        .allocate = allocate, .release = free, .fill = fill, .upload = copy, .download = copy,                         \
+        .launch = launch_or_keep, .record = record, .recorded = recorded, .replay = replay, .forget = forget,          \
+        .finish = finish, .error = error,                                                                              \
+    }
+const pmc_device pmc_emulated_devices[PMC_PRECISIONS] = {
+    EMULATED("emulated", PMC_FULL), EMULATED("emulated-tf32", PMC_TF32), EMULATED("emulated-bf16", PMC_BF16)};

@@ -116,7 +116,7 @@ static const char *error(void) { return message; }
 
 const char *pmc_gpu_architectures(void) { return PMC_CUDA_ARCHITECTURES; }
 
-const char *pmc_gpu_problem(void) {
+static const char *problem(void) {
     cudaFuncAttributes attributes;
     int devices = 0;
     if (checked(cudaGetDeviceCount(&devices), "looking for a GPU") != PMC_OK) return message;
@@ -140,13 +140,10 @@ void pmc_gpu_describe(char *text, size_t size) {
              driver % 1000 / 10);
 }
 
-const pmc_device pmc_gpu_device = {
-    "cuda",     {pmc_twin_gpu_f32, pmc_twin_gpu_f64},
-    open_queue, close_queue,
-    allocate,   release,
-    fill,       upload,
-    download,   launch,
-    record,     recorded,
-    replay,     forget,
-    finish,     error,
-};
+#define GPU(label, of_products)                                                                                        \
+    {                                                                                                                  \
+        label, of_products, problem, {pmc_twin_gpu_f32, pmc_twin_gpu_f64}, open_queue, close_queue, allocate, release, \
+            fill, upload, download, launch, record, recorded, replay, forget, finish, error,                           \
+    }
+const pmc_device pmc_gpu_devices[PMC_PRECISIONS] = {GPU("cuda", PMC_FULL), GPU("cuda-tf32", PMC_TF32),
+                                                    GPU("cuda-bf16", PMC_BF16)};

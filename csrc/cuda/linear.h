@@ -76,13 +76,14 @@ INLINE real factor_at(const factor *f, int64_t i, int64_t k, int64_t depth) {
 }
 
 /* sum = the tile of a product over the depth, on top of start[column] (or NULL) */
-BLOCK matrix_tile(own_sums *sum, const factor *a, const factor *b, const real *start, int64_t depth, tile here) {
+BLOCK matrix_tile(own_sums *sum, const factor *a, const factor *b, const real *start, int64_t depth, tile here,
+                  int64_t precision) {
     SHARED factor_rows rows;
     SHARED factor_columns columns;
     FOR_THREADS(t) {
-        FOR_OWN(r, c) {
-            const int64_t column = here.column + own_column(t) + c;
-            sum[OWN(t)][r][c] = start && column < b->size ? start[column] : 0;
+        FOR_OWN(e) {
+            const int64_t column = here.column + own_at(precision, t, e).column;
+            sum[OWN(t)][e] = start && column < b->size ? start[column] : 0;
         }
     }
     for (int64_t k = 0; k < depth; k += TILE_DEPTH) {
@@ -98,7 +99,7 @@ BLOCK matrix_tile(own_sums *sum, const factor *a, const factor *b, const real *s
                 columns[along][i] = factor_at(b, here.column + i, k + along, depth);
             }
         }
-        FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t);
+        FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, precision);
     }
 }
 
@@ -109,11 +110,12 @@ BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
     const factor w = {(const real *)j->ref[2], s->out, 1, pmc_padded(s->out), 0};
     const tile here = tile_of(block, j->n, s->out);
     own_sums sum[EACH];
-    matrix_tile(sum, &x, &w, (const real *)j->ref[3], s->in, here);
+    matrix_tile(sum, &x, &w, (const real *)j->ref[3], s->in, here, j->precision);
     FOR_THREADS(t) {
-        FOR_OWN(r, c) {
-            const int64_t sample = here.row + own_row(t) + r, o = here.column + own_column(t) + c;
-            if (sample < j->n && o < s->out) SAMPLE(0, sample, pmc_vector_stride(s->out))[o] = sum[OWN(t)][r][c];
+        FOR_OWN(e) {
+            const own_place own = own_at(j->precision, t, e);
+            const int64_t sample = here.row + own.row, o = here.column + own.column;
+            if (sample < j->n && o < s->out) SAMPLE(0, sample, pmc_vector_stride(s->out))[o] = sum[OWN(t)][e];
         }
     }
 }
@@ -131,12 +133,13 @@ BLOCK linear_tile_weight_gradient_block(const pmc_job *j, int64_t block) {
     const factor dy = {(const real *)j->ref[2], s->out, 1, pmc_vector_stride(s->out), 0};
     const tile here = tile_of(block, s->in + 1, out);
     own_sums sum[EACH];
-    matrix_tile(sum, &x, &dy, NULL, j->n, here);
+    matrix_tile(sum, &x, &dy, NULL, j->n, here, j->precision);
     FOR_THREADS(t) {
-        FOR_OWN(r, c) {
-            const int64_t row = here.row + own_row(t) + r, o = here.column + own_column(t) + c;
-            if (row < s->in && o < out) ((real *)j->ref[0])[row * out + o] = sum[OWN(t)][r][c];
-            if (row == s->in && o < out && j->ref[1]) ((real *)j->ref[1])[o] = sum[OWN(t)][r][c];
+        FOR_OWN(e) {
+            const own_place own = own_at(j->precision, t, e);
+            const int64_t row = here.row + own.row, o = here.column + own.column;
+            if (row < s->in && o < out) ((real *)j->ref[0])[row * out + o] = sum[OWN(t)][e];
+            if (row == s->in && o < out && j->ref[1]) ((real *)j->ref[1])[o] = sum[OWN(t)][e];
         }
     }
 }
@@ -149,11 +152,12 @@ BLOCK linear_tile_input_gradient_block(const pmc_job *j, int64_t block) {
     const factor w = {(const real *)j->ref[2], s->in, pmc_padded(s->out), 1, 0};
     const tile here = tile_of(block, j->n, s->in);
     own_sums sum[EACH];
-    matrix_tile(sum, &dy, &w, NULL, s->out, here);
+    matrix_tile(sum, &dy, &w, NULL, s->out, here, j->precision);
     FOR_THREADS(t) {
-        FOR_OWN(r, c) {
-            const int64_t sample = here.row + own_row(t) + r, e = here.column + own_column(t) + c;
-            if (sample < j->n && e < s->in) SAMPLE(0, sample, pmc_vector_stride(s->in))[e] = sum[OWN(t)][r][c];
+        FOR_OWN(e) {
+            const own_place own = own_at(j->precision, t, e);
+            const int64_t sample = here.row + own.row, i = here.column + own.column;
+            if (sample < j->n && i < s->in) SAMPLE(0, sample, pmc_vector_stride(s->in))[i] = sum[OWN(t)][e];
         }
     }
 }

@@ -141,6 +141,7 @@ static pmc_job job_of(const recording *r, const pmc_op *op) {
                    .correct = r->on->correct,
                    .optimizer = r->args->optimizer,
                    .model_elements = s->model_bytes / real_bytes,
+                   .precision = r->on->device->precision,
                    .gradient = r->on->gradient};
     for (int i = 0; i < PMC_REFS; i++) {
         const pmc_ref *ref = &op->ref[i];

@@ -1,30 +1,118 @@
 /* Products in tiles: what convolutions and large linear layers are made of.
  *
- * A block computes TILE_ROWS x TILE_COLUMNS sums, each thread OWN_ROWS x OWN_COLUMNS of them in registers. Piece by
- * piece of the depth, its threads bring both factors to shared memory, each in its own way, and then add their
- * products, so that every sum is one chain of FMAs in the order of the depth. */
+ * A block computes TILE_ROWS x TILE_COLUMNS sums, each thread OWN_SUMS of them in registers. Piece by piece of the
+ * depth, its threads bring both factors to shared memory, each in its own way, and then add their products, so that
+ * every sum is one chain of FMAs in the order of the depth.
+ *
+ * If it is asked for, tensor cores take the products instead: factors are rounded to TF32 (10 bits behind the point) or
+ * bfloat16 (7 bits), their products are exact and are added up as float32. Elsewhere than on tensor cores, FMAs of
+ * rounded factors take their place. */
 
-enum { TILE_ROWS = 64, TILE_COLUMNS = 32, TILE_DEPTH = 16, OWN_ROWS = 4, OWN_COLUMNS = 4 };
+enum { TILE_ROWS = 64, TILE_COLUMNS = 32, TILE_DEPTH = 16, OWN_SUMS = TILE_ROWS * TILE_COLUMNS / THREADS };
 enum { TILE_PITCH = TILE_ROWS + 4 }; /* apart by some banks of shared memory */
-enum { THREADS_ACROSS = TILE_COLUMNS / OWN_COLUMNS };
+enum { WARP = 32, CORE_ROWS = 16, CORE_COLUMNS = 8 };
 
 typedef real factor_rows[TILE_DEPTH][TILE_PITCH];
 typedef real factor_columns[TILE_DEPTH][TILE_COLUMNS];
-typedef real own_sums[OWN_ROWS][OWN_COLUMNS];
+typedef real own_sums[OWN_SUMS];
+#define FOR_OWN(e) UNROLL for (int e = 0; e < OWN_SUMS; e++)
 
-/* Where a thread's own sums lie in the tile. */
-INLINE int own_row(int t) { return t / THREADS_ACROSS * OWN_ROWS; }
-INLINE int own_column(int t) { return t % THREADS_ACROSS * OWN_COLUMNS; }
-#define FOR_OWN(r, c) UNROLL for (int r = 0; r < OWN_ROWS; r++) UNROLL for (int c = 0; c < OWN_COLUMNS; c++)
+/* Where a thread's sum e lies in the tile: in squares of 4 x 4; or, a warp having CORE_ROWS rows, where the tensor
+ * cores' products of CORE_ROWS x CORE_COLUMNS leave it (PTX ISA, mma.m16n8k8 and m16n8k16). */
+typedef struct {
+    int row, column;
+} own_place;
+INLINE own_place own_at(int64_t precision, int t, int e) {
+    const int across = TILE_COLUMNS / 4, lane = t % WARP;
+    const own_place square = {t / across * 4 + e / 4, t % across * 4 + e % 4};
+    const own_place core = {t / WARP * CORE_ROWS + lane / 4 + e % 4 / 2 * 8,
+                            e / 4 * CORE_COLUMNS + lane % 4 * 2 + e % 2};
+    return precision == PMC_FULL ? square : core;
+}
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800 && !PMC_DOUBLE
+#define TENSOR_CORES 1
+
+INLINE uint32_t to_tf32(float v) {
+    uint32_t bits;
+    __asm__("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(v));
+    return bits;
+}
+INLINE uint32_t to_bf16_pair(float low, float high) {
+    uint32_t bits;
+    __asm__("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+    return bits;
+}
+
+/* sum += a' * b, a warp's CORE_ROWS rows; lane l has rows l / 4 and l / 4 + 8 of a, columns l / 4 of b. */
+BLOCK tile_add_on_cores(own_sums sum, const factor_rows a, const factor_columns b, int t, int64_t precision) {
+    const int row = t / WARP * CORE_ROWS + t % WARP / 4, quad = t % 4, column = t % WARP / 4;
+    if (precision == PMC_TF32) {
+        UNROLL for (int k = quad; k < TILE_DEPTH; k += 8) {
+            const uint32_t a0 = to_tf32(a[k][row]), a1 = to_tf32(a[k][row + 8]);
+            const uint32_t a2 = to_tf32(a[k + 4][row]), a3 = to_tf32(a[k + 4][row + 8]);
+            UNROLL for (int e = 0; e < OWN_SUMS; e += 4) {
+                const uint32_t b0 = to_tf32(b[k][e / 4 * CORE_COLUMNS + column]);
+                const uint32_t b1 = to_tf32(b[k + 4][e / 4 * CORE_COLUMNS + column]);
+                __asm__("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+                        "{%8, %9}, {%0, %1, %2, %3};"
+                        : "+f"(sum[e]), "+f"(sum[e + 1]), "+f"(sum[e + 2]), "+f"(sum[e + 3])
+                        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+            }
+        }
+        return;
+    }
+    const int k = 2 * quad, behind = k + 8;
+    const uint32_t a0 = to_bf16_pair(a[k][row], a[k + 1][row]);
+    const uint32_t a1 = to_bf16_pair(a[k][row + 8], a[k + 1][row + 8]);
+    const uint32_t a2 = to_bf16_pair(a[behind][row], a[behind + 1][row]);
+    const uint32_t a3 = to_bf16_pair(a[behind][row + 8], a[behind + 1][row + 8]);
+    UNROLL for (int e = 0; e < OWN_SUMS; e += 4) {
+        const int at = e / 4 * CORE_COLUMNS + column;
+        const uint32_t b0 = to_bf16_pair(b[k][at], b[k + 1][at]), b1 = to_bf16_pair(b[behind][at], b[behind + 1][at]);
+        __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                "{%0, %1, %2, %3};"
+                : "+f"(sum[e]), "+f"(sum[e + 1]), "+f"(sum[e + 2]), "+f"(sum[e + 3])
+                : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+    }
+}
+#else
+#define TENSOR_CORES 0
+
+/* v with the bits that TF32 or bfloat16 keep, to the nearest; ties go away from 0, or to even. */
+INLINE real rounded(real v, int64_t precision) {
+    const float single = (float)v;
+    uint32_t bits;
+    memcpy(&bits, &single, sizeof bits);
+    if ((bits >> 23 & 0xff) == 0xff) return v;
+    if (precision == PMC_TF32) bits = (bits + 0x1000) & ~0x1fffu;
+    else bits = (bits + 0x7fff + (bits >> 16 & 1)) & ~0xffffu;
+    float result;
+    memcpy(&result, &bits, sizeof result);
+    return (real)result;
+}
+#endif
 
 /* sum += a' * b, a piece of the depth */
-BLOCK tile_add(own_sums sum, const factor_rows a, const factor_columns b, int t) {
-    for (int k = 0; k < TILE_DEPTH; k++) {
-        real rows[OWN_ROWS], columns[OWN_COLUMNS];
-        UNROLL for (int r = 0; r < OWN_ROWS; r++) rows[r] = a[k][own_row(t) + r];
-        UNROLL for (int c = 0; c < OWN_COLUMNS; c++) columns[c] = b[k][own_column(t) + c];
-        FOR_OWN(r, c) sum[r][c] = v_fma(rows[r], columns[c], sum[r][c]);
+BLOCK tile_add(own_sums sum, const factor_rows a, const factor_columns b, int t, int64_t precision) {
+    if (precision == PMC_FULL) {
+        const own_place first = own_at(PMC_FULL, t, 0);
+        for (int k = 0; k < TILE_DEPTH; k++) {
+            real rows[4], columns[4];
+            UNROLL for (int r = 0; r < 4; r++) rows[r] = a[k][first.row + r];
+            UNROLL for (int c = 0; c < 4; c++) columns[c] = b[k][first.column + c];
+            FOR_OWN(e) sum[e] = v_fma(rows[e / 4], columns[e % 4], sum[e]);
+        }
+        return;
     }
+#if TENSOR_CORES
+    tile_add_on_cores(sum, a, b, t, precision);
+#else
+    for (int k = 0; k < TILE_DEPTH; k++) FOR_OWN(e) {
+            const own_place at = own_at(precision, t, e);
+            sum[e] = v_fma(rounded(a[k][at.row], precision), rounded(b[k][at.column], precision), sum[e]);
+        }
+#endif
 }
 
 /* The tile of a block, where tiles of columns follow each other. */

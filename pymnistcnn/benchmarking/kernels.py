@@ -150,7 +150,7 @@ class Block:
 def compare(case, isa, threads, company: Company, rounds=5, seconds=0.2) -> list[Comparison]:
     """A case beside the same operator of each peer, forward and backward, in turns."""
     layers, shape, batch = CASES[case]
-    job = dict(task="kernel", batch=batch, layers=described(layers(), shape))
+    job = dict(task="kernel", device="cpu", batch=batch, layers=described(layers(), shape))
     with ExitStack() as stack:
         theirs = company.beside(stack, case, "kernel", batch, job, isa, False, seconds)
         if not theirs:

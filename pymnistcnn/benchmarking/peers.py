@@ -18,14 +18,15 @@ import numpy as np
 
 from .. import datasets
 from ..layers import Rescaling
-from ..network import shapes_through
+from ..network import device_of, shapes_through
 from .workers import Worker, WorkerFailed
 
 LEFT_OUT = "MXNet 1.9.1 is left out: it needs Python 3.8 and NumPy below 1.24."
 HOW_CHOSEN = (
     "A peer runs at its best of 1 and 2 threads, PyTorch also of contiguous and channels last, eager and compiled. The "
     "best is found first: of all settings at a network's own batch; elsewhere, as compiling takes 20 to 60 s, of all "
-    "the eager ones and the compiled one with the best eager's threads and layout. JAX is always jitted, in NHWC."
+    "the eager ones and the compiled one with the best eager's threads and layout. JAX is always jitted, in NHWC. "
+    "On a GPU PyTorch compiles with CUDA graphs (reduce-overhead), and its optimizers are fused where it has such."
 )
 # A peer is held to the instructions that ours uses. What is not here is not held.
 HELD = {
@@ -52,21 +53,22 @@ class Setting:
 
 @dataclass(frozen=True)
 class Peer:
-    """A library: its name, the module to import, its script, the settings it has, and what it is measured on (one
-    network, task and batch; all if not given)."""
+    """A library: its name, the module to import, its script, the settings it has on the processor and on a GPU, and
+    what it is measured on (one network, task and batch; all if not given)."""
 
     name: str
     module: str
     script: str
     settings: tuple[Setting, ...]
+    on_gpu: tuple[Setting, ...] = ()
     only: tuple | None = None
 
 
 NUMPY = "the tutorial's NumPy code"
 EVERY = tuple(Setting(*how) for how in itertools.product((1, 2), (False, True), (False, True)))
 PEERS = (
-    Peer("PyTorch", "torch", "pytorch.py", EVERY),
-    Peer("JAX", "jax", "plain_jax.py", (Setting(1), Setting(2))),
+    Peer("PyTorch", "torch", "pytorch.py", EVERY, tuple(setting for setting in EVERY if setting.threads == 1)),
+    Peer("JAX", "jax", "plain_jax.py", (Setting(1), Setting(2)), (Setting(1),)),
     Peer(NUMPY, "numpy", "numpy_scratch.py", (Setting(1),), only=("scratch", "training", 1)),
 )  # fmt: skip
 
@@ -99,12 +101,13 @@ class Found:
             except WorkerFailed as failure:
                 failures.append(str(failure))
 
-        for setting in self.peer.settings:
+        settings = self.peer.on_gpu if device_of(isa) else self.peer.settings
+        for setting in settings:
             if thorough or not setting.compiled:
                 attempt(setting)
         if speeds and not thorough:
             compiled = replace(max(speeds, key=speeds.get), compiled=True)
-            if compiled in self.peer.settings:
+            if compiled in settings:
                 attempt(compiled)
         return max(speeds, key=speeds.get, default=None), failures
 

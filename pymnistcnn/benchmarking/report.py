@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__, _native
+from ..network import default_isa, device_of
 from . import targets
 from .measuring import fma_peak, markdown
 
@@ -45,9 +46,12 @@ class Report:
     verdicts: list[targets.Verdict] | None = None
 
     def machine(self) -> dict:
-        peaks = [fma_peak(self.isa, threads=threads) for threads in (1, 2)]
-        return dict(
-            cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=self.isa, fma_peak_gflops=peaks, compiler=compiler(),
+        isa = default_isa() if device_of(self.isa) else self.isa
+        made = dict(cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=isa)
+        if (device_of(self.isa) or "").startswith("cuda"):
+            made |= dict(gpu=_native.cuda_build()[1], device=self.isa)
+        return made | dict(
+            fma_peak_gflops=[fma_peak(isa, threads=threads) for threads in (1, 2)], compiler=compiler(),
             python=platform.python_version(), numpy=np.__version__, pymnistcnn=__version__, **self.versions,
         )  # fmt: skip
 
@@ -61,14 +65,17 @@ class Report:
     def as_markdown(self) -> str:
         machine = self.machine()
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        lines = [
-            f"{machine['cpu']}, {machine['cores']} cores; FMA peak of {self.isa} now "
-            "{:.0f} GFLOP/s on one thread, {:.0f} on two; ".format(*machine["fma_peak_gflops"])
-            + f"{machine['compiler'] or 'compiler not known'}; "
-            f"Python {machine['python']}, NumPy {machine['numpy']}, pymnistcnn {__version__}"
-            + (f"; beside {versions}" if versions else ""),
-            f"    {self.command}",
+        parts = [f"{machine['gpu']}, as {machine['device']}"] if "gpu" in machine else []
+        parts += [
+            f"{machine['cpu']}, {machine['cores']} cores",
+            "FMA peak of {} now {:.0f} GFLOP/s on one thread, {:.0f} on two".format(
+                machine["isa"], *machine["fma_peak_gflops"]
+            ),
+            machine["compiler"] or "compiler not known",
+            f"Python {machine['python']}, NumPy {machine['numpy']}, pymnistcnn {__version__}",
         ]
+        parts += [f"beside {versions}"] * bool(versions)
+        lines = ["; ".join(parts), f"    {self.command}"]
         for table in self.tables:
             if table.rows:
                 lines += [f"{table.title}:", markdown(table.head, [row.cells() for row in table.rows])]

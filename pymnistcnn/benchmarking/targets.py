@@ -37,6 +37,8 @@ STEP_PERCENT = {"flux": (100, 140), "gorgonia": (100, 140)}  # of the dense FMA 
 FORWARD_PERCENT = 75  # of the FMA peak: forward convolution from and to 16 channels and more, not in groups
 ACCURACY = {"fast": 99.0, "accurate": 99.5}  # per cent, the mean over seeds
 SECONDS = {"fast": (1.5, 1.0), "accurate": (15, None)}  # of training, at most
+ON_GPU = (2, 5)  # training, the tutorials' networks at their own batch, PyTorch on the same GPU
+SECONDS_ON_GPU = {"fast": (0.15, 0.04)}
 AROUND_SECONDS = 1  # from the command to the finished file, less the training, for `fast`
 
 
@@ -88,10 +90,16 @@ def missed(verdicts) -> list[str]:
     return [verdict.words() for verdict in verdicts if not verdict.reached]
 
 
-def of_training(rows, comparisons, networks=tuple(NETWORKS)) -> list[Verdict]:
-    """Of training.Row and Comparison, for the networks that were asked for."""
+def of_training(rows, comparisons, networks=tuple(NETWORKS), device=None) -> list[Verdict]:
+    """Of training.Row and Comparison, for the networks that were asked for; on the processor if no device is named."""
     ratios = {(c.subject, c.task, c.batch, c.isa, c.threads, c.peer): c.ratio.median for c in comparisons}
-    shares = {(r.network, r.task, r.batch, r.isa, r.threads): r.share.median for r in rows}
+    if device is not None:
+        own = {name: NETWORKS[name]().batch_size for name in networks if name in TRAINING}
+        return [
+            Verdict(f"{name} ({n}), training, {device}", ratios.get((name, "training", n, device, 1, PYTORCH)), *ON_GPU)
+            for name, n in own.items()
+        ]
+    shares = {(r.network, r.task, r.batch, r.isa, r.threads): r.share.median for r in rows if r.share}
     verdicts = []
     for name in networks:
         own, convolutional = NETWORKS[name]().batch_size, is_convolutional(name)
@@ -148,17 +156,18 @@ def of_kernels(rows, cases=tuple(CASES)) -> list[Verdict]:
     return verdicts
 
 
-def of_accuracy(rows, recipes=tuple(ACCURACY)) -> list[Verdict]:
-    """Of accuracy.Row."""
-    measured = {row.recipe: row for row in rows
-                if len(row.accuracies) >= SEEDS and (row.isa, row.threads) == (ISA, THREADS)}  # fmt: skip
+def of_accuracy(rows, recipes=tuple(ACCURACY), device=None) -> list[Verdict]:
+    """Of accuracy.Row; on the processor if no device is named."""
+    measured = {row.recipe: row for row in rows if len(row.accuracies) >= SEEDS
+                and (row.isa == device if device else (row.isa, row.threads) == (ISA, THREADS))}  # fmt: skip
+    seconds_wanted = SECONDS | (SECONDS_ON_GPU if device else {})
     verdicts = []
     for name in recipes:
         row = measured.get(name)
         mean, seconds = (100 * row.mean, row.seconds.median) if row else (None, None)
         around = row.around.median if row and row.around else None
         verdicts.append(Verdict(f"{name}, mean test accuracy", mean, ACCURACY[name], unit=" %"))
-        verdicts.append(Verdict(f"{name}, training", seconds, *SECONDS[name], unit=" s", at_most=True))
+        verdicts.append(Verdict(f"{name}, training", seconds, *seconds_wanted[name], unit=" s", at_most=True))
         if name == "fast":
             what = f"{name}, from command to file, less training"
             verdicts.append(Verdict(what, around, AROUND_SECONDS, unit=" s", at_most=True))

@@ -11,6 +11,7 @@ import numpy as np
 from .. import datasets
 from .._native import Op
 from ..layers import Conv2d
+from ..network import device_of
 from .comparing import OURS, Company, compared
 from .measuring import Figure, fma_peak
 from .networks import NETWORKS
@@ -21,7 +22,8 @@ BATCHES = (1, 10, 100, 1024)  # beside a network's own
 INFERENCE = (1, 1000)
 NOTES = [
     "GFLOP/s are dense-equivalent: what a dense computation would take, over the time. Positions of gradients that "
-    "max-pooling or ReLU made zero are skipped, which is exact; so a share may be over 100 %.",
+    "max-pooling or ReLU made zero are skipped, and margins of zeros in the pictures, which is exact; and convolutions "
+    "that are pooled take 2.25 to 2.8 times fewer products by Winograd's method; so a share may be over 100 %.",
     "Peak memory is that of the whole process, the interpreter and the data set included; a peer has the "
     "pictures as floats.",
 ]
@@ -29,8 +31,9 @@ NOTES = [
 
 @dataclass(frozen=True)
 class Row:
-    """Images a second; GFLOP/s that a dense computation of them would be, and its share of the threads' FMA peak;
-    megabytes of the plan's workspaces (0 for inference), and the most that the process had."""
+    """Images a second; GFLOP/s that a dense computation of them would be, and its share of the threads' FMA peak (None
+    on a device other than the processor); megabytes of the plan's workspaces (0 for inference), and the most that the
+    process had."""
 
     network: str
     task: str
@@ -39,14 +42,14 @@ class Row:
     threads: int
     images_per_second: Figure
     gflops: Figure
-    share: Figure
+    share: Figure | None
     workspace_megabytes: float
     peak_megabytes: float
 
     def cells(self):
         return [
             self.network, self.task, self.batch, self.isa, self.threads, self.images_per_second.text(),
-            f"{self.gflops.median:,.0f}", f"{self.share.median:.0%}",
+            f"{self.gflops.median:,.0f}", f"{self.share.median:.0%}" if self.share else "",
             f"{self.workspace_megabytes:.1f}" if self.workspace_megabytes else "", f"{self.peak_megabytes:.0f}",
         ]  # fmt: skip
 
@@ -65,6 +68,11 @@ def dense_flops(network, training) -> int:
     return 2 * (3 * sum(work) - first if training else sum(work))
 
 
+def peak_of(isa, threads) -> float | None:
+    """The FMA peak that goes with what was just measured; None on a device other than the processor."""
+    return None if device_of(isa) else fma_peak(isa, threads=threads)
+
+
 def is_convolutional(name) -> bool:
     return any(isinstance(layer, Conv2d) for layer in NETWORKS[name]().model.layers)
 
@@ -78,6 +86,8 @@ class Step:
         self.how = dict(isa=isa, threads=threads)
         self.model._use_loss(case.loss)
         self.x, self.targets = self.model._samples(datasets.mnist()[0], "train")
+        self.resident = self.model.network.resident(isa, self.x, *self.targets.arguments.values())
+        self.resident.__enter__()  # as `fit` has it, for as long as this lives
         self.shuffle, self.order = np.random.default_rng(0), np.empty(0, np.int64)
         self.steps = self.steps_in(0.05)  # as `fit` does: so long between two looks at callbacks
 
@@ -107,12 +117,12 @@ class Step:
             stretches += 1
         return dict(
             images_per_second=stretches * self.steps * self.batch / taken,
-            fma_peak_gflops=fma_peak(**self.how),
+            fma_peak_gflops=peak_of(**self.how),
             workspace_megabytes=self.workspace_bytes() / 1e6,
         )
 
     def workspace_bytes(self):
-        sizes = self.model.network.plan(False, self.batch).workspace_bytes
+        sizes = self.model.network.plan(False, self.batch, self.how["isa"]).workspace_bytes
         return sizes["pack"] + sizes["batch"] + 16 * sizes["shard"] + self.how["threads"] * sizes["thread"]
 
 
@@ -132,7 +142,7 @@ class Calls:
             calls, taken = calls + 1, time.perf_counter() - started
         return dict(
             images_per_second=calls * self.batch / taken,
-            fma_peak_gflops=fma_peak(**self.how),
+            fma_peak_gflops=peak_of(**self.how),
             workspace_megabytes=0.0,
         )
 
@@ -143,12 +153,13 @@ def measure(network, task, batch, isa, threads, company=None, rounds=5, seconds=
 
     Each side is measured for about `seconds` in each of `rounds`, beside a peak of its own.
     """
+    threads = [1] if device_of(isa) else threads
     company, most, job = company or Company(), max(threads), dict(task=task, network=network, batch=batch, isa=isa)
     thorough = batch == NETWORKS[network]().batch_size
     with ExitStack() as stack:
         theirs = []
         if company.found:
-            of_peers = network_job(network, task, batch, company.folder)
+            of_peers = network_job(network, task, batch, company.folder, isa)
             theirs = company.beside(stack, network, task, batch, of_peers, isa, thorough, seconds)
         mine = [stack.enter_context(ours(**job, threads=n)) for n in sorted(threads)]
         answers = turns([*mine, *(worker for _, _, worker in theirs)], rounds, seconds)
@@ -167,10 +178,12 @@ def images_per_second(answer):
     return answer["images_per_second"]
 
 
-def network_job(name, task, batch, folder) -> dict:
+def network_job(name, task, batch, folder, isa) -> dict:
     """For a peer: to train one of the networks, or infer with it, on the digits of `folder`."""
     case = NETWORKS[name]()
+    device, _, precision = (device_of(isa) or "").partition("-")
     return dict(
+        device="cuda" if device else "cpu", precision=precision or "full",
         task=task, batch=batch, images=f"{folder}/{task}_images.npy", labels=f"{folder}/{task}_labels.npy",
         layers=described(case.model.layers, case.model.input_shape), loss=type(case.loss).__name__,
         optimizer={"type": type(case.optimizer).__name__, **asdict(case.optimizer)},
@@ -185,7 +198,7 @@ def row(network, task, batch, isa, threads, answers) -> Row:
         network, task, batch, isa, threads,
         images_per_second=Figure.of([answer["images_per_second"] for answer in answers]),
         gflops=Figure.of(rates),
-        share=Figure.of([rate / peak for rate, peak in zip(rates, peaks, strict=True)]),
+        share=Figure.of([rate / peak for rate, peak in zip(rates, peaks, strict=True)]) if all(peaks) else None,
         workspace_megabytes=answers[-1]["workspace_megabytes"],
         peak_megabytes=max(answer["peak_megabytes"] for answer in answers),
     )  # fmt: skip

@@ -19,9 +19,10 @@ from ..benchmarking import training as training_bench
 from ..benchmarking.measuring import markdown
 from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
+from ..network import device_of
 from ..recipes import RECIPES
 from .info import cpu_model
-from .options import COMPUTE, JSON, Failure, count, options, usable_isa, writable_file
+from .options import COMPUTE, JSON, Failure, count, device_options, options, usable_isa, writable_file
 
 
 def report_file(context, option, path):
@@ -31,8 +32,13 @@ def report_file(context, option, path):
     return writable_file(context, option, path)
 
 
-ISA = click.option("--isa", "isas", metavar="NAME", multiple=True,
-                   callback=lambda context, option, isas: [usable_isa(context, option, isa) for isa in isas],
+def usable_isas(context, option, isas):
+    """Those that were named; if none was, that of --device, if it is not the processor."""
+    named = [usable_isa(context, option, isa) for isa in isas or (None,)]
+    return named if isas or device_of(named[0]) else []
+
+
+ISA = click.option("--isa", "isas", metavar="NAME", multiple=True, callback=usable_isas,
                    help=f"Instruction set, of {', '.join(_native.isas())}; may be repeated.")  # fmt: skip
 THREADS = click.option("--threads", metavar="N", multiple=True, type=click.IntRange(1, 1024),
                        help="May be repeated.  [default: 1 and 2]")  # fmt: skip
@@ -133,6 +139,7 @@ def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_fol
 @click.option("--batch-size", "batches", metavar="N", multiple=True, type=click.IntRange(1, 60_000),
               help="May be repeated.  [default: the network's own, 1, 10, 100 and 1024]")  # fmt: skip
 @click.option("--profile", is_flag=True, help="Show what each op of a step takes, instead.")
+@device_options()
 @COMMON
 def training(networks, batches, profile, isas, threads, rounds, seconds, with_peers, pythons, peer_folder, check,
              output, as_json):  # fmt: skip
@@ -140,10 +147,12 @@ def training(networks, batches, profile, isas, threads, rounds, seconds, with_pe
 
     NETWORK is one of them, such as flux; all if none is named, and targets are those of the named ones. Every side is
     a process of its own. With --peers, and if no --isa is named, convolutional networks also train with AVX2 on both
-    sides.
+    sides. With --device cuda, ours and theirs train on the GPU.
     """
     networks, threads = networks or list(NETWORKS), sorted(set(threads)) or [1, 2]
     if profile:
+        if any(map(device_of, isas)):
+            raise click.UsageError("--profile is of the processor: on a device ops have no clocks")
         if with_peers or pythons or check or output:
             raise click.UsageError("--profile shows ours alone, on stdout: no --peers, --check or --output")
         settings = [(name, isa, n) for name in networks for isa in isas or _native.isas()[-1:] for n in threads]
@@ -159,7 +168,7 @@ def training(networks, batches, profile, isas, threads, rounds, seconds, with_pe
         Table("rows", "Training and inference", training_bench.HEAD, rows),
         Table("comparisons", "In turns with others, and with one thread", comparing.HEAD, comparisons),
     ]
-    verdicts = targets.of_training(rows, comparisons, networks) if check else None
+    verdicts = targets.of_training(rows, comparisons, networks, device_of(isa)) if check else None
     deliver(tables, training_bench.NOTES, isa, company, verdicts, output, as_json)
 
 
@@ -214,5 +223,5 @@ def accuracy(recipes, seeds, threads, isa, check, output, as_json):
         arounds = [accuracy_bench.around(name, **how) for _ in range(min(seeds, 3))] if name == "fast" else []
         rows.append(accuracy_bench.row(name, isa, threads, runs[name], arounds))
     tables = [Table("rows", "Recipes", accuracy_bench.HEAD, rows)]
-    verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY)) if check else None
+    verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), device_of(isa)) if check else None
     deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)

@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from .. import _native
-from ..device import checked_device
+from ..device import PRECISIONS, checked_device
 from ..network import checked_threads, device_of
 
 
@@ -87,12 +87,12 @@ def one_line(error: Exception) -> str:
 
 def usable_isa(context, option, isa):
     """The instruction set to run with, the processor's or that of the device that was asked for."""
-    device = context.meta.get(DEVICE)
+    device, precision = context.meta.get(DEVICE), context.meta.get(PRECISION)
     told = device in (None, "cpu") or context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            found = checked_device(device, isa if told else None)
+            found = checked_device(device, isa if told else None, precision)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=None if told and isa else "'--device'") from None
     for warning in caught:
@@ -100,8 +100,13 @@ def usable_isa(context, option, isa):
     return found
 
 
-def keep_device(context, option, device):
-    context.meta[DEVICE] = device
+def keep(name):
+    """A callback that leaves an option's value where `usable_isa` looks for it."""
+
+    def callback(context, option, value):
+        context.meta[name] = value
+
+    return callback
 
 
 def where(threads, isa):
@@ -138,13 +143,17 @@ DATA = click.option(
     "--data", metavar="DIR", type=click.Path(path_type=Path),
     help="Folder with digits in MNIST's four IDX files.  [default: the MNIST inside the package]",
 )  # fmt: skip
-DEVICE = "pymnistcnn.device"  # where a command's context keeps it, for what --isa means
+DEVICE, PRECISION = "pymnistcnn.device", "pymnistcnn.precision"  # where a context keeps them, for what --isa means
 
 
-def device_option(default="cpu"):
-    return click.option("--device", default=default, show_default=True, is_eager=True, expose_value=False,
-                        callback=keep_device, metavar="NAME",
-                        help="Where to compute: cpu, cuda (an NVIDIA GPU), or auto.")  # fmt: skip
+def device_options(default="cpu"):
+    hidden = dict(is_eager=True, expose_value=False, show_default=True)
+    return options(
+        click.option("--device", default=default, callback=keep(DEVICE), metavar="NAME", **hidden,
+                     help="Where to compute: cpu, cuda (an NVIDIA GPU), or auto."),
+        click.option("--precision", default="full", callback=keep(PRECISION), type=click.Choice(PRECISIONS), **hidden,
+                     help="Of products on a GPU; all but full are on its tensor cores."),
+    )  # fmt: skip
 
 
 def compute_options(device="cpu"):
@@ -154,7 +163,7 @@ def compute_options(device="cpu"):
                      help="Threads to compute on.  [default: one for each processor]"),
         click.option("--isa", metavar="NAME", callback=usable_isa, envvar="PYMNISTCNN_ISA", show_envvar=True,
                      help=f"Instruction set: {', '.join(_native.isas())}.  [default: the last of these]"),
-        device_option(device),
+        device_options(device),
     )  # fmt: skip
 
 
