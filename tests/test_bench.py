@@ -199,13 +199,13 @@ def test_the_best_setting_is_found_and_failures_are_named():
     assert best is None and len(failures) == 4 and failures[0].startswith("a library (1 thread): ")
     with peers.data_folder() as folder:
         found = replace(found, script=SCRIPTS / "numpy_scratch.py")
-        job = training.network_job("scratch", "training", 1, folder)
+        job = training.network_job("scratch", "training", 1, folder, "portable")
         assert found.best(job, "portable", False, 0.001)[0] in settings
 
 
 def test_peers_are_told_of_every_network_and_layer():
     for name in NETWORKS:
-        job = training.network_job(name, "training", 1, "folder")
+        job = training.network_job(name, "training", 1, "folder", "portable")
         assert json.loads(json.dumps(job))["layers"][-1]["shape"]
         assert "Rescaling" not in {layer["type"] for layer in job["layers"]}
 

@@ -164,14 +164,20 @@ def measure(network, task, batch, isa, threads, company=None, rounds=5, seconds=
         mine = [stack.enter_context(ours(**job, threads=n)) for n in sorted(threads)]
         answers = turns([*mine, *(worker for _, _, worker in theirs)], rounds, seconds)
     rows = [row(network, task, batch, isa, n, of_one) for n, of_one in zip(sorted(threads), answers, strict=False)]
-    labels = [(OURS, f"{n} thread" + "s" * (n > 1)) for n in sorted(threads)] + [label[:2] for label in theirs]
     at = len(mine) - 1
-    beside = ([0] if most > 1 and min(threads) == 1 else []) + list(range(len(mine), len(answers)))
+    others = [(name, setting, of_one) for (name, setting, _), of_one in zip(theirs, answers[len(mine) :], strict=True)]
+    if most > 1 and min(threads) == 1:
+        others.insert(0, (OURS, one_thread(answers[0], answers[at]), answers[0]))
     comparisons = [
-        compared(network, task, batch, isa, most, answers[at], *labels[i], answers[i], images_per_second)
-        for i in beside
+        compared(network, task, batch, isa, most, answers[at], *other, images_per_second) for other in others
     ]
     return rows, comparisons
+
+
+def one_thread(one, most) -> str:
+    """What more threads stand beside. A machine may not give each thread a core of its own: the FMA peak tells."""
+    grew = [b["fma_peak_gflops"] / a["fma_peak_gflops"] for a, b in zip(one, most, strict=True)]
+    return f"1 thread; the FMA peak grew {Figure.of(grew).text(2)} times"
 
 
 def images_per_second(answer):
