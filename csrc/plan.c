@@ -16,7 +16,8 @@ int64_t pmc_shards(int64_t n) {
 
 int64_t pmc_conv_panel_elements(const pmc_conv *s) {
     const int64_t side = pmc_conv_winograd(s);
-    if (side) return side * side * s->in.c * pmc_padded(s->out.c);
+    const int64_t blocks = (s->out.c + PMC_WINOGRAD_COLUMNS - 1) / PMC_WINOGRAD_COLUMNS;
+    if (side) return blocks * side * side * (s->in.c * PMC_WINOGRAD_COLUMNS + PMC_PAD);
     if (pmc_conv_depthwise(s)) return s->kh * s->kw * pmc_padded(s->out.c);
     return s->groups * s->kh * s->kw * (s->in.c / s->groups) * pmc_padded(s->out.c / s->groups);
 }
@@ -26,7 +27,7 @@ int64_t pmc_conv_pack_tasks(const pmc_conv *s) {
 }
 int64_t pmc_conv_rows_elements(const pmc_conv *s) {
     const int64_t side = pmc_conv_winograd(s);
-    if (side) return side * side * PMC_WINOGRAD_TILES * (pmc_padded(s->in.c) + PMC_WINOGRAD_COLUMNS);
+    if (side) return side * side * (PMC_WINOGRAD_TILES * (pmc_padded(s->in.c) + PMC_WINOGRAD_COLUMNS) + PMC_PAD);
     return s->pool_h * s->pool_w * s->out.w * (pmc_padded(s->out.c) + PMC_PAD) + PMC_PAD;
 }
 /* Three offsets a cell and the events of a vector of output channels, or the cells of n samples that see something; one

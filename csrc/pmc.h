@@ -72,7 +72,7 @@ typedef struct {
  *   w     [k][kh][kw * c/groups, padded to 16]                   the master, what the gradient produces
  *   panel [groups][kh][kw][c/groups][k/groups, padded to 16]     derived, what the forward pass reads
  * or, where every channel is a group of its own, panel [kh][kw][k, padded to 16], or, by Winograd's method,
- * [side * side][c][k, padded to 16]. */
+ * [k / 32][side * side][c * 32 + 16]. */
 typedef struct {
     pmc_image in, out;
     int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups, pool_h, pool_w;

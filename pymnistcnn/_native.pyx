@@ -420,7 +420,7 @@ cdef class Plan:
             a.moment[i] = address(moment, "moments", real, model, True)
         a.average = address(average, "average", real, model, True)
         a.index = <const int64_t *> address(index, "index", INT64, count)
-        if x is not None and x.dtype == np.uint8:
+        if x is not None and x.dtype.char == "B":
             a.x_u8 = <const uint8_t *> address(x, "x", UINT8, items * self.sizes.x_elements)
         else:
             a.x_real = address(x, "x", real, items * self.sizes.x_elements)

@@ -20,27 +20,29 @@ from .nodes import ALIGN
 from .plan import PlanBuilder, plan_by_hand, training_plan
 
 DTYPES = ("float32", "float64")
+UINT8 = np.dtype(np.uint8)
+ISAS = tuple(_native.isas())
 EVALUATION_BATCH = 256
 
 
 @functools.cache
 def default_isa() -> str:
     """The widest instruction set of this machine, or what PYMNISTCNN_ISA names."""
-    return checked_isa(os.environ.get("PYMNISTCNN_ISA") or _native.isas()[-1])
+    return checked_isa(os.environ.get("PYMNISTCNN_ISA") or ISAS[-1])
 
 
 def checked_isa(isa: str | None) -> str:
     """`isa` if this machine can run it; None means the default. A device other than the processor is one, too."""
     if isa is None:
         return default_isa()
-    if isa in _native.isas() or (isa in _native.devices() and _native.device_problem(isa) is None):
+    if isa in ISAS or (isa in _native.devices() and _native.device_problem(isa) is None):
         return isa
-    raise ValueError(f"isa must be one of {', '.join(_native.isas())} on this machine, not {isa!r}")
+    raise ValueError(f"isa must be one of {', '.join(ISAS)} on this machine, not {isa!r}")
 
 
 def device_of(isa: str) -> str | None:
     """The device, other than the processor, that this is the instruction set of."""
-    return None if isa in _native.isas() else isa
+    return None if isa in ISAS else isa
 
 
 def checked_threads(threads: int | None) -> int:
@@ -221,7 +223,7 @@ class Network:
             raise ValueError(f"{name} must have shape {expected}, not {x.shape}")
         if len(x) == 0:
             raise ValueError(f"{name} must hold at least one sample, not an empty batch of shape {x.shape}")
-        return exact_cast(x, np.uint8 if x.dtype == np.uint8 else self.dtype, name)
+        return exact_cast(x, UINT8 if x.dtype == UINT8 else self.dtype, name)
 
     def class_labels(self, labels, n, name="labels"):
         """labels as int32 (n,), each from 0 to the number of classes - 1."""

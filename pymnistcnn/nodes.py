@@ -249,9 +249,13 @@ class Conv(Node):
 
     @property
     def panel(self):
-        c, k, taps = self.x.geometry.c, self.y.geometry.c, self.winograd() or self.kernel[0] * self.kernel[1]
+        """Twin of pmc_conv_panel_elements."""
+        c, k, taps = self.x.geometry.c, self.y.geometry.c, self.kernel[0] * self.kernel[1]
         depthwise = self.groups > 1 and self.groups == c == k
         elements = taps * padded(k) if depthwise else taps * c * padded(k // self.groups)
+        if points := self.winograd():
+            columns = Constant.WINOGRAD_COLUMNS
+            elements = -(-k // columns) * points * (c * columns + PAD)
         return Panel("normed filters" if self.norm else "filters", self.layer, elements)
 
     def shape(self):
@@ -281,7 +285,8 @@ class Conv(Node):
         out, (ph, pw) = self.y.geometry, self.pool
         elements = ph * pw * out.w * (padded(out.c) + PAD) + PAD
         if points := self.winograd():
-            elements = points * Constant.WINOGRAD_TILES * (padded(self.x.geometry.c) + Constant.WINOGRAD_COLUMNS)
+            columns = padded(self.x.geometry.c) + Constant.WINOGRAD_COLUMNS
+            elements = points * (Constant.WINOGRAD_TILES * columns + PAD)
         rows = Scratch(lambda group, real: elements * real)
         argmax = self.argmax if training else None
         return [self.op(Op.CONV_FORWARD, [self.y.value, argmax, self.x.value, self.panel, bias, rows], self.shape())]

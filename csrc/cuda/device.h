@@ -67,13 +67,6 @@ const pmc_twin *pmc_twin_gpu_f64(int64_t kind);
 const pmc_twin *pmc_twin_emulated_f32(int64_t kind);
 const pmc_twin *pmc_twin_emulated_f64(int64_t kind);
 
-extern const pmc_device pmc_emulated_devices[PMC_PRECISIONS];
-#ifdef PMC_HAVE_CUDA
-extern const pmc_device pmc_gpu_devices[PMC_PRECISIONS];
-const char *pmc_gpu_architectures(void);
-void pmc_gpu_describe(char *text, size_t size);
-#endif
-
 /* Queues do what they are given in its order. Between `record` and `recorded` launches are not done but kept, to be
  * replayed. Every function that can fail returns PMC_DEVICE_MEMORY or PMC_DEVICE_FAILED; error() then says why. */
 struct pmc_device {
@@ -96,6 +89,13 @@ struct pmc_device {
     pmc_status (*finish)(void *queue);
     const char *(*error)(void);
 };
+
+extern const pmc_device pmc_emulated_devices[PMC_PRECISIONS];
+#ifdef PMC_HAVE_CUDA
+extern const pmc_device pmc_gpu_devices[PMC_PRECISIONS];
+const char *pmc_gpu_architectures(void);
+void pmc_gpu_describe(char *text, size_t size);
+#endif
 
 #ifdef __cplusplus
 }

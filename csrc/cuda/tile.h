@@ -9,11 +9,10 @@
  * rounded factors take their place. */
 
 enum { TILE_ROWS = 64, TILE_COLUMNS = 32, TILE_DEPTH = 16, OWN_SUMS = TILE_ROWS * TILE_COLUMNS / THREADS };
-enum { TILE_PITCH = TILE_ROWS + 4 }; /* apart by some banks of shared memory */
-enum { WARP = 32, CORE_ROWS = 16, CORE_COLUMNS = 8 };
+enum { WARP = 32, CORE_ROWS = 16, CORE_COLUMNS = 8, APART = 4 /* banks of shared memory */ };
 
-typedef real factor_rows[TILE_DEPTH][TILE_PITCH];
-typedef real factor_columns[TILE_DEPTH][TILE_COLUMNS];
+typedef real factor_rows[TILE_DEPTH][TILE_ROWS + APART];
+typedef real factor_columns[TILE_DEPTH][TILE_COLUMNS + APART];
 typedef real own_sums[OWN_SUMS];
 #define FOR_OWN(e) UNROLL for (int e = 0; e < OWN_SUMS; e++)
 

@@ -4,7 +4,7 @@
  * transformed (each polynomial of its rows and columns is evaluated at 0, 1, -1, for 5x5 also 2, -2, and at infinity);
  * there a convolution is a product point by point, so that each point is a matrix product over the channels,
  *
- *   products[point][tile][k] = sum over c of patches[point][tile][c] * panel[point][c][k]
+ *   products[point][tile][k] = sum over c of patches[point][tile][c] * panel[k / 32][point][c][k % 32]
  *
  * and comes back with a few additions. That takes 16 multiplications where the 2x2 outputs had 36, or 36 for 100. The
  * outputs are rounded otherwise than the sum of the definition, not worse for 3x3, some three times for 5x5. What is
@@ -66,13 +66,24 @@ INLINE void winograd_outputs(const int side, vf *m, const int step) {
     m[step] = v_fma(v_splat(2), difference2, difference) + m[5 * step];
 }
 
-/* panel [points][c][k, padded] <- w [k][kh][kw * c, padded], times scale [k] or NULL: 16 output channels from `first`,
- * n of which there are. */
+/* Elements from a point to the next, of patches and of a block of the panel: not a power of 2, since so many points are
+ * written in turns that they would fight for the same lines of L1. */
+INLINE int64_t patches_apart(const pmc_conv *s) { return PMC_WINOGRAD_TILES * pmc_padded(s->in.c) + PMC_PAD; }
+INLINE int64_t panel_apart(const pmc_conv *s) { return s->in.c * PMC_WINOGRAD_COLUMNS + PMC_PAD; }
+
+/* The panel from output channel o on, which is the first, or half-way in a block. */
+INLINE real *panel_block(const real *panel, const pmc_conv *s, int points, int64_t o) {
+    return (real *)panel + o / PMC_WINOGRAD_COLUMNS * points * panel_apart(s) + o % PMC_WINOGRAD_COLUMNS;
+}
+
+/* panel <- w [k][kh][kw * c, padded], times scale [k] or NULL: 16 output channels from `first`, n of which there are.
+ */
 INLINE void winograd_pack_block(const int side, real *panel, const real *w, const real *scale, const pmc_conv *s,
                                 int64_t first, int64_t n) {
     enum { SIDE_MAX = 6, TAPS_MAX = 25 };
     const int taps = side - 1;
-    const int64_t c = s->in.c, k = pmc_padded(s->out.c), row = pmc_filter_row(s), filter = s->kh * row;
+    const int64_t c = s->in.c, row = pmc_filter_row(s), filter = s->kh * row;
+    real *to = panel_block(panel, s, side * side, first);
     real turned[TAPS_MAX][VL * PMC_PAD]; /* [taps][c][k] of a vector of input channels */
     for (int64_t from = 0; from < c; from += VL) {
         const int64_t channels = MIN(VL, c - from);
@@ -90,7 +101,8 @@ INLINE void winograd_pack_block(const int side, real *panel, const real *w, cons
             }
             for (int j = 0; j < side; j++) winograd_taps(side, g + j, side);
             for (int point = 0; point < side * side; point++)
-                v_store(panel + (point * c + from + e / PMC_PAD) * k + o, g[point]);
+                v_store(to + point * panel_apart(s) + (from + e / PMC_PAD) * PMC_WINOGRAD_COLUMNS + e % PMC_PAD,
+                        g[point]);
         }
     }
 }
@@ -101,10 +113,9 @@ static void winograd_pack(real *panel, const real *w, const real *scale, const p
     else winograd_pack_block(6, panel, w, scale, s, first, n);
 }
 
-/* patches [points][PMC_WINOGRAD_TILES][c, padded], of which column `tile` <- the patch at x */
+/* patches [points][PMC_WINOGRAD_TILES][c, padded], of one tile, <- the patch at x */
 INLINE void winograd_patch(const int side, real *patches, const real *x, const pmc_conv *s) {
-    const int64_t c = pmc_padded(s->in.c), point = PMC_WINOGRAD_TILES * c;
-    for (int64_t e = 0; e < c; e += VL) {
+    for (int64_t e = 0; e < pmc_padded(s->in.c); e += VL) {
         vf d[36];
         for (int i = 0; i < side; i++) {
             for (int j = 0; j < side; j++) d[i * side + j] = v_load(x + i * pmc_image_pitch(&s->in) + j * s->in.c + e);
@@ -112,7 +123,7 @@ INLINE void winograd_patch(const int side, real *patches, const real *x, const p
         }
         for (int j = 0; j < side; j++) {
             winograd_pixels(side, d + j, side);
-            for (int i = 0; i < side; i++) v_store(patches + (i * side + j) * point + e, d[i * side + j]);
+            for (int i = 0; i < side; i++) v_store(patches + (i * side + j) * patches_apart(s) + e, d[i * side + j]);
         }
     }
 }
@@ -143,8 +154,8 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
                            const real *b, const pmc_conv *s, int64_t begin, int64_t end, int64_t first, int64_t last,
                            real *workspace) {
     const int64_t c = pmc_padded(s->in.c), k = s->out.c, cells = s->out.h * s->out.w;
-    const int64_t points = side * side, pitch = pmc_padded(k);
-    real *patches = workspace, *products = patches + points * PMC_WINOGRAD_TILES * c;
+    const int points = side * side;
+    real *patches = workspace, *products = patches + points * patches_apart(s);
     real *y_of[PMC_WINOGRAD_TILES];
     uint8_t *argmax_of[PMC_WINOGRAD_TILES];
     const gemm_shape product = {.rows = 1,
@@ -152,7 +163,7 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
                                 .length = s->in.c,
                                 .pixel = c,
                                 .step = 1,
-                                .w_pitch = pitch,
+                                .w_pitch = PMC_WINOGRAD_COLUMNS,
                                 .out_pitch = PMC_WINOGRAD_COLUMNS};
     for (int64_t tile = begin; tile < end; tile++) {
         const int64_t i = tile / cells, oy = tile % cells / s->out.w, ox = tile % s->out.w;
@@ -161,11 +172,12 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
         argmax_of[tile - begin] = argmax ? argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * k : NULL;
         winograd_patch(side, patches + (tile - begin) * c, x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, ox), s);
     }
-    for (int64_t from = first; from < last; from += PMC_WINOGRAD_COLUMNS) {
-        const int64_t n = MIN(PMC_WINOGRAD_COLUMNS, last - from);
-        for (int64_t point = 0; point < points; point++)
-            gemm(products + point * PMC_WINOGRAD_TILES * PMC_WINOGRAD_COLUMNS, patches + point * PMC_WINOGRAD_TILES * c,
-                 panel + point * s->in.c * pitch + from, NULL, end - begin, (n + VL - 1) / VL * VL, &product);
+    for (int64_t from = first, n; from < last; from += n) {
+        n = MIN(PMC_WINOGRAD_COLUMNS - from % PMC_WINOGRAD_COLUMNS, last - from);
+        for (int point = 0; point < points; point++)
+            gemm(products + point * PMC_WINOGRAD_TILES * PMC_WINOGRAD_COLUMNS, patches + point * patches_apart(s),
+                 panel_block(panel, s, points, from) + point * panel_apart(s), NULL, end - begin,
+                 (n + VL - 1) / VL * VL, &product);
         for (int64_t tile = 0; tile < end - begin; tile++)
             winograd_window(side, relu, y_of[tile] + from, argmax ? argmax_of[tile] + from : NULL,
                             products + tile * PMC_WINOGRAD_COLUMNS, b ? b + from : NULL, s, n);
