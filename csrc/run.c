@@ -166,9 +166,9 @@ static void clocked(const step_context *c, const pmc_op *op, int64_t thread, dou
         c->args->op_seconds[thread * c->plan->sizes.ops + (op - c->plan->ops)] += clock_of(c) - started;
 }
 
-/* So many vector operations are worth handing out, a few microseconds of them; less is done by the calling thread, such
- * as a network of a few weights at batch 1. */
-enum { WORTH_SHARING = 8000, WORTH_SHARING_CONV = 64000 };
+/* So many vector operations are worth handing out, a few microseconds of them, and so many are worth waking threads for
+ * a single step; less is done by the calling thread, such as a network of a few weights at batch 1. */
+enum { WORTH_SHARING = 8000, WORTH_SHARING_CONV = 64000, WORTH_WAKING = 80000 };
 
 /* A batch of a few samples is one shard: threads share its convolutions by output channels. In how many pieces? */
 static int64_t conv_pieces(const pmc_op *op, int64_t n, int64_t threads) {
@@ -344,21 +344,21 @@ static void tile_task(void *context, int64_t task, int64_t thread) {
 /* ---- steps ---- */
 
 /* Is there enough to do in a phase, for a batch of n, to be shared? */
-static int worth_sharing(const step_context *c, const pmc_phase *phase, int64_t n) {
+static int worth_sharing(const step_context *c, const pmc_phase *phase, int64_t n, int64_t enough) {
     const pmc_op *ops = c->plan->ops + phase->first_op;
     int64_t work = 0;
     if (phase->scope == PMC_SCOPE_SHARD && pmc_shards(n) > 1) return 1;
     for (int64_t i = 0; i < phase->ops; i++)
         if (phase->scope == PMC_SCOPE_TILES) work += tile_work(&ops[i], n, pmc_shards(n));
         else if (conv_pieces(&ops[i], n, 2) > 1) return 1;
-    return work >= WORTH_SHARING;
+    return work >= enough;
 }
 
 static void run_program(step_context *c, pmc_program_kind program) {
     const pmc_program *p = &c->plan->programs[program];
     for (int64_t i = p->first_phase; i < p->first_phase + p->phases; i++) {
         c->phase = &c->plan->phases[i];
-        pmc_team *team = c->team && worth_sharing(c, c->phase, c->n) ? c->team : NULL;
+        pmc_team *team = c->team && worth_sharing(c, c->phase, c->n, WORTH_SHARING) ? c->team : NULL;
         if (c->phase->scope == PMC_SCOPE_TILES) {
             int64_t tasks = 0;
             for (int64_t op = 0; op < c->phase->ops; op++)
@@ -368,11 +368,12 @@ static void run_program(step_context *c, pmc_program_kind program) {
     }
 }
 
-/* How many threads a run can use: one, where no phase is worth sharing. */
+/* How many threads a run can use: one, where no phase is worth sharing, or worth waking them for a single step. */
 static int64_t threads_of(const step_context *c) {
     const pmc_program *p = &c->plan->programs[c->program];
+    const int64_t enough = c->args->count > c->args->batch ? WORTH_SHARING : WORTH_WAKING;
     for (int64_t i = p->first_phase; i < p->first_phase + p->phases; i++)
-        if (worth_sharing(c, &c->plan->phases[i], c->args->batch)) return smaller(c->args->threads, 16);
+        if (worth_sharing(c, &c->plan->phases[i], c->args->batch, enough)) return smaller(c->args->threads, 16);
     return 1;
 }
 
