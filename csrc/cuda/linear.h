@@ -103,6 +103,17 @@ BLOCK matrix_tile(own_sums *sum, const factor *a, const factor *b, const real *s
     }
 }
 
+/* Tensor 0 of each sample [features] <- the sums of a tile of samples x features */
+BLOCK store_samples(const pmc_job *j, const own_sums *sum, tile here, int64_t features) {
+    FOR_THREADS(t) {
+        FOR_OWN(e) {
+            const own_place own = own_at(j->precision, t, e);
+            const int64_t sample = here.row + own.row, i = here.column + own.column;
+            if (sample < j->n && i < features) SAMPLE(0, sample, pmc_vector_stride(features))[i] = sum[OWN(t)][e];
+        }
+    }
+}
+
 static int64_t linear_tile_forward_blocks(const pmc_job *j) { return tiles_of(j->n, j->op.shape.linear.out); }
 BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
     const pmc_linear *s = &j->op.shape.linear;
@@ -111,13 +122,7 @@ BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
     const tile here = tile_of(block, j->n, s->out);
     own_sums sum[EACH];
     matrix_tile(sum, &x, &w, (const real *)j->ref[3], s->in, here, j->precision);
-    FOR_THREADS(t) {
-        FOR_OWN(e) {
-            const own_place own = own_at(j->precision, t, e);
-            const int64_t sample = here.row + own.row, o = here.column + own.column;
-            if (sample < j->n && o < s->out) SAMPLE(0, sample, pmc_vector_stride(s->out))[o] = sum[OWN(t)][e];
-        }
-    }
+    store_samples(j, sum, here, s->out);
 }
 TWIN(linear_tile_forward)
 
@@ -153,12 +158,6 @@ BLOCK linear_tile_input_gradient_block(const pmc_job *j, int64_t block) {
     const tile here = tile_of(block, j->n, s->in);
     own_sums sum[EACH];
     matrix_tile(sum, &dy, &w, NULL, s->out, here, j->precision);
-    FOR_THREADS(t) {
-        FOR_OWN(e) {
-            const own_place own = own_at(j->precision, t, e);
-            const int64_t sample = here.row + own.row, i = here.column + own.column;
-            if (sample < j->n && i < s->in) SAMPLE(0, sample, pmc_vector_stride(s->in))[i] = sum[OWN(t)][e];
-        }
-    }
+    store_samples(j, sum, here, s->in);
 }
 TWIN(linear_tile_input_gradient)

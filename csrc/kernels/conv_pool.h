@@ -1,4 +1,5 @@
-/* What a convolution block does with a pool's positions: the best is kept, with its position, and activated. */
+/* The cells of a convolution block, and what it does with the positions of a cell: the best is kept, with its position,
+ * and activated. */
 
 /* Where in x the patch begins of a cell's first position. */
 INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {
