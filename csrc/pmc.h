@@ -490,6 +490,12 @@ pmc_status pmc_plan_peek(pmc_plan *plan, void *to, int64_t offset, int64_t bytes
 /* Shards of n samples: the largest power of two <= min(16, n / 2), at least 1. */
 int64_t pmc_shards(int64_t n);
 
+/* A shard's first sample. The first shards are the larger ones: what begins last should not take longest. */
+PMC_INLINE int64_t pmc_shard_begin(int64_t shard, int64_t shards, int64_t n) {
+    const int64_t larger = n % shards;
+    return shard * (n / shards) + (shard < larger ? shard : larger);
+}
+
 /* ---- runs --------------------------------------------------------------------------------------- */
 
 /* A copy, on a device, of an array that several runs read. */

@@ -205,7 +205,7 @@ static void share_op(const step_context *c, const pmc_op *op, const place *at) {
 /* A shard, a group of samples at a time, each group through all ops of the phase while it is in L2. */
 static void shard_task(void *context, int64_t shard, int64_t thread) {
     const step_context *c = context;
-    const int64_t begin = shard * c->n / c->shards, end = (shard + 1) * c->n / c->shards;
+    const int64_t begin = pmc_shard_begin(shard, c->shards, c->n), end = pmc_shard_begin(shard + 1, c->shards, c->n);
     for (int64_t first = begin; first < end; first += c->plan->sizes.group) {
         const place at = {.first = first,
                           .n = smaller(c->plan->sizes.group, end - first),
