@@ -60,6 +60,7 @@ NETWORKS = {
     "complete": (complete_layers, (1, 14, 14)),
     "3 channels": (lambda: conv_layers(3, 3), (3, 9, 9)),
     "10 channels": (lambda: conv_layers(10, (3, 5)), (1, 9, 11)),
+    "16 channels": (lambda: conv_layers(16, 3), (2, 9, 8)),
     "20 channels": (lambda: conv_layers(20, 1), (5, 6, 7)),
     "129 channels": (lambda: conv_layers(129, 2), (1, 5, 5)),
     "groups": (
@@ -337,12 +338,13 @@ def test_batch_and_capacity_do_not_matter_for_predictions(dtype):
 @BOTH
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_threads_that_share_the_channels_of_a_few_samples_do_not_matter(batch_size, dtype):
-    """Large convolutions and linear layers, so that sharing them is worth it; odd channels, so that pieces are too."""
+    """Large convolutions and linear layers, so that sharing them is worth it; odd channels, so that pieces are too,
+    and 48, which go straight to the output."""
     x, labels = samples((1, 20, 20), 12)
     results = set()
     for threads in (1, 2, 3, 7):
         layers = [
-            pm.Rescaling(1 / 255), pm.Conv2d(37, 5, padding=2), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(115, 3),
+            pm.Rescaling(1 / 255), pm.Conv2d(37, 5, padding=2), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(48, 3), pm.Conv2d(115, 3),
             pm.Tanh(), pm.Flatten(), pm.Linear(130), pm.ReLU(), pm.Linear(10),
         ]  # fmt: skip
         model = pm.Sequential(layers, (1, 20, 20), seed=1, dtype=dtype)

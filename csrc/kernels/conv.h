@@ -161,6 +161,12 @@ static void conv_row(real *rows, const real *x, const real *panel, const real *b
              &products->dots);
 }
 
+/* Are the positions those of y itself, and full vectors? Then there is no way through rows. */
+INLINE int conv_in_place(const pmc_conv *s) {
+    const int whole = s->out.c % PMC_PAD == 0 && (s->groups == 1 || pmc_conv_depthwise(s));
+    return s->pool_h == 1 && s->pool_w == 1 && whole;
+}
+
 /* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, panel and b [k]; rows [pool_h][ow * pool_w][pitch].
  * Output channels first to last - 1, of which first is a multiple of 16 (with groups: all). */
 static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
@@ -169,7 +175,7 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
         winograd_forward(y, argmax, x, panel, b, s, n, first, last, rows);
         return;
     }
-    const int channels = pmc_conv_depthwise(s);
+    const int channels = pmc_conv_depthwise(s), in_place = conv_in_place(s);
     const int64_t pitch = pmc_padded(s->out.c) + (s->groups > 1 && !channels ? PMC_PAD : 0);
     const int64_t pixels = s->out.w * s->pool_w, x_row = s->stride_h * pmc_image_pitch(&s->in);
     const conv_products products = conv_products_of(s, pitch);
@@ -180,6 +186,7 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
             const int64_t skip = part.cells.begin * s->pool_w, seen = part.cells.end * s->pool_w - skip;
             real *y_row = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out);
             uint8_t *argmax_row = argmax ? argmax + oy * s->out.w * s->out.c : NULL;
+            if (in_place) rows = y_row;
             for (int64_t r = 0; seen && r < s->pool_h; r++) {
                 real *row = rows + (r * pixels + skip) * pitch;
                 const real *x_from = x + conv_cell(s, oy, part.cells.begin) + r * x_row;

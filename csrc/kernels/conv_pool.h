@@ -54,11 +54,18 @@ INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, re
         }
 }
 
+/* argmax[ox][k] <- the first position, which is all there is. */
+static void conv_first(uint8_t *argmax, const pmc_conv *s, const conv_part *part) {
+    for (int64_t ox = part->cells.begin; argmax && ox < part->cells.end; ox++)
+        memset(argmax + ox * s->out.c + part->first, 0, (size_t)(part->last - part->first));
+}
+
 static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s,
                       const conv_part *part) {
     const int one = s->pool_h == 1 && s->pool_w == 1, two = s->pool_h == 2 && s->pool_w == 2;
-    const int relu = s->activation.kind == PMC_RELU;
-    if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, part);
+    const int relu = s->activation.kind == PMC_RELU, done = y == rows && s->activation.kind == PMC_IDENTITY;
+    if (done) conv_first(argmax, s, part);
+    else if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, part);
     else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, part);
     else if (one && relu) conv_pool_row(1, 1, 1, y, argmax, rows, pitch, s, part);
     else if (one) conv_pool_row(1, 1, 0, y, argmax, rows, pitch, s, part);
