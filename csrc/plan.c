@@ -114,7 +114,7 @@ static int norm_fits(const pmc_norm *s) {
 
 static int linear_fits(const pmc_linear *s) {
     return vector_fits(s->in) && vector_fits(s->out) && FITS(pmc_padded(s->in), pmc_padded(s->out)) &&
-           between(s->gradient_only, 0, 1);
+           between(s->sparse, 0, 1) && between(s->gradient_only, 0, 1);
 }
 
 /* ---- references ---- */
@@ -220,21 +220,24 @@ static int op_extents(pmc_extent e[PMC_REFS], const pmc_op *op, const pmc_plan_s
     case PMC_LINEAR_FORWARD:
     case PMC_LINEAR_WEIGHT_GRADIENT:
     case PMC_LINEAR_INPUT_GRADIENT:
+    case PMC_LINEAR_SPARSE_FORWARD:
     case PMC_LINEAR_TILE_FORWARD:
     case PMC_LINEAR_TILE_WEIGHT_GRADIENT:
     case PMC_LINEAR_TILE_INPUT_GRADIENT: {
         if (!linear_fits(linear)) return 0;
-        const int tiles = op->kind >= PMC_LINEAR_TILE_FORWARD;
+        const int forward = op->kind == PMC_LINEAR_FORWARD || op->kind == PMC_LINEAR_SPARSE_FORWARD ||
+                            op->kind == PMC_LINEAR_TILE_FORWARD;
+        const int large = op->kind == PMC_LINEAR_SPARSE_FORWARD || op->kind >= PMC_LINEAR_TILE_FORWARD;
         const int64_t x = pmc_vector_stride(linear->in) * r, y = pmc_vector_stride(linear->out) * r;
         const int64_t b = pmc_padded(linear->out) * r;
-        const int64_t w = (tiles ? linear->in * pmc_padded(linear->out) : linear->out * pmc_padded(linear->in)) * r;
-        if (op->kind == PMC_LINEAR_FORWARD || op->kind == PMC_LINEAR_TILE_FORWARD) {
+        const int64_t w = (large ? linear->in * pmc_padded(linear->out) : linear->out * pmc_padded(linear->in)) * r;
+        if (forward) {
             e[0].sample = y, e[1].sample = x, e[2].whole = w, e[3].whole = b;
         } else if (op->kind == PMC_LINEAR_WEIGHT_GRADIENT || op->kind == PMC_LINEAR_TILE_WEIGHT_GRADIENT) {
             e[0].whole = w, e[1].whole = b, e[2].sample = y, e[3].sample = x;
         } else {
             e[0].sample = x, e[1].sample = y, e[2].whole = w;
-            e[3].whole = pmc_linear_panel_elements(linear) * r * tiles;
+            if (op->kind == PMC_LINEAR_TILE_INPUT_GRADIENT) e[3].whole = pmc_linear_panel_elements(linear) * r;
         }
         return 1;
     }
@@ -303,6 +306,7 @@ static int may_be_nowhere(const pmc_op *op, int ref) {
     case PMC_CONV_FORWARD: return ref == 1 || ref == 4;
     case PMC_CONV_WEIGHT_GRADIENT: return ref == 1;
     case PMC_LINEAR_FORWARD:
+    case PMC_LINEAR_SPARSE_FORWARD:
     case PMC_LINEAR_TILE_FORWARD: return ref == 3;
     case PMC_LINEAR_WEIGHT_GRADIENT:
     case PMC_LINEAR_TILE_WEIGHT_GRADIENT: return ref == 1;

@@ -87,9 +87,9 @@ typedef struct {
 } pmc_pool;
 
 /* in -> out features. In SHARD scope the master is [out][in, padded], in TILES scope [in][out, padded].
- * gradient_only: a weight gradient whose update comes later. */
+ * sparse: x may be mostly zeros, as pictures are; gradient_only: a weight gradient whose update comes later. */
 typedef struct {
-    int64_t in, out, gradient_only;
+    int64_t in, out, sparse, gradient_only;
 } pmc_linear;
 
 /* An activation of its own, on the inside of an image. */
@@ -261,6 +261,9 @@ typedef struct {
                                    int opening);
     void (*linear_input_gradient)(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n);
 
+    /* linear_sparse.h, SHARD scope: w [in][out, padded] */
+    void (*linear_sparse_forward)(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n);
+
     /* linear.h, TILES scope: w [in][out, padded]; `task` is one tile of the product over all n samples */
     void (*linear_tile_forward)(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
                                 int64_t task);
@@ -359,6 +362,7 @@ typedef enum pmc_op_kind {
     PMC_LINEAR_FORWARD,
     PMC_LINEAR_WEIGHT_GRADIENT,
     PMC_LINEAR_INPUT_GRADIENT,
+    PMC_LINEAR_SPARSE_FORWARD, /* w as in TILES scope */
     PMC_ACTIVATION_FORWARD,
     PMC_ACTIVATION_BACKWARD,
     PMC_DROPOUT,

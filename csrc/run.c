@@ -128,6 +128,9 @@ static void run_op(const step_context *c, const pmc_op *op, const place *at) {
         k->linear_weight_gradient(REF(0), REF(1), REF(2), REF(3), &op->shape.linear, n, at->opening);
         break;
     case PMC_LINEAR_INPUT_GRADIENT: k->linear_input_gradient(REF(0), REF(1), REF(2), &op->shape.linear, n); break;
+    case PMC_LINEAR_SPARSE_FORWARD:
+        k->linear_sparse_forward(REF(0), REF(1), REF(2), REF(3), &op->shape.linear, n);
+        break;
     case PMC_ACTIVATION_FORWARD: k->activation_forward(REF(0), REF(1), &op->shape.elements, n); break;
     case PMC_ACTIVATION_BACKWARD: k->activation_backward(REF(0), REF(1), &op->shape.elements, n); break;
     case PMC_AVERAGE_FORWARD: k->average_forward(REF(0), REF(1), &op->shape.pool, n); break;

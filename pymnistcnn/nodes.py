@@ -436,11 +436,15 @@ class SmallLinear(Node):
 class LargeLinear(Node):
     """A linear layer in TILES scope: matrix products over the batch, the update in the gradient's tiles."""
 
-    shape = SmallLinear.shape
+    sparse = False
+
+    def shape(self):
+        return [self.x.geometry.c, self.y.geometry.c, self.sparse]
 
     def forward(self, training):
         weight, bias = pair_up(self.parameters)
-        return [self.op(Op.LINEAR_TILE_FORWARD, [self.y.value, self.x.value, weight, bias], self.shape())]
+        kind = Op.LINEAR_SPARSE_FORWARD if self.sparse else Op.LINEAR_TILE_FORWARD
+        return [self.op(kind, [self.y.value, self.x.value, weight, bias], self.shape())]
 
     def backward(self, input_gradient):
         out = self.y.geometry.c
@@ -452,6 +456,13 @@ class LargeLinear(Node):
         weight, bias = pair_up(self.parameters)
         refs = [weight, bias, self.y.gradient, self.x.value]
         return [self.op(Op.LINEAR_TILE_WEIGHT_GRADIENT, refs, [*self.shape(), gradient_only])]
+
+
+class SparseLinear(LargeLinear):
+    """A large linear layer on what may be mostly zeros, as pictures are. What a few samples see is little of the weights,
+    so that its forward pass is in SHARD scope."""
+
+    sparse = True
 
 
 class Elementwise(Node):

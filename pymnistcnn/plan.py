@@ -39,6 +39,7 @@ from .nodes import (
     SmallLinear,
     SmallLinearWeight,
     Softmax,
+    SparseLinear,
     Tensor,
     Warp,
     Weights,
@@ -148,7 +149,8 @@ class PlanBuilder:
             node = SmallLinear(self.layer, self.current, y)
             self._parameter(node, SmallLinearWeight, "weight", (features, n), features, padded(n))
         else:
-            node = LargeLinear(self.layer, self.current, y)
+            kind = SparseLinear if self.current is self.input else LargeLinear
+            node = kind(self.layer, self.current, y)
             self._parameter(node, LargeLinearWeight, "weight", (features, n), n, padded(features))
         self._append(node, (features,), bias)
 

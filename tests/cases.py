@@ -183,6 +183,12 @@ LINEARS = tuple(
     if n < 100 or features * out < 200_000
 )
 
+# weights as rows of out; more than 1,024 samples or inputs make several lists
+SPARSE_LINEARS = (
+    (1, 300, 17), (2, 257, 64), (3, 129, 129), (5, 1152, 16), (7, 300, 50), (13, 784, 128), (16, 130, 130),
+    (33, 67, 129), (100, 784, 128), (130, 1041, 20), (1041, 131, 33),
+)  # fmt: skip
+
 MAX_POOLS = (
     Pool(1, 1, 1, 1, (1, 1), (1, 1)),
     Pool(2, 3, 8, 8, (2, 2), (2, 2)),

@@ -177,25 +177,44 @@ def linear_case(n, features, out, dtype, draw=normal):
     return (x, w, b, dy), (reference.linear(x, w, b), *reference.linear_backward(dy, x, w))
 
 
-def run_linear(data, isa, dtype):
-    """(y, dx, dw, db) of a Linear layer by hand."""
+def run_linear(data, isa, dtype, first=True):
+    """(y, dx, dw, db) of a Linear layer by hand: the first one, or behind others that change nothing."""
     x, w, b, dy = data
-    layer = pm.Linear(len(w), initializer=pm.initializers.Zeros()).build(x.shape[1:], dtype)
-    layer.parameters["weight"][...], layer.parameters["bias"][...] = w, b
-    y = layer.forward(x, isa=isa, threads=1)
-    dx = layer.backward(dy, isa=isa, threads=1)
-    assert padding_is_zero(layer._network)
-    return y, dx, layer.gradients["weight"], layer.gradients["bias"]
+    linear = pm.Linear(len(w), initializer=pm.initializers.Zeros())
+    layers, shape = ([], x.shape[1:]) if first else ([pm.MaxPool2d(1), pm.Flatten()], (*x.shape[1:], 1, 1))
+    model = pm.Sequential([*layers, linear], shape, dtype=dtype)
+    linear.parameters["weight"][...], linear.parameters["bias"][...] = w, b
+    y = model.forward(x.reshape(len(x), *shape), isa=isa, threads=1)
+    dx = model.backward(dy, isa=isa, threads=1)
+    assert padding_is_zero(model.network)
+    return y, dx.reshape(x.shape), linear.gradients["weight"], linear.gradients["bias"]
 
 
 @pytest.mark.parametrize("n, features, out", cases.LINEARS)
 def test_linear(n, features, out, isa, dtype, ran):
     data, expected = linear_case(n, features, out, dtype)
-    scope = "linear" if small_linear(features, out) else "linear_tile"
+    small = small_linear(features, out)
     names = "forward", "input_gradient", "weight_gradient", "weight_gradient"
-    for name, actual, wanted in zip(names, run_linear(data, isa, dtype), expected, strict=True):
+    for first in (True,) if small else (True, False):
+        for name, actual, wanted in zip(names, run_linear(data, isa, dtype, first), expected, strict=True):
+            agree(actual, wanted, TOLERANCE[dtype])
+            ran(f"{'linear' if small else 'linear_tile'}_{name}", (n, features, out, first))
+
+
+@pytest.mark.parametrize("share", [0, 0.02, 0.2, 0.45, 0.8])
+@pytest.mark.parametrize("n, features, out", cases.SPARSE_LINEARS)
+def test_linear_on_mostly_zeros_gives_the_same_bits(n, features, out, share, isa, dtype, ran):
+    """`share` of x is other than zero, and none of every third row and column."""
+    (x, w, b, dy), _ = linear_case(n, features, out, dtype)
+    x[np.random.default_rng(1).random(x.shape) >= share] = 0
+    x[::3], x[:, ::3] = 0, 0
+    expected = reference.linear(x, w, b), *reference.linear_backward(dy, x, w)
+    dense = run_linear((x, w, b, dy), isa, dtype, first=False)
+    for actual, plain, wanted in zip(run_linear((x, w, b, dy), isa, dtype), dense, expected, strict=True):
         agree(actual, wanted, TOLERANCE[dtype])
-        ran(f"{scope}_{name}", (n, features, out))
+        np.testing.assert_array_equal(actual, plain)
+    ran("linear_sparse_forward", (n, features, out, share))
+    ran("linear_sparse_weight_gradient", (n, features, out, share))
 
 
 @pytest.mark.parametrize("n, features, out", [(33, 129, 50), (7, 129, 17), (33, 129, 130), (7, 1152, 17)])

@@ -59,6 +59,7 @@ const pmc_twin *PMC_TWIN_OF(int64_t kind) {
     case PMC_LIKELIHOOD: return &likelihood_twin;
     case PMC_EXPECTED_PROBABILITY: return &expected_probability_twin;
     case PMC_SQUARED_ERROR: return &squared_error_twin;
+    case PMC_LINEAR_SPARSE_FORWARD:
     case PMC_LINEAR_TILE_FORWARD: return &linear_tile_forward_twin;
     case PMC_LINEAR_TILE_WEIGHT_GRADIENT: return &linear_tile_weight_gradient_twin;
     case PMC_LINEAR_TILE_INPUT_GRADIENT: return &linear_tile_input_gradient_twin;

@@ -31,14 +31,16 @@ INLINE void scale_pixels(real *to, const uint8_t *from, int64_t width, int64_t r
     for (; column < width; column++) to[column] = (real)from[column] * scale + offset;
 }
 
+/* Pictures in a random order miss every cache: so many are fetched ahead. */
+enum { AHEAD = 4 };
 static void input_u8(real *x, const uint8_t *array, const int64_t *index, const pmc_transfer *s, int64_t n) {
     const pmc_image row = as_row(&s->image), *image = &row;
     const int64_t size = image->h * image->w * image->c, pitch = pmc_image_pitch(image);
     const real scale = (real)s->scale, offset = (real)s->offset;
     for (int64_t i = 0; i < n; i++, x += pmc_image_stride(image)) {
         const uint8_t *from = array + (index ? index[i] : i) * size, *end = from + size;
-        for (int64_t e = 0; index && i + 1 < n && e < size; e += 64)
-            __builtin_prefetch(array + index[i + 1] * size + e);
+        for (int64_t ahead = i ? i + AHEAD : 1; index && ahead <= i + AHEAD && ahead < n; ahead++)
+            for (int64_t e = 0; e < size; e += 64) __builtin_prefetch(array + index[ahead] * size + e);
         image_clear_border(x, image);
         for (int64_t c = 0; c < image->c; c++)
             for (int64_t y = 0; y < image->h; y++, from += image->w) {

@@ -1,6 +1,6 @@
 /* Linear layers. SHARD scope, small: w [out][in, padded], sample by sample; a sum over inputs is a dot product
- * (dots.h). TILES scope, large: w [in][out, padded], three matrix products cut into tasks, all on
- * gemm.h. */
+ * (dots.h). TILES scope, large: w [in][out, padded], three matrix products cut into tasks, all on gemm.h; those with
+ * pictures are in linear_sparse.h. */
 
 static void linear_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n) {
     const int64_t in = pmc_padded(s->in), y_stride = pmc_vector_stride(s->out);
@@ -68,7 +68,11 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
                                     .step = pmc_vector_stride(s->in),
                                     .w_pitch = dy_stride,
                                     .out_pitch = out};
-        gemm(dw + row * out, x + row, dy, NULL, MIN(PMC_TILE_BAND, s->in - row), out, &product);
+        const int64_t inputs = MIN(PMC_TILE_BAND, s->in - row);
+        x += row, dw += row * out;
+        if (s->sparse && n >= PMC_PAD && mostly_zeros(x, n, inputs, product.step))
+            linear_sparse_weight_gradient(dw, dy, x, inputs, s, n);
+        else gemm(dw, x, dy, NULL, inputs, out, &product);
         return;
     }
     for (int64_t o = 0; db && o < out; o += VL) {

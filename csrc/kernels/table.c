@@ -14,8 +14,9 @@
 #include "elements.h"
 #include "gemm.h"
 #include "dots.h"
-#include "linear.h"
 #include "patch.h"
+#include "linear_sparse.h"
+#include "linear.h"
 #include "conv_pool.h"
 #include "winograd.h"
 #include "conv.h"
@@ -46,6 +47,7 @@ const pmc_kernels PMC_TABLE = {
     .linear_forward = linear_forward,
     .linear_weight_gradient = linear_weight_gradient,
     .linear_input_gradient = linear_input_gradient,
+    .linear_sparse_forward = linear_sparse_forward,
     .linear_tile_forward = linear_tile_forward,
     .linear_tile_weight_gradient = linear_tile_weight_gradient,
     .linear_tile_input_gradient = linear_tile_input_gradient,

@@ -1,0 +1,131 @@
+/* A large linear layer whose x is mostly zeros, as pictures are. Of a few samples, or inputs, abreast only those terms
+ * are added up in which one is not zero: exact for finite weights, and in the order of gemm.h, the same bits. */
+
+enum { ABREAST = 6, INPUTS_ABREAST = 4, ABREAST_VECTORS = ACCUMULATORS / ABREAST, LISTED = 1024 };
+
+/* Is it worth making lists for rows of x? The first ones tell. */
+static int mostly_zeros(const real *x, int64_t n, int64_t columns, int64_t stride) {
+    int64_t others = 0;
+    n = MIN(n, ABREAST);
+    for (int64_t i = 0; i < n; i++, x += stride)
+        for (int64_t e = 0; e < columns; e += VL)
+            others += __builtin_popcount(v_bits(v_load_n(x + e, columns - e) != 0));
+    return 2 * others < n * columns;
+}
+
+/* first, first + 1, ... */
+INLINE vi numbers_from(int64_t first) {
+    vi v;
+    for (int l = 0; l < VL; l++) v[l] = (lane)l;
+    return v + (lane)first;
+}
+
+/* Appends the lanes whose bits are set to a list, which has room for all; returns how many there are. */
+INLINE int64_t append_numbers(lane *list, vi numbers, uint32_t bits) {
+    v_store((real *)list, v_compress((vf)numbers, bits));
+    return __builtin_popcount(bits);
+}
+
+/* The k of x[p * row + k * step] and of w[k * pitch + v] that are in a list. */
+typedef struct {
+    int64_t row, step, pitch, out_pitch, count;
+    const lane *list;
+} listed;
+
+/* out[p][v] += the sum over the list of x[p][k] * w[k][v], for P rows of V vectors */
+INLINE void listed_registers(const int P, const int V, real *out, const real *x, const real *w, const listed *s) {
+    vf sum[ABREAST][ABREAST_VECTORS];
+    for (int p = 0; p < P; p++)
+        for (int v = 0; v < V; v++) sum[p][v] = v_load(out + p * s->out_pitch + v * VL);
+    for (int64_t e = 0; e < s->count; e++) {
+        const real *value = x + s->list[e] * s->step, *from = w + s->list[e] * s->pitch;
+        vf weight[ABREAST_VECTORS];
+        for (int v = 0; v < V; v++) weight[v] = v_load(from + v * VL);
+        for (int p = 0; p < P; p++)
+            for (int v = 0; v < V; v++) sum[p][v] = v_fma(v_splat(value[p * s->row]), weight[v], sum[p][v]);
+    }
+    for (int p = 0; p < P; p++)
+        for (int v = 0; v < V; v++) v_store(out + p * s->out_pitch + v * VL, sum[p][v]);
+}
+
+typedef void listed_block(real *out, const real *x, const real *w, const listed *s);
+#define LISTED_BLOCK(P)                                                                                                \
+    static void listed_##P(real *out, const real *x, const real *w, const listed *s) {                                 \
+        listed_registers(P, ABREAST_VECTORS, out, x, w, s);                                                            \
+    }                                                                                                                  \
+    static void listed_narrow_##P(real *out, const real *x, const real *w, const listed *s) {                          \
+        listed_registers(P, 1, out, x, w, s);                                                                          \
+    }
+#define LISTED_BLOCKS(F) F(1) F(2) F(3) F(4) F(5) F(6)
+LISTED_BLOCKS(LISTED_BLOCK)
+#define LISTED_ENTRY(P) [P] = {listed_narrow_##P, listed_##P},
+static listed_block *const listed_blocks[ABREAST + 1][2] = {LISTED_BLOCKS(LISTED_ENTRY)};
+
+/* Some rows of out, `columns` of them, a multiple of VL. */
+static void listed_sums(real *out, const real *x, const real *w, int64_t rows, int64_t columns, const listed *s) {
+    int64_t column = 0;
+    for (; column + ABREAST_VECTORS * VL <= columns; column += ABREAST_VECTORS * VL)
+        listed_blocks[rows][1](out + column, x, w + column, s);
+    for (; column < columns; column += VL) listed_blocks[rows][0](out + column, x, w + column, s);
+}
+
+/* y [n][out] = x [n][in] * w [in][out] + b */
+static void linear_sparse_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s,
+                                  int64_t n) {
+    const int64_t out = pmc_padded(s->out), x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
+    const gemm_shape product = {
+        .rows = 1, .columns = 1, .length = s->in, .pixel = x_stride, .step = 1, .w_pitch = out, .out_pitch = y_stride};
+    const int64_t most = equal_pieces(n, ABREAST);
+    lane list[LISTED + VL];
+    listed sums = {.row = x_stride, .step = 1, .pitch = out, .out_pitch = y_stride, .list = list};
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t e = 0; e < out; e += VL) v_store(y + i * y_stride + e, b ? v_load(b + e) : (vf){0});
+        memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
+    }
+    if (!mostly_zeros(x, n, s->in, x_stride)) {
+        gemm(y, x, w, b, n, out, &product);
+        return;
+    }
+    for (int64_t i = 0, rows; i < n; i += rows, x += rows * x_stride, y += rows * y_stride) {
+        rows = MIN(most, n - i);
+        for (int64_t first = 0; first < s->in; first += LISTED) {
+            const int64_t inputs = MIN(LISTED, s->in - first);
+            sums.count = 0;
+            for (int64_t k = 0; k < inputs; k += VL) {
+                vi seen = (vi){0};
+                for (int64_t p = 0; p < rows; p++) seen |= v_load_n(x + p * x_stride + first + k, inputs - k) != 0;
+                sums.count += append_numbers(list + sums.count, numbers_from(k), v_bits(seen));
+            }
+            listed_sums(y, x + first, w + first * out, rows, out, &sums);
+        }
+    }
+}
+
+/* `inputs` rows of dw [in][out] = x' [in][n] * dy [n][out] */
+static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *x, int64_t inputs, const pmc_linear *s,
+                                          int64_t n) {
+    const int64_t out = pmc_padded(s->out), x_stride = pmc_vector_stride(s->in), dy_stride = pmc_vector_stride(s->out);
+    lane list[LISTED + VL], seen[LISTED + VL]; /* of each sample a bit an input, of 16 */
+    listed sums = {.row = 1, .step = x_stride, .pitch = dy_stride, .out_pitch = out, .list = list};
+    memset(dw, 0, (size_t)(inputs * out) * sizeof *dw);
+    for (int64_t first = 0; first < n; first += LISTED, x += LISTED * x_stride, dy += LISTED * dy_stride) {
+        const int64_t samples = MIN(LISTED, n - first);
+        for (int64_t k = 0; k < inputs; k += INPUTS_ABREAST) {
+            const lane these = (lane)((1 << INPUTS_ABREAST) - 1) << k % PMC_PAD;
+            for (int64_t i = 0; k % PMC_PAD == 0 && i < samples; i++) {
+                uint32_t bits = 0;
+                for (int part = 0; part < PARTS; part++) {
+                    const int64_t at = k + part * VL;
+                    bits |= v_bits(v_load_n(x + i * x_stride + at, MAX(inputs - at, 0)) != 0) << part * VL;
+                }
+                seen[i] = (lane)bits;
+            }
+            sums.count = 0;
+            for (int64_t i = 0; i < samples; i += VL) {
+                const vi bits = (vi)v_load_n((const real *)(seen + i), samples - i) & these;
+                sums.count += append_numbers(list + sums.count, numbers_from(i), v_bits(bits != 0));
+            }
+            listed_sums(dw + k * out, x + k, dy, MIN(INPUTS_ABREAST, inputs - k), out, &sums);
+        }
+    }
+}
