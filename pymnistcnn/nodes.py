@@ -459,8 +459,8 @@ class LargeLinear(Node):
 
 
 class SparseLinear(LargeLinear):
-    """A large linear layer on what may be mostly zeros, as pictures are. What a few samples see is little of the weights,
-    so that its forward pass is in SHARD scope."""
+    """A large linear layer on what may be mostly zeros, as pictures are. A few samples see little of the weights: its
+    forward pass is in SHARD scope."""
 
     sparse = True
 

@@ -346,8 +346,8 @@ def test_threads_that_share_the_channels_of_a_few_samples_do_not_matter(batch_si
     results = set()
     for threads in (1, 2, 3, 7):
         layers = [
-            pm.Rescaling(1 / 255), pm.Conv2d(37, 5, padding=2), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(48, 3), pm.Conv2d(115, 3),
-            pm.Tanh(), pm.Flatten(), pm.Linear(130), pm.ReLU(), pm.Linear(10),
+            pm.Rescaling(1 / 255), pm.Conv2d(37, 5, padding=2), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(48, 3),
+            pm.Conv2d(115, 3), pm.Tanh(), pm.Flatten(), pm.Linear(130), pm.ReLU(), pm.Linear(10),
         ]  # fmt: skip
         model = pm.Sequential(layers, (1, 20, 20), seed=1, dtype=dtype)
         for _ in range(3):

@@ -23,8 +23,8 @@ INFERENCE = (1, 1000)
 NOTES = [
     "GFLOP/s are dense-equivalent: what a dense computation would take, over the time. Positions of gradients that "
     "max-pooling or ReLU made zero are skipped, and zeros in the pictures: their margins, and in a linear first layer "
-    "(mxnet-mlp) every pixel that is zero in a few pictures abreast, which is exact; and convolutions that are pooled take "
-    "2.25 to 2.8 times fewer products by Winograd's method; so a share may be over 100 %.",
+    "(mxnet-mlp) each pixel that is zero in a few pictures abreast, which is exact; and convolutions that are pooled "
+    "take 2.25 to 2.8 times fewer products by Winograd's method; so a share may be over 100 %.",
     "Peak memory is that of the whole process, the interpreter and the data set included; a peer has the "
     "pictures as floats.",
 ]
