@@ -34,7 +34,7 @@ def report(arguments):
 
 @click.command(help=__doc__)
 @click.option("--peer-python", "pythons", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=11, show_default=True)
 @click.option(
     "--seconds", type=click.FloatRange(0.001, 60), help="Of each measurement.  [default: the benchmarks' own]"
 )

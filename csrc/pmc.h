@@ -138,8 +138,8 @@ typedef struct {
     double smoothing; /* label smoothing, of a loss */
 } pmc_classes;
 
-/* A parameter as rows of `length` elements; an update task takes PMC_PAD rows. gradient_only: its update comes
- * later. Of PMC_GRADIENT_SQUARES: a row is a task. */
+/* A parameter as rows of `length` elements. gradient_only: its update comes later. Of PMC_GRADIENT_SQUARES: a row is a
+ * task. */
 typedef struct {
     int64_t rows, length, gradient_only;
 } pmc_rows;
@@ -339,7 +339,7 @@ int64_t pmc_conv_pack_tasks(const pmc_conv *s);
 enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_SHIFT, PMC_NORM_ROWS };
 enum { PMC_EVENTS = 96 }; /* cells that a weight gradient makes lists of at a time: their x is in L1 */
 enum { PMC_WINOGRAD_TILES = 28, PMC_WINOGRAD_COLUMNS = 32 }; /* of a block */
-enum { PMC_SQUARES = 8192 }; /* elements of a task that adds up the squares of gradients */
+enum { PMC_UPDATED = 4096, PMC_SQUARES = 8192 }; /* elements of a task that updates, and that adds up squares */
 int64_t pmc_squares_tasks(int64_t model_elements);
 enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
 /* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows. */

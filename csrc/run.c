@@ -236,7 +236,7 @@ static int64_t tile_tasks(const pmc_op *op, int64_t n) {
     case PMC_NORM_STATISTICS:
     case PMC_NORM_GRADIENT:
     case PMC_NORM_FOLD: return 1;
-    case PMC_UPDATE: return blocks(op->shape.rows.rows, PMC_PAD);
+    case PMC_UPDATE: return blocks(op->shape.rows.rows * op->shape.rows.length, PMC_UPDATED);
     case PMC_GRADIENT_SQUARES: return op->shape.rows.rows;
     case PMC_CONV_PACK: return pmc_conv_pack_tasks(&op->shape.conv);
     default: return 0;
@@ -317,8 +317,8 @@ static void run_tile(const step_context *c, const pmc_op *op, int64_t task, int6
     case PMC_NORM_FOLD: k->norm_fold(REF(0), REF(1), REF(2), REF(3), REF(4), &op->shape.norm); break;
     case PMC_UPDATE: {
         const pmc_rows *s = &op->shape.rows;
-        const int64_t row = task * PMC_PAD, count = smaller(PMC_PAD, s->rows - row) * s->length;
-        const int64_t skip = row * s->length, r = real_bytes(c->plan);
+        const int64_t skip = task * PMC_UPDATED, r = real_bytes(c->plan);
+        const int64_t count = smaller(PMC_UPDATED, s->rows * s->length - skip);
         if (op->ref[1].arena != PMC_NOWHERE)
             k->reduce(gradient_of(c, op, 0) + skip * r, (char *)REF(1) + skip * r, c->plan->sizes.shard_bytes / r,
                       c->shards, count);

@@ -50,7 +50,7 @@ from .nodes import (
 
 GROUP_BYTES = 192 * 1024  # what a thread's group of samples may take: a part of any L2
 GROUP_MOST = 8
-UPDATE_ROW = 256  # weights that are updated alone: PAD such rows are a task
+UPDATE_ROW = 256  # of weights that are updated alone, which have no rows of their own
 LARGEST = (2**31 - 1) // 2  # elements of a parameter; csrc/plan.c has the same bound
 
 

@@ -91,13 +91,14 @@ class Found:
 
     def best(self, job, isa, thorough, seconds):
         """The fastest setting, or None, and a line for each that failed. `thorough` tries all of them; else the
-        compiled one is only tried with the best eager one's threads and layout."""
+        compiled one is only tried with the best eager one's threads and layout. A try is as long as three rounds: the
+        best should not be missed for a moment's noise."""
         speeds, failures = {}, []
 
         def attempt(setting):
             try:
                 with self.start(job, setting, isa) as worker:
-                    speeds[setting] = worker.measure(seconds)["images_per_second"]
+                    speeds[setting] = worker.measure(3 * seconds)["images_per_second"]
             except WorkerFailed as failure:
                 failures.append(str(failure))
 

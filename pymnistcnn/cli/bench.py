@@ -43,7 +43,7 @@ ISA = click.option("--isa", "isas", metavar="NAME", multiple=True, callback=usab
 THREADS = click.option("--threads", metavar="N", multiple=True, type=click.IntRange(1, 1024),
                        help="May be repeated.  [default: 1 and 2]")  # fmt: skip
 SECONDS = click.option("--seconds", type=click.FloatRange(0.001, 60), help="Of each measurement.")
-ROUNDS = click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True,
+ROUNDS = click.option("--rounds", type=click.IntRange(1, 1000), default=11, show_default=True,
                       help="Measurements, of which the median and the range are shown.")  # fmt: skip
 OUTPUT = options(
     click.option("--check", is_flag=True, help="Exit with 1, and name them, if targets are missed or not measured."),
