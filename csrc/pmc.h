@@ -86,7 +86,7 @@ typedef struct {
     int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, count_pad;
 } pmc_pool;
 
-/* in -> out features. In SHARD scope the master is [out][in, padded], in TILES scope [in][out, padded].
+/* in -> out features. The master of a small layer is [out][in, padded], that of a large one [in][out, padded].
  * sparse: x may be mostly zeros, as pictures are; gradient_only: a weight gradient whose update comes later. */
 typedef struct {
     int64_t in, out, sparse, gradient_only;
@@ -362,7 +362,7 @@ typedef enum pmc_op_kind {
     PMC_LINEAR_FORWARD,
     PMC_LINEAR_WEIGHT_GRADIENT,
     PMC_LINEAR_INPUT_GRADIENT,
-    PMC_LINEAR_SPARSE_FORWARD, /* w as in TILES scope */
+    PMC_LINEAR_SPARSE_FORWARD, /* of a large layer */
     PMC_ACTIVATION_FORWARD,
     PMC_ACTIVATION_BACKWARD,
     PMC_DROPOUT,

@@ -187,8 +187,8 @@ BLOCK conv_weight_gradient_block(const pmc_job *j, int64_t block) {
     const uint8_t *argmax = (const uint8_t *)j->ref[3];
     const int64_t outputs = group_outputs(s), elements = s->kh * s->kw * group_inputs(s);
     const tile here = tile_of(block, outputs, elements + 1);
-    const int64_t group = here.rest % s->groups, shard = here.rest / s->groups, first = begin_of(j, shard);
-    const int64_t depth = (begin_of(j, shard + 1) - first) * s->out.h * s->pool_h * s->out.w * s->pool_w;
+    const int64_t group = here.rest % s->groups, shard = here.rest / s->groups, first = first_of_shard(j, shard);
+    const int64_t depth = (first_of_shard(j, shard + 1) - first) * s->out.h * s->pool_h * s->out.w * s->pool_w;
     SHARED factor_rows rows;
     SHARED factor_columns columns;
     SHARED position at[TILE_DEPTH];

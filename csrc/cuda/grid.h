@@ -46,7 +46,7 @@ INLINE int64_t blocks_of(int64_t n, int64_t size) { return (n + size - 1) / size
 #define SAMPLE(i, sample, stride) ((real *)j->ref[i] + (sample) * (stride))
 #define SHARD(i, shard) ((real *)j->ref[i] + (shard)*j->shard_elements)
 
-INLINE int64_t begin_of(const pmc_job *j, int64_t shard) { return pmc_shard_begin(shard, j->shards, j->n); }
+INLINE int64_t first_of_shard(const pmc_job *j, int64_t shard) { return pmc_shard_begin(shard, j->shards, j->n); }
 
 /* Where element e of the inside of an image lies, in the order h, w, c. */
 INLINE int64_t inside(const pmc_image *s, int64_t e) {

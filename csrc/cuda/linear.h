@@ -42,7 +42,7 @@ KERNEL void linear_weight_gradient_item(const pmc_job *j, int64_t shard, int64_t
     const int64_t o = e < weights ? e / row : e - weights, at = e % row;
     const real *x = (const real *)j->ref[3], *dy = (const real *)j->ref[2];
     real sum = 0;
-    for (int64_t i = begin_of(j, shard); i < begin_of(j, shard + 1); i++)
+    for (int64_t i = first_of_shard(j, shard); i < first_of_shard(j, shard + 1); i++)
         if (e >= weights) sum += o < s->out ? dy[i * pmc_vector_stride(s->out) + o] : 0;
         else if (at < s->in) sum = v_fma(dy[i * pmc_vector_stride(s->out) + o], x[i * x_stride + at], sum);
     if (e < weights) SHARD(0, shard)[e] = sum;

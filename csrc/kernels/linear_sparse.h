@@ -78,16 +78,15 @@ static void linear_sparse_forward(real *y, const real *x, const real *w, const r
     const int64_t most = equal_pieces(n, ABREAST);
     lane list[LISTED + VL];
     listed sums = {.row = x_stride, .step = 1, .pitch = out, .out_pitch = y_stride, .list = list};
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t e = 0; e < out; e += VL) v_store(y + i * y_stride + e, b ? v_load(b + e) : (vf){0});
-        memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
-    }
+    for (int64_t i = 0; i < n; i++) memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
     if (!mostly_zeros(x, n, s->in, x_stride)) {
         gemm(y, x, w, b, n, out, &product);
         return;
     }
     for (int64_t i = 0, rows; i < n; i += rows, x += rows * x_stride, y += rows * y_stride) {
         rows = MIN(most, n - i);
+        for (int64_t p = 0; p < rows; p++)
+            for (int64_t e = 0; e < out; e += VL) v_store(y + p * y_stride + e, b ? v_load(b + e) : (vf){0});
         for (int64_t first = 0; first < s->in; first += LISTED) {
             const int64_t inputs = MIN(LISTED, s->in - first);
             sums.count = 0;

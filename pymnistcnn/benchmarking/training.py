@@ -148,7 +148,7 @@ class Calls:
         )
 
 
-def measure(network, task, batch, isa, threads, company=None, rounds=5, seconds=0.12):
+def measure(network, task, batch, isa, threads, company=None, rounds=11, seconds=0.12):
     """One task of one network, on each number of `threads`, in turns: a Row each; and Comparisons of the most threads
     with one thread and with each peer of `company`.
 
