@@ -4,6 +4,8 @@
  * out a phase costs a few atomic operations. The first thread waits until all *tasks* are done, not until all
  * threads have come: on a busy machine, where a thread may not get a processor for milliseconds, the others do its
  * share. */
+#include "threads.h"
+
 #include "pmc.h"
 
 #include <pthread.h>
@@ -22,7 +24,7 @@ struct pmc_team {
     int64_t threads;
     _Atomic uint64_t next;
     _Atomic int64_t tasks, done;
-    _Atomic(pmc_task) task;
+    _Atomic(pmc_thread_task) task;
     _Atomic(void *) context;
     atomic_int closing;
 };
@@ -50,7 +52,7 @@ static int take_task(pmc_team *team, int64_t thread) {
     uint64_t next = atomic_load_explicit(&team->next, memory_order_acquire);
     const int64_t index = (int64_t)(next & UINT32_MAX);
     if (index >= atomic_load_explicit(&team->tasks, memory_order_acquire)) return 0;
-    const pmc_task task = atomic_load_explicit(&team->task, memory_order_acquire);
+    const pmc_thread_task task = atomic_load_explicit(&team->task, memory_order_acquire);
     void *context = atomic_load_explicit(&team->context, memory_order_acquire);
     if (!atomic_compare_exchange_strong_explicit(&team->next, &next, next + 1, memory_order_acq_rel,
                                                  memory_order_relaxed))
@@ -60,7 +62,7 @@ static int take_task(pmc_team *team, int64_t thread) {
     return 1;
 }
 
-void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_task task, void *context) {
+void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_thread_task task, void *context) {
     if (!team || team->threads < 2 || tasks < 2 || tasks > INT32_MAX) {
         for (int64_t i = 0; i < tasks; i++) task(context, i, 0);
         return;

@@ -25,7 +25,6 @@ from . import datasets, functional, initializers, metrics, pictures, schedules
 from .callbacks import BestCheckpoint, Callback, EarlyStopping, ReduceOnPlateau, Watcher
 from .checkpoints import Checkpoint
 from .datasets import Dataset
-from .device import devices
 from .layers import (
     ELU,
     Augmentation,
@@ -54,6 +53,7 @@ from .model import Evaluation, Sequential, load
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .progress import CSVLog, JSONLog, ProgressBar, Speedometer
 from .schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
+from .target import devices
 from .training import Diverged, History
 
 __all__ = [

@@ -1,10 +1,9 @@
-# What of csrc/pmc.h the bridge uses.
+# What of csrc the binding uses.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef extern from "pmc.h" nogil:
     enum:
-        PMC_ISAS
         PMC_PROGRAMS
         PMC_REFS
         PMC_FIELDS
@@ -30,27 +29,33 @@ cdef extern from "pmc.h" nogil:
         pass
     ctypedef struct pmc_plan:
         pass
-    ctypedef struct pmc_device:
+    ctypedef struct pmc_target:
         pass
     ctypedef struct pmc_resident:
         pass
+    ctypedef struct pmc_extent:
+        int64_t sample, whole
     ctypedef struct pmc_plan_sizes:
-        int64_t dtype, capacity, group
+        int64_t dtype, capacity, microbatch
         int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes
         int64_t x_elements, y_elements
         int64_t ops, phases
 
-    ctypedef struct pmc_kernels:
-        double (*fma_peak)(void *sink, int64_t repeats) noexcept nogil
+    ctypedef struct pmc_reference:
+        const char *name
+        unsigned flags
+    ctypedef struct pmc_operation:
+        int scope
+        pmc_reference ref[6]
+    const pmc_operation *const *pmc_operations
 
-    ctypedef struct pmc_run_args:
-        const pmc_kernels *kernels
-        int64_t threads
+    ctypedef struct pmc_step:
         void *param
         void *gradient
         void *moment[3]
         void *average
-        int64_t count, batch, items
+        int64_t optimizer
+        const pmc_coefficients *coefficients
         const int64_t *index
         const uint8_t *x_u8
         const void *x_real
@@ -61,35 +66,41 @@ cdef extern from "pmc.h" nogil:
         void *y
         const void *dy
         void *dx
-        int64_t optimizer
-        const pmc_coefficients *coefficients
         uint64_t seed
         uint32_t epoch, first_position
-        const pmc_resident **resident
-        int64_t residents
-        double *op_seconds
         double *loss
         double *weight
         int64_t *correct
-        int64_t done, bad_layer
+        int64_t bad_layer
 
-    const pmc_kernels *pmc_kernels_for(int isa, int dtype)
-    int pmc_isa_usable(int isa)
-    const char *pmc_isa_name(int isa)
+    ctypedef struct pmc_run_args:
+        pmc_step step
+        int64_t threads
+        int64_t count, batch, items
+        const pmc_resident **resident
+        int64_t residents
+        double *op_seconds
+        int64_t done
+
+    int64_t pmc_padded(int64_t n)
+    int64_t pmc_target_count()
+    const pmc_target *pmc_target_at(int64_t i)
+    const char *pmc_target_device(const pmc_target *target)
+    const char *pmc_target_isa(const pmc_target *target)
+    const char *pmc_target_precision(const pmc_target *target)
+    const char *pmc_target_problem(const pmc_target *target)
+    const char *pmc_target_error(const pmc_target *target)
+    double pmc_fma_peak(const pmc_target *target, int64_t dtype, void *sink, int64_t repeats)
+    pmc_status pmc_op_extents(pmc_extent *extents, const pmc_op *op, const pmc_plan_sizes *sizes)
     pmc_status pmc_plan_new(pmc_plan **plan, const pmc_plan_sizes *sizes, const pmc_op *ops,
-                            const pmc_phase *phases, const pmc_program *programs, const pmc_device *device,
+                            const pmc_phase *phases, const pmc_program *programs, const pmc_target *target,
                             int64_t *bad_op)
     void pmc_plan_free(pmc_plan *plan)
-    pmc_status pmc_plan_poison(pmc_plan *plan, int byte)
+    pmc_status pmc_plan_fill(pmc_plan *plan, int byte)
     pmc_status pmc_plan_peek(pmc_plan *plan, void *to, int64_t offset, int64_t bytes)
-    const pmc_device *pmc_device_named(const char *name)
-    const char *pmc_device_problem(const pmc_device *device)
-    int pmc_device_rounds(const pmc_device *device)
-    const char *pmc_device_error(const pmc_device *device)
-    const char *pmc_device_twin(const pmc_device *device, int64_t dtype, int64_t kind)
     const char *pmc_cuda_architectures()
     void pmc_cuda_describe(char *text, size_t size)
-    pmc_status pmc_resident_new(pmc_resident *resident, const pmc_device *device, const void *host, int64_t bytes)
+    pmc_status pmc_resident_new(pmc_resident *resident, const pmc_target *target, const void *host, int64_t bytes)
     void pmc_resident_free(pmc_resident *resident)
     pmc_status pmc_run(pmc_plan *plan, int program, pmc_run_args *args)
     int64_t pmc_default_threads()

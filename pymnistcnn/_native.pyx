@@ -1,5 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The bridge to csrc: checks sizes, releases the GIL, turns status codes into exceptions. Nothing else."""
+"""The binding to csrc: checks sizes, releases the GIL, turns status codes into exceptions. Nothing else."""
+
+from collections import namedtuple
+from enum import IntEnum
 
 import numpy as np
 
@@ -17,137 +20,96 @@ cdef extern from *:
 __version__ = PYMNISTCNN_VERSION.decode()
 
 
+# ---- names: of everything that csrc lists, built from its lists ----
+
+cdef extern from *:
+    """
+    #define STRING(NAME, ...) #NAME,
+    static const char *const OP_NAMES[] = {PMC_OPERATIONS(STRING) NULL};
+    static const char *const ARENA_NAMES[] = {PMC_ARENA_KINDS(STRING) NULL};
+    static const char *const PROGRAM_NAMES[] = {PMC_PROGRAM_KINDS(STRING) NULL};
+    static const char *const OPTIMIZER_NAMES[] = {"GRADIENT_ONLY", PMC_OPTIMIZER_KINDS(STRING) NULL};
+    static const char *const ACTIVATION_NAMES[] = {PMC_ACTIVATION_KINDS(STRING) NULL};
+    #define BITS(NAME, monotone, from_y) monotone + 2 * from_y,
+    static const int ACTIVATION_BITS[] = {PMC_ACTIVATION_KINDS(BITS)};
+    """
+    const char *const *OP_NAMES
+    const char *const *ARENA_NAMES
+    const char *const *PROGRAM_NAMES
+    const char *const *OPTIMIZER_NAMES
+    const char *const *ACTIVATION_NAMES
+    const int *ACTIVATION_BITS
+
 cdef extern from "pmc.h":
-    cpdef enum Op "pmc_op_kind":
-        INPUT "PMC_INPUT"
-        OUTPUT "PMC_OUTPUT"
-        FLATTEN_FORWARD "PMC_FLATTEN_FORWARD"
-        FLATTEN_BACKWARD "PMC_FLATTEN_BACKWARD"
-        CONV_FORWARD "PMC_CONV_FORWARD"
-        CONV_WEIGHT_GRADIENT "PMC_CONV_WEIGHT_GRADIENT"
-        CONV_INPUT_GRADIENT "PMC_CONV_INPUT_GRADIENT"
-        POOL_FORWARD "PMC_POOL_FORWARD"
-        POOL_BACKWARD "PMC_POOL_BACKWARD"
-        AVERAGE_FORWARD "PMC_AVERAGE_FORWARD"
-        AVERAGE_BACKWARD "PMC_AVERAGE_BACKWARD"
-        LINEAR_FORWARD "PMC_LINEAR_FORWARD"
-        LINEAR_WEIGHT_GRADIENT "PMC_LINEAR_WEIGHT_GRADIENT"
-        LINEAR_INPUT_GRADIENT "PMC_LINEAR_INPUT_GRADIENT"
-        LINEAR_SPARSE_FORWARD "PMC_LINEAR_SPARSE_FORWARD"
-        ACTIVATION_FORWARD "PMC_ACTIVATION_FORWARD"
-        ACTIVATION_BACKWARD "PMC_ACTIVATION_BACKWARD"
-        DROPOUT "PMC_DROPOUT"
-        NOISE "PMC_NOISE"
-        WARP_FORWARD "PMC_WARP_FORWARD"
-        WARP_BACKWARD "PMC_WARP_BACKWARD"
-        NORM_MOMENTS "PMC_NORM_MOMENTS"
-        NORM_APPLY "PMC_NORM_APPLY"
-        NORM_GRADIENT_SUMS "PMC_NORM_GRADIENT_SUMS"
-        NORM_INPUT_GRADIENT "PMC_NORM_INPUT_GRADIENT"
-        SOFTMAX_FORWARD "PMC_SOFTMAX_FORWARD"
-        SOFTMAX_BACKWARD "PMC_SOFTMAX_BACKWARD"
-        LOG_SOFTMAX_FORWARD "PMC_LOG_SOFTMAX_FORWARD"
-        LOG_SOFTMAX_BACKWARD "PMC_LOG_SOFTMAX_BACKWARD"
-        CROSS_ENTROPY "PMC_CROSS_ENTROPY"
-        LIKELIHOOD "PMC_LIKELIHOOD"
-        EXPECTED_PROBABILITY "PMC_EXPECTED_PROBABILITY"
-        SQUARED_ERROR "PMC_SQUARED_ERROR"
-        LINEAR_TILE_FORWARD "PMC_LINEAR_TILE_FORWARD"
-        LINEAR_TILE_WEIGHT_GRADIENT "PMC_LINEAR_TILE_WEIGHT_GRADIENT"
-        LINEAR_TILE_INPUT_GRADIENT "PMC_LINEAR_TILE_INPUT_GRADIENT"
-        NORM_STATISTICS "PMC_NORM_STATISTICS"
-        NORM_GRADIENT "PMC_NORM_GRADIENT"
-        UPDATE "PMC_UPDATE"
-        GRADIENT_SQUARES "PMC_GRADIENT_SQUARES"
-        NORM_FOLD "PMC_NORM_FOLD"
-        CONV_PACK "PMC_CONV_PACK"
-
-    cpdef enum Arena "pmc_arena":
-        NOWHERE "PMC_NOWHERE"
-        PARAM "PMC_PARAM"
-        PACK "PMC_PACK"
-        BATCH "PMC_BATCH"
-        SHARD "PMC_SHARD"
-        THREAD "PMC_THREAD"
-
-    cpdef enum Program "pmc_program_kind":
-        PREPARE "PMC_PREPARE"
-        TRAIN "PMC_TRAIN"
-        EVALUATE "PMC_EVALUATE"
-        PREDICT "PMC_PREDICT"
-        FORWARD "PMC_FORWARD"
-        BACKWARD "PMC_BACKWARD"
-
-    cpdef enum Port "pmc_port":
-        PORT_X "PMC_PORT_X"
-        PORT_Y "PMC_PORT_Y"
-        PORT_DY "PMC_PORT_DY"
-        PORT_DX "PMC_PORT_DX"
-
     enum:
         PMC_PAD
         PMC_ALIGN
         PMC_GUARD
-        PMC_TILE_COLUMNS
-        PMC_DEAD
-        PMC_SCOPE_SHARD
+        PMC_LARGEST
+        PMC_NO_GRADIENT
         PMC_SCOPE_TILES
-        PMC_IDENTITY
-        PMC_RELU
-        PMC_TANH
-        PMC_LEAKY_RELU
-        PMC_ELU
-        PMC_SIGMOID
-        PMC_SOFTPLUS
+        PMC_EACH_SAMPLE
+        PMC_WRITTEN
+        PMC_SCRATCH
+        PMC_PORT_X
+        PMC_PORT_Y
+        PMC_PORT_DY
+        PMC_PORT_DX
         PMC_NORM_SCALE
         PMC_NORM_SHIFT
         PMC_NORM_ROWS
-        PMC_EVENTS
-        PMC_SQUARES
-        PMC_WINOGRAD_TILES
-        PMC_WINOGRAD_COLUMNS
-        PMC_GRADIENT_ONLY
-        PMC_SGD
-        PMC_ADAM
-        PMC_RMSPROP
-        PMC_ADAGRAD
-        PMC_OP_KINDS
+
+
+cdef enum_of(str name, const char *const *members):
+    found = []
+    while members[len(found)] != NULL:
+        found.append(members[len(found)].decode())
+    return IntEnum(name, found, start=0, module=__name__)
+
+
+Op = enum_of("Op", OP_NAMES)
+Arena = enum_of("Arena", ARENA_NAMES)
+Program = enum_of("Program", PROGRAM_NAMES)
+OptimizerKind = enum_of("OptimizerKind", OPTIMIZER_NAMES)
+ActivationKind = enum_of("ActivationKind", ACTIVATION_NAMES)
+MONOTONE = frozenset(kind for kind in ActivationKind if ACTIVATION_BITS[kind] & 1)
+FROM_Y = frozenset(kind for kind in ActivationKind if ACTIVATION_BITS[kind] & 2)
 
 
 class Constant:
-    """Constants of csrc/pmc.h, by the same names."""
+    """Constants of csrc, by the same names."""
 
     PAD = PMC_PAD
     ALIGN = PMC_ALIGN
     GUARD = PMC_GUARD
-    TILE_COLUMNS = PMC_TILE_COLUMNS
-    DEAD = PMC_DEAD
-    SCOPE_SHARD = PMC_SCOPE_SHARD
-    SCOPE_TILES = PMC_SCOPE_TILES
-    IDENTITY = PMC_IDENTITY
-    RELU = PMC_RELU
-    TANH = PMC_TANH
-    LEAKY_RELU = PMC_LEAKY_RELU
-    ELU = PMC_ELU
-    SIGMOID = PMC_SIGMOID
-    SOFTPLUS = PMC_SOFTPLUS
+    LARGEST = PMC_LARGEST
+    NO_GRADIENT = PMC_NO_GRADIENT
+    PORT_X = PMC_PORT_X
+    PORT_Y = PMC_PORT_Y
+    PORT_DY = PMC_PORT_DY
+    PORT_DX = PMC_PORT_DX
     NORM_SCALE = PMC_NORM_SCALE
     NORM_SHIFT = PMC_NORM_SHIFT
     NORM_ROWS = PMC_NORM_ROWS
-    EVENTS = PMC_EVENTS
-    SQUARES = PMC_SQUARES
-    WINOGRAD_TILES = PMC_WINOGRAD_TILES
-    WINOGRAD_COLUMNS = PMC_WINOGRAD_COLUMNS
-    GRADIENT_ONLY = PMC_GRADIENT_ONLY
-    SGD = PMC_SGD
-    ADAM = PMC_ADAM
-    RMSPROP = PMC_RMSPROP
-    ADAGRAD = PMC_ADAGRAD
     MOMENTS = PMC_MOMENTS
     REFS = PMC_REFS
     FIELDS = PMC_FIELDS
-    OP_KINDS = PMC_OP_KINDS
 
+
+Reference = namedtuple("Reference", "name each_sample written scratch")
+Operation = namedtuple("Operation", "tiles references")  # tiles: is it of TILES scope?
+
+
+cdef object operation_at(int kind):
+    cdef const pmc_operation *record = pmc_operations[kind]
+    return Operation(record.scope == PMC_SCOPE_TILES, tuple(
+        Reference(record.ref[i].name.decode(), bool(record.ref[i].flags & PMC_EACH_SAMPLE),
+                  bool(record.ref[i].flags & PMC_WRITTEN), bool(record.ref[i].flags & PMC_SCRATCH))
+        for i in range(PMC_REFS) if record.ref[i].name != NULL
+    ))
+
+
+OPERATIONS = tuple(operation_at(kind) for kind in Op)  # the record of each Op
 
 OP_WORDS = sizeof(pmc_op) // 8
 COEFFICIENTS = sizeof(pmc_coefficients) // 8
@@ -161,17 +123,39 @@ class NotFinite(FloatingPointError):
         self.layer, self.done = layer, done
 
 
-cdef dict USABLE = {pmc_isa_name(i).decode(): i for i in range(PMC_ISAS) if pmc_isa_usable(i)}
+# ---- targets ----
 
 
-def isas():
-    """Names of the instruction sets that this build has and this machine can run, slowest first."""
-    return list(USABLE)
+class Target(namedtuple("Target", "device isa precision")):
+    """Where a plan runs and how: a device ("cpu", "cuda", "emulated"), its instruction set ("avx512"; "" where there
+    is but one), the precision of products ("full", "tf32", "bf16")."""
+
+    def __str__(self):
+        return self.isa or self.device + f"-{self.precision}" * (self.precision != "full")
 
 
-def all_isas():
-    """Names of all instruction sets there are kernels for."""
-    return [pmc_isa_name(i).decode() for i in range(PMC_ISAS)]
+cdef object target_at(int64_t i):
+    cdef const pmc_target *target = pmc_target_at(i)
+    return Target(pmc_target_device(target).decode(), pmc_target_isa(target).decode(),
+                  pmc_target_precision(target).decode())
+
+
+TARGETS = tuple(target_at(i) for i in range(pmc_target_count()))  # that this build has code for, slowest first
+
+
+def target_problem(target):
+    """Why a target cannot be used on this machine; None: it can."""
+    if target not in TARGETS:
+        return f"this build has code for {', '.join(map(str, TARGETS))} only"
+    problem = pmc_target_problem(pmc_target_at(TARGETS.index(target)))
+    return None if problem == NULL else problem.decode()
+
+
+cdef const pmc_target *pointer_to(target) except NULL:
+    problem = target_problem(target)
+    if problem is not None:
+        raise ValueError(f"{target} cannot be used: {problem}")
+    return pmc_target_at(TARGETS.index(target))
 
 
 def default_threads():
@@ -183,41 +167,6 @@ def openmp_runtime():
     return pmc_openmp_runtime().decode()
 
 
-cdef const pmc_kernels *kernels_named(str isa, int dtype) except NULL:
-    found = USABLE.get(isa)
-    if found is None:
-        raise ValueError(f"isa must be one of {', '.join(isas())} on this machine, not {isa!r}")
-    return pmc_kernels_for(found, dtype)
-
-
-cdef tuple DEVICES = tuple(name for name in ("emulated", "emulated-tf32", "emulated-bf16", "cuda", "cuda-tf32", "cuda-bf16")
-                           if pmc_device_named(name.encode()) != NULL)
-
-
-def devices():
-    """Names of the devices, other than the processor, that this build has: here, or emulated; those of a lower
-    precision by names of their own."""
-    return list(DEVICES)
-
-
-cdef const pmc_device *device_named(str name) except NULL:
-    if name not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)} in this build, not {name!r}")
-    return pmc_device_named(name.encode())
-
-
-def device_problem(str name):
-    """Why a device cannot be used on this machine; None: it can."""
-    problem = pmc_device_problem(device_named(name))
-    return None if problem == NULL else problem.decode()
-
-
-def device_twin(str name, int dtype, int kind):
-    """The name of the kernel that a device has for an op kind, or None."""
-    twin = pmc_device_twin(device_named(name), dtype, kind)
-    return None if twin == NULL else twin.decode()
-
-
 def cuda_build():
     """(architectures this build has code for, what the machine has): two texts; None: this build is without CUDA."""
     cdef char text[512]
@@ -227,9 +176,9 @@ def cuda_build():
     return pmc_cuda_architectures().decode(), text.decode(errors="replace")
 
 
-cdef failed(const pmc_device *device, pmc_status status):
+cdef failed(const pmc_target *target, pmc_status status):
     """Raise what a device's status says."""
-    text = pmc_device_error(device).decode(errors="replace")
+    text = pmc_target_error(target).decode(errors="replace")
     raise MemoryError(text) if status == PMC_DEVICE_MEMORY else RuntimeError(text)
 
 
@@ -239,8 +188,8 @@ cdef class Resident:
     cdef pmc_resident resident
     cdef object array
 
-    def __cinit__(self, str device, array):
-        cdef const pmc_device *found = device_named(device)
+    def __cinit__(self, target, array):
+        cdef const pmc_target *found = pointer_to(target)
         cdef bytes kind = array.dtype.char.encode()
         cdef void *host = address(array, "array", kind, array.size)
         self.array = array  # it stays where it is as long as its copy
@@ -252,16 +201,21 @@ cdef class Resident:
         pmc_resident_free(&self.resident)
 
 
-def fma_peak(str isa, int64_t repeats, int dtype=0):
+def fma_peak(target, int64_t repeats, int dtype=0):
     """Run `repeats` rounds of independent FMAs on this thread; returns the floating-point operations done."""
     sink = np.full(16 * 16, 0.5, np.float64)
     cdef double[::1] view = sink
-    cdef const pmc_kernels *kernels = kernels_named(isa, dtype)
+    cdef const pmc_target *found = pointer_to(target)
     cdef double operations
     cdef void *pointer = &view[0]
     with nogil:
-        operations = kernels.fma_peak(pointer, repeats)
+        operations = pmc_fma_peak(found, dtype, pointer, repeats)
     return operations
+
+
+def padded(int64_t n):
+    """n rounded up to a multiple of PAD elements."""
+    return pmc_padded(n)
 
 
 def philox(counter, key):
@@ -297,20 +251,52 @@ cdef void *address(array, str name, bytes kind, int64_t elements, bint writable=
         PyBuffer_Release(&view)
 
 
+cdef pmc_plan_sizes sizes_of(dict given):
+    """The fields of pmc_plan_sizes by name; what is left out is 0."""
+    cdef pmc_plan_sizes sizes
+    memset(&sizes, 0, sizeof(sizes))
+    filled = dict(sizes, **given)
+    sizes = filled
+    return sizes
+
+
+def extents(ops, dict sizes):
+    """What the references of ops (n, OP_WORDS) hold: (n, REFS, 2) int64, bytes of each sample and of all there is.
+    ValueError for an op whose shape is not sound, or too large."""
+    ops = np.ascontiguousarray(ops, np.int64)
+    if ops.ndim != 2 or ops.shape[1] != OP_WORDS:
+        raise ValueError(f"ops must have shape (n, {OP_WORDS}), not {ops.shape}")
+    cdef pmc_plan_sizes given = sizes_of(sizes)
+    found = np.zeros((len(ops), PMC_REFS, 2), np.int64)
+    cdef int64_t[:, ::1] rows = ops
+    cdef int64_t[:, :, ::1] out = found
+    cdef Py_ssize_t i
+    for i in range(len(ops)):
+        if pmc_op_extents(<pmc_extent *> &out[i, 0, 0], <const pmc_op *> &rows[i, 0], &given) != PMC_OK:
+            raise ValueError(TOO_LARGE + named_op(ops, i))
+    return found
+
+
+TOO_LARGE = "the network or batch is too large, or its sizes do not fit together"
+
+
+def named_op(ops, i):
+    return "" if i < 0 else f" (op {i}: {Op(ops[i, 0]).name}, layer {ops[i, 1]})"
+
+
 cdef class Plan:
     """A checked copy of a plan in C, with its workspaces. Not safe for two runs at once: the model locks.
 
     sizes: the fields of pmc_plan_sizes by name, without `ops` and `phases`; ops (n, OP_WORDS), phases (n, 3)
-    and programs (6, 2) are int64 arrays laid out as the structs of csrc/pmc.h; device: one of `devices()`, or None
-    for the processor.
+    and programs (6, 2) are int64 arrays laid out as the structs of csrc/pmc.h; target: one of TARGETS.
     """
 
     cdef pmc_plan *plan
     cdef pmc_plan_sizes sizes
     cdef object kinds
-    cdef const pmc_device *device
+    cdef const pmc_target *target
 
-    def __cinit__(self, dict sizes, ops, phases, programs, str device=None):
+    def __cinit__(self, dict sizes, ops, phases, programs, target):
         cdef int64_t bad_op = -1
         ops, phases, programs = (np.ascontiguousarray(a, np.int64) for a in (ops, phases, programs))
         if ops.ndim != 2 or ops.shape[1] != OP_WORDS or phases.ndim != 2 or phases.shape[1] != 3:
@@ -318,27 +304,24 @@ cdef class Plan:
                              f"not {ops.shape} and {phases.shape}")
         if programs.shape != (PMC_PROGRAMS, 2):
             raise ValueError(f"a plan needs programs ({PMC_PROGRAMS}, 2), not {programs.shape}")
-        memset(&self.sizes, 0, sizeof(self.sizes))
-        self.sizes = dict(sizes, ops=len(ops), phases=len(phases))
-        if device is not None:
-            self.device = device_named(device)
-            if self.sizes.dtype and pmc_device_rounds(self.device):
-                raise ValueError("precision tf32 and bf16 are of networks of float32, not float64")
+        self.sizes = sizes_of(dict(sizes, ops=len(ops), phases=len(phases)))
+        self.target = pointer_to(target)
+        if self.sizes.dtype and target.precision != "full":
+            raise ValueError(f"precision {target.precision} is of networks of float32, not float64")
         status = pmc_plan_new(&self.plan, &self.sizes,
                               <const pmc_op *> address(ops, "ops", INT64, ops.size),
                               <const pmc_phase *> address(phases, "phases", INT64, phases.size),
                               <const pmc_program *> address(programs, "programs", INT64, programs.size),
-                              self.device, &bad_op)
+                              self.target, &bad_op)
         self.kinds = ops[:, :2].copy()
-        where = "" if bad_op < 0 else f" (op {bad_op}: {Op(ops[bad_op, 0]).name}, layer {ops[bad_op, 1]})"
         if status == PMC_NO_MEMORY:
             raise MemoryError("not enough memory for the workspaces of this network and batch size")
         if status == PMC_DEVICE_MEMORY or status == PMC_DEVICE_FAILED:
-            failed(self.device, status)
+            failed(self.target, status)
         if status == PMC_BAD_BOUNDS:
-            raise ValueError(f"a plan's reference reaches outside its arena{where}")
+            raise ValueError(f"a plan's reference reaches outside its arena{named_op(ops, bad_op)}")
         if status != PMC_OK:
-            raise ValueError(f"the network or batch is too large, or its sizes do not fit together{where}")
+            raise ValueError(TOO_LARGE + named_op(ops, bad_op))
 
     def __dealloc__(self):
         pmc_plan_free(self.plan)
@@ -360,9 +343,9 @@ cdef class Plan:
 
     def poison(self, int byte):
         """Fill all workspaces with one byte: no result may depend on what was there."""
-        status = pmc_plan_poison(self.plan, byte)
+        status = pmc_plan_fill(self.plan, byte)
         if status != PMC_OK:
-            failed(self.device, status)
+            failed(self.target, status)
 
     def peek(self, int64_t offset, int64_t count):
         """A copy of `count` bytes of the BATCH arena, from `offset` on."""
@@ -371,10 +354,10 @@ cdef class Plan:
         cdef bytearray copy = bytearray(count)
         status = pmc_plan_peek(self.plan, <char *> copy, offset, count)
         if status != PMC_OK:
-            failed(self.device, status)
+            failed(self.target, status)
         return bytes(copy)
 
-    def run(self, int program, *, str isa, int64_t threads, param, gradient, moments=(), average=None,
+    def run(self, int program, *, int64_t threads, param, gradient, moments=(), average=None,
             int64_t count, int64_t batch, x=None, index=None, labels=None, targets=None, sample_weight=None,
             class_weight=None, y=None, dy=None, dx=None, int64_t optimizer=0, coefficients=None, uint64_t seed=0,
             uint32_t epoch=0, uint32_t first_position=0, op_seconds=None, residents=()):
@@ -404,47 +387,47 @@ cdef class Plan:
             loss, weight, correct = np.zeros(steps), np.zeros(steps), np.zeros(steps, np.int64)
 
         cdef pmc_run_args a
+        cdef pmc_step *step = &a.step
         cdef const pmc_resident *resident[16]
         memset(&a, 0, sizeof(a))
-        if self.device == NULL:
-            a.kernels = kernels_named(isa, self.sizes.dtype)
         if len(residents) > 16:
             raise ValueError(f"a run takes at most 16 residents, not {len(residents)}")
         for i, one in enumerate(residents):
             resident[i] = &(<Resident?> one).resident
         a.resident, a.residents = resident, len(residents)
-        a.threads, a.count, a.batch, a.optimizer, a.items = threads, count, batch, optimizer, items
-        a.seed, a.epoch, a.first_position = seed, epoch, first_position
-        a.param = address(param, "param", real, model, True)
-        a.gradient = address(gradient, "gradient", real, model, True)
+        a.threads, a.count, a.batch, a.items = threads, count, batch, items
+        step.optimizer = optimizer
+        step.seed, step.epoch, step.first_position = seed, epoch, first_position
+        step.param = address(param, "param", real, model, True)
+        step.gradient = address(gradient, "gradient", real, model, True)
         for i, moment in enumerate(moments):
-            a.moment[i] = address(moment, "moments", real, model, True)
-        a.average = address(average, "average", real, model, True)
-        a.index = <const int64_t *> address(index, "index", INT64, count)
+            step.moment[i] = address(moment, "moments", real, model, True)
+        step.average = address(average, "average", real, model, True)
+        step.index = <const int64_t *> address(index, "index", INT64, count)
         if x is not None and x.dtype.char == "B":
-            a.x_u8 = <const uint8_t *> address(x, "x", UINT8, items * self.sizes.x_elements)
+            step.x_u8 = <const uint8_t *> address(x, "x", UINT8, items * self.sizes.x_elements)
         else:
-            a.x_real = address(x, "x", real, items * self.sizes.x_elements)
-        a.labels = <const int32_t *> address(labels, "labels", INT32, items)
-        a.targets = address(targets, "targets", real, items * self.sizes.y_elements)
-        a.sample_weight = <const double *> address(sample_weight, "sample_weight", FLOAT64, items)
-        a.class_weight = <const double *> address(class_weight, "class_weight", FLOAT64, self.sizes.y_elements)
-        a.y = address(y, "y", real, count * self.sizes.y_elements, True)
-        a.dy = address(dy, "dy", real, count * self.sizes.y_elements)
-        a.dx = address(dx, "dx", real, count * self.sizes.x_elements, True)
-        a.coefficients = <const pmc_coefficients *> address(coefficients, "coefficients", FLOAT64,
+            step.x_real = address(x, "x", real, items * self.sizes.x_elements)
+        step.labels = <const int32_t *> address(labels, "labels", INT32, items)
+        step.targets = address(targets, "targets", real, items * self.sizes.y_elements)
+        step.sample_weight = <const double *> address(sample_weight, "sample_weight", FLOAT64, items)
+        step.class_weight = <const double *> address(class_weight, "class_weight", FLOAT64, self.sizes.y_elements)
+        step.y = address(y, "y", real, count * self.sizes.y_elements, True)
+        step.dy = address(dy, "dy", real, count * self.sizes.y_elements)
+        step.dx = address(dx, "dx", real, count * self.sizes.x_elements, True)
+        step.coefficients = <const pmc_coefficients *> address(coefficients, "coefficients", FLOAT64,
                                                             steps * COEFFICIENTS)
-        a.loss = <double *> address(loss, "loss", FLOAT64, steps)
+        step.loss = <double *> address(loss, "loss", FLOAT64, steps)
         a.op_seconds = <double *> address(op_seconds, "op_seconds", FLOAT64, threads * self.sizes.ops, True)
-        a.weight = <double *> address(weight, "weight", FLOAT64, steps)
-        a.correct = <int64_t *> address(correct, "correct", INT64, steps)
+        step.weight = <double *> address(weight, "weight", FLOAT64, steps)
+        step.correct = <int64_t *> address(correct, "correct", INT64, steps)
         cdef pmc_status status
         with nogil:
             status = pmc_run(self.plan, program, &a)
         if status == PMC_DEVICE_MEMORY or status == PMC_DEVICE_FAILED:
-            failed(self.device, status)
+            failed(self.target, status)
         if status == PMC_NOT_FINITE:
-            raise NotFinite(a.bad_layer, a.done)
+            raise NotFinite(step.bad_layer, a.done)
         if status == PMC_MISSING:
             arrays = dict(x=x, labels=labels, y=y, dy=dy, dx=dx, coefficients=coefficients)
             arrays |= {f"moments[{i}]": moments[i] if i < len(moments) else None for i in range(PMC_MOMENTS)}

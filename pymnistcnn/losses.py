@@ -13,6 +13,7 @@ import numpy as np
 from ._native import Op
 from .layers import LogSoftmax, Softmax
 from .network import Network, checked_weights, dtype_for
+from .target import target_of
 
 
 class Loss:
@@ -39,7 +40,7 @@ class Loss:
     def lower(self, builder):
         builder.use_loss(self.kind, self.label_smoothing)
 
-    def forward(self, outputs, targets, sample_weight=None, isa=None, threads=None) -> float:
+    def forward(self, outputs, targets, sample_weight=None, *, threads=None, isa=None) -> float:
         """The mean loss of outputs (n, classes) for labels (n,) or values (n, classes), whichever this loss
         takes; sample_weight (n,) says how much each sample counts."""
         outputs = np.asarray(outputs)
@@ -47,7 +48,7 @@ class Loss:
             raise ValueError(f"outputs must have shape (n, classes), not {outputs.shape}")
         network = Network([], outputs.shape[1:], dtype_for(outputs))
         network.use_loss(self)
-        value, self._gradient = network.loss_by_hand(outputs, targets, sample_weight, isa, threads)
+        value, self._gradient = network.loss_by_hand(outputs, targets, sample_weight, target_of(isa), threads)
         return value
 
     def backward(self) -> np.ndarray:

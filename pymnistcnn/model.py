@@ -12,7 +12,6 @@ from . import layers as layer_classes
 from .callbacks import Callback
 from .checkpoints import TRAINING, Checkpoint
 from .datasets import Dataset
-from .device import checked_device
 from .files import FORMAT, check_shapes
 from .layers import Layer, LogSoftmax, Softmax, whole
 from .losses import CrossEntropyLoss, Loss
@@ -27,6 +26,7 @@ from .network import (
 from .optimizers import Adam, Optimizer, checked
 from .progress import ProgressBar
 from .schedules import Constant
+from .target import target_of
 from .training import History, Training
 
 
@@ -188,7 +188,7 @@ class Sequential:
         if not self.network.parameters:
             raise ValueError("this network has no parameters to train")
         callbacks, schedule = checked_callbacks(callbacks), checked_schedule(schedule, optimizer)
-        isa = checked_device(device, isa, precision)
+        target = target_of(isa, device, precision)
         self._use_loss(loss)
         x, targets = self._samples(train, "train", sample_weight)
         validation = None if validation is None else self._samples(validation, "validation")
@@ -197,28 +197,30 @@ class Sequential:
         callbacks += [ProgressBar()] * bool(progress)
         training = Training(
             self, x, targets, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle, validation,
-            callbacks, isa, checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint),
+            callbacks, target, checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint),
         )  # fmt: skip
         if resume is not None:
             training.resume(checked_path("resume", resume))
         return training.run()
 
-    def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None, device=None,
-                 precision=None) -> Evaluation:  # fmt: skip
+    def evaluate(
+        self, data, loss: Loss | None = None, *, threads=None, isa=None, device=None, precision=None
+    ) -> Evaluation:
         """Accuracy and mean loss on a Dataset or (inputs, targets), without dropout."""
-        isa = checked_device(device, isa, precision)
+        target = target_of(isa, device, precision)
         self._use_loss(loss)
         x, targets = self._samples(data, "data")
-        loss, correct = self.network.evaluate(x, targets, isa, threads)
+        loss, correct = self.network.evaluate(x, targets, target, threads)
         return Evaluation(correct / len(x), loss, len(x))
 
-    def predict(self, inputs, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
-        return self.predict_outputs(inputs, threads, isa, device, precision).argmax(axis=1)
+        how = dict(threads=threads, isa=isa, device=device, precision=precision)
+        return self.predict_outputs(inputs, **how).argmax(axis=1)
 
-    def predict_proba(self, inputs, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict_proba(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
-        outputs = self.predict_outputs(inputs, threads, isa, device, precision)
+        outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
         if isinstance(self.layers[-1], Softmax):
             return outputs
         if isinstance(self.layers[-1], LogSoftmax):
@@ -226,22 +228,22 @@ class Sequential:
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def predict_outputs(self, inputs, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict_outputs(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
-        return self.network.predict(self.network.inputs(inputs), checked_device(device, isa, precision), threads)
+        return self.network.predict(self.network.inputs(inputs), target_of(isa, device, precision), threads)
 
-    def score(self, inputs, labels, threads=None, isa=None, device=None, precision=None) -> float:
+    def score(self, inputs, labels, *, threads=None, isa=None, device=None, precision=None) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""
         how = dict(threads=threads, isa=isa, device=device, precision=precision)
         return self.evaluate((inputs, labels), **how).accuracy
 
-    def forward(self, x, training=True, threads=None, isa=None) -> np.ndarray:
+    def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
         """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""
-        return self.network.forward(x, training, isa, threads)
+        return self.network.forward(x, training, target_of(isa), threads)
 
-    def backward(self, dy, threads=None, isa=None) -> np.ndarray:
+    def backward(self, dy, *, threads=None, isa=None) -> np.ndarray:
         """The gradient of the last forward's inputs; each layer's `gradients` are then filled."""
-        return self.network.backward(dy, isa, threads)
+        return self.network.backward(dy, isa and target_of(isa), threads)
 
     def _use_loss(self, loss):
         if loss is not None and not isinstance(loss, Loss):

@@ -6,8 +6,6 @@ what `fit` runs.
 
 from __future__ import annotations
 
-import functools
-import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,34 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _native
-from ._native import NotFinite, Program
-from .nodes import ALIGN
+from ._native import Constant, NotFinite, Program
 from .plan import PlanBuilder, plan_by_hand, training_plan
+from .target import Target
 
 DTYPES = ("float32", "float64")
 UINT8 = np.dtype(np.uint8)
-ISAS = tuple(_native.isas())
 EVALUATION_BATCH = 256
-
-
-@functools.cache
-def default_isa() -> str:
-    """The widest instruction set of this machine, or what PYMNISTCNN_ISA names."""
-    return checked_isa(os.environ.get("PYMNISTCNN_ISA") or ISAS[-1])
-
-
-def checked_isa(isa: str | None) -> str:
-    """`isa` if this machine can run it; None means the default. A device other than the processor is one, too."""
-    if isa is None:
-        return default_isa()
-    if isa in ISAS or (isa in _native.devices() and _native.device_problem(isa) is None):
-        return isa
-    raise ValueError(f"isa must be one of {', '.join(ISAS)} on this machine, not {isa!r}")
-
-
-def device_of(isa: str) -> str | None:
-    """The device, other than the processor, that this is the instruction set of."""
-    return None if isa in ISAS else isa
 
 
 def checked_threads(threads: int | None) -> int:
@@ -72,8 +49,8 @@ def dtype_for(array: np.ndarray) -> np.dtype:
 def aligned_zeros(elements: int, dtype) -> np.ndarray:
     """Zeros that begin on a cache line."""
     dtype = np.dtype(dtype)
-    raw = np.zeros(elements * dtype.itemsize + ALIGN, np.uint8)
-    start = -raw.ctypes.data % ALIGN
+    raw = np.zeros(elements * dtype.itemsize + Constant.ALIGN, np.uint8)
+    start = -raw.ctypes.data % Constant.ALIGN
     return raw[start : start + elements * dtype.itemsize].view(dtype)
 
 
@@ -143,10 +120,10 @@ class Network:
                 weights[...] = layer.initialize(parameter.name, rng, weight_shapes.get(parameter.layer))
         else:
             self.param, self.gradient = memory
-        self._plans: dict[tuple[bool, str | None], _native.Plan] = {}  # by hand or not; on a device or not
+        self._plans: dict[tuple[bool, Target], _native.Plan] = {}  # by hand or not; where
         self._residents: list[_native.Resident] = []
         self.by_hand: PlanBuilder | None = None  # the builder of the plan by hand: it knows where state is kept
-        self._saved = None  # (device, the number of samples whose state a backward pass can use)
+        self._saved: tuple[Target, int] | None = None  # whose state a backward pass can use: where, how many samples
         self._why_not = "forward was not called"
         self._calls = 0
 
@@ -162,14 +139,13 @@ class Network:
         stream = 2 * parameter.layer + (parameter.name == "bias")
         return np.random.Generator(np.random.Philox(key=np.array([self.seed, stream], np.uint64)))
 
-    def plan(self, by_hand: bool, capacity: int, isa: str | None = None) -> _native.Plan:
+    def plan(self, by_hand: bool, capacity: int, target: Target) -> _native.Plan:
         """The plan for at least `capacity` samples; a larger one takes the place of a smaller."""
-        device = device_of(checked_isa(isa))
-        plan = self._plans.get((by_hand, device))
+        plan = self._plans.get((by_hand, target))
         if plan is None or plan.capacity < capacity:
-            if by_hand and self._saved is not None and self._saved[0] == device:
+            if by_hand and self._saved is not None and self._saved[0] == target:
                 self._forget("its saved state was overwritten by a larger batch")
-            self._plans[by_hand, device] = plan = self._planned(by_hand, capacity, device)
+            self._plans[by_hand, target] = plan = self._planned(by_hand, capacity, target)
         return plan
 
     @property
@@ -177,15 +153,15 @@ class Network:
         """Of all plans there are: one of each arena."""
         return sum(sum(plan.workspace_bytes.values()) for plan in self._plans.values())
 
-    def _planned(self, by_hand, capacity, device):
+    def _planned(self, by_hand, capacity, target):
         builders = [lowered(self.layers, self.input_shape, self.first_layer, inference) for inference in (False, True)]
         for builder in builders:
             if self.loss is not None:
                 self.loss.lower(builder)
         if by_hand:
             self.by_hand = builders[0]
-            return plan_by_hand(*builders, self.dtype, capacity, device)
-        return training_plan(*builders, self.dtype, capacity, self.clip, device)
+            return plan_by_hand(*builders, self.dtype, capacity, target)
+        return training_plan(*builders, self.dtype, capacity, self.clip, target)
 
     def _forget_training(self):
         """Plans that train are made anew when they are next needed."""
@@ -255,25 +231,25 @@ class Network:
     # ---- runs ----
 
     @contextmanager
-    def resident(self, isa, *arrays):
+    def resident(self, target, *arrays):
         """Inside, a device keeps copies of these arrays, which are not to change; None is skipped. On the processor
         nothing happens."""
-        device, before = device_of(checked_isa(isa)), len(self._residents)
+        before = len(self._residents)
         try:
-            if device is not None:
-                self._residents += [_native.Resident(device, array) for array in arrays if array is not None]
+            if target.device != "cpu":
+                self._residents += [_native.Resident(target, array) for array in arrays if array is not None]
             yield
         finally:
             del self._residents[before:]
 
-    def _run(self, plan, program, n, isa, threads, batch=None, **arguments):
-        return plan.run(
-            program, isa=checked_isa(isa), threads=checked_threads(threads), param=self.param,
-            gradient=self.gradient, count=n, batch=batch or min(n, plan.capacity),
-            seed=self.seed, class_weight=self.loss and self.loss.class_weight, residents=self._residents, **arguments,
-        )  # fmt: skip
+    def _run(self, plan, program, n, threads, batch=None, **arguments):
+        class_weight = self.loss and self.loss.class_weight
+        arguments |= dict(param=self.param, gradient=self.gradient, seed=self.seed, class_weight=class_weight)
+        batch = batch or min(n, plan.capacity)
+        threads = checked_threads(threads)
+        return plan.run(program, threads=threads, count=n, batch=batch, residents=self._residents, **arguments)
 
-    def train(self, x, targets, index, batch, optimizer, rates, epoch, first_position, isa=None, threads=None,
+    def train(self, x, targets, index, batch, optimizer, rates, epoch, first_position, target, threads=None,
               clip_norm=None, average=None, op_seconds=None):  # fmt: skip
         """A slice of steps over the samples `index`; returns each step's summed loss, correct and weight.
 
@@ -287,7 +263,7 @@ class Network:
             self.use_clipping(clip_norm is not None)
             try:
                 results = self._run(
-                    self.plan(False, batch, isa), Program.TRAIN, len(index), isa, threads, batch=batch, x=x,
+                    self.plan(False, batch, target), Program.TRAIN, len(index), threads, batch=batch, x=x,
                     **targets.arguments, index=index, optimizer=optimizer.kind, moments=state.moments,
                     coefficients=optimizer.rows(state.steps, rates, clip_norm, decay), average=vector,
                     epoch=epoch, first_position=first_position, op_seconds=op_seconds,
@@ -298,79 +274,77 @@ class Network:
         state.steps += len(rates)
         return results
 
-    def evaluate(self, x, targets, isa=None, threads=None):
+    def evaluate(self, x, targets, target, threads=None):
         """Mean loss and number of correct over all samples, without dropout."""
         totals = np.zeros(3)
         for x_part, targets_part in pieces(x, targets):
-            totals += self._evaluate_piece(x_part, targets_part, isa, threads)
+            totals += self._evaluate_piece(x_part, targets_part, target, threads)
         loss, correct, weight = totals
         return float(loss / weight) if weight else float("nan"), int(correct)
 
-    def _evaluate_piece(self, x, targets, isa, threads):
+    def _evaluate_piece(self, x, targets, target, threads):
         batch = min(len(x), EVALUATION_BATCH)
         with self.lock:
-            plan = self.plan(False, batch, isa)
-            results = self._run(plan, Program.EVALUATE, len(x), isa, threads, batch=batch, x=x, **targets.arguments)
+            plan = self.plan(False, batch, target)
+            results = self._run(plan, Program.EVALUATE, len(x), threads, batch=batch, x=x, **targets.arguments)
         return [result.sum() for result in results]
 
-    def predict(self, x, isa=None, threads=None):
+    def predict(self, x, target, threads=None):
         """The last layer's outputs (n, *output_shape), without dropout."""
         y = np.empty((len(x), *self.output_shape), self.dtype)
         for x_part, y_part in pieces(x, y):
             n = len(x_part)
             with self.lock:
-                plan = self.plan(False, min(n, EVALUATION_BATCH), isa)
-                self._run(plan, Program.PREDICT, n, isa, threads, x=x_part, y=y_part)
+                plan = self.plan(False, min(n, EVALUATION_BATCH), target)
+                self._run(plan, Program.PREDICT, n, threads, x=x_part, y=y_part)
         return y
 
     # ---- by hand ----
 
-    def forward(self, x, training=True, isa=None, threads=None):
+    def forward(self, x, training, target, threads=None):
         """Outputs (n, *output_shape); with `training`, what `backward` needs is kept."""
         x = self.inputs(x)
         y = np.empty((len(x), *self.output_shape), self.dtype)
         with self.lock:
-            plan = self.plan(True, len(x), isa)
+            plan = self.plan(True, len(x), target)
             self._calls += training
             program = Program.FORWARD if training else Program.PREDICT
-            self._run(plan, program, len(x), isa, threads, x=x, y=y, epoch=self._calls)
+            self._run(plan, program, len(x), threads, x=x, y=y, epoch=self._calls)
             if training:
-                self._saved = device_of(checked_isa(isa)), len(x)
+                self._saved = target, len(x)
             else:
                 self._forget("its saved state was overwritten by forward(training=False)")
         return y
 
-    def backward(self, dy, isa=None, threads=None):
-        """The gradient of the inputs (n, *input_shape); `gradient` gets the parameters'."""
+    def backward(self, dy, target=None, threads=None):
+        """The gradient of the inputs (n, *input_shape); `gradient` gets the parameters'. target: where the forward pass
+        was."""
         with self.lock:
             if self._saved is None:
                 raise RuntimeError(f"backward needs the state of a forward pass: {self._why_not}")
-            device, n = self._saved
-            if device != device_of(checked_isa(isa)):
-                raise RuntimeError(
-                    f"backward needs the state of a forward pass, which was on {device or 'the processor'}"
-                )
+            saved, n = self._saved
+            if target not in (None, saved):
+                raise RuntimeError(f"backward needs the state of a forward pass, which was on {saved}, not on {target}")
             dy, expected = np.asarray(dy), (n, *self.output_shape)
             if dy.shape != expected:
                 raise ValueError(f"dy must have the shape of the last forward's output, {expected}, not {dy.shape}")
             dy = exact_cast(dy, self.dtype, "dy")
             dx = np.empty((n, *self.input_shape), self.dtype)
-            self._run(self.plan(True, n, isa), Program.BACKWARD, len(dy), isa, threads, dy=dy, dx=dx,
-                      epoch=self._calls)  # fmt: skip
+            self._run(self.plan(True, n, saved), Program.BACKWARD, len(dy), threads, dy=dy, dx=dx, epoch=self._calls)
             self._forget("a backward pass has already used it")
         return dx
 
     def _forget(self, why):
         self._saved, self._why_not = None, why
 
-    def loss_by_hand(self, z, targets, sample_weight=None, isa=None, threads=None):
+    def loss_by_hand(self, z, targets, sample_weight, target, threads=None):
         """The mean loss of outputs z (n, classes), and its gradient."""
         z = self.inputs(z, "outputs")
         targets = self.targets(targets, len(z), sample_weight)
         dz = np.empty((len(z), *self.output_shape), self.dtype)
         with self.lock:
-            plan = self.plan(True, len(z), isa)
-            loss, _, weight = self._run(plan, Program.EVALUATE, len(z), isa, threads, dx=dz,
+            plan = self.plan(True, len(z), target)
+            loss, _, weight = self._run(plan, Program.EVALUATE, len(z), threads, dx=dz,
                                         x=z.astype(self.dtype, copy=False), **targets.arguments)  # fmt: skip
         return float(loss.sum() / weight.sum()) if weight.sum() else float("nan"), dz
 

@@ -4,7 +4,8 @@
     Tensor        a value between nodes; its Geometry has the border that its consumer wants
     Node          one op of the network: which ops it is forward, backward, as update
 
-Fields of shapes are in the order of the structs in csrc/pmc.h.
+Fields of shapes are in the order of the structs in csrc/shapes.h; references are in the order of the records in
+csrc/operations.c, which also know how large they are.
 """
 
 from __future__ import annotations
@@ -14,81 +15,103 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._native import Arena, Constant, Op
-
-PAD, ALIGN = Constant.PAD, Constant.ALIGN
-
-
-def padded(n: int) -> int:
-    """n rounded up to a multiple of 16 elements."""
-    return -(-n // PAD) * PAD
-
-
-def aligned(size: int) -> int:
-    """A size in bytes, rounded up to a multiple of 64."""
-    return -(-size // ALIGN) * ALIGN
-
+from . import _native
+from ._native import FROM_Y, MONOTONE, ActivationKind, Arena, Constant, Op
 
 # ---- parameters ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A weight, bias or buffer: `shape` is the public one; the master is `rows` x `length` elements at `offset`.
+    """A weight, bias or buffer: `shape` is the public one; there are `elements` from `offset` on, padding included.
     A buffer (running statistics) is not `trained`: the forward pass moves it, no optimizer does."""
 
     layer: int
     name: str
     shape: tuple[int, ...]
-    rows: int
-    length: int
+    elements: int
     offset: int
     trained: bool = True
 
-    @property
-    def elements(self) -> int:
-        return self.rows * self.length
-
-    def master(self, flat: np.ndarray) -> np.ndarray:
-        return flat[self.offset : self.offset + self.elements].reshape(self.rows, self.length)
+    def padded(self, flat: np.ndarray) -> np.ndarray:
+        """All of the parameter's elements of a flat vector."""
+        return flat[self.offset : self.offset + self.elements]
 
     def view(self, flat: np.ndarray) -> np.ndarray:
         """The parameter in its public shape: a view into the flat vector `flat`."""
-        row = self.master(flat)[0]
-        return row[: self.shape[0]] if self.shape else row[0, ...]
+        elements = self.padded(flat)
+        return elements[: self.shape[0]] if self.shape else elements[0, ...]
 
 
 class ConvWeight(Parameter):
-    """Public (k, c/groups, kh, kw); master [k][kh][kw * c/groups, padded]."""
+    """Public (k, c/groups, kh, kw); in memory [k][kh][kw * c/groups, padded]."""
 
     def view(self, flat):
         k, c, kh, kw = self.shape
-        return self.master(flat).reshape(k, kh, -1)[:, :, : kw * c].reshape(k, kh, kw, c).transpose(0, 3, 1, 2)
+        return self.padded(flat).reshape(k, kh, -1)[:, :, : kw * c].reshape(k, kh, kw, c).transpose(0, 3, 1, 2)
 
 
 class SmallLinearWeight(Parameter):
-    """Public (out, in); master [out][in, padded]."""
+    """Public (out, in); in memory [out][in, padded]."""
 
     def view(self, flat):
-        return self.master(flat)[:, : self.shape[1]]
+        return self.padded(flat).reshape(self.shape[0], -1)[:, : self.shape[1]]
 
 
 class LargeLinearWeight(Parameter):
-    """Public (out, in); master [in][out, padded]."""
+    """Public (out, in); in memory [in][out, padded]."""
 
     def view(self, flat):
-        return self.master(flat)[:, : self.shape[0]].T
+        return self.padded(flat).reshape(self.shape[1], -1)[:, : self.shape[0]].T
 
 
 # ---- what ops refer to --------------------------------------------------------------------------------
 
 
-class Buffer:
-    """Memory for every sample in flight. Where it lies follows from who uses it; see `PlanBuilder.build`."""
+@dataclass(frozen=True)
+class Gradient:
+    """A parameter's gradient, which lies where the parameter does, in a vector of its own."""
 
-    def __init__(self, sample_bytes):
-        self.sample_bytes = sample_bytes  # a function of the size of a real: geometries still change
-        self.arena, self.offset = Arena.NOWHERE, 0
+    parameter: Parameter
+
+
+@dataclass(eq=False)
+class ShardGradient:
+    """A parameter's gradient, once a shard."""
+
+    parameter: Parameter
+
+
+@dataclass(frozen=True)
+class WholeGradient:
+    """The gradients of all parameters."""
+
+    gradients: tuple[Gradient, ...]
+
+
+class Buffer:
+    """Memory for every sample in flight. Where it lies follows from who uses it; see `plan.assemble`."""
+
+    arena, offset = Arena.NOWHERE, 0
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What is derived from weights or statistics, in PACK; equal ones are one."""
+
+    name: str
+    layer: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of batch norm's statistics, such as NORM_SCALE."""
+
+    packed: Packed
+    number: int
+
+
+SCRATCH = object()  # a kernel's workspace on one thread; all kernels share one
 
 
 class Geometry:
@@ -105,27 +128,21 @@ class Geometry:
     def elements(self):
         return self.h * self.w * self.c
 
-    @property
-    def stride(self):
-        """Elements from one sample to the next; twin of pmc_image_stride."""
-        top, bottom, left, right = self.border
-        return padded((top + self.h + bottom) * (left + self.w + right) * self.c + PAD)
-
 
 class Tensor:
-    """A value and its gradient, which ops in place share. `kept`: its producer needs the value again in the
-    backward pass, so nobody may overwrite it."""
+    """A value and its gradient, which ops in place share. `kept`: a backward pass needs the value again, so nobody
+    may overwrite it."""
 
     def __init__(self, geometry: Geometry, kept: bool = False, gradient: Buffer | None = None):
         self.geometry, self.kept = geometry, kept
-        self.value = Buffer(lambda real: geometry.stride * real)
-        self.gradient = gradient or Buffer(lambda real: geometry.stride * real)
+        self.value = Buffer()
+        self.gradient = gradient or Buffer()
 
 
 class Activation(NamedTuple):
     """Which activation, and its numbers: see pmc_activation."""
 
-    kind: int = Constant.IDENTITY
+    kind: ActivationKind = ActivationKind.IDENTITY
     alpha: float = 0.0
     threshold: float = 0.0
 
@@ -134,41 +151,19 @@ class Activation(NamedTuple):
         return [self.kind, real_word(self.alpha), real_word(self.threshold)]
 
     @property
+    def from_y(self):
+        """Is the gradient computed from the output, or else from the input?"""
+        return self.kind in FROM_Y
+
+    @property
+    def in_block(self):
+        """May a convolution block take it in?"""
+        return self.kind in MONOTONE and self.from_y
+
+    @property
     def in_argmax(self):
         """Does the block's argmax say all that the gradient needs to know?"""
-        return self.kind in (Constant.IDENTITY, Constant.RELU)
-
-
-@dataclass(eq=False)
-class Scratch:
-    """A kernel's workspace on one thread; all kernels share one, so `bytes` (group, real) is a demand."""
-
-    bytes: object
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What is derived from weights, in PACK; equal ones are one."""
-
-    name: str
-    layer: int
-    elements: int
-
-
-@dataclass(frozen=True)
-class PanelPart:
-    """A panel from its element `start` on."""
-
-    panel: Panel
-    start: int
-
-
-@dataclass(eq=False)
-class ShardGradient:
-    """A parameter's gradient, once a shard."""
-
-    parameter: Parameter
-    offset: int = 0
+        return self.kind in (ActivationKind.IDENTITY, ActivationKind.RELU)
 
 
 @dataclass
@@ -179,8 +174,20 @@ class PlannedOp:
     shape: list = field(default_factory=list)
 
     @property
-    def tiles(self):
-        return self.kind >= Op.LINEAR_TILE_FORWARD
+    def record(self):
+        return _native.OPERATIONS[self.kind]
+
+    @property
+    def words(self):
+        """The words of a pmc_op whose references have no place yet."""
+        shape = [*self.shape, *[0] * (Constant.FIELDS - len(self.shape))]
+        return [self.kind, self.layer, *[0] * (2 * Constant.REFS), *shape]
+
+    @property
+    def elements(self) -> list[int]:
+        """How many numbers each of the references holds that there is one of, whatever their dtype."""
+        sizes = dict(dtype=1, microbatch=1)
+        return [int(whole) // 8 for _, whole in _native.extents([self.words], sizes)[0]]
 
 
 def real_word(value: float) -> int:
@@ -194,11 +201,17 @@ def real_word(value: float) -> int:
 class Node:
     """One op of the network, from tensor `x` to tensor `y`; `parameters` that it trains."""
 
+    weight_gradient: Op  # of a node with a weight and perhaps a bias: whose gradients it begins with
+
     def __init__(self, layer, x, y):
         self.layer, self.x, self.y, self.parameters = layer, x, y, []
 
     def op(self, kind, refs, shape=()):
         return PlannedOp(kind, self.layer, refs, list(shape))
+
+    def sizes(self) -> list[int]:
+        """Elements of the weight, and of the bias."""
+        return self.op(self.weight_gradient, [], self.shape()).elements[:2]
 
     def forward(self, training: bool) -> list[PlannedOp]:
         raise NotImplementedError
@@ -209,13 +222,14 @@ class Node:
 
     def gradients(self, gradient_only: bool) -> list[PlannedOp]:
         """What completes the parameters' gradients over the batch, and updates them unless `gradient_only`."""
-        return [self.reduction(g.parameter, g, gradient_only) for g in self.shards]
+        return [self.update(s.parameter, s, gradient_only) for s in self.shards]
 
-    def reduction(self, parameter, shards, gradient_only):
-        return self.op(Op.UPDATE, [parameter, shards], [parameter.rows, parameter.length, gradient_only])
+    def update(self, parameter, shards=None, gradient_only=False, squares=None):
+        refs = [None if gradient_only else parameter, Gradient(parameter), shards, squares]
+        return self.op(Op.UPDATE, refs, [parameter.elements])
 
     def prepare(self) -> list[PlannedOp]:
-        """What derives panels from weights."""
+        """What derives packed weights from weights."""
         return []
 
     @property
@@ -234,29 +248,17 @@ def pair_up(items):
 class Conv(Node):
     """The convolution block; activation and pool, and in inference a batch norm, are added to it by fusion."""
 
+    weight_gradient = Op.CONV_WEIGHT_GRADIENT
+
     def __init__(self, layer, x, y, kernel, stride, dilation, groups):
         super().__init__(layer, x, y)
         self.kernel, self.stride, self.dilation, self.groups = kernel, stride, dilation, groups
         self.pool, self.activation, self.norm = (1, 1), Activation(), None
-        out = y.geometry
-        self.argmax = Buffer(lambda real: aligned(out.h * out.w * out.c + PAD))
-
-    def winograd(self):
-        """Points of a patch's transform, or 0. Twin of pmc_conv_winograd."""
-        ones = self.stride == self.dilation == (1, 1) and self.groups == 1
-        fits = self.kernel in ((3, 3), (5, 5)) and self.pool == (2, 2) and self.x.geometry.c >= PAD
-        return (self.kernel[0] + 1) ** 2 if ones and fits else 0
+        self.argmax = Buffer()
 
     @property
-    def panel(self):
-        """Twin of pmc_conv_panel_elements."""
-        c, k, taps = self.x.geometry.c, self.y.geometry.c, self.kernel[0] * self.kernel[1]
-        depthwise = self.groups > 1 and self.groups == c == k
-        elements = taps * padded(k) if depthwise else taps * c * padded(k // self.groups)
-        if points := self.winograd():
-            columns = Constant.WINOGRAD_COLUMNS
-            elements = -(-k // columns) * points * (c * columns + PAD)
-        return Panel("normed filters" if self.norm else "filters", self.layer, elements)
+    def packed(self):
+        return Packed("filters with a norm" if self.norm else "filters", self.layer)
 
     def shape(self):
         geometries = self.x.geometry.words + self.y.geometry.words
@@ -270,26 +272,12 @@ class Conv(Node):
             *self.activation.words,
         ]
 
-    def events(self):
-        """Twin of pmc_conv_events_bytes."""
-        out, (ph, pw) = self.y.geometry, self.pool
-        if self.groups > 1 and self.groups == self.x.geometry.c == out.c:
-            return Scratch(lambda group, real: 16 * self.panel.elements)
-        of_x = ph * pw * padded(out.c) + PAD
-        return Scratch(lambda group, real: 16 * max(9 * (Constant.EVENTS + PAD) + group * out.h, of_x))
-
     def forward(self, training):
         weight, bias = pair_up(self.parameters)
         if self.norm:
-            bias = self.norm.part(Constant.NORM_SHIFT)
-        out, (ph, pw) = self.y.geometry, self.pool
-        elements = ph * pw * out.w * (padded(out.c) + PAD) + PAD
-        if points := self.winograd():
-            columns = padded(self.x.geometry.c) + Constant.WINOGRAD_COLUMNS
-            elements = points * (Constant.WINOGRAD_TILES * columns + PAD)
-        rows = Scratch(lambda group, real: elements * real)
-        argmax = self.argmax if training else None
-        return [self.op(Op.CONV_FORWARD, [self.y.value, argmax, self.x.value, self.panel, bias, rows], self.shape())]
+            bias = self.norm.row(Constant.NORM_SHIFT)
+        refs = [self.y.value, self.argmax if training else None, self.x.value, self.packed, bias, SCRATCH]
+        return [self.op(Op.CONV_FORWARD, refs, self.shape())]
 
     def backward(self, input_gradient):
         dw, db = pair_up(self.shards)
@@ -297,19 +285,19 @@ class Conv(Node):
         if not self.activation.in_argmax:
             elements = [*self.y.geometry.words, *self.activation.words]
             ops.append(self.op(Op.ACTIVATION_BACKWARD, [self.y.gradient, self.y.value], elements))
-        refs = [dw, db, self.y.gradient, self.argmax, self.x.value, self.events()]
-        ops.append(self.op(Op.CONV_WEIGHT_GRADIENT, refs, self.shape()))
+        refs = [dw, db, self.y.gradient, self.argmax, self.x.value, SCRATCH]
+        ops.append(self.op(self.weight_gradient, refs, self.shape()))
         if input_gradient:
-            refs = [self.x.gradient, self.y.gradient, self.argmax, self.parameters[0], self.events()]
+            refs = [self.x.gradient, self.y.gradient, self.argmax, self.parameters[0], SCRATCH]
             ops.append(self.op(Op.CONV_INPUT_GRADIENT, refs, self.shape()))
         return ops
 
     def prepare(self):
         weight, bias = pair_up(self.parameters)
         if self.norm:
-            scale = self.norm.part(Constant.NORM_SCALE)
-            return [self.norm.fold(bias), self.op(Op.CONV_PACK, [self.panel, weight, scale], self.shape())]
-        return [self.op(Op.CONV_PACK, [self.panel, weight], self.shape())]
+            scale = self.norm.row(Constant.NORM_SCALE)
+            return [self.norm.fold(bias), self.op(Op.CONV_PACK, [self.packed, weight, scale], self.shape())]
+        return [self.op(Op.CONV_PACK, [self.packed, weight], self.shape())]
 
 
 class MaxPool(Node):
@@ -318,8 +306,7 @@ class MaxPool(Node):
     def __init__(self, layer, x, y, kernel, stride, padding, dilation):
         super().__init__(layer, x, y)
         self.window = [*kernel, *stride, *padding, *dilation, 0]
-        out = y.geometry
-        self.argmax = Buffer(lambda real: 4 * out.h * out.w * out.c)
+        self.argmax = Buffer()
 
     def shape(self):
         return [*self.x.geometry.words, *self.y.geometry.words, *self.window]
@@ -351,7 +338,7 @@ class Weights(Node):
     """Parameters whose gradients are complete before any update: nothing is left to be reduced."""
 
     def gradients(self, gradient_only):
-        return [] if gradient_only else [self.reduction(p, None, False) for p in self.parameters]
+        return [] if gradient_only else [self.update(p) for p in self.parameters]
 
 
 class Norm(Weights):
@@ -361,10 +348,13 @@ class Norm(Weights):
         super().__init__(layer, x, y)
         self.epsilon, self.momentum = epsilon, momentum
         self.running = None  # the first of the buffers, which lie side by side
-        channels = padded(y.geometry.c)
-        self.moments, self.sums = (Buffer(lambda real: 2 * channels * real) for _ in range(2))
-        self.statistics = Panel("statistics", layer, Constant.NORM_ROWS * channels + PAD)
-        self.means = Panel("gradient means", layer, 2 * channels)
+        self.moments, self.sums = Buffer(), Buffer()
+        self.statistics = Packed("statistics", layer)
+        self.means = Packed("gradient means", layer)
+
+    def sizes(self):
+        """Elements of the weight, and of the bias; and of a running mean or variance."""
+        return self.op(Op.NORM_GRADIENT, [], self.shape()).elements[1:3]
 
     def shape(self):
         momentum = -1.0 if self.momentum is None else self.momentum
@@ -384,9 +374,10 @@ class Norm(Weights):
 
     def backward(self, input_gradient):
         dx, dy, x = self.x.gradient, self.y.gradient, self.x.value
+        gradients = [parameter and Gradient(parameter) for parameter in self.scale_and_bias]
         ops = [
             self.op(Op.NORM_GRADIENT_SUMS, [self.sums, dy, x, self.statistics], self.shape()),
-            self.op(Op.NORM_GRADIENT, [self.means, *self.scale_and_bias, self.sums], self.shape()),
+            self.op(Op.NORM_GRADIENT, [self.means, *gradients, self.sums], self.shape()),
         ]
         if input_gradient:
             ops.append(self.op(Op.NORM_INPUT_GRADIENT, [dx, dy, x, self.statistics, self.means], self.shape()))
@@ -398,11 +389,10 @@ class FoldedNorm(Norm):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.statistics = Panel("running statistics", self.layer, self.statistics.elements)
+        self.statistics = Packed("running statistics", self.layer)
 
-    def part(self, row):
-        """One row of the statistics, such as NORM_SCALE."""
-        return PanelPart(self.statistics, row * padded(self.y.geometry.c))
+    def row(self, number):
+        return Row(self.statistics, number)
 
     def fold(self, conv_bias):
         return self.op(Op.NORM_FOLD, [self.statistics, *self.scale_and_bias, self.running, conv_bias], self.shape())
@@ -417,6 +407,8 @@ class FoldedNorm(Norm):
 class SmallLinear(Node):
     """A linear layer in SHARD scope: sample by sample."""
 
+    weight_gradient = Op.LINEAR_WEIGHT_GRADIENT
+
     def shape(self):
         return [self.x.geometry.c, self.y.geometry.c]
 
@@ -426,7 +418,7 @@ class SmallLinear(Node):
 
     def backward(self, input_gradient):
         dw, db = pair_up(self.shards)
-        ops = [self.op(Op.LINEAR_WEIGHT_GRADIENT, [dw, db, self.y.gradient, self.x.value], self.shape())]
+        ops = [self.op(self.weight_gradient, [dw, db, self.y.gradient, self.x.value], self.shape())]
         if input_gradient:
             refs = [self.x.gradient, self.y.gradient, self.parameters[0]]
             ops.append(self.op(Op.LINEAR_INPUT_GRADIENT, refs, self.shape()))
@@ -437,6 +429,7 @@ class LargeLinear(Node):
     """A linear layer in TILES scope: matrix products over the batch, the update in the gradient's tiles."""
 
     sparse = False
+    weight_gradient = Op.LINEAR_TILE_WEIGHT_GRADIENT
 
     def shape(self):
         return [self.x.geometry.c, self.y.geometry.c, self.sparse]
@@ -447,15 +440,13 @@ class LargeLinear(Node):
         return [self.op(kind, [self.y.value, self.x.value, weight, bias], self.shape())]
 
     def backward(self, input_gradient):
-        out = self.y.geometry.c
-        panel = Scratch(lambda group, real: out * Constant.TILE_COLUMNS * real)
-        refs = [self.x.gradient, self.y.gradient, self.parameters[0], panel]
+        refs = [self.x.gradient, self.y.gradient, self.parameters[0], SCRATCH]
         return [self.op(Op.LINEAR_TILE_INPUT_GRADIENT, refs, self.shape())] if input_gradient else []
 
     def gradients(self, gradient_only):
-        weight, bias = pair_up(self.parameters)
-        refs = [weight, bias, self.y.gradient, self.x.value]
-        return [self.op(Op.LINEAR_TILE_WEIGHT_GRADIENT, refs, [*self.shape(), gradient_only])]
+        gradients = pair_up([Gradient(p) for p in self.parameters])
+        updated = [] if gradient_only else self.parameters
+        return [self.op(self.weight_gradient, [*gradients, self.y.gradient, self.x.value, *updated], self.shape())]
 
 
 class SparseLinear(LargeLinear):
@@ -479,7 +470,7 @@ class Elementwise(Node):
         return [self.op(Op.ACTIVATION_FORWARD, [self.y.value, self.x.value], self.shape())]
 
     def backward(self, input_gradient):
-        refs = [self.y.gradient, self.y.value]
+        refs = [self.y.gradient, self.y.value if self.activation.from_y else self.x.value]
         return [self.op(Op.ACTIVATION_BACKWARD, refs, self.shape())] if input_gradient else []
 
 
@@ -526,19 +517,11 @@ class Warp(Node):
     def shape(self):
         return [*self.x.geometry.words, self.layer, self.cutout, *map(real_word, self.numbers)]
 
-    def field(self):
-        """Twin of pmc_warp_field_elements."""
-        h, w = self.x.geometry.h, self.x.geometry.w
-        elastic, sigma = self.numbers[4:6]
-        radius = int(3 * sigma) + 1
-        distortion = 2 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius) if elastic else 0
-        return Scratch(lambda group, real: group * (2 * h * w + distortion) * real)
-
     def forward(self, training):
-        return [self.op(Op.WARP_FORWARD, [self.y.value, self.x.value, self.field()], self.shape())]
+        return [self.op(Op.WARP_FORWARD, [self.y.value, self.x.value, SCRATCH], self.shape())]
 
     def backward(self, input_gradient):
-        refs = [self.x.gradient, self.y.gradient, self.field()]
+        refs = [self.x.gradient, self.y.gradient, SCRATCH]
         return [self.op(Op.WARP_BACKWARD, refs, self.shape())] if input_gradient else []
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ._native import COEFFICIENTS, Constant
+from ._native import COEFFICIENTS, OptimizerKind
 from .network import aligned_zeros
 
 # the fields of pmc_coefficients, in its order
@@ -99,7 +99,7 @@ class SGD(Optimizer):
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
-    kind: int = field(default=Constant.SGD, init=False, repr=False)
+    kind: int = field(default=OptimizerKind.SGD, init=False, repr=False)
 
     def __post_init__(self):
         self.lr = checked("lr", self.lr, 0, 1e6)
@@ -142,7 +142,7 @@ class Adam(Optimizer):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
-    kind: int = field(default=Constant.ADAM, init=False, repr=False)
+    kind: int = field(default=OptimizerKind.ADAM, init=False, repr=False)
 
     def __post_init__(self):
         self.lr = checked("lr", self.lr, 0, 1e6)
@@ -213,7 +213,7 @@ class RMSprop(Optimizer):
     momentum: float = 0.0
     centered: bool = False
     eps_inside_sqrt: bool = False
-    kind: int = field(default=Constant.RMSPROP, init=False, repr=False)
+    kind: int = field(default=OptimizerKind.RMSPROP, init=False, repr=False)
 
     def __post_init__(self):
         self.lr = checked("lr", self.lr, 0, 1e6)
@@ -258,7 +258,7 @@ class Adagrad(Optimizer):
     weight_decay: float = 0.0
     initial_accumulator_value: float = 0.0
     eps: float = 1e-10
-    kind: int = field(default=Constant.ADAGRAD, init=False, repr=False)
+    kind: int = field(default=OptimizerKind.ADAGRAD, init=False, repr=False)
 
     def __post_init__(self):
         for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value"):

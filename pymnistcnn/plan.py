@@ -5,14 +5,14 @@ A plan is pure data for csrc/run.c (see csrc/pmc.h for the meaning of every fiel
 
 from __future__ import annotations
 
-from itertools import groupby
+import math
 
 import numpy as np
 
 from . import _native
-from ._native import Arena, Constant, Op, Port, Program
+from ._native import Arena, Constant, Op, Program, padded
 from .nodes import (
-    PAD,
+    SCRATCH,
     Activation,
     AveragePool,
     Buffer,
@@ -23,6 +23,7 @@ from .nodes import (
     Flatten,
     FoldedNorm,
     Geometry,
+    Gradient,
     LargeLinear,
     LargeLinearWeight,
     LogSoftmax,
@@ -30,11 +31,10 @@ from .nodes import (
     Node,
     Noise,
     Norm,
-    Panel,
-    PanelPart,
+    Packed,
     Parameter,
     PlannedOp,
-    Scratch,
+    Row,
     ShardGradient,
     SmallLinear,
     SmallLinearWeight,
@@ -43,21 +43,18 @@ from .nodes import (
     Tensor,
     Warp,
     Weights,
-    aligned,
-    padded,
+    WholeGradient,
     real_word,
 )
 
-GROUP_BYTES = 192 * 1024  # what a thread's group of samples may take: a part of any L2
-GROUP_MOST = 8
-UPDATE_ROW = 256  # of weights that are updated alone, which have no rows of their own
-LARGEST = (2**31 - 1) // 2  # elements of a parameter; csrc/plan.c has the same bound
+MICROBATCH_BYTES = 192 * 1024  # what a thread's microbatch may take: a part of any L2
+MICROBATCH_MOST = 8
 
 
 def small_linear(inputs, outputs) -> bool:
     """Does a linear layer run sample by sample (SHARD scope)? A head of few outputs does, up to more weights: as
     a product over the batch it would leave lanes empty."""
-    return inputs * outputs <= (16_384 if outputs <= PAD else 4_096)
+    return inputs * outputs <= (16_384 if outputs <= Constant.PAD else 4_096)
 
 
 class PlanBuilder:
@@ -94,24 +91,25 @@ class PlanBuilder:
         x.border = padding
         channels, h, w = output_shape
         node = Conv(self.layer, self.current, Tensor(Geometry(h, w, channels)), kernel, stride, dilation, groups)
-        row = padded(kernel[1] * (x.c // groups))
-        shape = (channels, x.c // groups, *kernel)
-        self._parameter(node, ConvWeight, "weight", shape, channels, kernel[0] * row)
-        self._append(node, output_shape, bias)
+        self._weights(node, ConvWeight, (channels, x.c // groups, *kernel), bias)
+        self._append(node, output_shape)
 
     def activation(self, kind, alpha=0.0, threshold=0.0):
         activation, last = Activation(kind, alpha, threshold), self._last
-        if isinstance(last, Conv) and last.activation == Activation():  # monotone: commutes with the pool
+        if isinstance(last, Conv) and last.activation == Activation() and activation.in_block:
             last.activation = activation
             last.y.kept = not activation.in_argmax
             return
-        self._append(Elementwise(self.layer, self.current, self._overwritten_or_new(kept=True), activation), self.shape)
+        if not activation.from_y:
+            self.current.kept = True
+        y = self._overwritten_or_new(kept=activation.from_y)
+        self._append(Elementwise(self.layer, self.current, y, activation), self.shape)
 
     def max_pool(self, output_shape, kernel, stride, padding, dilation):
         """padding: (vertical, horizontal)."""
         x = self.current.geometry
         _, h, w = output_shape
-        apart = kernel == stride and padding == (0, 0) and kernel[0] * kernel[1] <= Constant.DEAD
+        apart = kernel == stride and padding == (0, 0) and kernel[0] * kernel[1] <= Constant.NO_GRADIENT
         apart = apart and dilation == (1, 1) and h * kernel[0] <= x.h and w * kernel[1] <= x.w
         if isinstance(self._last, Conv) and self._last.pool == (1, 1) and apart:
             self._last.pool, x.h, x.w, self.shape = kernel, h, w, output_shape
@@ -130,12 +128,12 @@ class PlanBuilder:
             node = Norm(self.layer, x, y, epsilon, momentum)
         else:
             node = FoldedNorm(self.layer, x, self._overwritten_or_new(kept=False), epsilon, momentum)
-        channels = x.geometry.c
-        for name in ("weight", "bias") if affine else ():
-            self._parameter(node, Parameter, name, (channels,), 1, padded(channels))
-        node.running = self._buffer("running_mean", (channels,))
-        self._buffer("running_var", (channels,))
-        self._buffer("num_batches_tracked", ())
+        shape, (elements, _) = (x.geometry.c,), node.sizes()
+        if affine:
+            self._weights(node, Parameter, shape, bias=True)
+        node.running = self._buffer("running_mean", shape, elements)
+        self._buffer("running_var", shape, elements)
+        self._buffer("num_batches_tracked", (), Constant.PAD)
         plain = isinstance(last, Conv) and last.activation == Activation() and last.pool == (1, 1) and not last.norm
         if self.inference and plain:
             last.norm = node
@@ -146,18 +144,17 @@ class PlanBuilder:
         n = self.current.geometry.c
         y = Tensor(Geometry(1, 1, features))
         if small_linear(n, features):
-            node = SmallLinear(self.layer, self.current, y)
-            self._parameter(node, SmallLinearWeight, "weight", (features, n), features, padded(n))
+            node, kind = SmallLinear(self.layer, self.current, y), SmallLinearWeight
         else:
-            kind = SparseLinear if self.current is self.input else LargeLinear
-            node = kind(self.layer, self.current, y)
-            self._parameter(node, LargeLinearWeight, "weight", (features, n), n, padded(features))
-        self._append(node, (features,), bias)
+            linear = SparseLinear if self.current is self.input else LargeLinear
+            node, kind = linear(self.layer, self.current, y), LargeLinearWeight
+        self._weights(node, kind, (features, n), bias)
+        self._append(node, (features,))
 
     def weights(self, elements):
         """A flat vector of weights that no op reads, only updates."""
         node = Weights(self.layer, self.current, self.current)
-        self._parameter(node, Parameter, "weights", (elements,), -(-elements // UPDATE_ROW), UPDATE_ROW)
+        self._parameter(node, Parameter, "weights", (elements,), padded(elements))
         self._append(node, self.shape)
 
     def flatten(self):
@@ -208,31 +205,34 @@ class PlanBuilder:
         self.current.kept = kept
         return self.current
 
-    def _parameter(self, node, kind, name, shape, rows, length):
-        if rows * length > LARGEST:
-            raise ValueError(f"{name} of shape {shape} is too large: more than {LARGEST:,} elements")
-        parameter = kind(self.layer, name, shape, rows, length, self._next_offset)
-        self._next_offset += parameter.elements
-        node.parameters.append(parameter)
-        self.parameters.append(parameter)
-
-    def _buffer(self, name, shape):
-        length = padded(*shape or (1,))
-        buffer = Parameter(self.layer, name, shape, 1, length, self._next_offset, trained=False)
-        self._next_offset += buffer.elements
-        self.parameters.append(buffer)
-        return buffer
-
-    def _append(self, node, shape, bias=False):
+    def _weights(self, node, kind, shape, bias):
+        """A weight, and a bias if there is one, of the sizes that the node says."""
+        if math.prod(shape) > Constant.LARGEST:
+            raise ValueError(f"weight of shape {shape} is too large: more than {Constant.LARGEST:,} elements")
+        of_weight, of_bias = node.sizes()
+        self._parameter(node, kind, "weight", shape, of_weight)
         if bias:
-            self._parameter(node, Parameter, "bias", (shape[0],), 1, padded(shape[0]))
+            self._parameter(node, Parameter, "bias", shape[:1], of_bias)
+
+    def _parameter(self, node, kind, name, shape, elements):
+        node.parameters.append(self._place(kind(self.layer, name, shape, elements, self._next_offset)))
+
+    def _buffer(self, name, shape, elements):
+        return self._place(Parameter(self.layer, name, shape, elements, self._next_offset, trained=False))
+
+    def _place(self, parameter):
+        self._next_offset += parameter.elements
+        self.parameters.append(parameter)
+        return parameter
+
+    def _append(self, node, shape):
         self.nodes.append(node)
         self.current, self.shape = node.y, shape
 
     @property
     def vector_elements(self):
         """Length of the model's flat vectors: all parameters, and slack that vector loads may touch."""
-        return self._next_offset + PAD
+        return self._next_offset + Constant.PAD
 
     # -- programs --
 
@@ -241,16 +241,16 @@ class PlanBuilder:
 
     def read(self):
         x = self.input
-        return self._transfer(Op.INPUT, Port.PORT_X, x.value, x.geometry, self.scale, self.offset)
+        return self._transfer(Op.INPUT, Constant.PORT_X, x.value, x.geometry, self.scale, self.offset)
 
     def forward(self):
         return [self.read()] + [op for node in self.nodes for op in node.forward(training=not self.inference)]
 
     def write(self):
-        return self._transfer(Op.OUTPUT, Port.PORT_Y, self.current.value, self.current.geometry)
+        return self._transfer(Op.OUTPUT, Constant.PORT_Y, self.current.value, self.current.geometry)
 
     def read_gradient(self):
-        return self._transfer(Op.INPUT, Port.PORT_DY, self.current.gradient, self.current.geometry)
+        return self._transfer(Op.INPUT, Constant.PORT_DY, self.current.gradient, self.current.geometry)
 
     def backward(self, input_gradient):
         """From the last node to the first; to the inputs if asked for, else to the first that has parameters."""
@@ -259,7 +259,7 @@ class PlanBuilder:
         return [op for i in reversed(wanted) for op in self.nodes[i].backward(input_gradient or i > first)]
 
     def write_gradient(self):
-        return self._transfer(Op.OUTPUT, Port.PORT_DX, self.input.gradient, self.input.geometry, self.scale)
+        return self._transfer(Op.OUTPUT, Constant.PORT_DX, self.input.gradient, self.input.geometry, self.scale)
 
     def gradients(self, gradient_only):
         return [op for node in self.nodes for op in node.gradients(gradient_only)]
@@ -268,39 +268,38 @@ class PlanBuilder:
         """Gradients and updates in one; or, if they are to be clipped, gradients, their norm, updates."""
         if not clip:
             return self.gradients(gradient_only=False)
-        tasks = -(-self.vector_elements // Constant.SQUARES)
-        squares = Panel("squares of gradients", 0, 2 * tasks)  # doubles: twice a real, or more
+        trained = [(node, p) for node in self.nodes for p in node.parameters]
+        squares, gradients = Packed("squares of gradients", 0), WholeGradient(tuple(Gradient(p) for _, p in trained))
         return [
             *self.gradients(gradient_only=True),
-            PlannedOp(Op.GRADIENT_SQUARES, 0, [squares], [tasks, Constant.SQUARES]),
-            *(
-                PlannedOp(Op.UPDATE, p.layer, [p, None, squares], [p.rows, p.length])
-                for p in self.parameters
-                if p.trained
-            ),
+            PlannedOp(Op.GRADIENT_SQUARES, 0, [squares, gradients], [self.vector_elements]),
+            *(node.update(p, squares=squares) for node, p in trained),
         ]
 
     def prepare(self):
         return [op for node in self.nodes for op in node.prepare()]
 
 
-def training_plan(training, inference, dtype, capacity, clip, device=None) -> _native.Plan:
-    """The plan that trains, evaluates and predicts; from both builders of a network. device: None for the processor."""
+def training_plan(training, inference, dtype, capacity, clip, target) -> _native.Plan:
+    """The plan that trains, evaluates and predicts; from both builders of a network."""
     predict = inference.forward()
-    lives = [{}, {Program.PREDICT: [*predict, inference.write()]}]
+    lifetimes = [{}, {Program.PREDICT: [*predict, inference.write()]}]
     if training.loss:
-        lives[0][Program.TRAIN] = [
-            *training.forward(), training.loss(training.current), *training.backward(input_gradient=False),
-            *training.updates(clip), *training.prepare(),
-        ]  # fmt: skip
-        lives[1][Program.EVALUATE] = [*predict, inference.loss(inference.current)]
-    return assemble(lives, [training, inference], np.dtype(dtype), capacity, device)
+        lifetimes[0][Program.TRAIN] = [
+            *training.forward(),
+            training.loss(training.current),
+            *training.backward(input_gradient=False),
+            *training.updates(clip),
+            *training.prepare(),
+        ]
+        lifetimes[1][Program.EVALUATE] = [*predict, inference.loss(inference.current)]
+    return assemble(lifetimes, [training, inference], np.dtype(dtype), capacity, target)
 
 
-def plan_by_hand(training, inference, dtype, capacity, device=None) -> _native.Plan:
-    """The plan for forward and backward by hand. They are one life: a student may do anything in between."""
+def plan_by_hand(training, inference, dtype, capacity, target) -> _native.Plan:
+    """The plan for forward and backward by hand. They are one lifetime: a student may do anything in between."""
     backward = [*training.backward(input_gradient=True), training.write_gradient()]
-    lives = [
+    lifetimes = [
         {
             Program.FORWARD: [*training.forward(), training.write()],
             Program.BACKWARD: [training.read_gradient(), *backward, *training.gradients(gradient_only=True)],
@@ -308,112 +307,59 @@ def plan_by_hand(training, inference, dtype, capacity, device=None) -> _native.P
         {Program.PREDICT: [*inference.forward(), inference.write()]},
     ]
     if training.loss:  # of a loss alone, the gradient of its outputs comes back
-        lives[0][Program.EVALUATE] = [training.read(), training.loss(training.current), training.write_gradient()]
-    return assemble(lives, [training, inference], np.dtype(dtype), capacity, device)
+        loss = [training.read(), training.loss(training.current), training.write_gradient()]
+        lifetimes[0][Program.EVALUATE] = loss
+    return assemble(lifetimes, [training, inference], np.dtype(dtype), capacity, target)
 
 
-def update_plan(builder, dtype, clip, device=None) -> _native.Plan:
+def update_plan(builder, dtype, clip, target) -> _native.Plan:
     """The plan whose program BACKWARD is only the builder's updates, with gradients that are there already."""
-    return assemble([{Program.BACKWARD: builder.updates(clip)}], [builder], np.dtype(dtype), 1, device)
+    return assemble([{Program.BACKWARD: builder.updates(clip)}], [builder], np.dtype(dtype), 1, target)
+
+
+# ---- phases and memory --------------------------------------------------------------------------------
+
+
+def memory(ref):
+    """What a reference stands for: two ops that share none of it know nothing of each other."""
+    if isinstance(ref, WholeGradient):
+        return ref.gradients
+    return () if ref is None or ref is SCRATCH else (ref.packed if isinstance(ref, Row) else ref,)
+
+
+def touched(op, written) -> set:
+    """What an op writes, or all that it sees."""
+    refs = zip(op.refs, op.record.references, strict=False)
+    return {one for ref, record in refs if record.written or not written for one in memory(ref)}
 
 
 def split_into_phases(ops) -> list[list[PlannedOp]]:
-    """Adjacent SHARD ops merge; so do updates, and packs. A product over the batch is a phase of its own."""
-
-    def phase(item):
-        index, op = item
-        if not op.tiles:
-            return "shard"
-        if op.kind in (Op.UPDATE, Op.LINEAR_TILE_WEIGHT_GRADIENT):
-            return "update"
-        return op.kind if op.kind in (Op.CONV_PACK, Op.NORM_FOLD) else -index
-
-    return [[op for _, op in items] for _, items in groupby(enumerate(ops), phase)]
-
-
-def assemble(lives, builders, dtype, capacity, device) -> _native.Plan:
-    """Gives every buffer its place and encodes ops, phases and programs.
-
-    lives: ops by program; what the programs of one life leave in memory the others of it find there. On a device all
-    samples of a batch are in flight at once: they are one group.
-    """
-    real = dtype.itemsize
-    prepare = {op.refs[0]: op for builder in builders for op in builder.prepare()}.values()
-    prepare = sorted(prepare, key=lambda op: op.kind == Op.CONV_PACK)  # norms are folded into filters
-    phases = {program: split_into_phases(ops) for life in lives for program, ops in life.items()}
-    phases[Program.PREPARE] = split_into_phases(prepare)
-    ops = [op for program in phases.values() for phase in program for op in phase]
-    sizes = dict.fromkeys(("pack_bytes", "shard_bytes"), 0)
-
-    def take(sizes, name, size):
-        offset = sizes[name]
-        sizes[name] += aligned(size) + Constant.GUARD
-        return offset
-
-    panels = {}
-    for panel in unique(ref.panel if isinstance(ref, PanelPart) else ref for op in ops for ref in op.refs):
-        if isinstance(panel, Panel):
-            panels[panel] = take(sizes, "pack_bytes", panel.elements * real)
-    for gradient in unique(ref for op in ops for ref in op.refs if isinstance(ref, ShardGradient)):
-        gradient.offset = take(sizes, "shard_bytes", gradient.parameter.elements * real)
-
-    placed = [place_buffers({program: phases[program] for program in life}) for life in lives]
-    in_thread = [sum(b.sample_bytes(real) for b in buffers if b.arena == Arena.THREAD) for buffers in placed]
-    group = max(1, min(GROUP_MOST, capacity, GROUP_BYTES // max(*in_thread, 1))) if device is None else capacity
-    ends = []
-    for buffers in placed:  # lives do not remember each other: each has the memory to itself
-        ends.append(dict.fromkeys(("batch_bytes", "thread_bytes"), 0))
-        for buffer in buffers:
-            name, samples = ("batch_bytes", capacity) if buffer.arena == Arena.BATCH else ("thread_bytes", group)
-            buffer.offset = take(ends[-1], name, samples * buffer.sample_bytes(real))
-    sizes |= {name: max(end[name] for end in ends) for name in ("batch_bytes", "thread_bytes")}
-    demands = [ref.bytes(group, real) for op in ops for ref in op.refs if isinstance(ref, Scratch)]
-    scratch = take(sizes, "thread_bytes", max(demands, default=0))
-
-    def place(ref):
-        if ref is None:
-            return Arena.NOWHERE, 0
-        if isinstance(ref, Buffer):
-            return ref.arena, ref.offset
-        if isinstance(ref, Parameter):
-            return Arena.PARAM, ref.offset * real
-        if isinstance(ref, Panel):
-            return Arena.PACK, panels[ref]
-        if isinstance(ref, PanelPart):
-            return Arena.PACK, panels[ref.panel] + ref.start * real
-        if isinstance(ref, ShardGradient):
-            return Arena.SHARD, ref.offset
-        return Arena.THREAD, scratch
-
-    rows, phase_rows = [], []
-    program_rows = np.zeros((len(Program), 2), np.int64)
-    for program, program_phases in phases.items():
-        program_rows[program] = len(phase_rows), len(program_phases)
-        for phase in program_phases:
-            scope = Constant.SCOPE_TILES if phase[0].tiles else Constant.SCOPE_SHARD
-            phase_rows.append((scope, len(rows), len(phase)))
-            rows += [encode(op, place) for op in phase]
-    network = builders[0]
-    sizes |= dict(dtype=int(dtype == np.float64), capacity=capacity, group=group,
-                  model_bytes=network.vector_elements * real, x_elements=network.input.geometry.elements,
-                  y_elements=network.current.geometry.elements)  # fmt: skip
-    if max(sizes.values()) >= 2**63:
-        raise ValueError("the network or batch is too large: its workspaces have more bytes than can be counted")
-    ops, phases = np.array(rows, np.int64), np.array(phase_rows, np.int64)
-    return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows, device)
+    """Adjacent ops of SHARD scope are a phase; of TILES scope those that know nothing of each other."""
+    phases, seen, written = [], set(), set()
+    for op in ops:
+        sees, writes = touched(op, written=False), touched(op, written=True)
+        apart = not (sees & written or writes & seen)
+        tiles = op.record.tiles
+        if not phases or tiles != phases[-1][0].record.tiles or (tiles and not apart):
+            phases.append([])
+            seen, written = set(), set()
+        phases[-1].append(op)
+        seen |= sees
+        written |= writes
+    return phases
 
 
-def place_buffers(life):
-    """THREAD for what lives within one phase of a life's programs, BATCH for what outlives it; all buffers."""
+def place_buffers(lifetime):
+    """THREAD for what lives within one phase of a lifetime's programs, BATCH for what outlives it; all buffers."""
     uses: dict[Buffer, set] = {}
     in_tiles = set()
-    for program, program_phases in life.items():
+    for program, program_phases in lifetime.items():
         for number, phase in enumerate(program_phases):
             for op in phase:
                 for ref in op.refs:
                     if isinstance(ref, Buffer):
                         uses.setdefault(ref, set()).add((program, number))
-                        if op.tiles:
+                        if op.record.tiles:
                             in_tiles.add(ref)
     for buffer, places in uses.items():
         programs = {program for program, _ in places}
@@ -422,12 +368,107 @@ def place_buffers(life):
     return list(uses)
 
 
-def encode(op, place):
-    """An op as the words of a pmc_op."""
-    refs = [place(ref) for ref in op.refs] + [(Arena.NOWHERE, 0)] * (Constant.REFS - len(op.refs))
-    shape = op.shape + [0] * (Constant.FIELDS - len(op.shape))
-    return [op.kind, op.layer, *(word for ref in refs for word in ref), *shape]
+class Sizes:
+    """What C says that the references of ops hold: bytes of each sample, and of all there is."""
+
+    def __init__(self, ops, sizes):
+        self.sample, self.whole, self.scratch = {}, {}, 0
+        extents = _native.extents([op.words for op in ops], sizes).tolist() if ops else []
+        rows = []
+        for op, of_op in zip(ops, extents, strict=True):
+            for ref, (sample, whole) in zip(op.refs, of_op, strict=False):
+                if ref is SCRATCH:
+                    self.scratch = max(self.scratch, whole + sample * sizes["microbatch"])
+                elif isinstance(ref, Row):
+                    rows.append((ref, whole))
+                elif ref is not None:
+                    self.sample[ref] = max(sample, self.sample.get(ref, 0))
+                    self.whole[ref] = max(whole, self.whole.get(ref, 0))
+        self.row = {ref.packed: self.whole[ref.packed] // Constant.NORM_ROWS for ref, _ in rows}
+        for ref, whole in rows:  # vectors of the last group of channels reach over it
+            end = ref.number * self.row[ref.packed] + whole
+            self.whole[ref.packed] = max(end, self.whole[ref.packed])
 
 
-def unique(items):
-    return list(dict.fromkeys(items))
+def assemble(lifetimes, builders, dtype, capacity, target) -> _native.Plan:
+    """Gives every buffer its place and encodes ops, phases and programs.
+
+    lifetimes: ops by program; what the programs of one leave in memory the others of it find there. On a device all
+    samples of a batch are in flight at once: they are one microbatch.
+    """
+    real, network = dtype.itemsize, builders[0]
+    prepare = {op.refs[0]: op for builder in builders for op in builder.prepare()}.values()
+    prepare = sorted(prepare, key=lambda op: op.kind == Op.CONV_PACK)  # norms are folded into filters
+    phases = {program: split_into_phases(ops) for lifetime in lifetimes for program, ops in lifetime.items()}
+    phases[Program.PREPARE] = split_into_phases(prepare)
+    ops = [op for program in phases.values() for phase in program for op in phase]
+    sizes = dict(
+        dtype=int(dtype == np.float64),
+        capacity=capacity,
+        microbatch=1,
+        model_bytes=network.vector_elements * real,
+        x_elements=network.input.geometry.elements,
+        y_elements=network.current.geometry.elements,
+        pack_bytes=0,
+        shard_bytes=0,
+    )
+
+    def take(sizes, name, size):
+        offset = sizes[name]
+        sizes[name] += -(-size // Constant.ALIGN) * Constant.ALIGN + Constant.GUARD
+        return offset
+
+    needed = Sizes(ops, sizes)
+    placed = [place_buffers({program: phases[program] for program in lifetime}) for lifetime in lifetimes]
+    in_thread = [sum(needed.sample[b] for b in buffers if b.arena == Arena.THREAD) for buffers in placed]
+    fitting = min(MICROBATCH_MOST, MICROBATCH_BYTES // max(*in_thread, 1))
+    sizes["microbatch"] = max(1, min(capacity, fitting if target.device == "cpu" else capacity))
+    needed = Sizes(ops, sizes)
+
+    places = {}
+    for ref in needed.whole:
+        if isinstance(ref, Packed):
+            places[ref] = Arena.PACK, take(sizes, "pack_bytes", needed.whole[ref])
+        elif isinstance(ref, ShardGradient):
+            places[ref] = Arena.SHARD, take(sizes, "shard_bytes", needed.whole[ref])
+        elif isinstance(ref, WholeGradient):
+            places[ref] = Arena.GRADIENT, 0
+        elif isinstance(ref, Parameter):
+            places[ref] = Arena.PARAM, ref.offset * real
+        elif isinstance(ref, Gradient):
+            places[ref] = Arena.GRADIENT, ref.parameter.offset * real
+    ends = []
+    for buffers in placed:  # lifetimes do not remember each other: each has the memory to itself
+        ends.append(dict.fromkeys(("batch_bytes", "thread_bytes"), 0))
+        for buffer in buffers:
+            in_batch = buffer.arena == Arena.BATCH
+            name, samples = ("batch_bytes", capacity) if in_batch else ("thread_bytes", sizes["microbatch"])
+            places[buffer] = buffer.arena, take(ends[-1], name, samples * needed.sample[buffer])
+            buffer.offset = places[buffer][1]
+    sizes |= {name: max(end[name] for end in ends) for name in ("batch_bytes", "thread_bytes")}
+    places[SCRATCH] = Arena.THREAD, take(sizes, "thread_bytes", needed.scratch)
+    places[None] = Arena.NOWHERE, 0
+
+    def place(ref):
+        if isinstance(ref, Row):
+            arena, offset = places[ref.packed]
+            return arena, offset + ref.number * needed.row[ref.packed]
+        return places[ref]
+
+    def encode(op):
+        words = op.words
+        for i, ref in enumerate(op.refs):
+            words[2 + 2 * i : 4 + 2 * i] = place(ref)
+        return words
+
+    rows, phase_rows = [], []
+    program_rows = np.zeros((len(Program), 2), np.int64)
+    for program, program_phases in phases.items():
+        program_rows[program] = len(phase_rows), len(program_phases)
+        for phase in program_phases:
+            phase_rows.append((phase[0].record.tiles, len(rows), len(phase)))
+            rows += [encode(op) for op in phase]
+    if max(sizes.values()) >= 2**63:
+        raise ValueError("the network or batch is too large: its workspaces have more bytes than can be counted")
+    ops, phases = np.array(rows, np.int64), np.array(phase_rows, np.int64)
+    return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows, target)

@@ -90,7 +90,7 @@ class Training:
     """
 
     def __init__(self, model, x, targets, epochs, batch_size, optimizer, schedule, shuffle, validation, callbacks,
-                 isa, threads, clip_norm=None, average=None, checkpoint=None):  # fmt: skip
+                 target, threads, clip_norm=None, average=None, checkpoint=None):  # fmt: skip
         self.model, self.network = model, model.network
         self.x, self.targets, self.validation = x, targets, validation
         self.clip_norm = clip_norm
@@ -99,7 +99,7 @@ class Training:
         self.batches = -(-self.samples // batch_size)
         self.optimizer, self.schedule, self.shuffle = optimizer, schedule, shuffle
         self.state = optimizer.state_for(self.network)
-        self.callbacks, self.isa, self.threads = callbacks, isa, threads
+        self.callbacks, self.target, self.threads = callbacks, target, threads
         self.checkpoint = checkpoint
         self.history = History()
         self.epoch = self.batch = 0
@@ -138,7 +138,7 @@ class Training:
 
     def run(self) -> History:
         """All epochs, or what is left of them. Ctrl-C and errors leave the weights as after the last step."""
-        with self.network.resident(self.isa, *self._arrays()):
+        with self.network.resident(self.target, *self._arrays()):
             return self._run()
 
     def _arrays(self):
@@ -190,7 +190,7 @@ class Training:
         """Exchange the weights with their moving average, if there is one."""
         for parameter in self.network.parameters if self.average else ():
             if parameter.trained:
-                here, there = (parameter.master(vector) for vector in (self.network.param, self.average[0]))
+                here, there = (parameter.padded(vector) for vector in (self.network.param, self.average[0]))
                 here[...], there[...] = there.copy(), here.copy()
 
     def _call(self, hook):
@@ -203,7 +203,7 @@ class Training:
         self._call("on_epoch_begin")
         order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.shuffle)
         self._keep()
-        with self.network.resident(self.isa, order):
+        with self.network.resident(self.target, order):
             self._run_batches(order)
         if self.batch:
             self._close_epoch()
@@ -264,7 +264,7 @@ class Training:
         started = time.perf_counter()
         results = self.network.train(
             self.x, self.targets, order[begin:end], self.batch_size, self.optimizer, rates,
-            self.model.epochs_trained, begin, self.isa, self.threads, self.clip_norm, self.average,
+            self.model.epochs_trained, begin, self.target, self.threads, self.clip_norm, self.average,
         )  # fmt: skip
         seconds = time.perf_counter() - started
         # One after the other, so that sums do not depend on where slices end.
@@ -278,7 +278,7 @@ class Training:
         self.model.epochs_trained += 1
         if self.validation is not None:
             with self.averaged():
-                validation = self.network.evaluate(*self.validation, self.isa, self.threads)
+                validation = self.network.evaluate(*self.validation, self.target, self.threads)
         history.loss.append(self.loss)
         history.accuracy.append(self.accuracy)
         history.seconds.append(float(self.totals[4]))

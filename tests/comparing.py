@@ -4,7 +4,9 @@ import numpy as np
 import reference
 
 import pymnistcnn as pm
+from pymnistcnn.target import ISAS
 
+FMA_ISAS = [isa for isa in ISAS if isa != "portable"]  # they give the same bits
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}  # of the largest value
 ACTIVATIONS = {
     "relu": pm.ReLU,

@@ -3,7 +3,7 @@
 import pytest
 
 from pymnistcnn import _native
-from pymnistcnn.device import cuda_problem
+from pymnistcnn.target import BY_NAME
 
 RAN = pytest.StashKey[set]()
 
@@ -27,13 +27,12 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.write_line(f"{len(config.stash[RAN]):,} kernel x ISA x dtype x shape cases ran")
 
 
-@pytest.fixture(params=[*_native.all_isas(), "emulated", "cuda"])
+@pytest.fixture(params=[str(target) for target in _native.TARGETS if target.precision == "full"])
 def isa(request):
-    """Every instruction set there are kernels for, in turn; and the devices, which run the same plans."""
-    if request.param == "cuda" and cuda_problem() is not None:
-        pytest.skip(cuda_problem())
-    if request.param not in (*_native.isas(), *_native.devices()):
-        pytest.skip(f"this build or machine lacks {request.param}")
+    """Every instruction set that this build has kernels for, in turn; and the devices, which run the same plans."""
+    problem = _native.target_problem(BY_NAME[request.param])
+    if problem is not None:
+        pytest.skip(f"{request.param}: {problem}")
     return request.param
 
 

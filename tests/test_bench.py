@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 import pymnistcnn as pm
-from pymnistcnn import _native
 from pymnistcnn.benchmarking import accuracy, comparing, kernels, measuring, peers, targets, training, workers
 from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.workers import Worker, WorkerFailed
 from pymnistcnn.cli import main
 from pymnistcnn.recipes import RECIPES, Recipe
+from pymnistcnn.target import ISAS
 
 QUICK = ["--seconds", "0.001", "--rounds", "2", "--threads", "1"]
 SCRIPTS = Path(__file__).parent.parent / "benchmarks" / "peers"
@@ -46,7 +46,7 @@ def test_the_table_of_kernels():
     assert "FMA peak of" in lines[0] and lines[2].startswith("    pymnistcnn")
     table = [line for line in lines if line.startswith("|")]
     assert table[0].startswith("| layer | kernel | isa | threads |")
-    assert len(table) == 2 + 3 * len(_native.isas())  # three products, each instruction set
+    assert len(table) == 2 + 3 * len(ISAS)  # three products, each instruction set
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -88,7 +88,7 @@ def test_the_work_of_a_step_is_counted():
 def test_figures_and_tables():
     figure = measuring.Figure.of([3.0, 1.0, 2.5])
     assert (figure.median, figure.text(1)) == (2.5, "2.5 (1.0 to 3.0)")
-    assert all(measuring.fma_peak(_native.isas()[-1], threads=threads, seconds=0.001) > 0.1 for threads in (1, 2))
+    assert all(measuring.fma_peak(ISAS[-1], threads=threads, seconds=0.001) > 0.1 for threads in (1, 2))
     assert measuring.markdown(["a", "b"], [[1, 2]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
 
 

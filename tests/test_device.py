@@ -29,7 +29,7 @@ from test_promises import (
 import pymnistcnn as pm
 from pymnistcnn import _native
 from pymnistcnn.cli import main
-from pymnistcnn.device import cuda_problem
+from pymnistcnn.target import CUDA, ISAS, cuda_problem
 
 CUDA_IS_THERE = cuda_problem() is None
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # of the largest value, beside the processor
@@ -42,28 +42,12 @@ def device(request):
     return request.param
 
 
-# ---- twins ----
-
-
-@pytest.mark.parametrize("dtype", [0, 1], ids=["float32", "float64"])
-@pytest.mark.parametrize("name", _native.devices())
-def test_every_op_kind_has_its_twin(name, dtype):
-    """By symbol: the kernel that a device runs for an op is called as the op is; zeros are not skipped there."""
-    assert len(_native.Op) == _native.Constant.OP_KINDS
-    expected = {op.name.lower(): op.name.lower() for op in _native.Op} | {
-        "linear_sparse_forward": "linear_tile_forward"
-    }
-    assert {op.name.lower(): _native.device_twin(name, dtype, op) for op in _native.Op} == expected
-    assert _native.device_twin(name, dtype, _native.Constant.OP_KINDS) == "end_of_step"
-    assert _native.device_twin(name, dtype, -1) is None
-
-
 # ---- names and errors ----
 
 
 def test_devices_that_there_are():
     assert pm.devices() == ["cpu"] + ["cuda"] * CUDA_IS_THERE
-    assert ("cuda" in _native.devices()) == (_native.cuda_build() is not None)
+    assert (CUDA in _native.TARGETS) == (_native.cuda_build() is not None)
 
 
 @pytest.mark.parametrize("arguments", [dict(device="gpu"), dict(device=0), dict(device="CPU")])
@@ -99,21 +83,23 @@ def test_without_a_gpu_cuda_is_an_error_and_auto_is_the_processor():
 
 
 def test_a_build_without_cuda_says_how_to_get_one():
-    if "cuda" in _native.devices():
+    if CUDA in _native.TARGETS:
         pytest.skip("this build has CUDA")
     assert "PYMNISTCNN_CUDA=ON" in cuda_problem()
-    with pytest.raises(ValueError, match="device must be one of emulated, .* in this build, not 'cuda'"):
-        _native.device_problem("cuda")
+    with pytest.raises(ValueError, match="cuda cannot be used: this build has code for portable, .* only"):
+        _native.fma_peak(CUDA, 1)
 
 
-def test_backward_needs_the_state_of_a_forward_on_the_same_device(device):
+def test_backward_is_where_forward_was(device):
     layer, x = pm.Conv2d(3, 3), np.ones((2, 1, 5, 5), np.float32)
     y = layer.forward(x, isa=device)
-    with pytest.raises(RuntimeError, match=f"which was on {device}"):
-        layer.backward(y)
+    with pytest.raises(RuntimeError, match=f"which was on {device}, not on {ISAS[-1]}"):
+        layer.backward(y, isa=ISAS[-1])
+    assert layer.backward(y).shape == x.shape
+    layer.forward(x, isa=device)
     assert layer.backward(y, isa=device).shape == x.shape
     y = layer.forward(x)
-    with pytest.raises(RuntimeError, match="which was on the processor"):
+    with pytest.raises(RuntimeError, match=f"which was on {ISAS[-1]}, not on {device}"):
         layer.backward(y, isa=device)
 
 
@@ -288,7 +274,7 @@ def test_the_command_line_says_that_there_is_no_gpu(tmp_path):
     assert called("info", "--device", "abacus").exit_code == 2
     fallen_back = called("info", "--device", "auto", "--json")
     assert "device 'auto' is the processor here: " in fallen_back.stderr
-    assert json.loads(fallen_back.stdout)["isa"] == _native.isas()[-1]
+    assert json.loads(fallen_back.stdout)["isa"] == ISAS[-1]
 
 
 def test_the_command_line_computes_there(device, tmp_path):

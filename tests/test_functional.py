@@ -11,6 +11,7 @@ from comparing import ACTIVATIONS, TOLERANCE, agree, normal, reference_step
 import pymnistcnn as pm
 from pymnistcnn import functional as F
 from pymnistcnn.functional import single
+from pymnistcnn.target import default_target
 
 KINDS = pytest.mark.parametrize("kind", ["random", "whole numbers"])
 
@@ -418,7 +419,7 @@ def test_arrays_of_any_kind(how):
 def test_peeking_is_checked():
     layer = pm.MaxPool2d(2, 1)
     layer.forward(np.ones((3, 2, 4, 4), np.float32))
-    plan = layer._network.plan(True, 3)
+    plan = layer._network.plan(True, 3, default_target())
     size = plan.workspace_bytes["batch"]
     offset = layer._network.by_hand.nodes[0].argmax.offset
     assert len(plan.peek(offset, 3 * 18 * 4)) == 3 * 18 * 4 and plan.peek(size, 0) == b""

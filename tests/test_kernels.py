@@ -256,11 +256,11 @@ def test_rescaling(shape, scale, offset, isa, dtype, ran):
     tolerance = 4 * np.finfo(dtype).eps
     for x in (rng.integers(0, 256, shape, np.uint8), normal(rng, shape, dtype)):
         layer = pm.Rescaling(scale, offset).build(shape[1:], dtype)
-        y = layer._network.forward(x, isa=isa)
+        y = layer.forward(x, isa=isa)
         assert y.dtype == dtype
         np.testing.assert_allclose(y, x.astype(np.float64) * scale + offset, rtol=0, atol=tolerance)
         dy = normal(rng, shape, dtype)
-        agree(layer._network.backward(dy, isa=isa), dy * scale, tolerance)
+        agree(layer.backward(dy, isa=isa), dy * scale, tolerance)
         ran("input_u8" if x.dtype == np.uint8 else "input_real", (shape, scale))
         ran("output_real", (shape, scale))
 

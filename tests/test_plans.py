@@ -14,7 +14,8 @@ import pytest
 
 import pymnistcnn as pm
 from pymnistcnn import _native, plan
-from pymnistcnn._native import Constant, Op, Program
+from pymnistcnn._native import Constant, Op, OptimizerKind, Program
+from pymnistcnn.target import default_target
 
 BATCH = 5
 PROGRAMS = [Program.TRAIN, Program.EVALUATE, Program.PREDICT, Program.FORWARD, Program.BACKWARD]
@@ -42,9 +43,9 @@ class Recorder:
     def __init__(self):
         self.arguments = []
 
-    def Plan(self, sizes, ops, phases, programs, device):
-        self.arguments.append((sizes, ops, phases, programs))
-        return _native.Plan(sizes, ops, phases, programs, device)
+    def Plan(self, sizes, ops, phases, programs, target):
+        self.arguments.append((sizes, ops, phases, programs, target))
+        return _native.Plan(sizes, ops, phases, programs, target)
 
     def __getattr__(self, name):
         return getattr(_native, name)
@@ -56,7 +57,7 @@ def recorded(dtype, by_hand, clip=False):
     plan._native = recorder
     try:
         net.loss, net.clip = pm.CrossEntropyLoss(label_smoothing=0.1), clip
-        net.plan(by_hand, BATCH)
+        net.plan(by_hand, BATCH, default_target())
     finally:
         plan._native = _native
     return recorder.arguments[-1], net
@@ -98,14 +99,14 @@ class Caller:
             Program.PREDICT: ("x", "y"), Program.FORWARD: ("x", "y"), Program.BACKWARD: ("dy", "dx"),
         }.items():  # fmt: skip
             training = program == Program.TRAIN
-            extra = {"coefficients": self.coefficients, "optimizer": Constant.RMSPROP} if training else {}
+            extra = {"coefficients": self.coefficients, "optimizer": OptimizerKind.RMSPROP} if training else {}
             if training:
                 extra["moments"] = [a[f"moment{i}"] for i in range(Constant.MOMENTS)]
             given = {name: a[name].reshape(BATCH, -1) if name in ("x", "y") else a[name] for name in names}
             if program == Program.EVALUATE and self.by_hand:
                 given["dx"] = a["dx"]
             try:
-                made.run(program, isa=_native.isas()[-1], threads=threads, count=BATCH, batch=BATCH, **needs,
+                made.run(program, threads=threads, count=BATCH, batch=BATCH, **needs,
                          **given, **extra)  # fmt: skip
             except (FloatingPointError, ValueError):
                 pass  # numbers may be nonsense now; memory may not
@@ -206,7 +207,7 @@ def test_a_plan_with_a_wrong_word_never_crashes(dtype, by_hand, clip):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("by_hand", [False, True], ids=["training", "by hand"])
 def test_the_words_that_matter_are_refused_by_name(dtype, by_hand):
-    (sizes, ops, phases, programs), _ = recorded(dtype, by_hand)
+    (sizes, ops, phases, programs, target), _ = recorded(dtype, by_hand)
     kind, layer = Op(int(ops[0, 0])).name, int(ops[0, 1])
     for row, column, value, message in [
         (0, 3, -64, "outside its arena"),
@@ -219,22 +220,22 @@ def test_the_words_that_matter_are_refused_by_name(dtype, by_hand):
         changed = ops.copy()
         changed[row, column] = value
         with pytest.raises(ValueError, match=message) as error:
-            _native.Plan(sizes, changed, phases, programs)
+            _native.Plan(sizes, changed, phases, programs, target)
         assert f"op {row}: {kind}, layer {layer}" in str(error.value)
 
 
 @pytest.mark.parametrize("kind", [-1, len(Op), 2**31])
 def test_an_unknown_kind_of_op_is_a_value_error(kind):
-    (sizes, ops, phases, programs), _ = recorded("float32", False)
+    (sizes, ops, phases, programs, target), _ = recorded("float32", False)
     ops = ops.copy()
     ops[0, 0] = kind
     with pytest.raises(ValueError):
-        _native.Plan(sizes, ops, phases, programs)
+        _native.Plan(sizes, ops, phases, programs, target)
 
 
 @pytest.mark.parametrize("change", [
     lambda a: (a[0], a[1][:, :-1], *a[2:]), lambda a: (a[0], a[1].ravel(), *a[2:]),
-    lambda a: (a[0], a[1], a[2][:, :2], *a[3:]), lambda a: (*a[:3], a[3][:-1], *a[4:]),
+    lambda a: (a[0], a[1], a[2][:, :2], *a[3:]), lambda a: (*a[:3], a[3][:-1], a[4]),
 ])  # fmt: skip
 def test_tables_of_another_shape_are_refused(change):
     arguments, _ = recorded("float32", False)
@@ -246,14 +247,14 @@ def test_arrays_that_do_not_fit_a_run_are_refused():
     arguments, net = recorded("float32", False)
     made, a = _native.Plan(*arguments), Caller(arguments, net, False).arrays
     x, y = a["x"].reshape(BATCH, -1), a["y"].reshape(BATCH, -1)
-    good = dict(isa=_native.isas()[0], threads=1, param=a["param"], gradient=a["gradient"], count=BATCH,
+    good = dict(threads=1, param=a["param"], gradient=a["gradient"], count=BATCH,
                 batch=BATCH, x=x, y=y)  # fmt: skip
     made.run(Program.PREDICT, **good)
     read_only = y.copy()
     read_only.flags.writeable = False
     for change in [
         dict(param=a["param"][:-1]), dict(param=a["param"].astype(np.float64)),
-        dict(gradient=a["gradient"][::-1]), dict(count=0), dict(threads=0), dict(isa="mmx"),
+        dict(gradient=a["gradient"][::-1]), dict(count=0), dict(threads=0),
         dict(x=x[:-1]), dict(x=x[:, ::-1]), dict(x=None),
         dict(y=None), dict(y=y[:, :-1]), dict(y=read_only),
         dict(batch=0), dict(batch=BATCH + 1), dict(index=np.arange(2)),

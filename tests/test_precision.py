@@ -12,7 +12,7 @@ from test_promises import made, samples, trained
 
 import pymnistcnn as pm
 from pymnistcnn.cli import main
-from pymnistcnn.device import cuda_problem
+from pymnistcnn.target import cuda_problem
 
 BITS = {"tf32": 10, "bf16": 7}  # behind the point
 TIES = {"tf32": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x), "bf16": np.round}  # away from 0, to even

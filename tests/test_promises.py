@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from comparing import FMA_ISAS
 
 import pymnistcnn as pm
-from pymnistcnn import _native
+from pymnistcnn.target import ISAS, default_target
 
-ISAS = _native.isas()
 PACKAGE = Path(pm.__file__).parent
 SAMPLES, BATCH = 75, 33  # a last batch of 9
 OPTIMIZERS = {
@@ -170,11 +170,12 @@ def test_threads_do_not_matter_for_anything(name, dtype):
 
 @BOTH
 @GRID
-def test_avx2_and_avx512_give_the_same_bits(name, dtype):
-    for isa in ("avx2", "avx512"):
-        if isa not in ISAS:
-            pytest.skip(f"this machine has no {isa}")
-    assert differences(everything(name, dtype, "avx2"), everything(name, dtype, "avx512")) == []
+def test_instruction_sets_with_fma_give_the_same_bits(name, dtype):
+    if len(FMA_ISAS) < 2:
+        pytest.skip(f"this machine has {', '.join(FMA_ISAS) or 'no instruction set with FMA'} only")
+    expected = everything(name, dtype, FMA_ISAS[0])
+    for isa in FMA_ISAS[1:]:
+        assert differences(expected, everything(name, dtype, isa)) == [], isa
 
 
 LOSSES = {
@@ -190,13 +191,13 @@ LOSSES = {
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_and_optimizers_give_the_same_bits(name, optimizer, dtype):
-    """On any number of threads, on AVX2 and AVX-512 where they are."""
+    """On any number of threads, and on every instruction set with FMA."""
     last, loss, values = LOSSES[name]
     rng = np.random.default_rng(1)
     x, labels = rng.standard_normal((SAMPLES, 37)).astype(dtype), rng.integers(0, 10, SAMPLES)
     targets = rng.random((SAMPLES, 10)).astype(dtype) if values else labels
     results = set()
-    for isa, threads in [(isa, n) for isa in ISAS if isa != "portable" for n in (1, 3)] or [(None, 1), (None, 3)]:
+    for isa, threads in [(isa, n) for isa in FMA_ISAS or ISAS for n in (1, 3)]:
         model = pm.Sequential(
             [pm.Linear(130), pm.Tanh(), pm.Linear(10), *(kind() for kind in last)], (37,), dtype=dtype
         )
@@ -229,12 +230,12 @@ def python(code, **environment):
 def test_the_environment_chooses_the_instruction_set(isa):
     code = """
 import numpy as np, pymnistcnn as pm
-from pymnistcnn import _native, network
+from pymnistcnn.target import ISAS, default_target
 model = pm.Sequential([pm.Conv2d(10, 3), pm.Tanh(), pm.Flatten(), pm.Linear(10)], input_shape=(3, 9, 9))
 x = np.random.default_rng(0).normal(size=(40, 3, 9, 9)).astype(np.float32)
 chosen = model.predict_outputs(x)
-same = [isa for isa in _native.isas() if (model.predict_outputs(x, isa=isa) == chosen).all()]
-print(network.default_isa(), *same)
+same = [isa for isa in ISAS if (model.predict_outputs(x, isa=isa) == chosen).all()]
+print(default_target(), *same)
 """
     result = python(code, PYMNISTCNN_ISA=isa)
     assert result.returncode == 0, result.stderr
@@ -261,12 +262,12 @@ def test_poisoned_workspaces_do_not_matter(name, dtype):
             if net.loss is None:
                 net.use_loss(pm.CrossEntropyLoss())
             for by_hand, capacity in ((False, 256), (True, SAMPLES)):
-                plan = net.plan(by_hand, capacity)
+                plan = net.plan(by_hand, capacity, default_target())
                 if by_hand:  # the arena of three threads must be there to be poisoned
                     model.forward(np.zeros((BATCH, *model.input_shape), dtype), threads=3)
                 else:
                     model.predict_outputs(np.zeros((BATCH, *model.input_shape), dtype), threads=3)
-                assert plan is net._plans[by_hand, None]
+                assert plan is net._plans[by_hand, default_target()]
                 plan.poison(byte)
 
         return before
@@ -284,7 +285,7 @@ def test_poisoned_workspaces_do_not_matter(name, dtype):
 def test_poison_between_the_steps_of_a_training(byte):
     class Poison(Every):
         def on_batches(self, training):
-            training.network._plans[False, None].poison(byte)
+            training.network._plans[False, default_target()].poison(byte)
 
     poisoned, plain = made(), trained(every=1)
     poisoned.fit(samples((1, 14, 14)), epochs=2, batch_size=BATCH, optimizer=OPTIMIZERS["sgd"](),
@@ -454,7 +455,7 @@ def test_a_forked_child_trains_and_predicts():
 # ---- imports ----
 
 ORDER = [
-    {"_native"}, {"nodes"}, {"plan"}, {"network"}, {"device"}, {"initializers"}, {"layers"},
+    {"_native"}, {"nodes"}, {"plan"}, {"target"}, {"network"}, {"initializers"}, {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"}, {"functional", "checkpoints", "progress"},
     {"training"}, {"model"}, {"recipes", "scratch"}, {"tutorials", "benchmarking"}, {"cli"},
 ]  # fmt: skip

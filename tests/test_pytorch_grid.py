@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import pymnistcnn as pm
-from pymnistcnn import _native
 from pymnistcnn import functional as F
+from pymnistcnn.target import ISAS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn, TF = torch.nn, torch.nn.functional
@@ -64,7 +64,7 @@ def tensor(array, grad=True):
 
 def on_every_isa(compare):
     """Call `compare` with what to give to our functions; errors name the instruction set."""
-    for isa in _native.isas():
+    for isa in ISAS:
         try:
             compare({"isa": isa, "threads": 1})
         except Exception as error:

@@ -10,6 +10,7 @@ from comparing import TOLERANCE, agree, dropout_mask, grid, normal, reference_fi
 
 import pymnistcnn as pm
 from pymnistcnn import _native
+from pymnistcnn.target import ISAS, default_target
 
 # Random123's known answers for philox4x32-10: counter, key, output
 ONES, PI = 0xFFFFFFFF, (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0)
@@ -107,7 +108,7 @@ def test_noise_is_added_and_gradients_pass(shape, isa, dtype, ran):
     y = layer.forward(x, isa=isa)
     agree(y, x.astype(np.float64) + noise(shape, isa, dtype, 0.5), 4 * np.finfo(dtype).eps)
     np.testing.assert_array_equal(layer.backward(dy, isa=isa), dy)
-    widest = pm.GaussianNoise(0.5).build(shape[1:], dtype, 5).forward(x, isa=_native.isas()[-1])
+    widest = pm.GaussianNoise(0.5).build(shape[1:], dtype, 5).forward(x, isa=ISAS[-1])
     if isa not in ("avx2", "avx512"):  # no fused multiply-add, or another logarithm: it may differ by a rounding
         agree(y, widest, 4 * np.finfo(dtype).eps)
     else:
@@ -209,8 +210,8 @@ def test_what_happens_to_a_picture_depends_on_its_index_only(layer):
 
     def run(index):
         y = np.empty((len(index), 1, 8, 8), np.float32)
-        plan = net.plan(True, len(index))
-        net._run(plan, _native.Program.FORWARD, len(index), None, None, x=x, y=y, index=np.array(index), epoch=3)
+        plan = net.plan(True, len(index), default_target())
+        net._run(plan, _native.Program.FORWARD, len(index), None, x=x, y=y, index=np.array(index), epoch=3)
         return y
 
     whole, order = run(range(9)), [7, 0, 8, 8, 3]

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import pymnistcnn as pm
+from pymnistcnn.target import ISAS
 from pymnistcnn.tutorials.mccaffrey import fake_image, mccaffrey
 
 NUMBER = r"-?\d+\.\d+(?:e-\d+)?"
@@ -167,7 +168,7 @@ def test_bad_text_files_are_told(tmp_path):
 
 def test_its_options(tmp_path, few, capsys):
     _, plain = run(tmp_path, data=few)
-    same = run(tmp_path, data=few, threads=2, isa=pm._native.isas()[-1])[1]
+    same = run(tmp_path, data=few, threads=2, isa=ISAS[-1])[1]
     assert (same.network.param == plain.network.param).all()
     for name, value in (("seed", 2), ("epochs", 2), ("batch_size", 20), ("limit", 30)):
         assert (run(tmp_path, data=few, **{name: value})[1].network.param != plain.network.param).any(), name

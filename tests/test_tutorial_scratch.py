@@ -9,6 +9,7 @@ import pytest
 
 import pymnistcnn as pm
 from pymnistcnn.scratch import Conv3x3, MaxPool2, Softmax, mnist
+from pymnistcnn.target import ISAS
 from pymnistcnn.tutorials.scratch import scratch
 
 IMAGE = np.array([[0, 50, 0, 29], [0, 80, 31, 2], [33, 90, 0, 75], [0, 9, 0, 95]])  # the text's example
@@ -412,7 +413,7 @@ def test_its_options(tmp_path, capsys):
         return pm.load(tmp_path / name)
 
     plain = run("plain").network.param
-    assert (run("again", threads=2, isa=pm._native.isas()[-1]).network.param == plain).all()
+    assert (run("again", threads=2, isa=ISAS[-1]).network.param == plain).all()
     assert (run("seed", seed=1).network.param != plain).any()
     assert (run("batch", batch_size=7).network.param != plain).any()
     assert run("single", dtype="float32").dtype == np.float32

@@ -1,4 +1,4 @@
-/* Twins of the convolution block: implicit matrix products by tiles, a group's channels in each.
+/* Device kernels of the convolution block: implicit matrix products by tiles, a group's channels in each.
  *
  *   panel [groups][kh][kw][c/g][k/g, padded]; where every channel is a group of its own [kh][kw][k, padded]
  *
@@ -145,11 +145,11 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
             const int dead = s->activation.kind == PMC_RELU && best[OWN(t)][e] <= 0;
             if (here.row + own.row >= cells || o >= outputs) continue;
             ((real *)j->ref[0])[at[own.row].y_cell + channel] = activated(best[OWN(t)][e], &s->activation);
-            if (j->ref[1]) ((uint8_t *)j->ref[1])[at[own.row].argmax + channel] = dead ? PMC_DEAD : index[OWN(t)][e];
+            if (j->ref[1]) ((uint8_t *)j->ref[1])[at[own.row].argmax + channel] = dead ? PMC_NO_GRADIENT : index[OWN(t)][e];
         }
     }
 }
-TWIN(conv_forward)
+DEVICE_KERNEL(conv_forward)
 
 /* ---- gradients ---- */
 
@@ -227,7 +227,7 @@ BLOCK conv_weight_gradient_block(const pmc_job *j, int64_t block) {
         }
     }
 }
-TWIN(conv_weight_gradient)
+DEVICE_KERNEL(conv_weight_gradient)
 
 /* A tile of pixels of the inside x input channels of a group */
 INLINE int64_t pixels_in(const pmc_conv *s, int64_t n) { return n * s->in.h * s->in.w; }
@@ -295,4 +295,4 @@ BLOCK conv_input_gradient_block(const pmc_job *job, int64_t block) {
         }
     }
 }
-TWIN(conv_input_gradient)
+DEVICE_KERNEL(conv_input_gradient)

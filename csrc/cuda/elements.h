@@ -1,5 +1,5 @@
-/* Twins that go element by element: the caller's arrays, flattening, activations, dropout, noise. Borders and slack of
- * images are not written, as no twin reads them. */
+/* Device kernels that go element by element: the caller's arrays, flattening, activations, dropout, noise. Borders and slack of
+ * images are not written, as no kernel reads them. */
 
 INLINE int64_t transfer_items(const pmc_job *j) { return image_elements(&j->op.shape.transfer.image); }
 #define input_items transfer_items
@@ -7,12 +7,12 @@ INLINE int64_t transfer_items(const pmc_job *j) { return image_elements(&j->op.s
 
 KERNEL void input_item(const pmc_job *j, int64_t sample, int64_t e) {
     const pmc_transfer *s = &j->op.shape.transfer;
-    const pmc_board *board = j->board;
-    const int64_t place = board->start + sample, size = image_elements(&s->image);
-    const int64_t from = (s->port == PMC_PORT_X && board->index ? board->index[place] : place) * size + e;
-    const real value = s->port == PMC_PORT_DY ? board->dy[from]
-                       : board->x_u8          ? (real)board->x_u8[from]
-                                              : board->x_real[from];
+    const pmc_step *step = j->step;
+    const int64_t place = step->start + sample, size = image_elements(&s->image);
+    const int64_t from = (s->port == PMC_PORT_X && step->index ? step->index[place] : place) * size + e;
+    const real value = s->port == PMC_PORT_DY ? step->dy[from]
+                       : step->x_u8          ? (real)step->x_u8[from]
+                                              : step->x_real[from];
     SAMPLE(0, sample, pmc_image_stride(&s->image))
     [inside_by_channel(&s->image, e)] = value * (real)s->scale + (real)s->offset;
 }
@@ -20,9 +20,9 @@ PER_SAMPLE(input)
 
 KERNEL void output_item(const pmc_job *j, int64_t sample, int64_t e) {
     const pmc_transfer *s = &j->op.shape.transfer;
-    real *to = s->port == PMC_PORT_Y ? j->board->y : j->board->dx;
+    real *to = s->port == PMC_PORT_Y ? j->step->y : j->step->dx;
     const real value = SAMPLE(0, sample, pmc_image_stride(&s->image))[inside_by_channel(&s->image, e)];
-    to[(j->board->start + sample) * image_elements(&s->image) + e] = value * (real)s->scale;
+    to[(j->step->start + sample) * image_elements(&s->image) + e] = value * (real)s->scale;
 }
 PER_SAMPLE(output)
 
@@ -67,7 +67,7 @@ PER_SAMPLE(activation_backward)
 INLINE int64_t dropout_items(const pmc_job *j) { return blocks_of(image_elements(&j->op.shape.dropout.image), 4); }
 KERNEL void dropout_item(const pmc_job *j, int64_t sample, int64_t block) {
     const pmc_dropout *s = &j->op.shape.dropout;
-    const pmc_random random = random_of(j);
+    const pmc_random random = pmc_step_random(j->step, 0);
     const int64_t stride = pmc_image_stride(&s->image), elements = image_elements(&s->image);
     uint32_t words[4];
     random_words(words, (uint32_t)block, 1, random.position + (uint32_t)sample, s->stream, random);
@@ -85,12 +85,12 @@ INLINE int64_t noise_items(const pmc_job *j) {
 }
 KERNEL void noise_item(const pmc_job *j, int64_t sample, int64_t chunk) {
     const pmc_noise *s = &j->op.shape.noise;
-    const pmc_random random = random_of(j);
+    const pmc_random random = pmc_step_random(j->step, 0);
     const int64_t stride = pmc_image_stride(&s->image), elements = image_elements(&s->image),
                   first = 2 * PMC_PAD * chunk;
     uint32_t words[2 * PMC_PAD];
     real numbers[2 * PMC_PAD];
-    random_words(words, (uint32_t)(chunk * (PMC_PAD / 2)), PMC_PAD / 2, picture_of(random, index_of(j), sample),
+    random_words(words, (uint32_t)(chunk * (PMC_PAD / 2)), PMC_PAD / 2, picture_of(random, pmc_step_index(j->step, 0), sample),
                  s->stream, random);
     normal_numbers(numbers, words);
     for (int64_t e = first; e < MIN(first + 2 * PMC_PAD, elements); e++) {

@@ -1,12 +1,12 @@
-/* A device that is emulated: its memory is the processor's, its twins run thread by thread, its graphs are lists of
- * launches. It is slow; what it is for are tests of the twins and of the runner where there is no GPU. */
+/* A device that is emulated: its memory is the processor's, its kernels run thread by thread, its graphs are lists of
+ * launches. It is slow; what it is for are tests of the device kernels and of the backend where there is no GPU. */
 #include "device.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct launch {
-    const pmc_twin *twin;
+    const pmc_device_kernel *kernel;
     pmc_job job;
     struct launch *next;
 } launch;
@@ -48,17 +48,17 @@ static pmc_status copy(void *q, void *to, const void *from, int64_t bytes) {
     return PMC_OK;
 }
 
-static void run(const pmc_twin *twin, const pmc_job *job) {
-    const int64_t blocks = twin->blocks(job);
-    for (int64_t block = 0; block < blocks; block++) twin->kernel(job, block);
+static void run(const pmc_device_kernel *kernel, const pmc_job *job) {
+    const int64_t blocks = kernel->blocks(job);
+    for (int64_t block = 0; block < blocks; block++) kernel->kernel(job, block);
 }
 
-static pmc_status launch_or_keep(void *opaque, const pmc_twin *twin, const pmc_job *job) {
+static pmc_status launch_or_keep(void *opaque, const pmc_device_kernel *kernel, const pmc_job *job) {
     queue *q = opaque;
-    if (!q->recording) return run(twin, job), PMC_OK;
+    if (!q->recording) return run(kernel, job), PMC_OK;
     launch *kept = malloc(sizeof *kept);
     if (!kept) return PMC_DEVICE_MEMORY;
-    *kept = (launch){twin, *job, NULL};
+    *kept = (launch){kernel, *job, NULL};
     *q->end = kept;
     q->end = &kept->next;
     return PMC_OK;
@@ -83,7 +83,7 @@ static pmc_status recorded(void *opaque, void **graph) {
 
 static pmc_status replay(void *q, void *graph) {
     (void)q;
-    for (const launch *this_one = graph; this_one; this_one = this_one->next) run(this_one->twin, &this_one->job);
+    for (const launch *this_one = graph; this_one; this_one = this_one->next) run(this_one->kernel, &this_one->job);
     return PMC_OK;
 }
 
@@ -92,13 +92,11 @@ static const char *error(void) { return "not enough memory"; }
 
 static const char *problem(void) { return NULL; }
 
-#define EMULATED(label, of_products)                                                                                   \
+#define EMULATED(of_products)                                                                                          \
     {                                                                                                                  \
-        .name = label, .precision = of_products, .problem = problem,                                                   \
-        .twin = {pmc_twin_emulated_f32, pmc_twin_emulated_f64}, .open = open_queue, .close = close_queue,              \
-        .allocate = allocate, .release = free, .fill = fill, .upload = copy, .download = copy,                         \
-        .launch = launch_or_keep, .record = record, .recorded = recorded, .replay = replay, .forget = forget,          \
-        .finish = finish, .error = error,                                                                              \
+        .precision = of_products, .problem = problem, .kernel = {pmc_emulated_kernel_f32, pmc_emulated_kernel_f64},    \
+        .open = open_queue, .close = close_queue, .allocate = allocate, .release = free, .fill = fill, .upload = copy, \
+        .download = copy, .launch = launch_or_keep, .record = record, .recorded = recorded, .replay = replay,          \
+        .forget = forget, .finish = finish, .error = error,                                                            \
     }
-const pmc_device pmc_emulated_devices[PMC_PRECISIONS] = {
-    EMULATED("emulated", PMC_FULL), EMULATED("emulated-tf32", PMC_TF32), EMULATED("emulated-bf16", PMC_BF16)};
+const pmc_device pmc_emulated_devices[PMC_PRECISIONS] = {EMULATED(PMC_FULL), EMULATED(PMC_TF32), EMULATED(PMC_BF16)};

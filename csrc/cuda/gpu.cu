@@ -72,17 +72,17 @@ static pmc_status download(void *queue, void *to, const void *from, int64_t byte
     return PMC_OK;
 }
 
-static pmc_status launch(void *queue, const pmc_twin *twin, const pmc_job *job) {
-    const int64_t blocks = twin->blocks(job);
+static pmc_status launch(void *queue, const pmc_device_kernel *kernel, const pmc_job *job) {
+    const int64_t blocks = kernel->blocks(job);
     void *arguments[] = {(void *)job};
     if (blocks <= 0) return PMC_OK;
     if (blocks > INT32_MAX) {
-        snprintf(message, sizeof message, "%s: %lld blocks are more than a GPU takes", twin->name, (long long)blocks);
+        snprintf(message, sizeof message, "%s: %lld blocks are more than a GPU takes", kernel->name, (long long)blocks);
         return PMC_DEVICE_FAILED;
     }
     return checked(
-        cudaLaunchKernel(twin->kernel, dim3((unsigned)blocks), dim3(PMC_BLOCK_THREADS), arguments, 0, stream(queue)),
-        twin->name);
+        cudaLaunchKernel(kernel->kernel, dim3((unsigned)blocks), dim3(PMC_BLOCK_THREADS), arguments, 0, stream(queue)),
+        kernel->name);
 }
 
 static pmc_status record(void *queue) {
@@ -120,7 +120,7 @@ static const char *problem(void) {
     cudaFuncAttributes attributes;
     int devices = 0;
     if (checked(cudaGetDeviceCount(&devices), "looking for a GPU") != PMC_OK) return message;
-    if (checked(cudaFuncGetAttributes(&attributes, pmc_twin_gpu_f32(PMC_INPUT)->kernel),
+    if (checked(cudaFuncGetAttributes(&attributes, pmc_gpu_kernel_f32(PMC_INPUT)->kernel),
                 "looking for this GPU's code in this build, which has it for " PMC_CUDA_ARCHITECTURES) != PMC_OK)
         return message;
     return NULL;
@@ -140,10 +140,9 @@ void pmc_gpu_describe(char *text, size_t size) {
              driver % 1000 / 10);
 }
 
-#define GPU(label, of_products)                                                                                        \
+#define GPU(of_products)                                                                                               \
     {                                                                                                                  \
-        label, of_products, problem, {pmc_twin_gpu_f32, pmc_twin_gpu_f64}, open_queue, close_queue, allocate, release, \
+        of_products, problem, {pmc_gpu_kernel_f32, pmc_gpu_kernel_f64}, open_queue, close_queue, allocate, release,    \
             fill, upload, download, launch, record, recorded, replay, forget, finish, error,                           \
     }
-const pmc_device pmc_gpu_devices[PMC_PRECISIONS] = {GPU("cuda", PMC_FULL), GPU("cuda-tf32", PMC_TF32),
-                                                    GPU("cuda-bf16", PMC_BF16)};
+const pmc_device pmc_gpu_devices[PMC_PRECISIONS] = {GPU(PMC_FULL), GPU(PMC_TF32), GPU(PMC_BF16)};

@@ -1,4 +1,4 @@
-/* How a twin is written: as the work of one block of threads, in stretches between which all of them meet. A processor
+/* How a device kernel is written: as the work of one block of threads, in stretches between which all of them meet. A processor
  * that emulates it does a stretch for one thread after the other. */
 
 enum { THREADS = PMC_BLOCK_THREADS };
@@ -10,11 +10,11 @@ enum { THREADS = PMC_BLOCK_THREADS };
 #define UNROLL _Pragma("unroll")
 #define EACH 1 /* so many threads' own variables are where a thread can see them */
 #define OWN(t) (0 * (t))
-#define TWIN(name)                                                                                                     \
+#define DEVICE_KERNEL(name)                                                                                                     \
     static __global__ void __launch_bounds__(THREADS) name##_kernel(const __grid_constant__ pmc_job job) {             \
         name##_block(&job, (int64_t)blockIdx.x);                                                                       \
     }                                                                                                                  \
-    static const pmc_twin name##_twin = {#name, name##_blocks, (const void *)name##_kernel};
+    static const pmc_device_kernel name##_device_kernel = {#name, name##_blocks, (const void *)name##_kernel};
 #else
 #define BLOCK static void
 #define SHARED
@@ -22,12 +22,13 @@ enum { THREADS = PMC_BLOCK_THREADS };
 #define UNROLL
 #define EACH THREADS
 #define OWN(t) (t)
-#define TWIN(name) static const pmc_twin name##_twin = {#name, name##_blocks, name##_block};
+#define DEVICE_KERNEL(name)                                                                                            \
+    static const pmc_device_kernel name##_device_kernel = {#name, name##_blocks, name##_block};
 #endif
 
 INLINE int64_t blocks_of(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
-/* A twin that works item by item: name##_items(job) of each of `copies`, and name##_item(job, copy, item) */
+/* A kernel that works item by item: name##_items(job) of each of `copies`, and name##_item(job, copy, item) */
 #define ITEMS(name, copies)                                                                                            \
     static int64_t name##_blocks(const pmc_job *j) { return (copies)*blocks_of(name##_items(j), THREADS); }            \
     BLOCK name##_block(const pmc_job *j, int64_t block) {                                                              \
@@ -37,7 +38,7 @@ INLINE int64_t blocks_of(int64_t n, int64_t size) { return (n + size - 1) / size
             if (item < items) name##_item(j, block / blocks, item);                                                    \
         }                                                                                                              \
     }                                                                                                                  \
-    TWIN(name)
+    DEVICE_KERNEL(name)
 #define PER_SAMPLE(name) ITEMS(name, j->n)
 #define PER_SHARD(name) ITEMS(name, j->shards)
 #define ALONE(name) ITEMS(name, 1)
@@ -62,11 +63,3 @@ INLINE int64_t inside_by_channel(const pmc_image *s, int64_t e) {
 }
 
 INLINE int64_t image_elements(const pmc_image *s) { return s->h * s->w * s->c; }
-
-/* The random numbers of the step in hand. */
-INLINE pmc_random random_of(const pmc_job *j) {
-    const pmc_board *board = j->board;
-    const pmc_random random = {board->seed, board->epoch, board->first_position + (uint32_t)board->start};
-    return random;
-}
-INLINE const int64_t *index_of(const pmc_job *j) { return j->board->index ? j->board->index + j->board->start : NULL; }

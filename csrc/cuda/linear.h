@@ -1,4 +1,4 @@
-/* Twins of linear layers. Small ones, of w [out][in, padded], directly; large ones, of w [in][out, padded], by tiles.
+/* Device kernels of linear layers. Small ones, of w [out][in, padded], directly; large ones, of w [in][out, padded], by tiles.
  */
 
 /* ---- SHARD scope ---- */
@@ -29,7 +29,7 @@ BLOCK linear_forward_block(const pmc_job *j, int64_t sample) {
         }
     }
 }
-TWIN(linear_forward)
+DEVICE_KERNEL(linear_forward)
 
 /* dw [out][in, padded], then db [out, padded] if there is one; of each shard */
 INLINE int64_t linear_weight_gradient_items(const pmc_job *j) {
@@ -124,7 +124,7 @@ BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
     matrix_tile(sum, &x, &w, (const real *)j->ref[3], s->in, here, j->precision);
     store_samples(j, sum, here, s->out);
 }
-TWIN(linear_tile_forward)
+DEVICE_KERNEL(linear_tile_forward)
 
 /* dw [in][out, padded], and db as the gradient of an input that is always 1 */
 static int64_t linear_tile_weight_gradient_blocks(const pmc_job *j) {
@@ -148,7 +148,7 @@ BLOCK linear_tile_weight_gradient_block(const pmc_job *j, int64_t block) {
         }
     }
 }
-TWIN(linear_tile_weight_gradient)
+DEVICE_KERNEL(linear_tile_weight_gradient)
 
 static int64_t linear_tile_input_gradient_blocks(const pmc_job *j) { return tiles_of(j->n, j->op.shape.linear.in); }
 BLOCK linear_tile_input_gradient_block(const pmc_job *j, int64_t block) {
@@ -160,4 +160,4 @@ BLOCK linear_tile_input_gradient_block(const pmc_job *j, int64_t block) {
     matrix_tile(sum, &dy, &w, NULL, s->out, here, j->precision);
     store_samples(j, sum, here, s->in);
 }
-TWIN(linear_tile_input_gradient)
+DEVICE_KERNEL(linear_tile_input_gradient)

@@ -1,4 +1,4 @@
-/* Twins of batch norm: moments.h, a thread a channel. */
+/* Device kernels of batch norm: moments.h, a thread a channel. */
 
 INLINE int64_t channels_of(const pmc_job *j) { return pmc_padded(j->op.shape.norm.image.c); }
 INLINE int64_t norm_elements(const pmc_job *j) { return image_elements(&j->op.shape.norm.image); }
@@ -30,7 +30,7 @@ BLOCK norm_statistics_block(const pmc_job *j, int64_t block) {
         if (t == 0) *steps += 1;
     }
 }
-TWIN(norm_statistics)
+DEVICE_KERNEL(norm_statistics)
 
 KERNEL void norm_fold_item(const pmc_job *j, int64_t copy, int64_t c) {
     (void)copy;

@@ -1,4 +1,4 @@
-/* Twins of pooling of its own. Gradients are gathered: an element of dx looks for the windows that see it, so that no
+/* Device kernels of pooling of its own. Gradients are gathered: an element of dx looks for the windows that see it, so that no
  * two threads add to one place. */
 
 INLINE int64_t cells_of(const pmc_job *j) { return image_elements(&j->op.shape.pool.out); }

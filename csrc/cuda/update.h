@@ -1,14 +1,14 @@
-/* Twins of the updates: optimizer.h, a thread an element. */
+/* Device kernels of the updates: optimizer.h, a thread an element. */
 
 /* g: the gradient of the whole model */
-static int64_t gradient_squares_blocks(const pmc_job *j) { return j->op.shape.rows.rows; }
+static int64_t gradient_squares_blocks(const pmc_job *j) { return pmc_blocks(j->op.shape.parameter.elements, PMC_SQUARES); }
 BLOCK gradient_squares_block(const pmc_job *j, int64_t block) {
     SHARED double partial[THREADS];
     FOR_THREADS(t) {
         const int64_t first = block * PMC_SQUARES, last = MIN(first + PMC_SQUARES, j->model_elements);
         double sum = 0;
         for (int64_t e = first + t; e < last; e += THREADS) {
-            const double g = (double)((const real *)j->gradient)[e];
+            const double g = (double)((const real *)j->ref[1])[e];
             sum += g * g;
         }
         partial[t] = sum;
@@ -22,56 +22,30 @@ BLOCK gradient_squares_block(const pmc_job *j, int64_t block) {
         if (t == 0) ((double *)j->ref[0])[block] = partial[0];
     }
 }
-TWIN(gradient_squares)
+DEVICE_KERNEL(gradient_squares)
 
-/* What gradients are multiplied with so that their norm is at most `most`. */
-INLINE double clip_scale(const double *squares, int64_t tasks, double most) {
-    double sum = 0;
-    for (int64_t i = 0; i < tasks; i++) sum += squares[i];
-    const double scale = most / (sqrt(sum) + 1e-6);
-    return scale < 1 ? scale : 1;
-}
-
-/* An element of rows x length: its shards' gradients are added up, and it is updated unless a step before went wrong.
- */
+/* An element: its shards' gradients are added up, and it is updated unless a step before went wrong. */
 KERNEL void update_element(const pmc_job *j, int64_t e, double clip) {
-    pmc_board *board = j->board;
-    const pmc_coefficients *c = board->coefficients + board->step;
-    real *w = (real *)j->ref[0] + e, *g = (real *)j->gradient + e, *moment[PMC_MOMENTS];
-    int finite = 1;
-    if (j->ref[1]) reduce(g, (const real *)j->ref[1] + e, j->shard_elements, j->shards, 1);
-    if (j->op.shape.rows.gradient_only || j->optimizer == PMC_GRADIENT_ONLY || board->bad_step != INT64_MAX) return;
-    for (int i = 0; i < PMC_MOMENTS; i++) moment[i] = j->moment[i] ? (real *)j->moment[i] + e : NULL;
-    switch (j->optimizer) {
-    case PMC_SGD: finite = sgd(w, moment, g, c, clip, 1); break;
-    case PMC_ADAM: finite = adam(w, moment, g, c, clip, 1); break;
-    case PMC_RMSPROP: finite = rmsprop(w, moment, g, c, clip, 1); break;
-    default: finite = adagrad(w, moment, g, c, clip, 1); break;
-    }
-    if (j->average) average((real *)j->average + e, w, c->average, 1);
-    if (finite) return;
+    pmc_step *step = j->step;
+    real *w = (real *)j->ref[0], *g = (real *)j->ref[1] + e;
+    if (j->ref[2]) reduce(g, (const real *)j->ref[2] + e, j->shard_elements, j->shards, 1);
+    if (!w || step->bad_step != INT64_MAX || updated(step, w + e, g, clip, 1)) return;
 #ifdef __CUDA_ARCH__
-    atomicMin((long long *)&board->bad_layer, (long long)j->op.layer);
+    atomicMin((long long *)&step->bad_layer, (long long)j->op.layer);
 #else
-    board->bad_layer = MIN(board->bad_layer, j->op.layer);
+    step->bad_layer = MIN(step->bad_layer, j->op.layer);
 #endif
 }
 
-INLINE int64_t update_elements(const pmc_job *j) { return j->op.shape.rows.rows * j->op.shape.rows.length; }
-static int64_t update_blocks(const pmc_job *j) { return blocks_of(update_elements(j), THREADS); }
+static int64_t update_blocks(const pmc_job *j) { return blocks_of(j->op.shape.parameter.elements, THREADS); }
 BLOCK update_block(const pmc_job *j, int64_t block) {
     SHARED double clip[1];
     FOR_THREADS(t) {
-        if (t == 0) {
-            const double most = j->board->coefficients ? j->board->coefficients[j->board->step].clip_norm : 0;
-            const int clipped = j->ref[2] && most > 0;
-            clip[0] =
-                clipped ? clip_scale((const double *)j->ref[2], blocks_of(j->model_elements, PMC_SQUARES), most) : 1;
-        }
+        if (t == 0) clip[0] = clip_of(j->step, (const double *)j->ref[3], blocks_of(j->model_elements, PMC_SQUARES));
     }
     FOR_THREADS(t) {
         const int64_t e = block * THREADS + t;
-        if (e < update_elements(j)) update_element(j, e, clip[0]);
+        if (e < j->op.shape.parameter.elements) update_element(j, e, clip[0]);
     }
 }
-TWIN(update)
+DEVICE_KERNEL(update)

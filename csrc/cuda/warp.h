@@ -1,4 +1,4 @@
-/* Twins of the random map of a picture, a block a sample: maps.h. */
+/* Device kernels of the random map of a picture, a block a sample: maps.h. */
 
 static int64_t warp_blocks(const pmc_job *j) { return j->n; }
 #define warp_forward_blocks warp_blocks
@@ -22,8 +22,8 @@ INLINE real blurred(const real *from, const real *taps, int64_t radius, int64_t 
  * is workspace: raw and smooth [h][w], taps. */
 BLOCK warp_field(real *field, const pmc_job *j, int64_t sample) {
     const pmc_warp *s = &j->op.shape.warp;
-    const pmc_random random = random_of(j);
-    const uint32_t picture = picture_of(random, index_of(j), sample);
+    const pmc_random random = pmc_step_random(j->step, 0);
+    const uint32_t picture = picture_of(random, pmc_step_index(j->step, 0), sample);
     const int64_t h = s->image.h, w = s->image.w, size = h * w, radius = pmc_warp_radius(s);
     real *raw = field + 2 * size, *smooth = raw + size, *taps = smooth + size;
     FOR_THREADS(t) {
@@ -53,10 +53,10 @@ BLOCK warp_forward_block(const pmc_job *j, int64_t sample) {
     const pmc_warp *s = &j->op.shape.warp;
     const pmc_image *image = &s->image;
     const int64_t size = image->h * image->w, stride = pmc_image_stride(image);
-    real *field = SAMPLE(2, sample, pmc_warp_field_elements(s));
+    real *field = SAMPLE(2, sample, pmc_warp_field(s));
     warp_field(field, j, sample);
     FOR_THREADS(t) {
-        const square covered = cutout_of(s, picture_of(random_of(j), index_of(j), sample), random_of(j));
+        const square covered = cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_index(j->step, 0), sample), pmc_step_random(j->step, 0));
         const real *x = SAMPLE(1, sample, stride);
         for (int64_t e = t; e < size; e += THREADS) {
             const int64_t row = e / image->w, column = e % image->w;
@@ -67,21 +67,21 @@ BLOCK warp_forward_block(const pmc_job *j, int64_t sample) {
         }
     }
 }
-TWIN(warp_forward)
+DEVICE_KERNEL(warp_forward)
 
 /* A thread a channel, pixel after pixel: no two add to one place, and the order is always the same. */
 BLOCK warp_backward_block(const pmc_job *j, int64_t sample) {
     const pmc_warp *s = &j->op.shape.warp;
     const pmc_image *image = &s->image;
     const int64_t size = image->h * image->w, stride = pmc_image_stride(image);
-    real *field = SAMPLE(2, sample, pmc_warp_field_elements(s));
+    real *field = SAMPLE(2, sample, pmc_warp_field(s));
     warp_field(field, j, sample);
     FOR_THREADS(t) {
         real *dx = SAMPLE(0, sample, stride);
         for (int64_t e = t; e < stride; e += THREADS) dx[e] = 0;
     }
     FOR_THREADS(t) {
-        const square covered = cutout_of(s, picture_of(random_of(j), index_of(j), sample), random_of(j));
+        const square covered = cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_index(j->step, 0), sample), pmc_step_random(j->step, 0));
         real *dx = SAMPLE(0, sample, stride);
         const real *dy = SAMPLE(1, sample, stride);
         for (int64_t e = 0; e < size && t < image->c; e++) {
@@ -93,4 +93,4 @@ BLOCK warp_backward_block(const pmc_job *j, int64_t sample) {
         }
     }
 }
-TWIN(warp_backward)
+DEVICE_KERNEL(warp_backward)

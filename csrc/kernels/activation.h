@@ -9,19 +9,21 @@ INLINE vf softplus(vf x, const pmc_activation *f) {
 }
 
 INLINE vf activated(vf x, const pmc_activation *f) {
-    switch (f->kind) {
+    switch ((pmc_activation_kind)f->kind) {
     case PMC_RELU: return v_select(x <= 0, (vf){0}, x);
     case PMC_TANH: return v_tanh(x);
     case PMC_LEAKY_RELU: return v_select(x > 0, x, x * (real)f->alpha);
     case PMC_ELU: return v_select(x > 0, x, v_expm1(v_select(x > 0, (vf){0}, x)) * (real)f->alpha);
     case PMC_SIGMOID: return 1 / (1 + v_exp(-x));
     case PMC_SOFTPLUS: return softplus(x, f);
-    default: return x;
+    case PMC_IDENTITY:
+    case PMC_ACTIVATIONS: break;
     }
+    return x;
 }
 
 INLINE vf activation_gradient(vf dy, vf y, const pmc_activation *f) {
-    switch (f->kind) {
+    switch ((pmc_activation_kind)f->kind) {
     case PMC_RELU: return v_select(y <= 0, (vf){0}, dy);
     case PMC_TANH: return dy * (1 - y * y);
     case PMC_LEAKY_RELU: return v_select(y > 0, dy, dy * (real)f->alpha);
@@ -31,6 +33,8 @@ INLINE vf activation_gradient(vf dy, vf y, const pmc_activation *f) {
         const vf scaled = y * (real)f->alpha;
         return v_select(scaled > (real)f->threshold, dy, dy * -v_expm1(-scaled));
     }
-    default: return dy;
+    case PMC_IDENTITY:
+    case PMC_ACTIVATIONS: break;
     }
+    return dy;
 }

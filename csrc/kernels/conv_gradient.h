@@ -6,8 +6,8 @@
 
 /* Where the patch of each position lies from that of the first; 0 for what is no position: then memory is safe whatever
  * an argmax holds. */
-static void conv_positions(int32_t at[PMC_DEAD + 1], const pmc_conv *s) {
-    memset(at, 0, (PMC_DEAD + 1) * sizeof *at);
+static void conv_positions(int32_t at[PMC_NO_GRADIENT + 1], const pmc_conv *s) {
+    memset(at, 0, (PMC_NO_GRADIENT + 1) * sizeof *at);
     for (int64_t i = 0; i < s->pool_h; i++)
         for (int64_t j = 0; j < s->pool_w; j++)
             at[i * s->pool_w + j] = (int32_t)(i * s->stride_h * pmc_image_pitch(&s->in) + j * s->stride_w * s->in.c);
@@ -24,7 +24,7 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
                 const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
                 const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
                 for (int64_t ox = 0; ox < s->out.w; ox++)
-                    sum += v_select(v_load_bytes(a + ox * k) != PMC_DEAD, v_load(g + ox * k), (vf){0});
+                    sum += v_select(v_load_bytes(a + ox * k) != PMC_NO_GRADIENT, v_load(g + ox * k), (vf){0});
             }
         v_store(db + co, sum);
     }
@@ -152,7 +152,7 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
                                  const pmc_conv *s, int64_t n, int opening, int64_t first, int64_t last, void *events) {
     const int64_t k = s->out.c, c = s->in.c / s->groups, row = pmc_filter_row(s), pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = conv_patch(s);
-    int32_t at[PMC_DEAD + 1];
+    int32_t at[PMC_NO_GRADIENT + 1];
     conv_positions(at, s);
     if (opening) memset(dw + first * s->kh * row, 0, (size_t)((last - first) * s->kh * row) * sizeof *dw);
     if (db) conv_bias_gradient(db, dy, argmax, s, n, opening, first, last);
@@ -161,12 +161,12 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
         return;
     }
     /* So many cells at a time that their x is in L1: it is read for every output channel. */
-    enum { LIST = PMC_EVENTS + VL };
-    int32_t *x_of = events, *dy_of = x_of + PMC_EVENTS, *argmax_of = dy_of + PMC_EVENTS;
-    event *lists = (event *)((char *)events + 12 * PMC_EVENTS); /* [VL][LIST] */
+    enum { LIST = PMC_NONZEROS + VL };
+    int32_t *x_of = events, *dy_of = x_of + PMC_NONZEROS, *argmax_of = dy_of + PMC_NONZEROS;
+    event *lists = (event *)((char *)events + 12 * PMC_NONZEROS); /* [VL][LIST] */
     const int64_t cells = s->out.h * s->out.w, items = n * cells;
-    for (int64_t begin = 0; begin < items; begin += PMC_EVENTS) {
-        const int64_t count = MIN(PMC_EVENTS, items - begin);
+    for (int64_t begin = 0; begin < items; begin += PMC_NONZEROS) {
+        const int64_t count = MIN(PMC_NONZEROS, items - begin);
         for (int64_t item = 0; item < count; item++) {
             const int64_t i = (begin + item) / cells, cell = (begin + item) % cells, oy = cell / s->out.w,
                           ox = cell % s->out.w;
@@ -191,7 +191,7 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
                                          const pmc_conv *s, int64_t n, real *panel, const int32_t *at) {
     const int64_t k = s->out.c, pitch = pmc_padded(k), row = s->dilation_h * pmc_image_pitch(&s->in);
     const int positions = (int)(s->pool_h * s->pool_w);
-    for (int64_t task = 0; task < pmc_conv_pack_tasks(s); task++) conv_pack(panel, w, NULL, s, task);
+    for (int64_t task = 0; task < pmc_conv_pack_parts(s); task++) conv_pack(panel, w, NULL, s, task);
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
         memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
         for (int64_t cell = 0; cell < s->out.h * s->out.w; cell++) {
@@ -222,7 +222,7 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
     const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
     const int64_t positions = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = patch_reversed(conv_patch(s));
-    int32_t at[PMC_DEAD + 1];
+    int32_t at[PMC_NO_GRADIENT + 1];
     conv_positions(at, s);
     if (pmc_conv_depthwise(s)) {
         conv_channels_input_gradient(dx, dy, argmax, w, s, n, events, at);
@@ -230,7 +230,7 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
     }
     const int64_t list_pitch = pmc_padded(k);
     event *lists = events; /* [positions][list_pitch] */
-    int32_t living[PMC_DEAD];
+    int32_t living[PMC_NO_GRADIENT];
     vi channel; /* 0, 1, 2, ... */
     for (int l = 0; l < VL; l++) channel[l] = l;
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {

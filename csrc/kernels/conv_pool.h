@@ -33,7 +33,7 @@ INLINE void conv_keep(const int relu, real *y, uint8_t *argmax, best_of best, co
     if (relu) {
         const vi dead = best.value <= 0;
         best.value = v_select(dead, (vf){0}, best.value);
-        best.position = v_select_lane(dead, v_splat_lane(PMC_DEAD), best.position);
+        best.position = v_select_lane(dead, v_splat_lane(PMC_NO_GRADIENT), best.position);
     } else best.value = activated(best.value, &s->activation);
     v_store_n(y, best.value, n);
     if (argmax) v_store_bytes_n(argmax, best.position, n);

@@ -77,6 +77,20 @@ typedef struct {
     double weight; /* of the sample */
 } target;
 
+/* The targets of the step's samples from `first` on. */
+INLINE pmc_targets targets_at(const pmc_step *step, const pmc_classes *s, int64_t first) {
+    const int64_t skip = step->index ? 0 : step->start + first;
+    const double weight = step->weight[step->number];
+    pmc_targets t;
+    t.labels = step->labels ? step->labels + skip : NULL;
+    t.targets = step->targets ? step->targets + skip * s->classes : NULL;
+    t.sample_weight = step->sample_weight ? step->sample_weight + skip : NULL;
+    t.class_weight = step->class_weight;
+    t.index = pmc_step_index(step, first);
+    t.scale = weight > 0 ? 1 / weight : 0;
+    return t;
+}
+
 INLINE target target_of(const pmc_targets *t, const pmc_classes *s, int64_t i) {
     const int64_t at = t->index ? t->index[i] : i;
     target wanted = {.sure = (real)(1 - s->smoothing),

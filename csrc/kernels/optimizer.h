@@ -122,3 +122,33 @@ KERNEL int adagrad(real *w, real *const moment[PMC_MOMENTS], const real *g, cons
     }
     return all_finite(finite);
 }
+
+/* What gradients are multiplied with so that their norm, whose square the parts add up to, is at most the step's. */
+INLINE double clip_of(const pmc_step *step, const double *squares, int64_t parts) {
+    const double most = step->coefficients ? step->coefficients[step->number].clip_norm : 0;
+    double sum = 0;
+    if (!squares || !(most > 0)) return 1;
+    for (int64_t i = 0; i < parts; i++) sum += squares[i];
+    const double scale = most / (__builtin_sqrt(sum) + 1e-6);
+    return scale < 1 ? scale : 1;
+}
+
+/* The step's optimizer on w [count], a piece of the model's parameters, whose gradient g is complete; returns 1 if all
+ * stayed finite. */
+KERNEL int updated(const pmc_step *step, real *w, const real *g, double clip, int64_t count) {
+    const int64_t at = w - step->param;
+    real *moment[PMC_MOMENTS];
+    int finite = 1;
+    if (step->optimizer == PMC_GRADIENT_ONLY) return 1;
+    const pmc_coefficients *c = step->coefficients + step->number;
+    for (int i = 0; i < PMC_MOMENTS; i++) moment[i] = step->moment[i] ? step->moment[i] + at : NULL;
+    switch ((pmc_optimizer)step->optimizer) {
+#define OPTIMIZER(NAME, name)                                                                                          \
+    case PMC_##NAME: finite = name(w, moment, g, c, clip, count); break;
+        PMC_OPTIMIZER_KINDS(OPTIMIZER)
+    case PMC_GRADIENT_ONLY:
+    case PMC_OPTIMIZERS: break;
+    }
+    if (step->average) average(step->average + at, w, c->average, count);
+    return finite;
+}

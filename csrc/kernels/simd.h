@@ -7,6 +7,11 @@
 #define PMC_SIMD_H
 
 #include <string.h>
+
+/* Instruction sets, as macros: the preprocessor chooses by them. */
+#define PMC_PORTABLE 0
+#define PMC_AVX2 1
+#define PMC_AVX512 2
 #if PMC_ISA != PMC_PORTABLE
 #include <immintrin.h>
 #endif

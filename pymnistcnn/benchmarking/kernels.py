@@ -14,6 +14,7 @@ import numpy as np
 from .._native import Op, Program
 from ..layers import AvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Tanh
 from ..network import Network
+from ..target import target_of
 from .comparing import Company, Comparison, compared
 from .measuring import Figure, fma_peak
 from .peers import described
@@ -80,14 +81,14 @@ def measure(name, isa, threads, dtype="float32", rounds=7, seconds=0.05) -> list
     flops = 2 * sum(layer.multiply_adds(before) for layer, before in zip(network.layers, network.shapes, strict=False))
     rng = np.random.default_rng(0)
     x, dy = (rng.standard_normal((n, *size)).astype(dtype) for size in (shape, network.output_shape))
-    y, dx, plan = np.empty_like(dy), np.empty_like(x), network.plan(True, n)
+    y, dx, plan = np.empty_like(dy), np.empty_like(x), network.plan(True, n, target_of(isa))
     clocks = np.zeros((threads, len(plan.op_kinds)))
 
     def run(repeats):
         clocks[:] = 0
         for _ in range(repeats):
-            network._run(plan, Program.FORWARD, n, isa, threads, x=x, y=y, op_seconds=clocks)
-            network._run(plan, Program.BACKWARD, n, isa, threads, dy=dy, dx=dx, op_seconds=clocks)
+            network._run(plan, Program.FORWARD, n, threads, x=x, y=y, op_seconds=clocks)
+            network._run(plan, Program.BACKWARD, n, threads, dy=dy, dx=dx, op_seconds=clocks)
         return clocks.sum(axis=0) / (n * repeats)
 
     run(1)  # memory is there now

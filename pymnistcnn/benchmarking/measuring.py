@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .. import _native
+from ..target import target_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def fma_peak(isa, dtype="float32", threads=1, seconds=0.02) -> float:
         rounds = 20_000
         while True:
             started = time.perf_counter()
-            operations = _native.fma_peak(isa, rounds, real)
+            operations = _native.fma_peak(target_of(isa), rounds, real)
             taken = time.perf_counter() - started
             if taken >= seconds:
                 return operations / taken / 1e9

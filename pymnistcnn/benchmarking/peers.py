@@ -18,7 +18,8 @@ import numpy as np
 
 from .. import datasets
 from ..layers import Rescaling
-from ..network import device_of, shapes_through
+from ..network import shapes_through
+from ..target import ISAS
 from .workers import Worker, WorkerFailed
 
 LEFT_OUT = "MXNet 1.9.1 is left out: it needs Python 3.8 and NumPy below 1.24."
@@ -102,7 +103,7 @@ class Found:
             except WorkerFailed as failure:
                 failures.append(str(failure))
 
-        settings = self.peer.on_gpu if device_of(isa) else self.peer.settings
+        settings = self.peer.settings if isa in ISAS else self.peer.on_gpu
         for setting in settings:
             if thorough or not setting.compiled:
                 attempt(setting)

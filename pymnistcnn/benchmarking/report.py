@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__, _native
-from ..network import default_isa, device_of
+from ..target import ISAS, default_target, target_of
 from . import targets
 from .measuring import fma_peak, markdown
 
@@ -46,9 +46,9 @@ class Report:
     verdicts: list[targets.Verdict] | None = None
 
     def machine(self) -> dict:
-        isa = default_isa() if device_of(self.isa) else self.isa
+        isa = self.isa if self.isa in ISAS else str(default_target())
         made = dict(cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=isa)
-        if (device_of(self.isa) or "").startswith("cuda"):
+        if target_of(self.isa).device == "cuda":
             made |= dict(gpu=_native.cuda_build()[1], device=self.isa)
         return made | dict(
             fma_peak_gflops=[fma_peak(isa, threads=threads) for threads in (1, 2)], compiler=compiler(),

@@ -11,7 +11,7 @@ import numpy as np
 from .. import datasets
 from .._native import Op
 from ..layers import Conv2d
-from ..network import device_of
+from ..target import ISAS, target_of
 from .comparing import OURS, Company, compared
 from .measuring import Figure, fma_peak
 from .networks import NETWORKS
@@ -71,7 +71,7 @@ def dense_flops(network, training) -> int:
 
 def peak_of(isa, threads) -> float | None:
     """The FMA peak that goes with what was just measured; None on a device other than the processor."""
-    return None if device_of(isa) else fma_peak(isa, threads=threads)
+    return fma_peak(isa, threads=threads) if isa in ISAS else None
 
 
 def is_convolutional(name) -> bool:
@@ -87,7 +87,7 @@ class Step:
         self.how = dict(isa=isa, threads=threads)
         self.model._use_loss(case.loss)
         self.x, self.targets = self.model._samples(datasets.mnist()[0], "train")
-        self.resident = self.model.network.resident(isa, self.x, *self.targets.arguments.values())
+        self.resident = self.model.network.resident(target_of(isa), self.x, *self.targets.arguments.values())
         self.resident.__enter__()  # as `fit` has it, for as long as this lives
         self.shuffle, self.order = np.random.default_rng(0), np.empty(0, np.int64)
         self.steps = self.steps_in(0.05)  # as `fit` does: so long between two looks at callbacks
@@ -99,8 +99,8 @@ class Step:
             self.order = np.concatenate([self.order, self.shuffle.permutation(len(self.x))])
         index, self.order = np.split(self.order, [steps * self.batch])
         rates = np.full(steps, self.optimizer.lr)
-        self.model.network.train(self.x, self.targets, index, self.batch, self.optimizer, rates, 0, 0, **self.how,
-                                 op_seconds=op_seconds)  # fmt: skip
+        self.model.network.train(self.x, self.targets, index, self.batch, self.optimizer, rates, 0, 0,
+                                 target_of(self.how["isa"]), self.how["threads"], op_seconds=op_seconds)  # fmt: skip
         return time.perf_counter() - started
 
     def steps_in(self, seconds):
@@ -123,7 +123,7 @@ class Step:
         )
 
     def workspace_bytes(self):
-        sizes = self.model.network.plan(False, self.batch, self.how["isa"]).workspace_bytes
+        sizes = self.model.network.plan(False, self.batch, target_of(self.how["isa"])).workspace_bytes
         return sizes["pack"] + sizes["batch"] + 16 * sizes["shard"] + self.how["threads"] * sizes["thread"]
 
 
@@ -154,7 +154,7 @@ def measure(network, task, batch, isa, threads, company=None, rounds=11, seconds
 
     Each side is measured for about `seconds` in each of `rounds`, beside a peak of its own.
     """
-    threads = [1] if device_of(isa) else threads
+    threads = threads if isa in ISAS else [1]
     company, most, job = company or Company(), max(threads), dict(task=task, network=network, batch=batch, isa=isa)
     thorough = batch == NETWORKS[network]().batch_size
     with ExitStack() as stack:
@@ -188,9 +188,9 @@ def images_per_second(answer):
 def network_job(name, task, batch, folder, isa) -> dict:
     """For a peer: to train one of the networks, or infer with it, on the digits of `folder`."""
     case = NETWORKS[name]()
-    device, _, precision = (device_of(isa) or "").partition("-")
+    target = target_of(isa)
     return dict(
-        device="cuda" if device else "cpu", precision=precision or "full",
+        device="cpu" if target.device == "cpu" else "cuda", precision=target.precision,
         task=task, batch=batch, images=f"{folder}/{task}_images.npy", labels=f"{folder}/{task}_labels.npy",
         layers=described(case.model.layers, case.model.input_shape), loss=type(case.loss).__name__,
         optimizer={"type": type(case.optimizer).__name__, **asdict(case.optimizer)},
@@ -215,7 +215,7 @@ def profile(name, isa, threads, batch=None, seconds=0.5) -> list[tuple[str, str,
     """What each op of a training step takes: (op, layer, share, microseconds an image and core), largest first."""
     step = Step(name, batch, isa, threads)
     steps = step.steps_in(seconds)
-    kinds = step.model.network.plan(False, step.batch).op_kinds
+    kinds = step.model.network.plan(False, step.batch, target_of(isa)).op_kinds
     clocks = np.zeros((threads, len(kinds)))
     step.run(steps, clocks)
     taken = {}

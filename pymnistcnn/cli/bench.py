@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from .. import _native
 from ..benchmarking import accuracy as accuracy_bench
 from ..benchmarking import comparing, peers, targets
 from ..benchmarking import kernels as kernel_bench
@@ -19,8 +18,8 @@ from ..benchmarking import training as training_bench
 from ..benchmarking.measuring import markdown
 from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
-from ..network import device_of
 from ..recipes import RECIPES
+from ..target import ISAS
 from .info import cpu_model
 from .options import COMPUTE, JSON, Failure, count, device_options, options, usable_isa, writable_file
 
@@ -35,11 +34,11 @@ def report_file(context, option, path):
 def usable_isas(context, option, isas):
     """Those that were named; if none was, that of --device, if it is not the processor."""
     named = [usable_isa(context, option, isa) for isa in isas or (None,)]
-    return named if isas or device_of(named[0]) else []
+    return named if isas or named[0] not in ISAS else []
 
 
 ISA = click.option("--isa", "isas", metavar="NAME", multiple=True, callback=usable_isas,
-                   help=f"Instruction set, of {', '.join(_native.isas())}; may be repeated.")  # fmt: skip
+                   help=f"Instruction set, of {', '.join(ISAS)}; may be repeated.")  # fmt: skip
 THREADS = click.option("--threads", metavar="N", multiple=True, type=click.IntRange(1, 1024),
                        help="May be repeated.  [default: 1 and 2]")  # fmt: skip
 SECONDS = click.option("--seconds", type=click.FloatRange(0.001, 60), help="Of each measurement.")
@@ -117,7 +116,7 @@ def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_fol
     CASE is a layer, such as "flux conv2"; all if none is named. With --peers, on the most threads and the last
     instruction set, each layer stands beside the same operator of theirs.
     """
-    isas, cases, threads = isas or _native.isas(), cases or list(kernel_bench.CASES), sorted(set(threads)) or [1, 2]
+    isas, cases, threads = isas or ISAS, cases or list(kernel_bench.CASES), sorted(set(threads)) or [1, 2]
     rows, comparisons, how = [], [], dict(rounds=rounds, **given(seconds=seconds))
     with company_of(with_peers, pythons, peer_folder) as company:
         for case in progress(cases):
@@ -151,11 +150,11 @@ def training(networks, batches, profile, isas, threads, rounds, seconds, with_pe
     """
     networks, threads = networks or list(NETWORKS), sorted(set(threads)) or [1, 2]
     if profile:
-        if any(map(device_of, isas)):
+        if any(isa not in ISAS for isa in isas):
             raise click.UsageError("--profile is of the processor: on a device ops have no clocks")
         if with_peers or pythons or check or output:
             raise click.UsageError("--profile shows ours alone, on stdout: no --peers, --check or --output")
-        settings = [(name, isa, n) for name in networks for isa in isas or _native.isas()[-1:] for n in threads]
+        settings = [(name, isa, n) for name in networks for isa in isas or ISAS[-1:] for n in threads]
         show_profiles(settings, batches or (None,), as_json, **given(seconds=seconds))
         return
     rows, comparisons, how = [], [], dict(rounds=rounds, **given(seconds=seconds))
@@ -163,12 +162,12 @@ def training(networks, batches, profile, isas, threads, rounds, seconds, with_pe
         for job in progress(training_jobs(networks, batches, isas, bool(company.found))):
             more, beside = training_bench.measure(*job, threads, company, **how)
             rows, comparisons = rows + more, comparisons + beside
-    isa = (isas or _native.isas())[-1]
+    isa = (isas or ISAS)[-1]
     tables = [
         Table("rows", "Training and inference", training_bench.HEAD, rows),
         Table("comparisons", "In turns with others, and with one thread", comparing.HEAD, comparisons),
     ]
-    verdicts = targets.of_training(rows, comparisons, networks, device_of(isa)) if check else None
+    verdicts = targets.of_training(rows, comparisons, networks, None if isa in ISAS else isa) if check else None
     deliver(tables, training_bench.NOTES, isa, company, verdicts, output, as_json)
 
 
@@ -177,10 +176,10 @@ def training_jobs(networks, batches, isas, beside_peers):
     jobs = []
     for name in networks:
         own = NETWORKS[name]().batch_size
-        for isa in isas or _native.isas()[-1:]:
+        for isa in isas or ISAS[-1:]:
             jobs += [(name, "training", batch, isa) for batch in batches or sorted({own, *training_bench.BATCHES})]
             jobs += [(name, "inference", batch, isa) for batch in training_bench.INFERENCE]
-        if beside_peers and not isas and not batches and "avx2" in _native.isas()[:-1]:
+        if beside_peers and not isas and not batches and "avx2" in ISAS[:-1]:
             if training_bench.is_convolutional(name):
                 jobs.append((name, "training", own, "avx2"))
     return jobs
@@ -223,5 +222,7 @@ def accuracy(recipes, seeds, threads, isa, check, output, as_json):
         arounds = [accuracy_bench.around(name, **how) for _ in range(min(seeds, 3))] if name == "fast" else []
         rows.append(accuracy_bench.row(name, isa, threads, runs[name], arounds))
     tables = [Table("rows", "Recipes", accuracy_bench.HEAD, rows)]
-    verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), device_of(isa)) if check else None
+    verdicts = (
+        targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), None if isa in ISAS else isa) if check else None
+    )
     deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from .. import __version__, _native, datasets
-from ..device import cuda_problem, devices
+from ..target import ISAS, cuda_problem, devices
 from .options import COMPUTE, JSON, describe, print_json
 
 
@@ -25,7 +25,7 @@ def info(threads, isa, as_json):
         "numpy": np.__version__,
         "cpu": cpu_model(),
         "isa": isa,
-        "isas": _native.isas(),
+        "isas": ISAS,
         "threads": threads,
         "openmp": _native.openmp_runtime(),
         "devices": devices(),

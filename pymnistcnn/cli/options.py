@@ -17,9 +17,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from .. import _native
-from ..device import PRECISIONS, checked_device
-from ..network import checked_threads, device_of
+from ..network import checked_threads
+from ..target import ISAS, PRECISIONS, target_of
 
 
 class Failure(click.ClickException):
@@ -86,13 +85,13 @@ def one_line(error: Exception) -> str:
 
 
 def usable_isa(context, option, isa):
-    """The instruction set to run with, the processor's or that of the device that was asked for."""
+    """The name of the target to run on."""
     device, precision = context.meta.get(DEVICE), context.meta.get(PRECISION)
     told = device in (None, "cpu") or context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            found = checked_device(device, isa if told else None, precision)
+            found = str(target_of(isa if told else None, device, precision))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=None if told and isa else "'--device'") from None
     for warning in caught:
@@ -111,7 +110,7 @@ def keep(name):
 
 def where(threads, isa):
     """On what something runs, for people."""
-    return device_of(isa) or f"{count(threads, 'thread')}, {isa}"
+    return f"{count(threads, 'thread')}, {isa}" if isa in ISAS else isa
 
 
 def writable_file(context, option, path):
@@ -162,7 +161,7 @@ def compute_options(device="cpu"):
                      callback=lambda context, option, threads: checked_threads(threads),
                      help="Threads to compute on.  [default: one for each processor]"),
         click.option("--isa", metavar="NAME", callback=usable_isa, envvar="PYMNISTCNN_ISA", show_envvar=True,
-                     help=f"Instruction set: {', '.join(_native.isas())}.  [default: the last of these]"),
+                     help=f"Instruction set: {', '.join(ISAS)}.  [default: the last of these]"),
         device_options(device),
     )  # fmt: skip
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from ..device import devices
 from ..network import DTYPES
+from ..target import devices
 from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, writable_file
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..layers import number
 from ..losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
+from ..target import target_of
 from .single import network, numbers, rows
 
 
@@ -129,7 +130,7 @@ def expected_probability_loss_backward(dy, x, target, sample_weight=None, *, isa
 def _value_and_gradient(loss, x, target, sample_weight, isa, threads):
     x = numbers(x)
     with network([], x, loss) as found:
-        return found.loss_by_hand(x, target, sample_weight, isa, threads)
+        return found.loss_by_hand(x, target, sample_weight, target_of(isa), threads)
 
 
 def _scaled(dy, value_and_gradient):

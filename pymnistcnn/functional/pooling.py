@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..layers import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from ..target import target_of
 from .single import backward, forward, holding, numbers
 
 
@@ -34,15 +35,15 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
         return forward(layer, x, isa=isa, threads=threads)
     x = numbers(x)
     with holding(layer, x, ()) as found:
-        y = found.forward(x, isa=isa, threads=threads)
-        return y, _indices(found, len(x), isa)
+        target = target_of(isa)
+        return found.forward(x, True, target, threads), _indices(found, len(x), target)
 
 
-def _indices(network, n, isa):
+def _indices(network, n, target):
     """The argmax of the last forward: the kernel's are offsets into pictures with the channels last."""
     (pool,) = network.by_hand.nodes
     out = pool.y.geometry
-    offsets = np.frombuffer(network.plan(True, n, isa).peek(pool.argmax.offset, 4 * n * out.elements), np.int32)
+    offsets = np.frombuffer(network.plan(True, n, target).peek(pool.argmax.offset, 4 * n * out.elements), np.int32)
     indices = offsets.reshape(n, out.h, out.w, out.c) // out.c
     return np.ascontiguousarray(indices.transpose(0, 3, 1, 2), np.int64)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..network import Network, dtype_for, exact_cast
+from ..target import target_of
 
 MOST = 32  # networks that a thread keeps
 LARGEST = 2**26  # bytes of the workspaces of one that is kept
@@ -67,19 +68,19 @@ def holding(layer, x, weights, seed=0):
         yield found
 
 
-def forward(layer, x, weights=(), seed=0, training=False, isa=None, threads=None) -> np.ndarray:
+def forward(layer, x, weights=(), seed=0, training=False, *, threads=None, isa=None) -> np.ndarray:
     """y of a layer for x."""
     x = numbers(x)
     with holding(layer, x, weights, seed) as found:
-        return found.forward(x, training, isa, threads)
+        return found.forward(x, training, target_of(isa), threads)
 
 
-def backward(layer, dy, x, weights=(), seed=0, isa=None, threads=None):
+def backward(layer, dy, x, weights=(), seed=0, *, threads=None, isa=None):
     """dx of a layer, and after it the gradients of its weights if it has any."""
     x = numbers(x)
     with holding(layer, x, weights, seed) as found:
-        found.forward(x, True, isa, threads)
-        dx = found.backward(dy, isa, threads)
+        found.forward(x, True, target_of(isa), threads)
+        dx = found.backward(dy, threads=threads)
         views = zip(found.parameters, found.views(found.gradient), strict=True)
         gradients = [np.array(view, order="C") for parameter, view in views if parameter.trained]
     return (dx, *gradients) if gradients else dx

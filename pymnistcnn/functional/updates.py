@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import NotFinite, Program
-from ..network import aligned_zeros, checked_isa, checked_threads, device_of, dtype_for, exact_cast
+from ..network import aligned_zeros, checked_threads, dtype_for, exact_cast
 from ..optimizers import Optimizer, State, checked
 from ..plan import PlanBuilder, update_plan
+from ..target import target_of
 
 
 def update(optimizer, weights, gradient, state=None, clip_norm=None, *, isa=None, threads=None):
@@ -43,10 +44,10 @@ def update(optimizer, weights, gradient, state=None, clip_norm=None, *, isa=None
     param[: weights.size] = exact_cast(weights, dtype, "weights").ravel()
     slope[: weights.size] = exact_cast(gradient, dtype, "gradient").ravel()
     moments = _moments(optimizer, state, weights.shape, dtype, len(param))
-    steps, isa = 0 if state is None else state.steps, checked_isa(isa)
+    steps = 0 if state is None else state.steps
     try:
-        update_plan(builder, dtype, clip_norm is not None, device_of(isa)).run(
-            Program.BACKWARD, isa=isa, threads=checked_threads(threads), param=param, gradient=slope,
+        update_plan(builder, dtype, clip_norm is not None, target_of(isa)).run(
+            Program.BACKWARD, threads=checked_threads(threads), param=param, gradient=slope,
             count=1, batch=1, moments=moments, optimizer=optimizer.kind,
             coefficients=optimizer.rows(steps, [optimizer.lr], clip_norm),
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._native import Constant
+from .._native import ActivationKind
 from .base import Layer, number
 
 
@@ -20,7 +20,7 @@ class ReLU(Layer):
     """
 
     def lower(self, builder):
-        builder.activation(Constant.RELU)
+        builder.activation(ActivationKind.RELU)
 
 
 @dataclass(eq=False, repr=False)
@@ -40,7 +40,7 @@ class LeakyReLU(Layer):
         self.negative_slope = number("negative_slope", self.negative_slope, 0, 1e6)
 
     def lower(self, builder):
-        builder.activation(Constant.LEAKY_RELU, self.negative_slope)
+        builder.activation(ActivationKind.LEAKY_RELU, self.negative_slope)
 
 
 @dataclass(eq=False, repr=False)
@@ -60,7 +60,7 @@ class ELU(Layer):
         self.alpha = number("alpha", self.alpha, 0, 1e6)
 
     def lower(self, builder):
-        builder.activation(Constant.ELU, self.alpha)
+        builder.activation(ActivationKind.ELU, self.alpha)
 
 
 @dataclass(eq=False, repr=False)
@@ -75,7 +75,7 @@ class Sigmoid(Layer):
     """
 
     def lower(self, builder):
-        builder.activation(Constant.SIGMOID)
+        builder.activation(ActivationKind.SIGMOID)
 
 
 @dataclass(eq=False, repr=False)
@@ -98,7 +98,7 @@ class Softplus(Layer):
         self.threshold = number("threshold", self.threshold, 15, 1e6)
 
     def lower(self, builder):
-        builder.activation(Constant.SOFTPLUS, self.beta, self.threshold)
+        builder.activation(ActivationKind.SOFTPLUS, self.beta, self.threshold)
 
 
 @dataclass(eq=False, repr=False)
@@ -113,7 +113,7 @@ class Tanh(Layer):
     """
 
     def lower(self, builder):
-        builder.activation(Constant.TANH)
+        builder.activation(ActivationKind.TANH)
 
 
 @dataclass(eq=False, repr=False)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..initializers import Initializer
 from ..network import Network, dtype_for
+from ..target import target_of
 
 
 def whole(name, value, low=1):
@@ -101,7 +102,7 @@ class Layer:
         self._network = Network([self], input_shape, dtype, seed)
         return self
 
-    def forward(self, x, training=True, isa=None, threads=None) -> np.ndarray:
+    def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
         """y for x (n, ...). With `training`, what `backward` needs is kept and dropout is on."""
         x = np.asarray(x)
         dtype = dtype_for(x)
@@ -112,13 +113,13 @@ class Layer:
             self._network = network
         elif not self._in_model and (network.input_shape != x.shape[1:] or network.dtype != dtype):
             network = self._rebuilt(x.shape[1:], dtype)
-        return network.forward(x, training, isa, threads)
+        return network.forward(x, training, target_of(isa), threads)
 
-    def backward(self, dy, isa=None, threads=None) -> np.ndarray:
+    def backward(self, dy, *, threads=None, isa=None) -> np.ndarray:
         """dx for dy, the gradient of the last forward's y. RuntimeError without that forward's state."""
         if self._network is None:
             raise RuntimeError("backward needs the state of a forward pass: forward was not called")
-        return self._network.backward(dy, isa, threads)
+        return self._network.backward(dy, isa and target_of(isa), threads)
 
     def _rebuilt(self, shape, dtype):
         """For another picture size or dtype; the weights stay."""

@@ -1,0 +1,2 @@
+/* The device kernels as CUDA. Compiled once for each dtype and architecture. */
+#include "kernels.h"

@@ -1,0 +1,55 @@
+/* What a processor's kernels are given. A kernel is one operation for one instruction set and dtype; it works on one
+ * thread, allocates nothing, and knows neither threads nor files nor Python. */
+#ifndef PMC_KERNELS_H
+#define PMC_KERNELS_H
+
+#include "operations.h"
+#include "step.h"
+
+/* A piece of an operation: some samples of the step, or one of its parts. */
+typedef struct {
+    const pmc_op *op;
+    void *ref[PMC_REFS]; /* of the first sample, in the copy of this shard or thread; NULL: nowhere */
+    const pmc_step *step;
+    int64_t first, n;    /* samples of the step */
+    int64_t part, parts;
+    int opening;         /* a shard's first samples: gradients are stored, later ones are added */
+    int64_t shards, shard_elements; /* of the step; from one shard's gradients to the next's */
+    int64_t model_elements;
+} pmc_task;
+
+/* A kernel returns 0 if it made a parameter NaN or infinite. */
+typedef int pmc_kernel(const pmc_task *task);
+
+typedef struct {
+    pmc_kernel *op[PMC_OP_KINDS];
+    double (*fma_peak)(void *sink, int64_t repeats); /* returns the floating-point operations done */
+} pmc_kernels;
+
+/* What a random stream of one sample depends on, and nothing else (Philox4x32-10). */
+typedef struct {
+    uint64_t seed;
+    uint32_t epoch;
+    uint32_t position; /* of the first sample, in the epoch's order */
+} pmc_random;
+
+/* What a loss compares outputs with: labels [.] or targets [.][classes], with weights of samples [.] and of classes
+ * [classes], or NULL. Sample i of a kernel's n is at index[i], or at i where index is NULL. */
+typedef struct {
+    const int32_t *labels;
+    const real *targets;
+    const double *sample_weight, *class_weight;
+    const int64_t *index;
+    double scale; /* of the gradient: one over the step's weight */
+} pmc_targets;
+
+/* The random numbers, the indices in the data set, and the targets of the step's samples from `first` on. */
+PMC_INLINE pmc_random pmc_step_random(const pmc_step *step, int64_t first) {
+    const pmc_random random = {step->seed, step->epoch, step->first_position + (uint32_t)(step->start + first)};
+    return random;
+}
+PMC_INLINE const int64_t *pmc_step_index(const pmc_step *step, int64_t first) {
+    return step->index ? step->index + step->start + first : NULL;
+}
+
+#endif

@@ -1,0 +1,470 @@
+/* The record of every operation: what its references are and hold, what makes its shape sound, how it is shared.
+ * Sizes are written here, and nowhere else: plan.c checks by them, Python places buffers by them. */
+#include "operations.h"
+
+int64_t pmc_shards(int64_t n) {
+    int64_t shards = 1;
+    while (shards < PMC_SHARDS && 2 * shards <= n / 2) shards *= 2;
+    return shards;
+}
+
+/* ---- is a shape sound? ---- */
+
+static int between(int64_t value, int64_t low, int64_t high) { return value >= low && value <= high; }
+
+/* Offsets inside a tensor are int32 in places: nothing may be larger. The product is checked as it grows. */
+static int product_fits(const int64_t *factors, int count) {
+    int64_t product = 1;
+    for (int i = 0; i < count; i++)
+        if (!between(factors[i], 0, INT32_MAX) || __builtin_mul_overflow(product, factors[i], &product) ||
+            product > PMC_LARGEST)
+            return 0;
+    return 1;
+}
+#define FITS(...) product_fits((const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+static int vector_fits(int64_t n) { return between(n, 1, INT32_MAX / 4); }
+
+static int is_image(const pmc_image *s) {
+    const int64_t sizes[] = {s->h, s->w, s->c, s->top + 1, s->bottom + 1, s->left + 1, s->right + 1};
+    for (int i = 0; i < 7; i++)
+        if (!between(sizes[i], 1, INT32_MAX / 4)) return 0;
+    return FITS(pmc_image_rows(s), s->left + s->w + s->right, s->c);
+}
+
+/* Are `out` outputs what a window of `size` taps finds in `in` positions? */
+static int window_fits(int64_t in, int64_t out, int64_t size, int64_t stride, int64_t dilation) {
+    return between(size, 1, in) && between(stride, 1, INT32_MAX / 4) && between(dilation, 1, INT32_MAX / 4) &&
+           FITS(out, stride) && FITS(size, dilation) && (out - 1) * stride + (size - 1) * dilation < in;
+}
+
+static int is_activation(const pmc_activation *f) {
+    return between(f->kind, PMC_IDENTITY, PMC_ACTIVATIONS - 1) && f->alpha >= 0;
+}
+
+/* Every check has this form. */
+#define UNUSED __attribute__((unused))
+#define CHECK(name) static int name(UNUSED const pmc_op *op, UNUSED const pmc_plan_sizes *sizes)
+
+enum { NONZERO_BYTES = 16 }; /* an index and a value, of doubles */
+
+CHECK(conv_fits) {
+    const pmc_conv *s = &op->shape.conv;
+    return is_image(&s->in) && is_image(&s->out) && between(s->groups, 1, s->in.c) && s->in.c % s->groups == 0 &&
+           s->out.c % s->groups == 0 && is_activation(&s->activation) && between(s->pool_h, 1, PMC_NO_GRADIENT) &&
+           between(s->pool_w, 1, PMC_NO_GRADIENT) && s->pool_h * s->pool_w <= PMC_NO_GRADIENT &&
+           window_fits(pmc_image_rows(&s->in), s->out.h * s->pool_h, s->kh, s->stride_h, s->dilation_h) &&
+           window_fits(s->in.left + s->in.w + s->in.right, s->out.w * s->pool_w, s->kw, s->stride_w, s->dilation_w) &&
+           FITS(s->kw, s->in.c) && FITS(s->out.c + PMC_PAD, s->kh, pmc_filter_row(s)) &&
+           FITS(s->groups, s->kh, s->kw, s->in.c / s->groups, pmc_padded(s->out.c / s->groups)) &&
+           FITS(sizes->microbatch, pmc_image_stride(&s->in)) && FITS(sizes->microbatch, pmc_image_stride(&s->out)) &&
+           FITS(s->pool_h * s->pool_w + 1, s->out.w, s->out.c + 2 * PMC_PAD, NONZERO_BYTES);
+}
+
+/* Does every window begin at or before the last pixel? It may reach over the end. */
+static int pool_axis_fits(int64_t in, int64_t out, int64_t size, int64_t stride, int64_t pad, int64_t dilation) {
+    return between(size, 1, INT32_MAX / 4) && between(stride, 1, INT32_MAX / 4) &&
+           between(dilation, 1, INT32_MAX / 4) && FITS(size, dilation) && FITS(out, stride) &&
+           between(pad, 0, size / 2) && (out - 1) * stride - pad < in;
+}
+CHECK(pool_fits) {
+    const pmc_pool *s = &op->shape.pool;
+    return is_image(&s->in) && is_image(&s->out) && s->in.c == s->out.c && between(s->count_pad, 0, 1) &&
+                            pool_axis_fits(s->in.h, s->out.h, s->kh, s->stride_h, s->pad_h, s->dilation_h) &&
+                            pool_axis_fits(s->in.w, s->out.w, s->kw, s->stride_w, s->pad_w, s->dilation_w);
+}
+CHECK(average_fits) {
+    return pool_fits(op, sizes) && op->shape.pool.dilation_h == 1 && op->shape.pool.dilation_w == 1;
+}
+
+CHECK(linear_fits) {
+    const pmc_linear *s = &op->shape.linear;
+    return vector_fits(s->in) && vector_fits(s->out) && FITS(pmc_padded(s->in), pmc_padded(s->out)) &&
+                            between(s->sparse, 0, 1);
+}
+
+CHECK(image_fits) { return is_image(&op->shape.image); }
+CHECK(activation_fits) { return image_fits(op, sizes) && is_activation(&op->shape.elements.activation); }
+CHECK(dropout_fits) { return image_fits(op, sizes) && between(op->shape.dropout.threshold, 0, UINT32_MAX); }
+
+/* Angles stay under a half turn (a lean under a quarter), and a picture is not scaled to nothing. */
+CHECK(warp_fits) {
+    const pmc_warp *s = &op->shape.warp;
+    const double size = s->shift + s->elastic;
+    return image_fits(op, sizes) && between(s->cutout, 0, INT32_MAX / 4) && s->rotation >= 0 && s->rotation <= 3.2 &&
+           s->shear >= 0 && s->shear <= 1.5 && s->scale >= 0 && s->scale < 1 && s->shift >= 0 && s->elastic >= 0 &&
+           size <= 1e6 && (s->elastic == 0 || (s->sigma > 0 && s->sigma <= 1000)) &&
+           FITS(4, s->image.h + 2 * pmc_warp_radius(s), s->image.w + 2 * pmc_warp_radius(s), 8);
+}
+
+CHECK(norm_fits) {
+    const pmc_norm *s = &op->shape.norm;
+    return image_fits(op, sizes) && FITS(PMC_NORM_ROWS, pmc_padded(s->image.c), 8) && s->epsilon >= 0;
+}
+
+static int port_fits(const pmc_op *op, const pmc_plan_sizes *sizes, int64_t port) {
+    const pmc_image *s = &op->shape.image;
+    const int of_x = port == PMC_PORT_X || port == PMC_PORT_DX;
+    return is_image(s) && op->shape.transfer.port == port &&
+           s->h * s->w * s->c == (of_x ? sizes->x_elements : sizes->y_elements);
+}
+CHECK(input_fits) { return port_fits(op, sizes, PMC_PORT_X) || port_fits(op, sizes, PMC_PORT_DY); }
+CHECK(output_fits) { return port_fits(op, sizes, PMC_PORT_Y) || port_fits(op, sizes, PMC_PORT_DX); }
+
+CHECK(softmax_fits) { return vector_fits(op->shape.classes.classes); }
+CHECK(loss_fits) { return softmax_fits(op, sizes) && op->shape.classes.classes == sizes->y_elements; }
+
+CHECK(update_fits) {
+    const int64_t elements = op->shape.parameter.elements;
+    return between(elements, 1, PMC_LARGEST) && elements % PMC_PAD == 0;
+}
+CHECK(squares_fit) {
+    return update_fits(op, sizes) && op->shape.parameter.elements == sizes->model_bytes / pmc_real_bytes(sizes);
+}
+
+/* ---- what references hold ---- */
+
+/* Every size has this form: so many bytes, or so many reals. */
+#define BYTES(name, size)                                                                                              \
+    static int64_t name(UNUSED const pmc_op *op, UNUSED const pmc_plan_sizes *sizes) { return (size); }
+#define REALS(name, size) BYTES(name, (size)*pmc_real_bytes(sizes))
+
+REALS(image, pmc_image_stride(&op->shape.image)) /* whatever the shape: it begins with its image */
+REALS(flat_image, pmc_vector_stride(op->shape.image.h *op->shape.image.w *op->shape.image.c))
+
+#define CONV (&op->shape.conv)
+REALS(conv_in, pmc_image_stride(&CONV->in))
+REALS(conv_out, pmc_image_stride(&CONV->out))
+BYTES(conv_argmax, pmc_argmax_stride(&CONV->out))
+REALS(conv_weights, CONV->out.c *CONV->kh *pmc_filter_row(CONV))
+REALS(conv_packed, pmc_conv_packed(CONV))
+REALS(conv_channels, pmc_padded(CONV->out.c))
+/* vectors of the last group reach over it */
+REALS(conv_bias, pmc_padded(CONV->out.c) + (CONV->groups > 1 ? PMC_PAD : 0))
+
+/* A pool's rows of outputs; or the patches of a block of tiles, and the products of one of its columns. */
+static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
+    const int64_t side = pmc_conv_winograd(CONV), c = pmc_padded(CONV->in.c), k = pmc_padded(CONV->out.c);
+    const int64_t tiles = side * side * (PMC_WINOGRAD_TILES * (c + PMC_WINOGRAD_COLUMNS) + PMC_PAD);
+    const int64_t rows = CONV->pool_h * CONV->pool_w * CONV->out.w * (k + PMC_PAD) + PMC_PAD;
+    return (side ? tiles : rows) * pmc_real_bytes(sizes);
+}
+
+/* Three offsets an output pixel and the nonzeros of a vector of output channels, or the ranges of the microbatch; one
+ * output pixel's nonzeros over window indices and channels; or, where every channel is a group of its own, packed
+ * weights. */
+static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
+    const int64_t of_weights = 9 * PMC_NONZEROS + 9 * PMC_PAD + sizes->microbatch * CONV->out.h;
+    const int64_t of_input = CONV->pool_h * CONV->pool_w * pmc_padded(CONV->out.c) + PMC_PAD;
+    if (pmc_conv_depthwise(CONV)) return NONZERO_BYTES * pmc_conv_packed(CONV);
+    return NONZERO_BYTES * (of_weights > of_input ? of_weights : of_input);
+}
+
+#define POOL (&op->shape.pool)
+REALS(pool_in, pmc_image_stride(&POOL->in))
+REALS(pool_out, pmc_image_stride(&POOL->out))
+BYTES(pool_argmax, POOL->out.h *POOL->out.w *POOL->out.c *(int64_t)sizeof(int32_t))
+
+#define LINEAR (&op->shape.linear)
+REALS(features_in, pmc_vector_stride(LINEAR->in))
+REALS(features_out, pmc_vector_stride(LINEAR->out))
+REALS(small_weights, LINEAR->out *pmc_padded(LINEAR->in))
+REALS(large_weights, LINEAR->in *pmc_padded(LINEAR->out))
+REALS(linear_bias, pmc_padded(LINEAR->out))
+REALS(linear_packed, LINEAR->out *PMC_TILE_COLUMNS)
+
+REALS(warp_field, pmc_warp_field(&op->shape.warp))
+
+#define CHANNELS pmc_padded(op->shape.norm.image.c)
+REALS(norm_channels, CHANNELS)
+REALS(norm_sums, 2 * CHANNELS)
+REALS(norm_rows, PMC_NORM_ROWS *CHANNELS)
+REALS(norm_running, 2 * CHANNELS + PMC_PAD)
+
+REALS(scores, pmc_vector_stride(op->shape.classes.classes))
+
+REALS(parameter, op->shape.parameter.elements)
+BYTES(model, sizes->model_bytes)
+BYTES(squares, pmc_squares_parts(sizes) * (int64_t)sizeof(double))
+
+/* ---- how it is shared, and how much it is ---- */
+
+#define PARTS(name) static int64_t name(UNUSED const pmc_op *op, UNUSED int64_t n, UNUSED int64_t threads)
+#define WORK(name) static int64_t name(UNUSED const pmc_op *op, UNUSED int64_t n, UNUSED int64_t shards)
+
+/* So many vector operations of a convolution are worth handing out. */
+enum { WORTH_SHARING = 64000 };
+
+/* A batch of a few samples is one shard: threads share its convolutions by output channels. */
+PARTS(conv_parts) {
+    const int64_t most = pmc_blocks(CONV->out.c, PMC_PAD), pixels = CONV->out.h * CONV->pool_h * CONV->out.w * CONV->pool_w;
+    const double work = (double)(n * pixels) * (double)(CONV->kh * CONV->kw * CONV->in.c) * (double)most;
+    if (CONV->groups > 1 || work < WORTH_SHARING) return 1;
+    const int64_t pieces = threads < most ? threads : most;
+    return pmc_blocks(most, pmc_blocks(most, pieces)); /* all of one size, but the last */
+}
+PARTS(conv_pack_parts) { return pmc_conv_pack_parts(CONV); }
+WORK(conv_pack_work) { return pmc_conv_packed(CONV) / PMC_PAD; }
+
+PARTS(tile_forward_parts) {
+    return pmc_blocks(n, PMC_TILE_ROWS) * pmc_blocks(pmc_padded(LINEAR->out), pmc_tile_columns(n));
+}
+PARTS(tile_weight_gradient_parts) { return pmc_blocks(LINEAR->in, PMC_TILE_BAND) + 1; }
+PARTS(tile_input_gradient_parts) {
+    return pmc_blocks(pmc_padded(LINEAR->in), PMC_TILE_COLUMNS);
+}
+WORK(tile_work) { return LINEAR->in * LINEAR->out / PMC_PAD * (n > 8 ? n : 8); } /* a few wait for the weights */
+
+PARTS(alone) { return 1; }
+WORK(norm_work) { return 2 * n * op->shape.norm.image.c / PMC_PAD; }
+WORK(norm_fold_work) { return op->shape.norm.image.c / PMC_PAD; }
+
+PARTS(update_parts) { return pmc_blocks(op->shape.parameter.elements, PMC_UPDATED); }
+WORK(update_work) { return op->shape.parameter.elements / PMC_PAD * (shards + 4); }
+
+PARTS(squares_parts) { return pmc_blocks(op->shape.parameter.elements, PMC_SQUARES); }
+WORK(squares_work) { return op->shape.parameter.elements / PMC_PAD; }
+
+/* ---- the records ---- */
+
+/* Where a reference may lie. */
+enum {
+    SAMPLE = 1 << PMC_BATCH | 1 << PMC_THREAD | PMC_EACH_SAMPLE,
+    WEIGHT = 1 << PMC_PARAM,
+    GRADIENT = 1 << PMC_GRADIENT | PMC_WRITTEN,
+    SHARD = 1 << PMC_SHARD | PMC_WRITTEN,
+    PACKED = 1 << PMC_PACK,
+    SCRATCH = 1 << PMC_THREAD | PMC_SCRATCH | PMC_WRITTEN,
+    WRITTEN = PMC_WRITTEN,
+    OPTIONAL = PMC_OPTIONAL,
+};
+
+static const pmc_operation input = {.fits = input_fits, .ref = {{"x", image, SAMPLE | WRITTEN}}};
+static const pmc_operation output = {.fits = output_fits, .ref = {{"x", image, SAMPLE}}};
+
+static const pmc_operation flatten_forward = {.fits = image_fits,
+                                              .ref = {{"y", flat_image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
+static const pmc_operation flatten_backward = {.fits = image_fits,
+                                               .ref = {{"dx", image, SAMPLE | WRITTEN}, {"dy", flat_image, SAMPLE}}};
+
+static const pmc_operation conv_pack = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = conv_fits,
+    .ref = {{"packed", conv_packed, PACKED | WRITTEN},
+            {"w", conv_weights, WEIGHT},
+            {"scale", conv_channels, PACKED | OPTIONAL}},
+    .parts = conv_pack_parts,
+    .work = conv_pack_work,
+};
+static const pmc_operation conv_forward = {
+    .fits = conv_fits,
+    .ref = {{"y", conv_out, SAMPLE | WRITTEN},
+            {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
+            {"x", conv_in, SAMPLE},
+            {"packed", conv_packed, PACKED},
+            {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
+            {"rows", conv_rows, SCRATCH}},
+    .parts = conv_parts,
+};
+static const pmc_operation conv_weight_gradient = {
+    .fits = conv_fits,
+    .ref = {{"dw", conv_weights, SHARD},
+            {"db", conv_channels, SHARD | OPTIONAL},
+            {"dy", conv_out, SAMPLE},
+            {"argmax", conv_argmax, SAMPLE},
+            {"x", conv_in, SAMPLE},
+            {"nonzeros", conv_nonzeros, SCRATCH}},
+    .parts = conv_parts,
+};
+static const pmc_operation conv_input_gradient = {
+    .fits = conv_fits,
+    .ref = {{"dx", conv_in, SAMPLE | WRITTEN},
+            {"dy", conv_out, SAMPLE},
+            {"argmax", conv_argmax, SAMPLE},
+            {"w", conv_weights, WEIGHT},
+            {"nonzeros", conv_nonzeros, SCRATCH}},
+};
+
+static const pmc_operation pool_forward = {
+    .fits = pool_fits,
+    .ref = {{"y", pool_out, SAMPLE | WRITTEN}, {"argmax", pool_argmax, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE}},
+};
+static const pmc_operation pool_backward = {
+    .fits = pool_fits,
+    .ref = {{"dx", pool_in, SAMPLE | WRITTEN}, {"dy", pool_out, SAMPLE}, {"argmax", pool_argmax, SAMPLE}},
+};
+static const pmc_operation average_forward = {.fits = average_fits,
+                                              .ref = {{"y", pool_out, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE}}};
+static const pmc_operation average_backward = {.fits = average_fits,
+                                               .ref = {{"dx", pool_in, SAMPLE | WRITTEN}, {"dy", pool_out, SAMPLE}}};
+
+static const pmc_operation linear_forward = {
+    .fits = linear_fits,
+    .ref = {{"y", features_out, SAMPLE | WRITTEN},
+            {"x", features_in, SAMPLE},
+            {"w", small_weights, WEIGHT},
+            {"b", linear_bias, WEIGHT | OPTIONAL}},
+};
+static const pmc_operation linear_weight_gradient = {
+    .fits = linear_fits,
+    .ref = {{"dw", small_weights, SHARD},
+            {"db", linear_bias, SHARD | OPTIONAL},
+            {"dy", features_out, SAMPLE},
+            {"x", features_in, SAMPLE}},
+};
+static const pmc_operation linear_input_gradient = {
+    .fits = linear_fits,
+    .ref = {{"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", small_weights, WEIGHT}},
+};
+static const pmc_operation linear_sparse_forward = {
+    .fits = linear_fits,
+    .ref = {{"y", features_out, SAMPLE | WRITTEN},
+            {"x", features_in, SAMPLE},
+            {"w", large_weights, WEIGHT},
+            {"b", linear_bias, WEIGHT | OPTIONAL}},
+};
+static const pmc_operation linear_tile_forward = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = linear_fits,
+    .ref = {{"y", features_out, SAMPLE | WRITTEN},
+            {"x", features_in, SAMPLE},
+            {"w", large_weights, WEIGHT},
+            {"b", linear_bias, WEIGHT | OPTIONAL}},
+    .parts = tile_forward_parts,
+    .work = tile_work,
+};
+/* Where w and b are given, the update follows. */
+static const pmc_operation linear_tile_weight_gradient = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = linear_fits,
+    .ref = {{"dw", large_weights, GRADIENT},
+            {"db", linear_bias, GRADIENT | OPTIONAL},
+            {"dy", features_out, SAMPLE},
+            {"x", features_in, SAMPLE},
+            {"w", large_weights, WEIGHT | WRITTEN | OPTIONAL},
+            {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}},
+    .parts = tile_weight_gradient_parts,
+    .work = tile_work,
+};
+static const pmc_operation linear_tile_input_gradient = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = linear_fits,
+    .ref = {{"dx", features_in, SAMPLE | WRITTEN},
+            {"dy", features_out, SAMPLE},
+            {"w", large_weights, WEIGHT},
+            {"packed", linear_packed, SCRATCH}},
+    .parts = tile_input_gradient_parts,
+    .work = tile_work,
+};
+
+static const pmc_operation activation_forward = {.fits = activation_fits,
+                                                 .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
+/* dy becomes dx; `from` is what the gradient is computed from, y or x. */
+static const pmc_operation activation_backward = {.fits = activation_fits,
+                                                  .ref = {{"dy", image, SAMPLE | WRITTEN}, {"from", image, SAMPLE}}};
+
+static const pmc_operation dropout = {.fits = dropout_fits,
+                                      .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
+static const pmc_operation noise = {.fits = image_fits, .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
+static const pmc_operation warp_forward = {
+    .fits = warp_fits,
+    .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE}},
+};
+static const pmc_operation warp_backward = {
+    .fits = warp_fits,
+    .ref = {{"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE}},
+};
+
+static const pmc_operation norm_moments = {.fits = norm_fits,
+                                           .ref = {{"moments", norm_sums, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
+static const pmc_operation norm_statistics = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = norm_fits,
+    .ref = {{"statistics", norm_rows, PACKED | WRITTEN},
+            {"moments", norm_sums, SAMPLE},
+            {"w", norm_channels, WEIGHT | OPTIONAL},
+            {"b", norm_channels, WEIGHT | OPTIONAL},
+            {"running", norm_running, WEIGHT | WRITTEN}},
+    .parts = alone,
+    .work = norm_work,
+};
+static const pmc_operation norm_fold = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = norm_fits,
+    .ref = {{"statistics", norm_rows, PACKED | WRITTEN},
+            {"w", norm_channels, WEIGHT | OPTIONAL},
+            {"b", norm_channels, WEIGHT | OPTIONAL},
+            {"running", norm_running, WEIGHT},
+            {"conv_bias", norm_channels, WEIGHT | OPTIONAL}},
+    .parts = alone,
+    .work = norm_fold_work,
+};
+static const pmc_operation norm_apply = {
+    .fits = norm_fits,
+    .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}, {"statistics", norm_rows, PACKED}},
+};
+static const pmc_operation norm_gradient_sums = {
+    .fits = norm_fits,
+    .ref = {{"sums", norm_sums, SAMPLE | WRITTEN},
+            {"dy", image, SAMPLE},
+            {"x", image, SAMPLE},
+            {"statistics", norm_rows, PACKED}},
+};
+static const pmc_operation norm_gradient = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = norm_fits,
+    .ref = {{"means", norm_sums, PACKED | WRITTEN},
+            {"dw", norm_channels, GRADIENT | OPTIONAL},
+            {"db", norm_channels, GRADIENT | OPTIONAL},
+            {"sums", norm_sums, SAMPLE}},
+    .parts = alone,
+    .work = norm_work,
+};
+static const pmc_operation norm_input_gradient = {
+    .fits = norm_fits,
+    .ref = {{"dx", image, SAMPLE | WRITTEN},
+            {"dy", image, SAMPLE},
+            {"x", image, SAMPLE},
+            {"statistics", norm_rows, PACKED},
+            {"means", norm_sums, PACKED}},
+};
+
+static const pmc_operation softmax_forward = {.fits = softmax_fits,
+                                              .ref = {{"y", scores, SAMPLE | WRITTEN}, {"x", scores, SAMPLE}}};
+static const pmc_operation softmax_backward = {.fits = softmax_fits,
+                                               .ref = {{"dy", scores, SAMPLE | WRITTEN}, {"y", scores, SAMPLE}}};
+static const pmc_operation log_softmax_forward = {.fits = softmax_fits,
+                                                  .ref = {{"y", scores, SAMPLE | WRITTEN}, {"x", scores, SAMPLE}}};
+static const pmc_operation log_softmax_backward = {.fits = softmax_fits,
+                                                   .ref = {{"dy", scores, SAMPLE | WRITTEN}, {"y", scores, SAMPLE}}};
+
+#define LOSS(name)                                                                                                     \
+    static const pmc_operation name = {                                                                                \
+        .is_loss = 1, .fits = loss_fits, .ref = {{"dz", scores, SAMPLE | WRITTEN}, {"z", scores, SAMPLE}}};
+LOSS(cross_entropy)
+LOSS(likelihood)
+LOSS(expected_probability)
+LOSS(squared_error)
+
+static const pmc_operation gradient_squares = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = squares_fit,
+    .ref = {{"squares", squares, PACKED | WRITTEN}, {"g", model, 1 << PMC_GRADIENT}},
+    .parts = squares_parts,
+    .work = squares_work,
+};
+/* g becomes the sum of the shards' gradients, if there are such; then w is updated, if it is given. Gradients are
+ * clipped by the norm that squares add up to. */
+static const pmc_operation update = {
+    .scope = PMC_SCOPE_TILES,
+    .fits = update_fits,
+    .ref = {{"w", parameter, WEIGHT | WRITTEN | OPTIONAL},
+            {"g", parameter, GRADIENT},
+            {"shards", parameter, 1 << PMC_SHARD | OPTIONAL},
+            {"squares", squares, PACKED | OPTIONAL}},
+    .parts = update_parts,
+    .work = update_work,
+};
+
+#define RECORD(NAME, name) [PMC_##NAME] = &name,
+const pmc_operation *const pmc_operations[PMC_OP_KINDS] = {PMC_OPERATIONS(RECORD)};

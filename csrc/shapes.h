@@ -1,0 +1,208 @@
+/* Shapes: what a kernel must know of its tensors. All fields are int64_t or double, and Python fills them in this
+ * order. The formulas that follow from a shape are here, too: how far apart samples and rows lie. */
+#ifndef PMC_SHAPES_H
+#define PMC_SHAPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the processor and a GPU's threads compute alike. */
+#ifdef __CUDACC__
+#define PMC_INLINE static inline __host__ __device__
+#else
+#define PMC_INLINE static inline
+#endif
+
+/* The element type. Kernels are compiled once with float and once with double; plans and their runners do not look at
+ * elements, so that to them a tensor is an untyped pointer. */
+#ifndef PMC_REAL
+#define PMC_REAL void
+#endif
+typedef PMC_REAL real;
+
+enum { PMC_FLOAT32, PMC_FLOAT64, PMC_DTYPES };
+
+/* Everywhere: rows of weights and flat vectors are padded to a multiple of PMC_PAD elements on every target, and sums
+ * across lanes use PMC_PAD partials, so that results do not depend on the instruction set. */
+enum { PMC_PAD = 16, PMC_ALIGN = 64 };
+
+/* Elements of a parameter, at most: offsets inside a tensor are int32 in places. */
+enum { PMC_LARGEST = INT32_MAX / 2 };
+
+/* One picture, channels last, with its zero border: [top + h + bottom][left + w + right][c]. A flat vector is a picture
+ * of one pixel. */
+typedef struct {
+    int64_t h, w, c, top, bottom, left, right;
+} pmc_image;
+
+/* ACTIVATION(NAME, monotone, from y). A monotone one commutes with max-pooling: a convolution block takes it in. Its
+ * gradient is computed from the output y, or else from the input x. */
+#define PMC_ACTIVATION_KINDS(ACTIVATION)                                                                               \
+    ACTIVATION(IDENTITY, 1, 1)                                                                                         \
+    ACTIVATION(RELU, 1, 1)                                                                                             \
+    ACTIVATION(TANH, 1, 1)                                                                                             \
+    ACTIVATION(LEAKY_RELU, 1, 1)                                                                                       \
+    ACTIVATION(ELU, 1, 1)                                                                                              \
+    ACTIVATION(SIGMOID, 1, 1)                                                                                          \
+    ACTIVATION(SOFTPLUS, 1, 1)
+#define PMC_ACTIVATION_NAME(NAME, monotone, from_y) PMC_##NAME,
+typedef enum { PMC_ACTIVATION_KINDS(PMC_ACTIVATION_NAME) PMC_ACTIVATIONS } pmc_activation_kind;
+
+/* alpha: leaky ReLU's slope below 0, ELU's alpha, softplus' beta; threshold: where softplus is taken as linear. */
+typedef struct {
+    int64_t kind; /* PMC_IDENTITY, ... */
+    double alpha, threshold;
+} pmc_activation;
+
+/* Convolution + bias + monotone activation + non-overlapping max-pool. `in` has the padding as its border; `out` is
+ * what the pool leaves, out.c output channels.
+ *   w      [k][kh][kw * c/groups, padded to 16]                   the weights, whose gradient has the same layout
+ *   packed [groups][kh][kw][c/groups][k/groups, padded to 16]     derived from them, what the forward pass reads
+ * or, where every channel is a group of its own, packed [kh][kw][k, padded to 16], or, by Winograd's method,
+ * [k / 32][side * side][c * 32 + 16]. */
+typedef struct {
+    pmc_image in, out;
+    int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups, pool_h, pool_w;
+    pmc_activation activation;
+} pmc_conv;
+
+/* Pooling of its own: any stride, padding and dilation; windows may reach over the end (ceil mode). The argmax of a
+ * window that sees nothing but padding is -1. count_pad: an average counts the zeros of the padding, too. */
+typedef struct {
+    pmc_image in, out;
+    int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, count_pad;
+} pmc_pool;
+
+/* in -> out features. The weights of a small layer are [out][in, padded], those of a large one [in][out, padded].
+ * sparse: x may be mostly zeros, as pictures are. */
+typedef struct {
+    int64_t in, out, sparse;
+} pmc_linear;
+
+/* An activation of its own, on the inside of an image. */
+typedef struct {
+    pmc_image image;
+    pmc_activation activation;
+} pmc_elements;
+
+/* keep an element when its 32 random bits are at least `threshold`; survivors are multiplied by `scale`. */
+typedef struct {
+    pmc_image image;
+    int64_t threshold, stream;
+    double scale;
+} pmc_dropout;
+
+/* An array of the caller's, [n][c][h][w] without borders, and the image that it fills or is filled from. */
+typedef struct {
+    pmc_image image;
+    int64_t port;
+    double scale, offset;
+} pmc_transfer;
+
+typedef enum { PMC_PORT_X, PMC_PORT_Y, PMC_PORT_DY, PMC_PORT_DX, PMC_PORTS } pmc_port;
+
+/* x + std * normal numbers of the stream */
+typedef struct {
+    pmc_image image;
+    int64_t stream;
+    double std;
+} pmc_noise;
+
+/* Random affine map about the centre, elastic distortion and cutout; each number is the most of it. Angles in radians,
+ * shift and elastic in pixels, sigma in pixels, cutout the side of a square in pixels. */
+typedef struct {
+    pmc_image image;
+    int64_t stream, cutout;
+    double rotation, shift, scale, shear, elastic, sigma, fill;
+} pmc_warp;
+
+/* Batch norm of an image's channels. momentum < 0: the average of all steps. Rows of its statistics: PMC_NORM_MEAN... */
+typedef struct {
+    pmc_image image;
+    double epsilon, momentum;
+} pmc_norm;
+enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_SHIFT, PMC_NORM_ROWS };
+
+typedef struct {
+    int64_t classes;
+    double smoothing; /* label smoothing, of a loss */
+} pmc_classes;
+
+/* A parameter as a flat vector. */
+typedef struct {
+    int64_t elements;
+} pmc_parameter;
+
+/* In an argmax: no gradient flows (ReLU was off). Windows therefore have at most 255 positions. */
+enum { PMC_NO_GRADIENT = 255 };
+
+PMC_INLINE int64_t pmc_blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
+PMC_INLINE int64_t pmc_padded(int64_t n) { return pmc_blocks(n, PMC_PAD) * PMC_PAD; }
+PMC_INLINE int64_t pmc_image_rows(const pmc_image *s) { return s->top + s->h + s->bottom; }
+PMC_INLINE int64_t pmc_image_pitch(const pmc_image *s) { return (s->left + s->w + s->right) * s->c; }
+
+/* Elements from one sample to the next. At least 16 elements of slack follow the picture, since vector loads may read
+ * past the end of a row; producers write zeros there and on the border. */
+PMC_INLINE int64_t pmc_image_stride(const pmc_image *s) {
+    return pmc_padded(pmc_image_rows(s) * pmc_image_pitch(s) + PMC_PAD);
+}
+/* Bytes from one sample's argmax to the next, with slack for vector loads. */
+PMC_INLINE int64_t pmc_argmax_stride(const pmc_image *s) {
+    return pmc_blocks(s->h * s->w * s->c + PMC_PAD, PMC_ALIGN) * PMC_ALIGN;
+}
+/* Flat vectors follow the same rule as a 1 x 1 picture. */
+PMC_INLINE int64_t pmc_vector_stride(int64_t n) { return pmc_padded(n + PMC_PAD); }
+
+/* Elements of one filter row of the weights: kw * c/groups, padded. */
+PMC_INLINE int64_t pmc_filter_row(const pmc_conv *s) { return pmc_padded(s->kw * (s->in.c / s->groups)); }
+
+/* The last output channels, where they are too few for a vector: they are computed as dot products. */
+PMC_INLINE int64_t pmc_conv_dots(const pmc_conv *s) {
+    const int64_t few = s->out.c % PMC_PAD;
+    return few <= 4 && s->groups == 1 && s->dilation_w == 1 && s->kw * s->in.c >= 2 * PMC_PAD ? few : 0;
+}
+
+/* Is every channel a group of its own? */
+PMC_INLINE int pmc_conv_depthwise(const pmc_conv *s) {
+    return s->groups > 1 && s->groups == s->in.c && s->groups == s->out.c;
+}
+
+/* Is it computed by Winograd's method? Then the pixels on a side of a pool window's patch, 4 or 6; otherwise 0. */
+PMC_INLINE int64_t pmc_conv_winograd(const pmc_conv *s) {
+    const int dense = s->stride_h == 1 && s->stride_w == 1 && s->dilation_h == 1 && s->dilation_w == 1;
+    const int fits = s->kh == s->kw && (s->kh == 3 || s->kh == 5) && s->pool_h == 2 && s->pool_w == 2;
+    return dense && fits && s->groups == 1 && s->in.c >= PMC_PAD ? s->kh + 1 : 0;
+}
+
+/* A convolution is packed 16 output channels of a group at a time. */
+PMC_INLINE int64_t pmc_conv_pack_parts(const pmc_conv *s) {
+    if (pmc_conv_depthwise(s)) return pmc_padded(s->out.c) / PMC_PAD;
+    return s->groups * (pmc_padded(s->out.c / s->groups) / PMC_PAD);
+}
+enum { PMC_WINOGRAD_TILES = 28, PMC_WINOGRAD_COLUMNS = 32 }; /* of a block */
+/* Elements of the packed weights. */
+PMC_INLINE int64_t pmc_conv_packed(const pmc_conv *s) {
+    const int64_t side = pmc_conv_winograd(s), c = s->in.c / s->groups, k = s->out.c / s->groups;
+    if (side)
+        return pmc_blocks(k, PMC_WINOGRAD_COLUMNS) * side * side * (c * PMC_WINOGRAD_COLUMNS + PMC_PAD);
+    if (pmc_conv_depthwise(s)) return s->kh * s->kw * pmc_padded(s->out.c);
+    return s->groups * s->kh * s->kw * c * pmc_padded(k);
+}
+
+/* Radius of the elastic distortion's blur, in pixels. */
+PMC_INLINE int64_t pmc_warp_radius(const pmc_warp *s) { return s->elastic != 0 ? (int64_t)(3 * s->sigma) + 1 : 0; }
+
+/* A sample's places, a raw and a smooth field, the taps of the blur, and what it reads with its border of zeros. */
+PMC_INLINE int64_t pmc_warp_field(const pmc_warp *s) {
+    const int64_t h = s->image.h, w = s->image.w, radius = pmc_warp_radius(s);
+    return s->elastic != 0 ? 4 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius) : 2 * h * w;
+}
+
+/* How work is cut: output pixels whose nonzero gradients a weight gradient lists at a time (their x is in L1); elements
+ * of a part that updates, and of one that adds up squares; a tile of a large linear layer's products. */
+enum { PMC_NONZEROS = 96, PMC_UPDATED = 4096, PMC_SQUARES = 8192 };
+enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
+/* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows. */
+PMC_INLINE int64_t pmc_tile_columns(int64_t n) { return n <= 6 ? 2 * PMC_TILE_COLUMNS : PMC_TILE_COLUMNS; }
+
+#endif

@@ -1,0 +1,71 @@
+/* Which targets this build has code for, and which of them this machine can run. */
+#include "cuda/device.h"
+#include "plan.h"
+
+#include <string.h>
+
+#include "kernels/rng.h"
+
+/* The compiler's run-time test reads CPUID and, with XGETBV, which registers the operating system saves. */
+static int any_processor(void) { return 1; }
+#ifdef PMC_HAVE_X86
+static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static int has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+extern const pmc_kernels pmc_kernels_portable_f32, pmc_kernels_portable_f64;
+extern const pmc_kernels pmc_kernels_avx2_f32, pmc_kernels_avx2_f64, pmc_kernels_avx512_f32, pmc_kernels_avx512_f64;
+
+#define PROCESSOR(name, test)                                                                                          \
+    {                                                                                                                  \
+        .device = "cpu", .isa = #name, .precision = "full", .backend = &pmc_cpu_backend,                               \
+        .kernels = {&pmc_kernels_##name##_f32, &pmc_kernels_##name##_f64}, .usable = test                              \
+    }
+#define DEVICE(name, of_products, on_device)                                                                           \
+    { .device = name, .isa = "", .precision = of_products, .backend = &pmc_device_backend, .on = on_device }
+#define DEVICES(name, on_devices)                                                                                      \
+    DEVICE(name, "full", &on_devices[PMC_FULL]), DEVICE(name, "tf32", &on_devices[PMC_TF32]),                          \
+        DEVICE(name, "bf16", &on_devices[PMC_BF16])
+
+/* Slowest first; the processor's last one is the default. */
+static const pmc_target targets[] = {
+    PROCESSOR(portable, any_processor),
+#ifdef PMC_HAVE_X86
+    PROCESSOR(avx2, has_avx2),
+    PROCESSOR(avx512, has_avx512),
+#endif
+    DEVICES("emulated", pmc_emulated_devices),
+#ifdef PMC_HAVE_CUDA
+    DEVICES("cuda", pmc_gpu_devices),
+#endif
+};
+
+int64_t pmc_target_count(void) { return sizeof targets / sizeof *targets; }
+const pmc_target *pmc_target_at(int64_t i) { return &targets[i]; }
+const char *pmc_target_device(const pmc_target *target) { return target->device; }
+const char *pmc_target_isa(const pmc_target *target) { return target->isa; }
+const char *pmc_target_precision(const pmc_target *target) { return target->precision; }
+const char *pmc_target_problem(const pmc_target *target) {
+    if (target->on) return target->on->problem();
+    return target->usable() ? NULL : "this processor, or its operating system, does not have these instructions";
+}
+const char *pmc_target_error(const pmc_target *target) { return target->on ? target->on->error() : ""; }
+
+double pmc_fma_peak(const pmc_target *target, int64_t dtype, void *sink, int64_t repeats) {
+    return target->on ? 0 : target->kernels[dtype]->fma_peak(sink, repeats);
+}
+
+void pmc_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]) {
+    philox(out, counter[0], counter[1], counter[2], counter[3], key[0], key[1]);
+}
+
+#ifdef PMC_HAVE_CUDA
+const char *pmc_cuda_architectures(void) { return pmc_gpu_architectures(); }
+void pmc_cuda_describe(char *text, size_t size) { pmc_gpu_describe(text, size); }
+#else
+const char *pmc_cuda_architectures(void) { return NULL; }
+void pmc_cuda_describe(char *text, size_t size) { memset(text, 0, size); }
+#endif

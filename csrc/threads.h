@@ -1,0 +1,16 @@
+/* Threads: who runs the tasks of a phase. */
+#ifndef PMC_THREADS_H
+#define PMC_THREADS_H
+
+#include <stdint.h>
+
+typedef void (*pmc_thread_task)(void *context, int64_t task, int64_t thread);
+
+/* Threads that stand ready while a body runs: at most so many, and none after a fork (then the team is NULL). */
+typedef struct pmc_team pmc_team;
+void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *team), void *context);
+
+/* Every task once, in any order, on the team's threads; inline without a team. */
+void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_thread_task task, void *context);
+
+#endif

@@ -1,0 +1,79 @@
+"""Where to compute. A target is a device, its instruction set and the precision of products: one value, which a plan
+knows. It is chosen here and nowhere else."""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+
+from ._native import TARGETS, Target, target_problem
+
+DEVICES = ("cpu", "cuda", "auto")
+PRECISIONS = ("full", "tf32", "bf16")
+ISAS = tuple(t.isa for t in TARGETS if t.device == "cpu" and target_problem(t) is None)  # slowest first
+BY_NAME = {str(target): target for target in TARGETS}
+CUDA = Target("cuda", "", "full")
+
+
+def devices() -> list[str]:
+    """What this build, on this machine, computes on; the fastest comes last.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> "cpu" in pm.devices()
+    True
+    """
+    return ["cpu"] + ["cuda"] * (cuda_problem() is None)
+
+
+def cuda_problem() -> str | None:
+    """Why there is no "cuda" on this machine, in this build; None: there is."""
+    if CUDA not in TARGETS:
+        return "this build is without CUDA: pip install . -C cmake.define.PYMNISTCNN_CUDA=ON"
+    return target_problem(CUDA)
+
+
+@functools.cache
+def default_target() -> Target:
+    """The processor with its widest instruction set, or with what PYMNISTCNN_ISA names."""
+    return target_of(os.environ.get("PYMNISTCNN_ISA") or ISAS[-1])
+
+
+def target_of(isa=None, device=None, precision=None) -> Target:
+    """The target that these name.
+
+    isa : an instruction set of the processor, or the name of any target, such as "cuda-tf32", or a Target
+    device : "cpu"; "cuda"; or "auto", which is "cuda" where there is one, and warns where there is none
+    precision : "full" if not given
+
+    ValueError for what is not there, on this machine, and for a precision that the device has not.
+    """
+    if isinstance(isa, Target):
+        isa = str(isa)
+    if precision not in (None, *PRECISIONS):
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    precision = precision or "full"
+    if device in (None, "cpu"):
+        if precision != "full":
+            raise ValueError(f"precision {precision!r} is of a GPU's tensor cores: it needs device 'cuda'")
+        if isa is None:
+            return default_target()
+        if isa not in BY_NAME or target_problem(BY_NAME[isa]) is not None:
+            raise ValueError(f"isa must be one of {', '.join(ISAS)} on this machine, not {isa!r}")
+        return BY_NAME[isa]
+    if device == "emulated":  # for tests: CUDA's kernels on the processor, very slowly
+        return Target(device, "", precision)
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    if isa is not None:
+        raise ValueError(f"isa {isa!r} is the processor's: it says nothing about device {device!r}")
+    problem = cuda_problem()
+    if problem is None:
+        return Target("cuda", "", precision)
+    if device == "cuda":
+        raise ValueError(f"device 'cuda' cannot be used: {problem}")
+    in_full = ", in full precision" if precision != "full" else ""
+    warnings.warn(f"device 'auto' is the processor here{in_full}: {problem}", stacklevel=3)
+    return default_target()
