@@ -1,7 +1,6 @@
 /* What a processor's kernels are given. A kernel is one operation for one instruction set and dtype; it works on one
  * thread, allocates nothing, and knows neither threads nor files nor Python. */
-#ifndef PMC_KERNELS_H
-#define PMC_KERNELS_H
+#pragma once
 
 #include "operations.h"
 #include "step.h"
@@ -11,9 +10,9 @@ typedef struct {
     const pmc_op *op;
     void *ref[PMC_REFS]; /* of the first sample, in the copy of this shard or thread; NULL: nowhere */
     const pmc_step *step;
-    int64_t first, n;    /* samples of the step */
+    int64_t first, n; /* samples of the step */
     int64_t part, parts;
-    int opening;         /* a shard's first samples: gradients are stored, later ones are added */
+    int opening;                    /* a shard's first samples: gradients are stored, later ones are added */
     int64_t shards, shard_elements; /* of the step; from one shard's gradients to the next's */
     int64_t model_elements;
 } pmc_task;
@@ -51,5 +50,3 @@ PMC_INLINE pmc_random pmc_step_random(const pmc_step *step, int64_t first) {
 PMC_INLINE const int64_t *pmc_step_index(const pmc_step *step, int64_t first) {
     return step->index ? step->index + step->start + first : NULL;
 }
-
-#endif

@@ -70,17 +70,15 @@ static int pool_axis_fits(int64_t in, int64_t out, int64_t size, int64_t stride,
 CHECK(pool_fits) {
     const pmc_pool *s = &op->shape.pool;
     return is_image(&s->in) && is_image(&s->out) && s->in.c == s->out.c && between(s->count_pad, 0, 1) &&
-                            pool_axis_fits(s->in.h, s->out.h, s->kh, s->stride_h, s->pad_h, s->dilation_h) &&
-                            pool_axis_fits(s->in.w, s->out.w, s->kw, s->stride_w, s->pad_w, s->dilation_w);
+           pool_axis_fits(s->in.h, s->out.h, s->kh, s->stride_h, s->pad_h, s->dilation_h) &&
+           pool_axis_fits(s->in.w, s->out.w, s->kw, s->stride_w, s->pad_w, s->dilation_w);
 }
-CHECK(average_fits) {
-    return pool_fits(op, sizes) && op->shape.pool.dilation_h == 1 && op->shape.pool.dilation_w == 1;
-}
+CHECK(average_fits) { return pool_fits(op, sizes) && op->shape.pool.dilation_h == 1 && op->shape.pool.dilation_w == 1; }
 
 CHECK(linear_fits) {
     const pmc_linear *s = &op->shape.linear;
     return vector_fits(s->in) && vector_fits(s->out) && FITS(pmc_padded(s->in), pmc_padded(s->out)) &&
-                            between(s->sparse, 0, 1);
+           between(s->sparse, 0, 1);
 }
 
 CHECK(image_fits) { return is_image(&op->shape.image); }
@@ -129,18 +127,21 @@ CHECK(squares_fit) {
     static int64_t name(UNUSED const pmc_op *op, UNUSED const pmc_plan_sizes *sizes) { return (size); }
 #define REALS(name, size) BYTES(name, (size)*pmc_real_bytes(sizes))
 
+/* clang-format off */
 REALS(image, pmc_image_stride(&op->shape.image)) /* whatever the shape: it begins with its image */
-REALS(flat_image, pmc_vector_stride(op->shape.image.h *op->shape.image.w *op->shape.image.c))
+REALS(flat_image, pmc_vector_stride(op->shape.image.h * op->shape.image.w * op->shape.image.c))
 
 #define CONV (&op->shape.conv)
 REALS(conv_in, pmc_image_stride(&CONV->in))
 REALS(conv_out, pmc_image_stride(&CONV->out))
 BYTES(conv_argmax, pmc_argmax_stride(&CONV->out))
-REALS(conv_weights, CONV->out.c *CONV->kh *pmc_filter_row(CONV))
+REALS(conv_weights, CONV->out.c * CONV->kh * pmc_filter_row(CONV))
 REALS(conv_packed, pmc_conv_packed(CONV))
 REALS(conv_channels, pmc_padded(CONV->out.c))
 /* vectors of the last group reach over it */
 REALS(conv_bias, pmc_padded(CONV->out.c) + (CONV->groups > 1 ? PMC_PAD : 0))
+
+/* clang-format on */
 
 /* A pool's rows of outputs; or the patches of a block of tiles, and the products of one of its columns. */
 static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
@@ -160,25 +161,26 @@ static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
     return NONZERO_BYTES * (of_weights > of_input ? of_weights : of_input);
 }
 
+/* clang-format off */
 #define POOL (&op->shape.pool)
 REALS(pool_in, pmc_image_stride(&POOL->in))
 REALS(pool_out, pmc_image_stride(&POOL->out))
-BYTES(pool_argmax, POOL->out.h *POOL->out.w *POOL->out.c *(int64_t)sizeof(int32_t))
+BYTES(pool_argmax, POOL->out.h * POOL->out.w * POOL->out.c * (int64_t)sizeof(int32_t))
 
 #define LINEAR (&op->shape.linear)
 REALS(features_in, pmc_vector_stride(LINEAR->in))
 REALS(features_out, pmc_vector_stride(LINEAR->out))
-REALS(small_weights, LINEAR->out *pmc_padded(LINEAR->in))
-REALS(large_weights, LINEAR->in *pmc_padded(LINEAR->out))
+REALS(small_weights, LINEAR->out * pmc_padded(LINEAR->in))
+REALS(large_weights, LINEAR->in * pmc_padded(LINEAR->out))
 REALS(linear_bias, pmc_padded(LINEAR->out))
-REALS(linear_packed, LINEAR->out *PMC_TILE_COLUMNS)
+REALS(linear_packed, LINEAR->out * PMC_TILE_COLUMNS)
 
 REALS(warp_field, pmc_warp_field(&op->shape.warp))
 
 #define CHANNELS pmc_padded(op->shape.norm.image.c)
 REALS(norm_channels, CHANNELS)
 REALS(norm_sums, 2 * CHANNELS)
-REALS(norm_rows, PMC_NORM_ROWS *CHANNELS)
+REALS(norm_rows, PMC_NORM_ROWS * CHANNELS)
 REALS(norm_running, 2 * CHANNELS + PMC_PAD)
 
 REALS(scores, pmc_vector_stride(op->shape.classes.classes))
@@ -186,6 +188,7 @@ REALS(scores, pmc_vector_stride(op->shape.classes.classes))
 REALS(parameter, op->shape.parameter.elements)
 BYTES(model, sizes->model_bytes)
 BYTES(squares, pmc_squares_parts(sizes) * (int64_t)sizeof(double))
+/* clang-format on */
 
 /* ---- how it is shared, and how much it is ---- */
 
@@ -197,7 +200,8 @@ enum { WORTH_SHARING = 64000 };
 
 /* A batch of a few samples is one shard: threads share its convolutions by output channels. */
 PARTS(conv_parts) {
-    const int64_t most = pmc_blocks(CONV->out.c, PMC_PAD), pixels = CONV->out.h * CONV->pool_h * CONV->out.w * CONV->pool_w;
+    const int64_t most = pmc_blocks(CONV->out.c, PMC_PAD),
+                  pixels = CONV->out.h * CONV->pool_h * CONV->out.w * CONV->pool_w;
     const double work = (double)(n * pixels) * (double)(CONV->kh * CONV->kw * CONV->in.c) * (double)most;
     if (CONV->groups > 1 || work < WORTH_SHARING) return 1;
     const int64_t pieces = threads < most ? threads : most;
@@ -210,9 +214,7 @@ PARTS(tile_forward_parts) {
     return pmc_blocks(n, PMC_TILE_ROWS) * pmc_blocks(pmc_padded(LINEAR->out), pmc_tile_columns(n));
 }
 PARTS(tile_weight_gradient_parts) { return pmc_blocks(LINEAR->in, PMC_TILE_BAND) + 1; }
-PARTS(tile_input_gradient_parts) {
-    return pmc_blocks(pmc_padded(LINEAR->in), PMC_TILE_COLUMNS);
-}
+PARTS(tile_input_gradient_parts) { return pmc_blocks(pmc_padded(LINEAR->in), PMC_TILE_COLUMNS); }
 WORK(tile_work) { return LINEAR->in * LINEAR->out / PMC_PAD * (n > 8 ? n : 8); } /* a few wait for the weights */
 
 PARTS(alone) { return 1; }
@@ -239,232 +241,114 @@ enum {
     OPTIONAL = PMC_OPTIONAL,
 };
 
-static const pmc_operation input = {.fits = input_fits, .ref = {{"x", image, SAMPLE | WRITTEN}}};
-static const pmc_operation output = {.fits = output_fits, .ref = {{"x", image, SAMPLE}}};
-
-static const pmc_operation flatten_forward = {.fits = image_fits,
-                                              .ref = {{"y", flat_image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
-static const pmc_operation flatten_backward = {.fits = image_fits,
-                                               .ref = {{"dx", image, SAMPLE | WRITTEN}, {"dy", flat_image, SAMPLE}}};
-
-static const pmc_operation conv_pack = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = conv_fits,
-    .ref = {{"packed", conv_packed, PACKED | WRITTEN},
-            {"w", conv_weights, WEIGHT},
-            {"scale", conv_channels, PACKED | OPTIONAL}},
-    .parts = conv_pack_parts,
-    .work = conv_pack_work,
-};
-static const pmc_operation conv_forward = {
-    .fits = conv_fits,
-    .ref = {{"y", conv_out, SAMPLE | WRITTEN},
-            {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
-            {"x", conv_in, SAMPLE},
-            {"packed", conv_packed, PACKED},
-            {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
-            {"rows", conv_rows, SCRATCH}},
-    .parts = conv_parts,
-};
-static const pmc_operation conv_weight_gradient = {
-    .fits = conv_fits,
-    .ref = {{"dw", conv_weights, SHARD},
-            {"db", conv_channels, SHARD | OPTIONAL},
-            {"dy", conv_out, SAMPLE},
-            {"argmax", conv_argmax, SAMPLE},
-            {"x", conv_in, SAMPLE},
-            {"nonzeros", conv_nonzeros, SCRATCH}},
-    .parts = conv_parts,
-};
-static const pmc_operation conv_input_gradient = {
-    .fits = conv_fits,
-    .ref = {{"dx", conv_in, SAMPLE | WRITTEN},
-            {"dy", conv_out, SAMPLE},
-            {"argmax", conv_argmax, SAMPLE},
-            {"w", conv_weights, WEIGHT},
-            {"nonzeros", conv_nonzeros, SCRATCH}},
-};
-
-static const pmc_operation pool_forward = {
-    .fits = pool_fits,
-    .ref = {{"y", pool_out, SAMPLE | WRITTEN}, {"argmax", pool_argmax, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE}},
-};
-static const pmc_operation pool_backward = {
-    .fits = pool_fits,
-    .ref = {{"dx", pool_in, SAMPLE | WRITTEN}, {"dy", pool_out, SAMPLE}, {"argmax", pool_argmax, SAMPLE}},
-};
-static const pmc_operation average_forward = {.fits = average_fits,
-                                              .ref = {{"y", pool_out, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE}}};
-static const pmc_operation average_backward = {.fits = average_fits,
-                                               .ref = {{"dx", pool_in, SAMPLE | WRITTEN}, {"dy", pool_out, SAMPLE}}};
-
-static const pmc_operation linear_forward = {
-    .fits = linear_fits,
-    .ref = {{"y", features_out, SAMPLE | WRITTEN},
-            {"x", features_in, SAMPLE},
-            {"w", small_weights, WEIGHT},
-            {"b", linear_bias, WEIGHT | OPTIONAL}},
-};
-static const pmc_operation linear_weight_gradient = {
-    .fits = linear_fits,
-    .ref = {{"dw", small_weights, SHARD},
-            {"db", linear_bias, SHARD | OPTIONAL},
-            {"dy", features_out, SAMPLE},
-            {"x", features_in, SAMPLE}},
-};
-static const pmc_operation linear_input_gradient = {
-    .fits = linear_fits,
-    .ref = {{"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", small_weights, WEIGHT}},
-};
-static const pmc_operation linear_sparse_forward = {
-    .fits = linear_fits,
-    .ref = {{"y", features_out, SAMPLE | WRITTEN},
-            {"x", features_in, SAMPLE},
-            {"w", large_weights, WEIGHT},
-            {"b", linear_bias, WEIGHT | OPTIONAL}},
-};
-static const pmc_operation linear_tile_forward = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = linear_fits,
-    .ref = {{"y", features_out, SAMPLE | WRITTEN},
-            {"x", features_in, SAMPLE},
-            {"w", large_weights, WEIGHT},
-            {"b", linear_bias, WEIGHT | OPTIONAL}},
-    .parts = tile_forward_parts,
-    .work = tile_work,
-};
-/* Where w and b are given, the update follows. */
-static const pmc_operation linear_tile_weight_gradient = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = linear_fits,
-    .ref = {{"dw", large_weights, GRADIENT},
-            {"db", linear_bias, GRADIENT | OPTIONAL},
-            {"dy", features_out, SAMPLE},
-            {"x", features_in, SAMPLE},
-            {"w", large_weights, WEIGHT | WRITTEN | OPTIONAL},
-            {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}},
-    .parts = tile_weight_gradient_parts,
-    .work = tile_work,
-};
-static const pmc_operation linear_tile_input_gradient = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = linear_fits,
-    .ref = {{"dx", features_in, SAMPLE | WRITTEN},
-            {"dy", features_out, SAMPLE},
-            {"w", large_weights, WEIGHT},
-            {"packed", linear_packed, SCRATCH}},
-    .parts = tile_input_gradient_parts,
-    .work = tile_work,
-};
-
-static const pmc_operation activation_forward = {.fits = activation_fits,
-                                                 .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
-/* dy becomes dx; `from` is what the gradient is computed from, y or x. */
-static const pmc_operation activation_backward = {.fits = activation_fits,
-                                                  .ref = {{"dy", image, SAMPLE | WRITTEN}, {"from", image, SAMPLE}}};
-
-static const pmc_operation dropout = {.fits = dropout_fits,
-                                      .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
-static const pmc_operation noise = {.fits = image_fits, .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
-static const pmc_operation warp_forward = {
-    .fits = warp_fits,
-    .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE}},
-};
-static const pmc_operation warp_backward = {
-    .fits = warp_fits,
-    .ref = {{"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE}},
-};
-
-static const pmc_operation norm_moments = {.fits = norm_fits,
-                                           .ref = {{"moments", norm_sums, SAMPLE | WRITTEN}, {"x", image, SAMPLE}}};
-static const pmc_operation norm_statistics = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = norm_fits,
-    .ref = {{"statistics", norm_rows, PACKED | WRITTEN},
-            {"moments", norm_sums, SAMPLE},
-            {"w", norm_channels, WEIGHT | OPTIONAL},
-            {"b", norm_channels, WEIGHT | OPTIONAL},
-            {"running", norm_running, WEIGHT | WRITTEN}},
-    .parts = alone,
-    .work = norm_work,
-};
-static const pmc_operation norm_fold = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = norm_fits,
-    .ref = {{"statistics", norm_rows, PACKED | WRITTEN},
-            {"w", norm_channels, WEIGHT | OPTIONAL},
-            {"b", norm_channels, WEIGHT | OPTIONAL},
-            {"running", norm_running, WEIGHT},
-            {"conv_bias", norm_channels, WEIGHT | OPTIONAL}},
-    .parts = alone,
-    .work = norm_fold_work,
-};
-static const pmc_operation norm_apply = {
-    .fits = norm_fits,
-    .ref = {{"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}, {"statistics", norm_rows, PACKED}},
-};
-static const pmc_operation norm_gradient_sums = {
-    .fits = norm_fits,
-    .ref = {{"sums", norm_sums, SAMPLE | WRITTEN},
-            {"dy", image, SAMPLE},
-            {"x", image, SAMPLE},
-            {"statistics", norm_rows, PACKED}},
-};
-static const pmc_operation norm_gradient = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = norm_fits,
-    .ref = {{"means", norm_sums, PACKED | WRITTEN},
-            {"dw", norm_channels, GRADIENT | OPTIONAL},
-            {"db", norm_channels, GRADIENT | OPTIONAL},
-            {"sums", norm_sums, SAMPLE}},
-    .parts = alone,
-    .work = norm_work,
-};
-static const pmc_operation norm_input_gradient = {
-    .fits = norm_fits,
-    .ref = {{"dx", image, SAMPLE | WRITTEN},
-            {"dy", image, SAMPLE},
-            {"x", image, SAMPLE},
-            {"statistics", norm_rows, PACKED},
-            {"means", norm_sums, PACKED}},
-};
-
-static const pmc_operation softmax_forward = {.fits = softmax_fits,
-                                              .ref = {{"y", scores, SAMPLE | WRITTEN}, {"x", scores, SAMPLE}}};
-static const pmc_operation softmax_backward = {.fits = softmax_fits,
-                                               .ref = {{"dy", scores, SAMPLE | WRITTEN}, {"y", scores, SAMPLE}}};
-static const pmc_operation log_softmax_forward = {.fits = softmax_fits,
-                                                  .ref = {{"y", scores, SAMPLE | WRITTEN}, {"x", scores, SAMPLE}}};
-static const pmc_operation log_softmax_backward = {.fits = softmax_fits,
-                                                   .ref = {{"dy", scores, SAMPLE | WRITTEN}, {"y", scores, SAMPLE}}};
-
+#define BY_SAMPLE(name, check, ...) static const pmc_operation name = {.fits = check, .ref = {__VA_ARGS__}};
+#define BY_CHANNELS(name, check, ...)                                                                                  \
+    static const pmc_operation name = {.fits = check, .parts = conv_parts, .ref = {__VA_ARGS__}};
+#define BY_TILES(name, check, in_parts, of_work, ...)                                                                  \
+    static const pmc_operation name = {                                                                                \
+        .scope = PMC_SCOPE_TILES, .fits = check, .parts = in_parts, .work = of_work, .ref = {__VA_ARGS__}};
 #define LOSS(name)                                                                                                     \
     static const pmc_operation name = {                                                                                \
         .is_loss = 1, .fits = loss_fits, .ref = {{"dz", scores, SAMPLE | WRITTEN}, {"z", scores, SAMPLE}}};
+
+/* clang-format off */
+BY_SAMPLE(input, input_fits, {"x", image, SAMPLE | WRITTEN})
+BY_SAMPLE(output, output_fits, {"x", image, SAMPLE})
+BY_SAMPLE(flatten_forward, image_fits, {"y", flat_image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+BY_SAMPLE(flatten_backward, image_fits, {"dx", image, SAMPLE | WRITTEN}, {"dy", flat_image, SAMPLE})
+
+BY_TILES(conv_pack, conv_fits, conv_pack_parts, conv_pack_work,
+         {"packed", conv_packed, PACKED | WRITTEN}, {"w", conv_weights, WEIGHT},
+         {"scale", conv_channels, PACKED | OPTIONAL})
+BY_CHANNELS(conv_forward, conv_fits,
+            {"y", conv_out, SAMPLE | WRITTEN}, {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
+            {"x", conv_in, SAMPLE}, {"packed", conv_packed, PACKED}, {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
+            {"rows", conv_rows, SCRATCH})
+BY_CHANNELS(conv_weight_gradient, conv_fits,
+            {"dw", conv_weights, SHARD}, {"db", conv_channels, SHARD | OPTIONAL}, {"dy", conv_out, SAMPLE},
+            {"argmax", conv_argmax, SAMPLE}, {"x", conv_in, SAMPLE}, {"nonzeros", conv_nonzeros, SCRATCH})
+BY_SAMPLE(conv_input_gradient, conv_fits,
+          {"dx", conv_in, SAMPLE | WRITTEN}, {"dy", conv_out, SAMPLE}, {"argmax", conv_argmax, SAMPLE},
+          {"w", conv_weights, WEIGHT}, {"nonzeros", conv_nonzeros, SCRATCH})
+
+BY_SAMPLE(pool_forward, pool_fits,
+          {"y", pool_out, SAMPLE | WRITTEN}, {"argmax", pool_argmax, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE})
+BY_SAMPLE(pool_backward, pool_fits,
+          {"dx", pool_in, SAMPLE | WRITTEN}, {"dy", pool_out, SAMPLE}, {"argmax", pool_argmax, SAMPLE})
+BY_SAMPLE(average_forward, average_fits, {"y", pool_out, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE})
+BY_SAMPLE(average_backward, average_fits, {"dx", pool_in, SAMPLE | WRITTEN}, {"dy", pool_out, SAMPLE})
+
+BY_SAMPLE(linear_forward, linear_fits,
+          {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", small_weights, WEIGHT},
+          {"b", linear_bias, WEIGHT | OPTIONAL})
+BY_SAMPLE(linear_weight_gradient, linear_fits,
+          {"dw", small_weights, SHARD}, {"db", linear_bias, SHARD | OPTIONAL}, {"dy", features_out, SAMPLE},
+          {"x", features_in, SAMPLE})
+BY_SAMPLE(linear_input_gradient, linear_fits,
+          {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", small_weights, WEIGHT})
+BY_SAMPLE(linear_sparse_forward, linear_fits,
+          {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
+          {"b", linear_bias, WEIGHT | OPTIONAL})
+BY_TILES(linear_tile_forward, linear_fits, tile_forward_parts, tile_work,
+         {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
+         {"b", linear_bias, WEIGHT | OPTIONAL})
+/* Where w and b are given, the update follows. */
+BY_TILES(linear_tile_weight_gradient, linear_fits, tile_weight_gradient_parts, tile_work,
+         {"dw", large_weights, GRADIENT}, {"db", linear_bias, GRADIENT | OPTIONAL}, {"dy", features_out, SAMPLE},
+         {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT | WRITTEN | OPTIONAL},
+         {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL})
+BY_TILES(linear_tile_input_gradient, linear_fits, tile_input_gradient_parts, tile_work,
+         {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", large_weights, WEIGHT},
+         {"packed", linear_packed, SCRATCH})
+
+BY_SAMPLE(activation_forward, activation_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+/* dy becomes dx; `from` is what the gradient is computed from, y or x. */
+BY_SAMPLE(activation_backward, activation_fits, {"dy", image, SAMPLE | WRITTEN}, {"from", image, SAMPLE})
+BY_SAMPLE(dropout, dropout_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+BY_SAMPLE(noise, image_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+BY_SAMPLE(warp_forward, warp_fits,
+          {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE})
+BY_SAMPLE(warp_backward, warp_fits,
+          {"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE})
+
+BY_SAMPLE(norm_moments, norm_fits, {"moments", norm_sums, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+BY_TILES(norm_statistics, norm_fits, alone, norm_work,
+         {"statistics", norm_rows, PACKED | WRITTEN}, {"moments", norm_sums, SAMPLE},
+         {"w", norm_channels, WEIGHT | OPTIONAL}, {"b", norm_channels, WEIGHT | OPTIONAL},
+         {"running", norm_running, WEIGHT | WRITTEN})
+BY_TILES(norm_fold, norm_fits, alone, norm_fold_work,
+         {"statistics", norm_rows, PACKED | WRITTEN}, {"w", norm_channels, WEIGHT | OPTIONAL},
+         {"b", norm_channels, WEIGHT | OPTIONAL}, {"running", norm_running, WEIGHT},
+         {"conv_bias", norm_channels, WEIGHT | OPTIONAL})
+BY_SAMPLE(norm_apply, norm_fits,
+          {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}, {"statistics", norm_rows, PACKED})
+BY_SAMPLE(norm_gradient_sums, norm_fits,
+          {"sums", norm_sums, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"x", image, SAMPLE},
+          {"statistics", norm_rows, PACKED})
+BY_TILES(norm_gradient, norm_fits, alone, norm_work,
+         {"means", norm_sums, PACKED | WRITTEN}, {"dw", norm_channels, GRADIENT | OPTIONAL},
+         {"db", norm_channels, GRADIENT | OPTIONAL}, {"sums", norm_sums, SAMPLE})
+BY_SAMPLE(norm_input_gradient, norm_fits,
+          {"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"x", image, SAMPLE},
+          {"statistics", norm_rows, PACKED}, {"means", norm_sums, PACKED})
+
+BY_SAMPLE(softmax_forward, softmax_fits, {"y", scores, SAMPLE | WRITTEN}, {"x", scores, SAMPLE})
+BY_SAMPLE(softmax_backward, softmax_fits, {"dy", scores, SAMPLE | WRITTEN}, {"y", scores, SAMPLE})
+BY_SAMPLE(log_softmax_forward, softmax_fits, {"y", scores, SAMPLE | WRITTEN}, {"x", scores, SAMPLE})
+BY_SAMPLE(log_softmax_backward, softmax_fits, {"dy", scores, SAMPLE | WRITTEN}, {"y", scores, SAMPLE})
 LOSS(cross_entropy)
 LOSS(likelihood)
 LOSS(expected_probability)
 LOSS(squared_error)
 
-static const pmc_operation gradient_squares = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = squares_fit,
-    .ref = {{"squares", squares, PACKED | WRITTEN}, {"g", model, 1 << PMC_GRADIENT}},
-    .parts = squares_parts,
-    .work = squares_work,
-};
+BY_TILES(gradient_squares, squares_fit, squares_parts, squares_work,
+         {"squares", squares, PACKED | WRITTEN}, {"g", model, 1 << PMC_GRADIENT})
 /* g becomes the sum of the shards' gradients, if there are such; then w is updated, if it is given. Gradients are
  * clipped by the norm that squares add up to. */
-static const pmc_operation update = {
-    .scope = PMC_SCOPE_TILES,
-    .fits = update_fits,
-    .ref = {{"w", parameter, WEIGHT | WRITTEN | OPTIONAL},
-            {"g", parameter, GRADIENT},
-            {"shards", parameter, 1 << PMC_SHARD | OPTIONAL},
-            {"squares", squares, PACKED | OPTIONAL}},
-    .parts = update_parts,
-    .work = update_work,
-};
+BY_TILES(update, update_fits, update_parts, update_work,
+         {"w", parameter, WEIGHT | WRITTEN | OPTIONAL}, {"g", parameter, GRADIENT},
+         {"shards", parameter, 1 << PMC_SHARD | OPTIONAL}, {"squares", squares, PACKED | OPTIONAL})
+/* clang-format on */
 
 #define RECORD(NAME, name) [PMC_##NAME] = &name,
 const pmc_operation *const pmc_operations[PMC_OP_KINDS] = {PMC_OPERATIONS(RECORD)};

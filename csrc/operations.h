@@ -1,8 +1,7 @@
 /* Every operation that a plan is made of, once. From this list come the enum and the names (Python's, too), the records
  * in operations.c, the kernels of every instruction set and the device kernels: an operation that lacks one of them
  * does not compile. */
-#ifndef PMC_OPERATIONS_H
-#define PMC_OPERATIONS_H
+#pragma once
 
 #include "shapes.h"
 
@@ -59,9 +58,9 @@ typedef enum { PMC_OPERATIONS(PMC_OP_NAME) PMC_OP_KINDS } pmc_op_kind;
     ARENA(NOWHERE)                                                                                                     \
     ARENA(PARAM)                                                                                                       \
     ARENA(GRADIENT)                                                                                                    \
-    ARENA(PACK)  /* derived from weights */                                                                            \
-    ARENA(BATCH) /* a place for each sample of the batch: what outlives a phase */                                     \
-    ARENA(SHARD) /* a copy for each shard: its gradients */                                                            \
+    ARENA(PACK)   /* derived from weights */                                                                           \
+    ARENA(BATCH)  /* a place for each sample of the batch: what outlives a phase */                                    \
+    ARENA(SHARD)  /* a copy for each shard: its gradients */                                                           \
     ARENA(THREAD) /* a copy for each thread: what a microbatch needs while it runs */
 #define PMC_ARENA_NAME(NAME) PMC_##NAME,
 typedef enum { PMC_ARENA_KINDS(PMC_ARENA_NAME) PMC_ARENAS } pmc_arena;
@@ -154,5 +153,3 @@ PMC_INLINE pmc_channels pmc_conv_channels(const pmc_conv *s, int64_t part, int64
     const pmc_channels channels = {part * size, last < k ? last : k};
     return channels;
 }
-
-#endif

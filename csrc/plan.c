@@ -135,7 +135,7 @@ pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_o
     plan->phases = copy_of(phases, sizes->phases, sizeof *phases);
     plan->extents = calloc((size_t)sizes->ops + 1, sizeof *plan->extents);
     pmc_status status = plan->ops && plan->phases && plan->extents ? check_plan(plan, bad_op) : PMC_NO_MEMORY;
-    if (status == PMC_OK) status = target->backend->new(plan);
+    if (status == PMC_OK) status = target->backend->new (plan);
     if (status != PMC_OK) return pmc_plan_free(plan), status;
     *out = plan;
     return PMC_OK;
@@ -174,8 +174,10 @@ static int moments_given(const pmc_step *s, int64_t steps) {
 static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pmc_run_args *a) {
     const pmc_program *p = &plan->programs[program];
     const pmc_step *s = &a->step;
-    const void *ports[PMC_PORTS] = {
-        [PMC_PORT_X] = s->x_u8 ? s->x_u8 : s->x_real, [PMC_PORT_Y] = s->y, [PMC_PORT_DY] = s->dy, [PMC_PORT_DX] = s->dx};
+    const void *ports[PMC_PORTS] = {[PMC_PORT_X] = s->x_u8 ? s->x_u8 : s->x_real,
+                                    [PMC_PORT_Y] = s->y,
+                                    [PMC_PORT_DY] = s->dy,
+                                    [PMC_PORT_DX] = s->dx};
     const int compared = (s->labels || s->targets) && s->loss && s->weight && s->correct;
     if (!s->param || !s->gradient || !moments_given(s, pmc_blocks(a->count, a->batch))) return 0;
     if (pmc_has_loss(program) && !compared) return 0;

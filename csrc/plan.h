@@ -1,7 +1,6 @@
 /* What backends know of plans. A backend runs plans on a kind of device: cpu.c on the processor, cuda/backend.c on
  * another device. */
-#ifndef PMC_PLAN_H
-#define PMC_PLAN_H
+#pragma once
 
 #include "kernels.h"
 #include "pmc.h"
@@ -43,5 +42,3 @@ PMC_INLINE int pmc_has_loss(pmc_program_kind program) { return program == PMC_TR
 /* What the mean loss of the step of n samples from `start` on is divided by: n, or the weights of the samples and of
  * their classes. */
 double pmc_step_weight(const pmc_step *step, int64_t start, int64_t n);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * A model becomes a plan; a plan is data; a backend runs plans; kernels only do arithmetic. Nothing here knows Python.
  * Only names that start with pmc_ leave the library. Read on in operations.h and shapes.h. */
-#ifndef PMC_H
-#define PMC_H
+#pragma once
 
 #include "operations.h"
 #include "step.h"
@@ -57,7 +56,8 @@ typedef struct {
 
 /* Consecutive phases. What a plan can do: each is run from its first phase to its last. PREPARE derives PACK from PARAM,
  * and runs before any of the others. */
-#define PMC_PROGRAM_KINDS(PROGRAM) PROGRAM(PREPARE) PROGRAM(TRAIN) PROGRAM(EVALUATE) PROGRAM(PREDICT) PROGRAM(FORWARD) PROGRAM(BACKWARD)
+#define PMC_PROGRAM_KINDS(PROGRAM)                                                                                     \
+    PROGRAM(PREPARE) PROGRAM(TRAIN) PROGRAM(EVALUATE) PROGRAM(PREDICT) PROGRAM(FORWARD) PROGRAM(BACKWARD)
 #define PMC_PROGRAM_NAME(NAME) PMC_##NAME,
 typedef enum { PMC_PROGRAM_KINDS(PMC_PROGRAM_NAME) PMC_PROGRAMS } pmc_program_kind;
 
@@ -102,8 +102,8 @@ void pmc_resident_free(pmc_resident *resident);
 typedef struct {
     pmc_step step;
     int64_t threads;
-    int64_t count, batch; /* samples in all, and a step */
-    int64_t items;        /* pictures, labels and so on that there are: count, or what `index` is of */
+    int64_t count, batch;                /* samples in all, and a step */
+    int64_t items;                       /* pictures, labels and so on that there are: count, or what `index` is of */
     const pmc_resident *const *resident; /* of a device: what need not be brought for this run */
     int64_t residents;
     double *op_seconds; /* out, [threads][ops], added to: a profile; or NULL */
@@ -123,6 +123,4 @@ void pmc_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2
 
 #ifdef __cplusplus
 }
-#endif
-
 #endif

@@ -1,7 +1,6 @@
 /* Shapes: what a kernel must know of its tensors. All fields are int64_t or double, and Python fills them in this
  * order. The formulas that follow from a shape are here, too: how far apart samples and rows lie. */
-#ifndef PMC_SHAPES_H
-#define PMC_SHAPES_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -183,8 +182,7 @@ enum { PMC_WINOGRAD_TILES = 28, PMC_WINOGRAD_COLUMNS = 32 }; /* of a block */
 /* Elements of the packed weights. */
 PMC_INLINE int64_t pmc_conv_packed(const pmc_conv *s) {
     const int64_t side = pmc_conv_winograd(s), c = s->in.c / s->groups, k = s->out.c / s->groups;
-    if (side)
-        return pmc_blocks(k, PMC_WINOGRAD_COLUMNS) * side * side * (c * PMC_WINOGRAD_COLUMNS + PMC_PAD);
+    if (side) return pmc_blocks(k, PMC_WINOGRAD_COLUMNS) * side * side * (c * PMC_WINOGRAD_COLUMNS + PMC_PAD);
     if (pmc_conv_depthwise(s)) return s->kh * s->kw * pmc_padded(s->out.c);
     return s->groups * s->kh * s->kw * c * pmc_padded(k);
 }
@@ -204,5 +202,3 @@ enum { PMC_NONZEROS = 96, PMC_UPDATED = 4096, PMC_SQUARES = 8192 };
 enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
 /* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows. */
 PMC_INLINE int64_t pmc_tile_columns(int64_t n) { return n <= 6 ? 2 * PMC_TILE_COLUMNS : PMC_TILE_COLUMNS; }
-
-#endif

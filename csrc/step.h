@@ -1,6 +1,5 @@
 /* What a step of a run sees: the caller's arrays, and how far the run has come. */
-#ifndef PMC_STEP_H
-#define PMC_STEP_H
+#pragma once
 
 #include "shapes.h"
 
@@ -25,13 +24,13 @@ enum { PMC_MOMENTS = 3 };
 
 /* A device has a copy of it, in which the arrays are its own. */
 typedef struct {
-    real *param, *gradient;     /* flat vectors, model_bytes each, as are: */
-    real *moment[PMC_MOMENTS];  /* NULL where the optimizer does not use one */
-    real *average;              /* of the weights, or NULL */
-    int64_t optimizer;          /* PMC_GRADIENT_ONLY, ... */
+    real *param, *gradient;               /* flat vectors, model_bytes each, as are: */
+    real *moment[PMC_MOMENTS];            /* NULL where the optimizer does not use one */
+    real *average;                        /* of the weights, or NULL */
+    int64_t optimizer;                    /* PMC_GRADIENT_ONLY, ... */
     const pmc_coefficients *coefficients; /* a step each */
-    const int64_t *index;       /* [count] or NULL: 0, 1, 2, ... */
-    const uint8_t *x_u8;        /* the pictures, in one of the two */
+    const int64_t *index;                 /* [count] or NULL: 0, 1, 2, ... */
+    const uint8_t *x_u8;                  /* the pictures, in one of the two */
     const real *x_real;
     const int32_t *labels;       /* like the pictures, or NULL */
     const real *targets;         /* [classes] each, like the pictures, or NULL */
@@ -52,5 +51,3 @@ typedef struct {
     int64_t start, number;       /* the step's first sample in the run, and which step it is */
     int64_t bad_layer, bad_step; /* the first that made a parameter NaN or infinite; INT64_MAX */
 } pmc_step;
-
-#endif

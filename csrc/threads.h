@@ -1,6 +1,5 @@
 /* Threads: who runs the tasks of a phase. */
-#ifndef PMC_THREADS_H
-#define PMC_THREADS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -12,5 +11,3 @@ void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *tea
 
 /* Every task once, in any order, on the team's threads; inline without a team. */
 void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_thread_task task, void *context);
-
-#endif

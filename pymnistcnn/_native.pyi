@@ -1,6 +1,6 @@
-# What _native.pyx offers to plan.py, network.py and optimizers.py.
+# What _native.pyx offers.
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,40 +8,46 @@ __version__: str
 OP_WORDS: int
 COEFFICIENTS: int
 
-class Op(IntEnum): ...
-class Arena(IntEnum): ...
-class Program(IntEnum): ...
-class Port(IntEnum): ...
+# Their members come from csrc's lists, when the module is imported.
+class Op(IntEnum):
+    def __getattr__(self, name: str) -> Any: ...
+
+class Arena(IntEnum):
+    def __getattr__(self, name: str) -> Any: ...
+
+class Program(IntEnum):
+    def __getattr__(self, name: str) -> Any: ...
+
+class OptimizerKind(IntEnum):
+    def __getattr__(self, name: str) -> Any: ...
+
+class ActivationKind(IntEnum):
+    def __getattr__(self, name: str) -> Any: ...
 
 class Constant:
-    PAD: int
-    ALIGN: int
-    GUARD: int
-    TILE_COLUMNS: int
-    DEAD: int
-    SCOPE_SHARD: int
-    SCOPE_TILES: int
-    IDENTITY: int
-    RELU: int
-    TANH: int
-    LEAKY_RELU: int
-    ELU: int
-    SIGMOID: int
-    SOFTPLUS: int
-    NORM_SCALE: int
-    NORM_SHIFT: int
-    NORM_ROWS: int
-    EVENTS: int
-    SQUARES: int
-    GRADIENT_ONLY: int
-    SGD: int
-    ADAM: int
-    RMSPROP: int
-    ADAGRAD: int
-    MOMENTS: int
-    REFS: int
-    FIELDS: int
-    OP_KINDS: int
+    def __getattr__(self, name: str) -> int: ...
+
+MONOTONE: frozenset[ActivationKind]
+FROM_Y: frozenset[ActivationKind]
+
+class Reference(NamedTuple):
+    name: str
+    each_sample: bool
+    written: bool
+    scratch: bool
+
+class Operation(NamedTuple):
+    tiles: bool
+    references: tuple[Reference, ...]
+
+OPERATIONS: tuple[Operation, ...]
+
+class Target(NamedTuple):
+    device: str
+    isa: str
+    precision: str
+
+TARGETS: tuple[Target, ...]
 
 class NotFinite(FloatingPointError):
     layer: int
@@ -49,12 +55,7 @@ class NotFinite(FloatingPointError):
 
 class Plan:
     def __init__(
-        self,
-        sizes: dict[str, int],
-        ops: np.ndarray,
-        phases: np.ndarray,
-        programs: np.ndarray,
-        device: str | None = None,
+        self, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray, target: Target
     ) -> None: ...
     @property
     def capacity(self) -> int: ...
@@ -64,27 +65,16 @@ class Plan:
     def op_kinds(self) -> list[tuple[int, int]]: ...
     def poison(self, byte: int) -> None: ...
     def peek(self, offset: int, count: int) -> bytes: ...
-    def run(
-        self,
-        program: int,
-        *,
-        isa: str,
-        threads: int,
-        param: np.ndarray,
-        gradient: np.ndarray,
-        **arguments: Any,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    def run(self, program: int, *, threads: int, **arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
 class Resident:
-    def __init__(self, device: str, array: np.ndarray) -> None: ...
+    def __init__(self, target: Target, array: np.ndarray) -> None: ...
 
-def isas() -> list[str]: ...
-def devices() -> list[str]: ...
-def device_problem(name: str) -> str | None: ...
-def device_twin(name: str, dtype: int, kind: int) -> str | None: ...
+def extents(ops: Any, sizes: dict[str, int]) -> np.ndarray: ...
+def padded(n: int) -> int: ...
+def target_problem(target: Target) -> str | None: ...
 def cuda_build() -> tuple[str, str] | None: ...
-def all_isas() -> list[str]: ...
 def default_threads() -> int: ...
 def openmp_runtime() -> str: ...
-def fma_peak(isa: str, repeats: int, dtype: int = 0) -> float: ...
+def fma_peak(target: Target, repeats: int, dtype: int = 0) -> float: ...
 def philox(counter: Any, key: Any) -> np.ndarray: ...

@@ -27,7 +27,7 @@ from .optimizers import Adam, Optimizer, checked
 from .progress import ProgressBar
 from .schedules import Constant
 from .target import target_of
-from .training import History, Training
+from .training import History, Settings, Training
 
 
 @dataclass(frozen=True)
@@ -195,10 +195,9 @@ class Sequential:
         clip_norm = None if clip_norm is None else checked("clip_norm", clip_norm, 1e-30, 1e30)
         average = None if average is None else checked("average", average, 0, 1, open_end=True)
         callbacks += [ProgressBar()] * bool(progress)
-        training = Training(
-            self, x, targets, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle, validation,
-            callbacks, target, checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint),
-        )  # fmt: skip
+        settings = Settings(epochs, batch_size, optimizer, schedule, shuffle, callbacks, target,
+                            checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint))  # fmt: skip
+        training = Training(self, x, targets, validation, settings)
         if resume is not None:
             training.resume(checked_path("resume", resume))
         return training.run()

@@ -10,8 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ._native import NotFinite
-from .checkpoints import Snapshot, checksum, described, with_state
+from ._native import NotFinite, Target
+from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
+from .optimizers import Optimizer
 
 SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and Ctrl-C
 
@@ -75,6 +76,23 @@ class Diverged(FloatingPointError):
         )
 
 
+@dataclass
+class Settings:
+    """How a training goes: what `fit` was asked for, checked."""
+
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    schedule: object
+    shuffle: bool
+    callbacks: list
+    target: Target
+    threads: int
+    clip_norm: float | None
+    average: float | None
+    checkpoint: Checkpoint | None
+
+
 class Training:
     """A training that is going on, as callbacks see it.
 
@@ -89,18 +107,16 @@ class Training:
     model : what is trained
     """
 
-    def __init__(self, model, x, targets, epochs, batch_size, optimizer, schedule, shuffle, validation, callbacks,
-                 target, threads, clip_norm=None, average=None, checkpoint=None):  # fmt: skip
+    def __init__(self, model, x, targets, validation, settings: Settings):
         self.model, self.network = model, model.network
         self.x, self.targets, self.validation = x, targets, validation
-        self.clip_norm = clip_norm
-        self.average = average and (self.network.param.copy(), average)
-        self.epochs, self.batch_size, self.samples = epochs, batch_size, len(x)
-        self.batches = -(-self.samples // batch_size)
-        self.optimizer, self.schedule, self.shuffle = optimizer, schedule, shuffle
-        self.state = optimizer.state_for(self.network)
-        self.callbacks, self.target, self.threads = callbacks, target, threads
-        self.checkpoint = checkpoint
+        self.how = settings
+        self.average = settings.average and (self.network.param.copy(), settings.average)
+        self.epochs, self.samples = settings.epochs, len(x)
+        self.batch_size = min(settings.batch_size, self.samples)
+        self.batches = -(-self.samples // self.batch_size)
+        self.optimizer, self.callbacks, self.checkpoint = settings.optimizer, settings.callbacks, settings.checkpoint
+        self.state = self.optimizer.state_for(self.network)
         self.history = History()
         self.epoch = self.batch = 0
         self.totals = np.zeros(5)
@@ -138,7 +154,7 @@ class Training:
 
     def run(self) -> History:
         """All epochs, or what is left of them. Ctrl-C and errors leave the weights as after the last step."""
-        with self.network.resident(self.target, *self._arrays()):
+        with self.network.resident(self.how.target, *self._arrays()):
             return self._run()
 
     def _arrays(self):
@@ -179,9 +195,9 @@ class Training:
 
         return {
             "seed": self.network.seed, "epochs": self.epochs, "batch size": self.batch_size, "samples": self.samples,
-            "shuffle": bool(self.shuffle), "optimizer": described(self.optimizer),
-            "schedule": described(self.schedule), "loss": described(self.network.loss),
-            "clip_norm": self.clip_norm, "average": self.average and self.average[1],
+            "shuffle": bool(self.how.shuffle), "optimizer": described(self.optimizer),
+            "schedule": described(self.how.schedule), "loss": described(self.network.loss),
+            "clip_norm": self.how.clip_norm, "average": self.average and self.average[1],
             "training data": of(self.x, self.targets),
             "validation data": self.validation and of(*self.validation),
         }  # fmt: skip
@@ -201,9 +217,9 @@ class Training:
         if self.epoch_is_over:
             self.epoch, self.batch, self.totals = len(self.history), 0, np.zeros(5)
         self._call("on_epoch_begin")
-        order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.shuffle)
+        order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.how.shuffle)
         self._keep()
-        with self.network.resident(self.target, order):
+        with self.network.resident(self.how.target, order):
             self._run_batches(order)
         if self.batch:
             self._close_epoch()
@@ -260,11 +276,11 @@ class Training:
         """The next steps of an epoch's order."""
         begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
         first_step = self.epoch * self.batches + self.batch
-        rates = self.schedule.rates(first_step, steps, self.epochs * self.batches) * self.rate_factor
+        rates = self.how.schedule.rates(first_step, steps, self.epochs * self.batches) * self.rate_factor
         started = time.perf_counter()
         results = self.network.train(
             self.x, self.targets, order[begin:end], self.batch_size, self.optimizer, rates,
-            self.model.epochs_trained, begin, self.target, self.threads, self.clip_norm, self.average,
+            self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm, self.average,
         )  # fmt: skip
         seconds = time.perf_counter() - started
         # One after the other, so that sums do not depend on where slices end.
@@ -278,7 +294,7 @@ class Training:
         self.model.epochs_trained += 1
         if self.validation is not None:
             with self.averaged():
-                validation = self.network.evaluate(*self.validation, self.target, self.threads)
+                validation = self.network.evaluate(*self.validation, self.how.target, self.how.threads)
         history.loss.append(self.loss)
         history.accuracy.append(self.accuracy)
         history.seconds.append(float(self.totals[4]))

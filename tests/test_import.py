@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pymnistcnn as pm
@@ -20,8 +21,10 @@ def copy(tmp_path):
 
 
 def error_of_import(folder):
-    code = f"import sys; sys.path.insert(0, {str(folder.parent)!r}); import pymnistcnn"
-    result = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    """Without the site module, which would find an editable installation first."""
+    paths = [str(folder.parent), str(Path(np.__file__).parent.parent)]
+    code = f"import sys; sys.path[:0] = {paths!r}; import pymnistcnn"
+    result = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
     return result.stderr.splitlines()[-1]
 

@@ -59,9 +59,12 @@ static void device_free(pmc_plan *plan) {
 
 static void arena_bytes(int64_t bytes[PMC_ARENAS], const pmc_plan_sizes *s) {
     const int64_t all[PMC_ARENAS] = {
-        [PMC_PARAM] = s->model_bytes, [PMC_GRADIENT] = s->model_bytes,
-        [PMC_PACK] = s->pack_bytes,   [PMC_BATCH] = s->batch_bytes,
-        [PMC_SHARD] = s->shard_bytes * pmc_shards(s->capacity), [PMC_THREAD] = s->thread_bytes,
+        [PMC_PARAM] = s->model_bytes,
+        [PMC_GRADIENT] = s->model_bytes,
+        [PMC_PACK] = s->pack_bytes,
+        [PMC_BATCH] = s->batch_bytes,
+        [PMC_SHARD] = s->shard_bytes * pmc_shards(s->capacity),
+        [PMC_THREAD] = s->thread_bytes,
     };
     memcpy(bytes, all, sizeof all);
 }
@@ -257,8 +260,7 @@ static pmc_status bring_vectors(const pmc_plan *plan, const pmc_step *host, pmc_
     if (!trains) return PMC_OK;
     TRY(bring_vector(plan, &on->arena[PMC_GRADIENT], host->gradient, &step->gradient));
     TRY(bring_vector(plan, &on->average, host->average, &step->average));
-    for (int i = 0; i < PMC_MOMENTS; i++)
-        TRY(bring_vector(plan, &on->moment[i], host->moment[i], &step->moment[i]));
+    for (int i = 0; i < PMC_MOMENTS; i++) TRY(bring_vector(plan, &on->moment[i], host->moment[i], &step->moment[i]));
     return PMC_OK;
 }
 

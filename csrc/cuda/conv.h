@@ -4,6 +4,9 @@
  *
  * Positions outside of a picture's inside count as zeros. Of a pool's positions the one that the argmax names has the
  * gradient; the others are multiplied as zeros. */
+#pragma once
+#include "tile.h"
+#include "../kernels/activation.h"
 
 INLINE int64_t group_inputs(const pmc_conv *s) { return s->in.c / s->groups; }
 INLINE int64_t group_outputs(const pmc_conv *s) { return s->out.c / s->groups; }
@@ -145,7 +148,8 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
             const int dead = s->activation.kind == PMC_RELU && best[OWN(t)][e] <= 0;
             if (here.row + own.row >= cells || o >= outputs) continue;
             ((real *)j->ref[0])[at[own.row].y_cell + channel] = activated(best[OWN(t)][e], &s->activation);
-            if (j->ref[1]) ((uint8_t *)j->ref[1])[at[own.row].argmax + channel] = dead ? PMC_NO_GRADIENT : index[OWN(t)][e];
+            if (j->ref[1])
+                ((uint8_t *)j->ref[1])[at[own.row].argmax + channel] = dead ? PMC_NO_GRADIENT : index[OWN(t)][e];
         }
     }
 }

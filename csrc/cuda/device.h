@@ -2,8 +2,7 @@
  *
  * There are two devices: an NVIDIA GPU (gpu.cu), and one that is emulated (emulated.c), which runs the same kernels on
  * the processor, thread by thread, so that a machine without a GPU tests all of their arithmetic, too. */
-#ifndef PMC_DEVICE_H
-#define PMC_DEVICE_H
+#pragma once
 
 #include "../kernels.h"
 #include "../pmc.h"
@@ -75,6 +74,4 @@ void pmc_gpu_describe(char *text, size_t size);
 
 #ifdef __cplusplus
 }
-#endif
-
 #endif

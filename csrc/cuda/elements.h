@@ -1,5 +1,9 @@
 /* Device kernels that go element by element: the caller's arrays, flattening, activations, dropout, noise. Borders and slack of
  * images are not written, as no kernel reads them. */
+#pragma once
+#include "grid.h"
+#include "../kernels/activation.h"
+#include "../kernels/maps.h"
 
 INLINE int64_t transfer_items(const pmc_job *j) { return image_elements(&j->op.shape.transfer.image); }
 #define input_items transfer_items
@@ -11,7 +15,7 @@ KERNEL void input_item(const pmc_job *j, int64_t sample, int64_t e) {
     const int64_t place = step->start + sample, size = image_elements(&s->image);
     const int64_t from = (s->port == PMC_PORT_X && step->index ? step->index[place] : place) * size + e;
     const real value = s->port == PMC_PORT_DY ? step->dy[from]
-                       : step->x_u8          ? (real)step->x_u8[from]
+                       : step->x_u8           ? (real)step->x_u8[from]
                                               : step->x_real[from];
     SAMPLE(0, sample, pmc_image_stride(&s->image))
     [inside_by_channel(&s->image, e)] = value * (real)s->scale + (real)s->offset;
@@ -90,8 +94,8 @@ KERNEL void noise_item(const pmc_job *j, int64_t sample, int64_t chunk) {
                   first = 2 * PMC_PAD * chunk;
     uint32_t words[2 * PMC_PAD];
     real numbers[2 * PMC_PAD];
-    random_words(words, (uint32_t)(chunk * (PMC_PAD / 2)), PMC_PAD / 2, picture_of(random, pmc_step_index(j->step, 0), sample),
-                 s->stream, random);
+    random_words(words, (uint32_t)(chunk * (PMC_PAD / 2)), PMC_PAD / 2,
+                 picture_of(random, pmc_step_index(j->step, 0), sample), s->stream, random);
     normal_numbers(numbers, words);
     for (int64_t e = first; e < MIN(first + 2 * PMC_PAD, elements); e++) {
         const int64_t at = inside(&s->image, e);

@@ -1,5 +1,8 @@
 /* How a device kernel is written: as the work of one block of threads, in stretches between which all of them meet. A processor
  * that emulates it does a stretch for one thread after the other. */
+#pragma once
+#include "device.h"
+#include "../kernels/vectors.h"
 
 enum { THREADS = PMC_BLOCK_THREADS };
 
@@ -10,7 +13,7 @@ enum { THREADS = PMC_BLOCK_THREADS };
 #define UNROLL _Pragma("unroll")
 #define EACH 1 /* so many threads' own variables are where a thread can see them */
 #define OWN(t) (0 * (t))
-#define DEVICE_KERNEL(name)                                                                                                     \
+#define DEVICE_KERNEL(name)                                                                                            \
     static __global__ void __launch_bounds__(THREADS) name##_kernel(const __grid_constant__ pmc_job job) {             \
         name##_block(&job, (int64_t)blockIdx.x);                                                                       \
     }                                                                                                                  \
@@ -22,8 +25,7 @@ enum { THREADS = PMC_BLOCK_THREADS };
 #define UNROLL
 #define EACH THREADS
 #define OWN(t) (t)
-#define DEVICE_KERNEL(name)                                                                                            \
-    static const pmc_device_kernel name##_device_kernel = {#name, name##_blocks, name##_block};
+#define DEVICE_KERNEL(name) static const pmc_device_kernel name##_device_kernel = {#name, name##_blocks, name##_block};
 #endif
 
 INLINE int64_t blocks_of(int64_t n, int64_t size) { return (n + size - 1) / size; }

@@ -1,5 +1,7 @@
 /* Device kernels of linear layers. Small ones, of w [out][in, padded], directly; large ones, of w [in][out, padded], by tiles.
  */
+#pragma once
+#include "tile.h"
 
 /* ---- SHARD scope ---- */
 

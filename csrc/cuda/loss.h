@@ -1,4 +1,7 @@
 /* Device kernels of softmax and of the losses: a thread a sample, with kernels/loss.h. */
+#pragma once
+#include "grid.h"
+#include "../kernels/loss.h"
 
 #define BY_SAMPLE(name, ...)                                                                                           \
     static int64_t name##_blocks(const pmc_job *j) { return blocks_of(j->n, THREADS); }                                \
@@ -20,9 +23,9 @@ SOFTMAX(log_softmax_forward)
 SOFTMAX(log_softmax_backward)
 
 #define LOSS(name)                                                                                                     \
-    BY_SAMPLE(name, const pmc_targets targets = targets_at(j->step, s, sample);                                                 \
-              name(SAMPLE(0, sample, stride), j->step->sample_loss + sample, j->step->sample_correct + sample, SAMPLE(1, sample, stride),        \
-                   &targets, s, 1))
+    BY_SAMPLE(name, const pmc_targets targets = targets_at(j->step, s, sample);                                        \
+              name(SAMPLE(0, sample, stride), j->step->sample_loss + sample, j->step->sample_correct + sample,         \
+                   SAMPLE(1, sample, stride), &targets, s, 1))
 LOSS(cross_entropy)
 LOSS(likelihood)
 LOSS(expected_probability)

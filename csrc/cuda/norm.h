@@ -1,4 +1,7 @@
 /* Device kernels of batch norm: moments.h, a thread a channel. */
+#pragma once
+#include "grid.h"
+#include "../kernels/moments.h"
 
 INLINE int64_t channels_of(const pmc_job *j) { return pmc_padded(j->op.shape.norm.image.c); }
 INLINE int64_t norm_elements(const pmc_job *j) { return image_elements(&j->op.shape.norm.image); }

@@ -1,5 +1,8 @@
 /* Device kernels of pooling of its own. Gradients are gathered: an element of dx looks for the windows that see it, so that no
  * two threads add to one place. */
+#pragma once
+#include "grid.h"
+#include "../kernels/window.h"
 
 INLINE int64_t cells_of(const pmc_job *j) { return image_elements(&j->op.shape.pool.out); }
 INLINE int64_t pixels_of(const pmc_job *j) { return image_elements(&j->op.shape.pool.in); }

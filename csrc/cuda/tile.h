@@ -7,6 +7,8 @@
  * If it is asked for, tensor cores take the products instead: factors are rounded to TF32 (10 bits behind the point) or
  * bfloat16 (7 bits), their products are exact and are added up as float32. Elsewhere than on tensor cores, FMAs of
  * rounded factors take their place. */
+#pragma once
+#include "grid.h"
 
 enum { TILE_ROWS = 64, TILE_COLUMNS = 32, TILE_DEPTH = 16, OWN_SUMS = TILE_ROWS * TILE_COLUMNS / THREADS };
 enum { WARP = 32, CORE_ROWS = 16, CORE_COLUMNS = 8, APART = 4 /* banks of shared memory */ };

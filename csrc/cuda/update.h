@@ -1,7 +1,12 @@
 /* Device kernels of the updates: optimizer.h, a thread an element. */
+#pragma once
+#include "grid.h"
+#include "../kernels/optimizer.h"
 
 /* g: the gradient of the whole model */
-static int64_t gradient_squares_blocks(const pmc_job *j) { return pmc_blocks(j->op.shape.parameter.elements, PMC_SQUARES); }
+static int64_t gradient_squares_blocks(const pmc_job *j) {
+    return pmc_blocks(j->op.shape.parameter.elements, PMC_SQUARES);
+}
 BLOCK gradient_squares_block(const pmc_job *j, int64_t block) {
     SHARED double partial[THREADS];
     FOR_THREADS(t) {

@@ -1,4 +1,6 @@
 /* Activations of single elements; gradients are computed from the output y. */
+#pragma once
+#include "vectors.h"
 
 /* max(x, 0) + log(1 + exp(-|x|)), and x itself above the threshold */
 INLINE vf softplus(vf x, const pmc_activation *f) {

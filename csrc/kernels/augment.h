@@ -1,5 +1,8 @@
 /* Augmentation, in training only: noise, and a random map of the picture (affine, elastic, cutout). What happens
  * to a picture depends on seed, epoch, the layer and the picture's index in the data set, on nothing else. */
+#pragma once
+#include "images.h"
+#include "maps.h"
 
 /* ---- noise ---- */
 

@@ -5,6 +5,9 @@
  * commutes with max, only the pooled quarter is activated; what pooling discards is never computed. Where every channel
  * is a group of its own (depthwise), lanes go across channels. Where it takes fewer products, winograd.h. The margins
  * of a picture, where all is zero, are not computed at all. */
+#pragma once
+#include "dots.h"
+#include "winograd.h"
 
 /* Do the kw * c elements of a filter row lie together in x? */
 INLINE int conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s->dilation_w == 1; }

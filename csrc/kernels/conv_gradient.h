@@ -3,6 +3,9 @@
  * x[patch at the argmax] dx[patch] at a cell += sum over co with that argmax of dy[cell][co] * w[co] A block without
  * pool or ReLU is the case where every position is alive. Where every channel is a group of its own (depthwise), and in
  * the first layer, lanes go across channels instead. */
+#pragma once
+#include "conv.h"
+#include "patch.h"
 
 /* Where the patch of each position lies from that of the first; 0 for what is no position: then memory is safe whatever
  * an argmax holds. */

@@ -1,5 +1,8 @@
 /* The cells of a convolution block, and what it does with the positions of a cell: the best is kept, with its position,
  * and activated. */
+#pragma once
+#include "activation.h"
+#include "images.h"
 
 /* Where in x the patch begins of a cell's first position. */
 INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {

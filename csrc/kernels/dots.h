@@ -6,6 +6,8 @@
  *
  * Lanes go along e: element e of a row is added to partial e % 16, and the 16 partials by one tree, the same on every
  * ISA. w's rows are padded with zeros to a multiple of 16; of x nothing is read beyond its rows. */
+#pragma once
+#include "transpose.h"
 
 typedef struct {
     int64_t rows, length;

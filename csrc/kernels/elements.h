@@ -1,4 +1,8 @@
 /* Activations and dropout that no convolution block took in. y may be x; an activation's gradients are in place. */
+#pragma once
+#include "activation.h"
+#include "images.h"
+#include "random.h"
 
 static void activation_forward(real *y, const real *x, const pmc_elements *s, int64_t n) {
     const pmc_image *image = &s->image;

@@ -6,6 +6,8 @@
  * A filter whose rows lie together in memory is one column of length kw * c; a matrix has one row and
  * one column. Lanes v go across output channels, so that every output is one chain of FMAs in the order of
  * (i, j, k): the same on every ISA. */
+#pragma once
+#include "vectors.h"
 
 typedef struct {
     int64_t rows, columns, length;

@@ -1,6 +1,9 @@
 /* Linear layers. SHARD scope, small: w [out][in, padded], sample by sample; a sum over inputs is a dot product
  * (dots.h). TILES scope, large: w [in][out, padded], three matrix products cut into tasks, all on gemm.h; those with
  * pictures are in linear_sparse.h. */
+#pragma once
+#include "dots.h"
+#include "linear_sparse.h"
 
 static void linear_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n) {
     const int64_t in = pmc_padded(s->in), y_stride = pmc_vector_stride(s->out);

@@ -1,5 +1,7 @@
 /* A large linear layer whose x is mostly zeros, as pictures are. Of a few samples, or inputs, abreast only those terms
  * are added up in which one is not zero: exact for finite weights, and in the order of gemm.h, the same bits. */
+#pragma once
+#include "gemm.h"
 
 enum { ABREAST = 6, INPUTS_ABREAST = 4, ABREAST_VECTORS = ACCUMULATORS / ABREAST, LISTED = 1024 };
 

@@ -1,4 +1,6 @@
 /* Softmax, log-softmax, and the losses, on flat vectors. */
+#pragma once
+#include "vectors.h"
 
 INLINE int64_t largest(const real *z, int64_t classes) {
     int64_t best = 0;

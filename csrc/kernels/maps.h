@@ -1,5 +1,7 @@
 /* What random numbers do to a picture: normal numbers, an affine map, elastic distortion, cutout. They depend on seed,
  * epoch, the layer and the picture's index in the data set, on nothing else. */
+#pragma once
+#include "random.h"
 
 INLINE uint32_t picture_of(pmc_random random, const int64_t *index, int64_t i) {
     return index ? (uint32_t)index[i] : random.position + (uint32_t)i;

@@ -3,6 +3,8 @@
  * thread matters.
  *
  *   y = (x - mean) * inverse * w + b,   inverse = 1 / sqrt(variance + epsilon) */
+#pragma once
+#include "vectors.h"
 
 /* Where channel c of a sample's pixel lies: call `body` with `at` for every pixel of the inside. */
 #define FOR_PIXELS(image, at)                                                                                          \

@@ -1,4 +1,7 @@
 /* Batch norm: moments.h over all samples and channels. */
+#pragma once
+#include "images.h"
+#include "moments.h"
 
 /* moments [n][2][c, padded] */
 static void norm_moments(real *moments, const real *x, const pmc_norm *s, int64_t n) {

@@ -1,4 +1,6 @@
 /* Reduction of the shards' gradients, and updates, element by element. `clip` scales every gradient. */
+#pragma once
+#include "vectors.h"
 
 /* g <- the shards' gradients, added in their order */
 KERNEL void reduce(real *g, const real *shards, int64_t shard_stride, int64_t shards_used, int64_t count) {

@@ -5,6 +5,8 @@
  * A piece of R x C vectors of the patch stays in registers while the list of events is walked. Each
  * element is one chain of FMAs in the order of the events: the same on every ISA. Loads of `from` may read
  * up to 15 elements past its end, and of `events` one past the last; `to` is touched nowhere else. */
+#pragma once
+#include "vectors.h"
 
 typedef struct {
     int32_t offset;
@@ -37,11 +39,6 @@ enum { PIECE_ROWS = 3, PIECE_COLUMNS = 8 };
 #define PIECES(F) PIECES_1(F) PIECES_2(F) PIECES_3(F)
 #endif
 
-/* The size of equal pieces, each at most `most`. */
-INLINE int64_t equal_pieces(int64_t size, int64_t most) {
-    const int64_t pieces = (size + most - 1) / most;
-    return (size + pieces - 1) / pieces;
-}
 INLINE int64_t piece_rows_beside(int64_t rows, int64_t columns) {
     return equal_pieces(rows, MIN(PIECE_ROWS, ACCUMULATORS / columns));
 }

@@ -1,4 +1,7 @@
 /* The FMA peak of one core: independent chains that hide the latency. What every speed is a share of. */
+#pragma once
+#include "vectors.h"
+
 static double fma_peak(real *sink, int64_t repeats) {
     enum { CHAINS = 10 };
     vf chain[CHAINS], factor = v_splat(sink[0]), term = v_splat(sink[1]);

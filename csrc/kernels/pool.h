@@ -1,5 +1,8 @@
 /* Pooling of its own, with any stride, padding and dilation; a convolution's non-overlapping max-pool is in
  * conv.h. */
+#pragma once
+#include "images.h"
+#include "window.h"
 
 /* y image `out`, argmax int32 [oh][ow][c]: the winner's offset in x image `in`; the first maximum wins ties,
  * NaN wins over everything, padding never. */

@@ -1,4 +1,6 @@
 /* A sample's random words: Philox (rng.h) in vectors, a block a lane. */
+#pragma once
+#include "vectors.h"
 
 enum { RANDOM_BLOCKS = 64, RANDOM_LANES = VECTOR_BYTES / 8 }; /* at most so many blocks at a time */
 

@@ -1,7 +1,7 @@
 /* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC11): a
  * counter-based generator. What a number depends on is its counter and key, never who computes it. */
-#ifndef PMC_RNG_H
-#define PMC_RNG_H
+#pragma once
+#include "../shapes.h"
 
 PMC_INLINE __attribute__((always_inline)) void philox(uint32_t out[4], uint32_t c0, uint32_t c1, uint32_t c2,
                                                       uint32_t c3, uint32_t k0, uint32_t k1) {
@@ -16,5 +16,3 @@ PMC_INLINE __attribute__((always_inline)) void philox(uint32_t out[4], uint32_t 
     }
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
-
-#endif

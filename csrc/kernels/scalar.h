@@ -1,7 +1,8 @@
 /* The vector type of simd.h with one lane: what a thread of a GPU computes with. What is written for vectors (elements,
  * losses, optimizers, random numbers) is then a thread's work on one of them, too: nothing is written twice. */
-#ifndef PMC_SCALAR_H
-#define PMC_SCALAR_H
+#pragma once
+
+#include "../shapes.h"
 
 #include <math.h>
 #include <string.h>
@@ -78,5 +79,3 @@ INLINE vf v_fma(vf a, vf b, vf c) {
     return a * b + c;
 #endif
 }
-
-#endif

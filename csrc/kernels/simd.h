@@ -6,6 +6,8 @@
 #ifndef PMC_SIMD_H
 #define PMC_SIMD_H
 
+#include "../shapes.h"
+
 #include <string.h>
 
 /* Instruction sets, as macros: the preprocessor chooses by them. */

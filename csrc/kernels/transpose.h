@@ -4,6 +4,8 @@
  *
  * A square of VL x VL stays in registers. Rows and lanes number its elements in binary; interleaving row i with row
  * i + VL/2 rotates these digits by one, so that log2(VL) rounds exchange rows and lanes. */
+#pragma once
+#include "vectors.h"
 
 INLINE void transpose_square(vf r[VL]) {
     for (int round = VL; round > 1; round /= 2) {

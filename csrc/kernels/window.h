@@ -1,4 +1,6 @@
 /* Windows of a pool of its own, with any stride, padding and dilation. */
+#pragma once
+#include "vectors.h"
 
 /* What a cell's window sees of the input: rows [top, bottom), columns [left, right), in steps of the dilation;
  * and how many positions an average divides by. */

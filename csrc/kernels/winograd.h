@@ -9,6 +9,10 @@
  * and comes back with a few additions. That takes 16 multiplications where the 2x2 outputs had 36, or 36 for 100. The
  * outputs are rounded otherwise than the sum of the definition, not worse for 3x3, some three times for 5x5. What is
  * infinite in a patch makes NaN of its window. */
+#pragma once
+#include "conv_pool.h"
+#include "gemm.h"
+#include "transpose.h"
 
 /* In place, d[0], d[step], ... d[(side - 1) * step]: pixels -> points. */
 INLINE void winograd_pixels(const int side, vf *d, const int step) {

@@ -1,0 +1,18 @@
+/* The convolution block, as operations. */
+#include "conv.h"
+#include "conv_gradient.h"
+#include "operation.h"
+
+RUN(conv_pack, REF(0), REF(1), REF(2), SHAPE(conv), t->part)
+KERNEL_OF(conv_forward) {
+    const pmc_channels k = pmc_conv_channels(SHAPE(conv), t->part, t->parts);
+    conv_forward(REF(0), REF(1), REF(2), REF(3), REF(4), SHAPE(conv), t->n, k.first, k.last, REF(5));
+    return 1;
+}
+KERNEL_OF(conv_weight_gradient) {
+    const pmc_channels k = pmc_conv_channels(SHAPE(conv), t->part, t->parts);
+    conv_weight_gradient(REF(0), REF(1), REF(2), REF(3), REF(4), SHAPE(conv), t->n, t->opening, k.first, k.last,
+                         REF(5));
+    return 1;
+}
+RUN(conv_input_gradient, REF(0), REF(1), REF(2), REF(3), SHAPE(conv), t->n, REF(4))
