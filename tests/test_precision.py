@@ -124,7 +124,7 @@ def test_the_processor_computes_in_full():
 
 def test_float64_is_not_rounded(precision):
     model, (x, _) = made(dtype="float64"), samples((1, 14, 14))
-    with pytest.raises(ValueError, match="precision tf32 and bf16 are of networks of float32, not float64"):
+    with pytest.raises(ValueError, match=f"precision {precision} is of networks of float32, not float64"):
         model.predict(x, device="emulated", precision=precision)
 
 

@@ -146,4 +146,4 @@ class Cost(pm.Callback):
 def read(model, image, threads=None, isa=None):
     """The digit in an image file, read by the network in the file that `gorgonia` saved."""
     digit = pm.pictures.read_digit(image)
-    return int(pm.load(model).predict(pictures(scale(digit)), threads, isa)[0])
+    return int(pm.load(model).predict(pictures(scale(digit)), threads=threads, isa=isa)[0])
