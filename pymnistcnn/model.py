@@ -11,22 +11,16 @@ from . import files
 from . import layers as layer_classes
 from .callbacks import Callback
 from .checkpoints import TRAINING, Checkpoint
+from .checks import checked_path, checked_shape, exact_cast, instance, number, whole
 from .datasets import Dataset
 from .device import checked_device
 from .files import FORMAT, check_shapes
-from .layers import Layer, LogSoftmax, Softmax, whole
+from .layers import Layer, LogSoftmax, Softmax
 from .losses import CrossEntropyLoss, Loss
-from .network import (
-    Network,
-    checked_shape,
-    checked_threads,
-    exact_cast,
-    lowered,
-    shapes_through,
-)
-from .optimizers import Adam, Optimizer, checked
+from .network import Network, checked_threads, lowered, shapes_through
+from .optimizers import Adam, Optimizer, checked_optimizer
 from .progress import ProgressBar
-from .schedules import Constant
+from .schedules import Constant, checked_schedule
 from .training import History, Training
 
 
@@ -71,8 +65,7 @@ class Sequential:
     def __init__(self, layers, input_shape, seed=0, dtype="float32"):
         layers, seen = list(layers), set()
         for layer in layers:
-            if not isinstance(layer, Layer):
-                raise ValueError(f"layers must be layers, such as pm.Linear(10), not {layer!r}")
+            instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
             if layer._in_model or layer in seen:
                 raise ValueError(f"{layer} is in a model already: make a new layer for each place")
             seen.add(layer)
@@ -182,22 +175,23 @@ class Sequential:
         KeyboardInterrupt (Ctrl-C) with all steps so far kept.
         """
         epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
-        optimizer = Adam() if optimizer is None else optimizer
-        if not isinstance(optimizer, Optimizer):
-            raise ValueError(f"optimizer must be an optimizer, such as pm.Adam(), not {optimizer!r}")
+        optimizer = Adam() if optimizer is None else checked_optimizer(optimizer)
         if not self.network.parameters:
             raise ValueError("this network has no parameters to train")
-        callbacks, schedule = checked_callbacks(callbacks), checked_schedule(schedule, optimizer)
+        callbacks = checked_callbacks(callbacks)
+        schedule = Constant(optimizer.lr) if schedule is None else checked_schedule("schedule", schedule)
+        if checkpoint is not None:
+            instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
         isa = checked_device(device, isa, precision)
         self._use_loss(loss)
         x, targets = self._samples(train, "train", sample_weight)
         validation = None if validation is None else self._samples(validation, "validation")
-        clip_norm = None if clip_norm is None else checked("clip_norm", clip_norm, 1e-30, 1e30)
-        average = None if average is None else checked("average", average, 0, 1, open_end=True)
+        clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
+        average = None if average is None else number("average", average, 0, 1, open_high=True)
         callbacks += [ProgressBar()] * bool(progress)
         training = Training(
             self, x, targets, epochs, min(batch_size, len(x)), optimizer, schedule, shuffle, validation,
-            callbacks, isa, checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint),
+            callbacks, isa, checked_threads(threads), clip_norm, average, checkpoint,
         )  # fmt: skip
         if resume is not None:
             training.resume(checked_path("resume", resume))
@@ -244,8 +238,8 @@ class Sequential:
         return self.network.backward(dy, isa, threads)
 
     def _use_loss(self, loss):
-        if loss is not None and not isinstance(loss, Loss):
-            raise ValueError(f"loss must be a loss, such as pm.CrossEntropyLoss(), not {loss!r}")
+        if loss is not None:
+            instance("loss", loss, Loss, "a loss, such as pm.CrossEntropyLoss()")
         self.network.use_loss(loss or self.network.loss or CrossEntropyLoss())
 
     def _samples(self, data, name, sample_weight=None):
@@ -308,26 +302,6 @@ def checked_callbacks(callbacks) -> list:
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(c, Callback) for c in callbacks):
         raise ValueError(f"callbacks must be a list of callbacks, not {callbacks!r}")
     return list(callbacks)
-
-
-def checked_schedule(schedule, optimizer):
-    if schedule is None:
-        return Constant(optimizer.lr)
-    if isinstance(schedule, type) or not hasattr(schedule, "rates"):
-        raise ValueError(f"schedule must be a schedule, such as pm.OneCycle(1e-2), not {schedule!r}")
-    return schedule
-
-
-def checked_checkpoint(checkpoint):
-    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-        raise ValueError(f"checkpoint must be a checkpoint, such as pm.Checkpoint(path), not {checkpoint!r}")
-    return checkpoint
-
-
-def checked_path(name, path) -> str:
-    if not isinstance(path, (str, os.PathLike)):
-        raise ValueError(f"{name} must be the path of a file, not {path!r}")
-    return os.fspath(path)
 
 
 def pair_of(data, name):

@@ -8,7 +8,7 @@ import os
 from itertools import islice
 
 from .callbacks import Callback
-from .layers import whole
+from .checks import whole
 
 
 class ProgressBar(Callback):

@@ -454,11 +454,11 @@ def test_a_forked_child_trains_and_predicts():
 # ---- imports ----
 
 ORDER = [
-    {"_native"}, {"nodes"}, {"plan"}, {"network"}, {"device"}, {"initializers"}, {"layers"},
+    {"checks", "_native"}, {"nodes"}, {"plan"}, {"network"}, {"device"}, {"initializers"}, {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"}, {"functional", "checkpoints", "progress"},
     {"training"}, {"model"}, {"recipes", "scratch"}, {"tutorials", "benchmarking"}, {"cli"},
 ]  # fmt: skip
-ALONE = {"datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
+ALONE = {"checks", "datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
 
@@ -499,7 +499,7 @@ def test_imports_point_one_way(path):
     ours -= {name}
     if name in ALONE:
         others, _ = imported(path, everywhere=False)
-        assert ours == set() and others - {"numpy"} <= set(sys.stdlib_module_names)
+        assert ours <= {"checks"} and others - {"numpy"} <= set(sys.stdlib_module_names)
     elif name in LEVEL:
         beside = {"layers"} if name == "losses" else set()
         assert {m for m in ours & LEVEL.keys() if LEVEL[m] >= LEVEL[name]} <= beside, "these point up"

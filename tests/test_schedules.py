@@ -224,10 +224,10 @@ def test_rebuilt_from_its_fields(schedule):
 @pytest.mark.parametrize(
     "steps, message",
     [
-        ((-1, 2, 10), "first_step must be an integer of at least 0, not -1"),
-        ((0, -2, 10), "count must be an integer of at least 0, not -2"),
-        ((0, 1.0, 10), r"count must be an integer of at least 0, not 1\.0"),
-        ((0, 1, None), "total_steps must be an integer of at least 0, not None"),
+        ((-1, 2, 10), "first_step must be a whole number from 0 on, not -1"),
+        ((0, -2, 10), "count must be a whole number from 0 on, not -2"),
+        ((0, 1.0, 10), r"count must be a whole number from 0 on, not 1\.0"),
+        ((0, 1, None), "total_steps must be a whole number from 0 on, not None"),
         ((0, 0, 0), "a run of 0 steps"),
         ((0, 11, 10), "11 steps from step 0 on do not fit into a run of 10 steps"),
         ((9, 2, 10), "2 steps from step 9 on do not fit into a run of 10 steps"),
@@ -241,7 +241,7 @@ def test_bad_steps(schedule, steps, message):
 @pytest.mark.parametrize("value", [0, -1.0, np.nan, np.inf, "fast", None])
 @pytest.mark.parametrize("name", ["max_rate", "start_divisor", "final_divisor"])
 def test_bad_parameters(name, value):
-    with pytest.raises(ValueError, match=f"{name} of OneCycle must be a positive finite number, not "):
+    with pytest.raises(ValueError, match=f"{name} of OneCycle must be a finite number above 0, not "):
         OneCycle(**{"max_rate": 0.1, name: value})
 
 
@@ -268,13 +268,13 @@ def test_bad_constant():
     ],
 )
 def test_bad_rates_and_factors(kind, arguments, name, value):
-    with pytest.raises(ValueError, match=f"^{name} of {kind.__name__} must be a positive finite number, not "):
+    with pytest.raises(ValueError, match=f"^{name} of {kind.__name__} must be a finite number above 0, not "):
         kind(**arguments, **{name: value})
 
 
 @pytest.mark.parametrize("value", [-0.1, 0.2000001, np.nan, np.inf, "low", None])
 def test_bad_min_rate(value):
-    with pytest.raises(ValueError, match=r"min_rate of Cosine must be a number from 0 to max_rate, 0\.2, not "):
+    with pytest.raises(ValueError, match=r"min_rate of Cosine must be a number from 0 to 0\.2, not "):
         Cosine(0.2, value)
 
 
@@ -283,11 +283,11 @@ def test_bad_min_rate(value):
     "make, name", [(lambda n: Step(0.1, n), "every of Step"), (lambda n: WarmUp(n, Constant(0.1)), "steps of WarmUp")]
 )
 def test_bad_numbers_of_steps(make, name, value):
-    with pytest.raises(ValueError, match=rf"{name} must be a whole number from 1 to 2\*\*63 - 1, not "):
+    with pytest.raises(ValueError, match=rf"{name} must be a whole number from 1 (on|to 2\*\*63 - 1), not "):
         make(value)
 
 
 @pytest.mark.parametrize("then", [0.1, "cosine", None, Cosine, [0.1, 0.2]])
 def test_bad_schedule_after_warm_up(then):
-    with pytest.raises(ValueError, match=r"then of WarmUp must be a schedule, such as Constant\(0\.1\), not "):
+    with pytest.raises(ValueError, match=r"then of WarmUp must be a schedule, such as pm\.Constant\(0\.1\), not "):
         WarmUp(3, then)

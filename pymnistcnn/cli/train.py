@@ -13,7 +13,7 @@ import click
 from .. import datasets
 from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
-from ..network import DTYPES
+from ..checks import DTYPES
 from ..recipes import RECIPES
 from .options import COMPUTE, DATA, JSON, POSITIVE, count, describe, print_json, where, writable_file
 

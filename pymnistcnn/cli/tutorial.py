@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from ..checks import DTYPES
 from ..device import devices
-from ..network import DTYPES
 from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, writable_file
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..layers import BatchNorm1d, BatchNorm2d, number
+from ..checks import number
+from ..layers import BatchNorm1d, BatchNorm2d
 from .single import backward, holding, numbers
 
 

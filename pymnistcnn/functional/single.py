@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..network import Network, dtype_for, exact_cast
+from ..checks import exact_cast
+from ..network import Network, dtype_for
 
 MOST = 32  # networks that a thread keeps
 LARGEST = 2**26  # bytes of the workspaces of one that is kept

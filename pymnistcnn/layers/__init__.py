@@ -12,7 +12,7 @@ hand, on NumPy arrays with the batch first:
 """
 
 from .activations import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
-from .base import Layer, number, whole
+from .base import Layer
 from .normalization import BatchNorm1d, BatchNorm2d
 from .pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .products import Conv2d, Linear
@@ -22,5 +22,5 @@ from .shapes import Flatten, Rescaling
 __all__ = [
     "Augmentation", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "ELU", "Flatten",
     "GaussianNoise", "GlobalAvgPool2d", "Layer", "LeakyReLU", "Linear", "LogSoftmax", "MaxPool2d", "ReLU",
-    "Rescaling", "Sigmoid", "Softmax", "Softplus", "Tanh", "number", "whole",
+    "Rescaling", "Sigmoid", "Softmax", "Softplus", "Tanh",
 ]  # fmt: skip

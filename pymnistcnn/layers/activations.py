@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._native import Constant
-from .base import Layer, number
+from ..checks import number
+from .base import Layer
 
 
 @dataclass(eq=False, repr=False)

@@ -1,4 +1,4 @@
-"""What a layer is, and the checks of what it is made with."""
+"""What a layer is."""
 
 from __future__ import annotations
 
@@ -6,43 +6,7 @@ from dataclasses import MISSING, fields
 
 import numpy as np
 
-from ..initializers import Initializer
 from ..network import Network, dtype_for
-
-
-def whole(name, value, low=1):
-    """A whole number of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low or value >= 2**31:
-        raise ValueError(f"{name} must be a whole number from {low} on, not {value!r}")
-    return int(value)
-
-
-def pair(name, value, low=1):
-    """A number, or two: (vertical, horizontal)."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be a number or (vertical, horizontal), not {value!r}")
-        return tuple(whole(name, v, low) for v in value)
-    return (whole(name, value, low),) * 2
-
-
-def yes_or_no(name, value):
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, not {value!r}")
-    return bool(value)
-
-
-def number(name, value, low=0.0, high=1e300):
-    """A finite number from `low` to `high`, as a float."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
-    return float(value)
-
-
-def checked_initializer(value):
-    if not isinstance(value, Initializer):
-        raise ValueError(f"initializer must be an initializer, such as GlorotNormal(), not {value!r}")
-    return value
 
 
 class Layer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Layer, number, yes_or_no
+from ..checks import number, yes_or_no
+from .base import Layer
 
 
 class BatchNorm(Layer):

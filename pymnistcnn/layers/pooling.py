@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Layer, pair, yes_or_no
+from ..checks import pair, yes_or_no
+from .base import Layer
 
 
 class Window(Layer):

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..checks import instance, pair, whole, yes_or_no
 from ..initializers import Initializer, PyTorchDefault
-from .base import Layer, checked_initializer, pair, whole, yes_or_no
+from .base import Layer
 
 
 @dataclass(eq=False, repr=False)
@@ -44,10 +45,7 @@ class Conv2d(Layer):
     initializer: Initializer = field(default_factory=PyTorchDefault)
 
     def __post_init__(self):
-        self.out_channels, self.groups = (
-            whole("out_channels", self.out_channels),
-            whole("groups", self.groups),
-        )
+        self.out_channels, self.groups = whole("out_channels", self.out_channels), whole("groups", self.groups)
         self.kernel_size, self.stride = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
         self.dilation, self.bias = pair("dilation", self.dilation), yes_or_no("bias", self.bias)
         self.initializer = checked_initializer(self.initializer)
@@ -128,3 +126,7 @@ class Linear(Layer):
 
     def multiply_adds(self, shape):
         return shape[0] * self.out_features
+
+
+def checked_initializer(initializer):
+    return instance("initializer", initializer, Initializer, "an initializer, such as GlorotNormal()")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .base import Layer, number, whole
+from ..checks import number, whole
+from .base import Layer
 
 
 @dataclass(eq=False, repr=False)
@@ -24,8 +25,7 @@ class Dropout(Layer):
     p: float = 0.5
 
     def __post_init__(self):
-        if isinstance(self.p, bool) or not isinstance(self.p, (int, float)) or not 0 <= self.p < 1:
-            raise ValueError(f"p must be a number from 0 to 1 (excluded), not {self.p!r}")
+        self.p = number("p", self.p, 0, 1, open_high=True)
 
     def lower(self, builder):
         builder.dropout(self.p)
@@ -97,7 +97,7 @@ class Augmentation(Layer):
             setattr(self, name, number(name, getattr(self, name), 0.1 if name == "elastic_sigma" else 0, high))
         self.cutout = whole("cutout", self.cutout, 0)
         if self.fill is not None:
-            self.fill = number("fill", self.fill, -1e300)
+            self.fill = number("fill", self.fill)
 
     def output_shape(self, shape):
         if len(shape) != 3:
