@@ -6,6 +6,14 @@ import numpy as np
 
 from .checks import number, whole
 
+__all__ = [
+    "BestCheckpoint",
+    "Callback",
+    "EarlyStopping",
+    "ReduceOnPlateau",
+    "Watcher",
+]
+
 
 class Callback:
     """Called by `fit` with the `training.Training` that is going on; every method may be left out.

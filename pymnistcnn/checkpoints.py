@@ -17,6 +17,8 @@ from . import files
 from .callbacks import Callback
 from .checks import number, whole
 
+__all__ = ["Checkpoint"]
+
 TRAINING = "training"
 
 

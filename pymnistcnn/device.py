@@ -7,6 +7,8 @@ import warnings
 from . import _native
 from .network import checked_isa
 
+__all__ = ["devices"]
+
 DEVICES = ("cpu", "cuda", "auto")
 PRECISIONS = ("full", "tf32", "bf16")
 

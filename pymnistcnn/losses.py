@@ -15,6 +15,13 @@ from .checks import checked_weights, number
 from .layers import LogSoftmax, Softmax
 from .network import Network, dtype_for
 
+__all__ = [
+    "CrossEntropyLoss",
+    "ExpectedProbabilityLoss",
+    "MSELoss",
+    "NLLLoss",
+]
+
 
 class Loss:
     """A loss by hand: `forward` gives the mean over the batch, `backward` the gradient of the outputs."""

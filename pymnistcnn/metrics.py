@@ -16,7 +16,14 @@ import numpy as np
 
 from .checks import whole
 
-__all__ = ["Accuracy", "ConfusionMatrix", "Metric", "Precision", "Recall", "TopK"]
+__all__ = [
+    "Accuracy",
+    "ConfusionMatrix",
+    "Metric",
+    "Precision",
+    "Recall",
+    "TopK",
+]
 
 
 class Metric:

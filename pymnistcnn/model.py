@@ -23,6 +23,12 @@ from .progress import ProgressBar
 from .schedules import Constant, checked_schedule
 from .training import History, Training
 
+__all__ = [
+    "Evaluation",
+    "Sequential",
+    "load",
+]
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -11,6 +11,14 @@ from ._native import COEFFICIENTS, Constant
 from .checks import check_fields, instance, number
 from .network import aligned_zeros
 
+__all__ = [
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "RMSprop",
+    "SGD",
+]
+
 # the fields of pmc_coefficients, in its order
 (RATE, SHRINK, WEIGHT_DECAY, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, CORRECTION1, CORRECTION2, INSIDE,
  CENTERED, CLIP_NORM, AVERAGE) = range(COEFFICIENTS)  # fmt: skip

@@ -10,6 +10,13 @@ from itertools import islice
 from .callbacks import Callback
 from .checks import whole
 
+__all__ = [
+    "CSVLog",
+    "JSONLog",
+    "ProgressBar",
+    "Speedometer",
+]
+
 
 class ProgressBar(Callback):
     """A line an epoch, drawn by tqdm on standard error; `file` to draw elsewhere. `fit` adds one by itself.

@@ -16,7 +16,14 @@ import numpy as np
 
 from .checks import check_fields, number, whole
 
-__all__ = ["Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"]
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "OneCycle",
+    "Step",
+    "WarmUp",
+]
 
 INT64_MAX = 2**63 - 1
 

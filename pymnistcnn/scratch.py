@@ -24,7 +24,12 @@ import numpy as np
 from . import datasets, layers
 from .checks import whole
 
-__all__ = ["Conv3x3", "MaxPool2", "Softmax", "mnist"]
+__all__ = [
+    "Conv3x3",
+    "MaxPool2",
+    "Softmax",
+    "mnist",
+]
 
 
 class OneImage:

@@ -13,6 +13,11 @@ import numpy as np
 from ._native import NotFinite
 from .checkpoints import Snapshot, checksum, described, with_state
 
+__all__ = [
+    "Diverged",
+    "History",
+]
+
 SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and Ctrl-C
 
 

@@ -10,6 +10,11 @@ from ..checks import checked_dtype
 from .dataset import DataError, Dataset
 from .idx import read_idx
 
+__all__ = [
+    "load",
+    "mnist",
+]
+
 _EMBEDDED = Path(__file__).parents[1] / "data" / "mnist"
 
 

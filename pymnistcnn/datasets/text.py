@@ -15,6 +15,12 @@ from .atomic import atomic_write
 from .dataset import DataError, Dataset
 from .digits import _load_pair
 
+__all__ = [
+    "idx_to_text",
+    "read_text",
+    "write_text",
+]
+
 _PIXELS = 28 * 28  # of an image in a text file
 _LINE = 1 << 16  # the most bytes of a line of text; an image takes some 3000
 _WORDS = [b"%d" % value for value in range(256)]

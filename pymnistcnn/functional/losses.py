@@ -8,6 +8,17 @@ from ..checks import number
 from ..losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
 from .single import network, numbers, rows
 
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_backward",
+    "expected_probability_loss",
+    "expected_probability_loss_backward",
+    "mse_loss",
+    "mse_loss_backward",
+    "nll_loss",
+    "nll_loss_backward",
+]
+
 
 def cross_entropy(x, target, weight=None, label_smoothing=0.0, sample_weight=None, *, isa=None, threads=None):
     """Mean cross-entropy between softmax of logits x (n, classes) and the target, as a float.

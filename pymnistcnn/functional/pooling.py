@@ -7,6 +7,15 @@ import numpy as np
 from ..layers import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .single import backward, forward, holding, numbers
 
+__all__ = [
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+]
+
 
 def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *,
                isa=None, threads=None):  # fmt: skip

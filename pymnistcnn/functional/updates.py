@@ -10,6 +10,8 @@ from ..network import aligned_zeros, checked_isa, checked_threads, device_of, dt
 from ..optimizers import State, checked_optimizer
 from ..plan import PlanBuilder, update_plan
 
+__all__ = ["update"]
+
 
 def update(optimizer, weights, gradient, state=None, clip_norm=None, *, isa=None, threads=None):
     """(weights, state) after one step of an optimizer; what was given stays as it is.

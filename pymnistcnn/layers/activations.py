@@ -8,6 +8,17 @@ from .._native import Constant
 from ..checks import number
 from .base import Layer
 
+__all__ = [
+    "ELU",
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]
+
 
 @dataclass(eq=False, repr=False)
 class ReLU(Layer):

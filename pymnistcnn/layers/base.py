@@ -8,6 +8,8 @@ import numpy as np
 
 from ..network import Network, dtype_for
 
+__all__ = ["Layer"]
+
 
 class Layer:
     """A layer is fields and two short methods, `output_shape` and `lower`; the rest is here.

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from ..checks import number, yes_or_no
 from .base import Layer
 
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+]
+
 
 class BatchNorm(Layer):
     """What BatchNorm1d and BatchNorm2d share."""

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from ..checks import pair, yes_or_no
 from .base import Layer
 
+__all__ = [
+    "AvgPool2d",
+    "GlobalAvgPool2d",
+    "MaxPool2d",
+]
+
 
 class Window(Layer):
     """What pooling layers share: a window that goes over pictures."""

@@ -11,6 +11,11 @@ from ..checks import instance, pair, whole, yes_or_no
 from ..initializers import Initializer, PyTorchDefault
 from .base import Layer
 
+__all__ = [
+    "Conv2d",
+    "Linear",
+]
+
 
 @dataclass(eq=False, repr=False)
 class Conv2d(Layer):

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from ..checks import number, whole
 from .base import Layer
 
+__all__ = [
+    "Augmentation",
+    "Dropout",
+    "GaussianNoise",
+]
+
 
 @dataclass(eq=False, repr=False)
 class Dropout(Layer):

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from ..checks import number
 from .base import Layer
 
+__all__ = [
+    "Flatten",
+    "Rescaling",
+]
+
 
 @dataclass(eq=False, repr=False)
 class Rescaling(Layer):
