@@ -10,6 +10,9 @@ from ..network import Network, dtype_for
 
 __all__ = ["Layer"]
 
+PICTURES = 3, "pictures (channels, height, width), not {}"
+FEATURES = 1, "features (n,), not {}: put Flatten() before it"
+
 
 class Layer:
     """A layer is fields and two short methods, `output_shape` and `lower`; the rest is here.
@@ -18,12 +21,15 @@ class Layer:
     gives the gradient of the inputs and fills `gradients`.
     """
 
+    needs: tuple | None = None  # the rank of samples, and the words for those of another
     in_pytorch = True  # does it count in the names of state_dict?
     _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
     _in_model = False
 
     def output_shape(self, shape: tuple) -> tuple:
         """The shape of one sample after this layer; ValueError if `shape` does not fit."""
+        if self.needs is not None and len(shape) != self.needs[0]:
+            raise ValueError(f"{type(self).__name__} needs {self.needs[1].format(shape)}")
         return shape
 
     def __repr__(self):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..checks import number, whole
-from .base import Layer
+from .base import PICTURES, Layer
 
 __all__ = [
     "Augmentation",
@@ -95,6 +95,7 @@ class Augmentation(Layer):
     elastic_sigma: float = 4.0
     cutout: int = 0
     fill: float | None = None
+    needs = PICTURES
     in_pytorch = False
 
     def __post_init__(self):
@@ -104,11 +105,6 @@ class Augmentation(Layer):
         self.cutout = whole("cutout", self.cutout, 0)
         if self.fill is not None:
             self.fill = number("fill", self.fill)
-
-    def output_shape(self, shape):
-        if len(shape) != 3:
-            raise ValueError(f"Augmentation needs pictures (channels, height, width), not {shape}")
-        return shape
 
     def lower(self, builder):
         builder.warp(self.cutout, math.radians(self.rotation), self.shift, self.scale, math.radians(self.shear),
