@@ -168,8 +168,9 @@ class Snapshot:
 
     def _fill_arrays(self, arrays):
         epoch, validated = self.numbers["epoch"], self.training.validation is not None
-        lengths = {name: epoch if validated or not name.startswith("validation") else 0
-                   for name in vars(self.training.history)}  # fmt: skip
+        lengths = {
+            name: epoch if validated or not name.startswith("validation") else 0 for name in vars(self.training.history)
+        }
         self.totals = np.zeros_like(self.training.totals)
         self.history = type(self.training.history)(**{name: [0.0] * n for name, n in lengths.items()})
         own = self.arrays()

@@ -87,8 +87,9 @@ class Sequential:
     def _share_memory(self, index, layer, start):
         """Let the layer, called by hand, use its piece of the model's vectors."""
         network = self.network
-        alone = Network([layer], network.shapes[index], network.dtype, network.seed, index, memory=(None, None),
-                        lock=network.lock)  # fmt: skip
+        alone = Network(
+            [layer], network.shapes[index], network.dtype, network.seed, index, memory=(None, None), lock=network.lock
+        )
         piece = slice(start, start + alone.elements)
         alone.param, alone.gradient = network.param[piece], network.gradient[piece]
         layer._network, layer._in_model = alone, True
@@ -203,8 +204,9 @@ class Sequential:
             training.resume(checked_path("resume", resume))
         return training.run()
 
-    def evaluate(self, data, loss: Loss | None = None, threads=None, isa=None, device=None,
-                 precision=None) -> Evaluation:  # fmt: skip
+    def evaluate(
+        self, data, loss: Loss | None = None, threads=None, isa=None, device=None, precision=None
+    ) -> Evaluation:
         """Accuracy and mean loss on a Dataset or (inputs, targets), without dropout."""
         isa = checked_device(device, isa, precision)
         self._use_loss(loss)

@@ -101,8 +101,10 @@ class Speedometer(Callback):
             return  # the epoch's last
         _, correct, _, samples, seconds = training.totals - self._before
         self._before = training.totals.copy()
-        self.log(f"Epoch[{training.epoch}] Batch [{training.batch}]\tSpeed: {samples / seconds:.2f} samples/sec\t"
-                 f"accuracy={correct / samples:f}")  # fmt: skip
+        self.log(
+            f"Epoch[{training.epoch}] Batch [{training.batch}]\tSpeed: {samples / seconds:.2f} samples/sec\t"
+            f"accuracy={correct / samples:f}"
+        )
 
 
 class Log(Callback):
@@ -136,9 +138,15 @@ class Log(Callback):
 
 
 COLUMNS = (
-    "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds",
+    "epoch",
+    "loss",
+    "accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "learning_rate",
+    "seconds",
     "images_per_second",
-)  # fmt: skip
+)
 
 
 class CSVLog(Log):

@@ -183,13 +183,19 @@ class Training:
             return checksum(x, targets.labels, targets.values, targets.sample_weight)
 
         return {
-            "seed": self.network.seed, "epochs": self.epochs, "batch size": self.batch_size, "samples": self.samples,
-            "shuffle": bool(self.shuffle), "optimizer": described(self.optimizer),
-            "schedule": described(self.schedule), "loss": described(self.network.loss),
-            "clip_norm": self.clip_norm, "average": self.average and self.average[1],
+            "seed": self.network.seed,
+            "epochs": self.epochs,
+            "batch size": self.batch_size,
+            "samples": self.samples,
+            "shuffle": bool(self.shuffle),
+            "optimizer": described(self.optimizer),
+            "schedule": described(self.schedule),
+            "loss": described(self.network.loss),
+            "clip_norm": self.clip_norm,
+            "average": self.average and self.average[1],
             "training data": of(self.x, self.targets),
             "validation data": self.validation and of(*self.validation),
-        }  # fmt: skip
+        }
 
     def _swap_average(self):
         """Exchange the weights with their moving average, if there is one."""

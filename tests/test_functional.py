@@ -281,10 +281,18 @@ def test_a_step_to_infinity(how, dtype):
 
 # function, the layer that does the same, shapes of x and of what comes after it, options
 CALLS = [
-    ("conv2d", pm.Conv2d(6, 3, 2, 1, groups=2), ((33, 4, 9, 8), (6, 2, 3, 3), (6,)),
-     dict(stride=2, padding=1, groups=2)),
-    ("conv2d", pm.Conv2d(17, (3, 2), padding="same", groups=17), ((7, 17, 6, 7), (17, 1, 3, 2), (17,)),
-     dict(padding="same", groups=17)),
+    (
+        "conv2d",
+        pm.Conv2d(6, 3, 2, 1, groups=2),
+        ((33, 4, 9, 8), (6, 2, 3, 3), (6,)),
+        dict(stride=2, padding=1, groups=2),
+    ),
+    (
+        "conv2d",
+        pm.Conv2d(17, (3, 2), padding="same", groups=17),
+        ((7, 17, 6, 7), (17, 1, 3, 2), (17,)),
+        dict(padding="same", groups=17),
+    ),
     ("linear", pm.Linear(10), ((33, 50), (10, 50), (10,)), {}),
     ("linear", pm.Linear(130), ((33, 129), (130, 129), (130,)), {}),
     ("max_pool2d", pm.MaxPool2d(3, 2, 1), ((7, 10, 9, 8),), dict(kernel_size=3, stride=2, padding=1)),
@@ -295,9 +303,13 @@ CALLS = [
     ("log_softmax", pm.LogSoftmax(), ((33, 17),), {}),
     ("dropout", pm.Dropout(0.3), ((33, 5, 6, 7),), dict(p=0.3, seed=5)),
     ("gaussian_noise", pm.GaussianNoise(0.5), ((33, 5, 6, 7),), dict(std=0.5, seed=5)),
-    ("augment", pm.Augmentation(2, 20, elastic=2, cutout=3, fill=0.5), ((7, 2, 14, 14),),
-     dict(shift=2, rotation=20, elastic=2, cutout=3, fill=0.5, seed=5)),
-]  # fmt: skip
+    (
+        "augment",
+        pm.Augmentation(2, 20, elastic=2, cutout=3, fill=0.5),
+        ((7, 2, 14, 14),),
+        dict(shift=2, rotation=20, elastic=2, cutout=3, fill=0.5, seed=5),
+    ),
+]
 NAMES = [f"{name} {number}" for number, (name, *_) in enumerate(CALLS)]
 
 
@@ -523,7 +535,7 @@ REFUSED = {
     "isa": (lambda: F.relu(X, isa="mmx"), "isa must be one of portable"),
     "threads": (lambda: F.relu(X, threads=0), "threads must be a whole number from 1 to 1024, not 0"),
     "isa of an update": (lambda: F.update(pm.SGD(), Z, Z, isa="mmx"), "isa must be one of portable"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -10,11 +10,22 @@ from pymnistcnn import schedules
 from pymnistcnn.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 
 ALL = [
-    Constant(0.1), OneCycle(0.1), OneCycle(0.1, 0.01), Cosine(0.1), Cosine(0.1, 0.003), Exponential(0.1, 0.97),
-    Exponential(1e-7, 1.05), Step(0.1, 30), Step(0.1, 1, 0.9), Step(0.1, 2**63 - 1), WarmUp(1, Constant(0.1)),
-    WarmUp(59, Cosine(0.1, 0.003)), WarmUp(59, Exponential(0.1, 0.97)), WarmUp(7, WarmUp(52, OneCycle(0.1))),
+    Constant(0.1),
+    OneCycle(0.1),
+    OneCycle(0.1, 0.01),
+    Cosine(0.1),
+    Cosine(0.1, 0.003),
+    Exponential(0.1, 0.97),
+    Exponential(1e-7, 1.05),
+    Step(0.1, 30),
+    Step(0.1, 1, 0.9),
+    Step(0.1, 2**63 - 1),
+    WarmUp(1, Constant(0.1)),
+    WarmUp(59, Cosine(0.1, 0.003)),
+    WarmUp(59, Exponential(0.1, 0.97)),
+    WarmUp(7, WarmUp(52, OneCycle(0.1))),
     WarmUp(1000, Step(0.1, 3)),
-]  # fmt: skip
+]
 
 # PyTorch 2.13: OneCycleLR(optimizer, 0.01, total_steps=10), and what get_last_lr says before each step.
 TEN_STEPS = [
@@ -89,12 +100,21 @@ def test_pytorch_has_the_same_rates(schedule, total_steps):
 @pytest.mark.parametrize(
     "schedule",
     [
-        Cosine(0.25), Cosine(0.25, 0.001), Cosine(0.25, 0.25), Exponential(0.25, 0.99), Exponential(0.25, 1.01),
-        Step(0.25, 1, 0.98), Step(0.25, 3), Step(0.25, 300, 2.0), WarmUp(1, Step(0.25, 3)),
-        WarmUp(2, Exponential(0.25, 0.9)), WarmUp(5, Cosine(0.25)), WarmUp(90, Cosine(0.25, 0.001)),
+        Cosine(0.25),
+        Cosine(0.25, 0.001),
+        Cosine(0.25, 0.25),
+        Exponential(0.25, 0.99),
+        Exponential(0.25, 1.01),
+        Step(0.25, 1, 0.98),
+        Step(0.25, 3),
+        Step(0.25, 300, 2.0),
+        WarmUp(1, Step(0.25, 3)),
+        WarmUp(2, Exponential(0.25, 0.9)),
+        WarmUp(5, Cosine(0.25)),
+        WarmUp(90, Cosine(0.25, 0.001)),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_pytorch_has_the_same_rates_from_a_first_one(schedule, total_steps):
     expected = pytorch_rates(schedule, total_steps, first_rate=0.25)
     # PyTorch computes each rate from the one before, so what it rounds adds up.
@@ -209,10 +229,16 @@ def test_warm_up_asks_for_the_rest_of_the_run():
 
 @pytest.mark.parametrize(
     "schedule",
-    [OneCycle(np.float32(0.5), 0, 2, 4), Constant(1), Cosine(1, 0), Exponential(1, 2), Step(1, np.int8(2), 1),
-     WarmUp(np.uint8(3), Constant(1))],
+    [
+        OneCycle(np.float32(0.5), 0, 2, 4),
+        Constant(1),
+        Cosine(1, 0),
+        Exponential(1, 2),
+        Step(1, np.int8(2), 1),
+        WarmUp(np.uint8(3), Constant(1)),
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_rebuilt_from_its_fields(schedule):
     values = {field.name: getattr(schedule, field.name) for field in fields(schedule)}
     expected = {"every": int, "steps": int, "then": Constant}

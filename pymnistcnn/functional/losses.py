@@ -42,8 +42,9 @@ def cross_entropy(x, target, weight=None, label_smoothing=0.0, sample_weight=Non
     return _value_and_gradient(loss, x, target, sample_weight, isa, threads)[0]
 
 
-def cross_entropy_backward(dy, x, target, weight=None, label_smoothing=0.0, sample_weight=None, *,
-                           isa=None, threads=None):  # fmt: skip
+def cross_entropy_backward(
+    dy, x, target, weight=None, label_smoothing=0.0, sample_weight=None, *, isa=None, threads=None
+):
     """dx (n, classes) of `cross_entropy`, for a number dy. ValueError as from `cross_entropy`.
 
     Examples

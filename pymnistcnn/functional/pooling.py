@@ -17,8 +17,9 @@ __all__ = [
 ]
 
 
-def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *,
-               isa=None, threads=None):  # fmt: skip
+def max_pool2d(
+    x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, isa=None, threads=None
+):
     """The largest value of every window of x (n, c, h, w): y (n, c, oh, ow). NaN is passed on.
 
     Parameters
@@ -56,8 +57,9 @@ def _indices(network, n, isa):
     return np.ascontiguousarray(indices.transpose(0, 3, 1, 2), np.int64)
 
 
-def max_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *,
-                        isa=None, threads=None):  # fmt: skip
+def max_pool2d_backward(
+    dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, isa=None, threads=None
+):
     """dx (n, c, h, w) of `max_pool2d`, for dy (n, c, oh, ow): each number goes where the largest value was.
 
     ValueError as from `max_pool2d`, and if dy does not have the shape of y.
@@ -74,8 +76,9 @@ def max_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, dilation=1, 
     return backward(layer, dy, x, isa=isa, threads=threads)
 
 
-def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *,
-               isa=None, threads=None):  # fmt: skip
+def avg_pool2d(
+    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, isa=None, threads=None
+):
     """The mean of every window of x (n, c, h, w): y (n, c, oh, ow).
 
     Parameters
@@ -97,8 +100,9 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
     return forward(layer, x, isa=isa, threads=threads)
 
 
-def avg_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *,
-                        isa=None, threads=None):  # fmt: skip
+def avg_pool2d_backward(
+    dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, isa=None, threads=None
+):
     """dx (n, c, h, w) of `avg_pool2d`, for dy (n, c, oh, ow): each number is spread over its window.
 
     ValueError as from `avg_pool2d`, and if dy does not have the shape of y.
