@@ -25,7 +25,7 @@ class Conv:
 
     @property
     def geometry(self):
-        """What the functions of tests/reference.py take after x, w and b."""
+        """What the functions of the reference take after x, w and b."""
         return self.stride, self.padding, self.dilation, self.groups
 
     @property

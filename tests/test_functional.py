@@ -1,4 +1,4 @@
-"""pymnistcnn.functional: against reference.py, exact on whole numbers, the bits of the layers, what is refused."""
+"""pymnistcnn.functional: against the reference, exact on whole numbers, the bits of the layers, what is refused."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -174,7 +174,7 @@ def test_activation(name, options, shape, how, dtype):
     x, dy = np.array(normal(rng, (2, *shape), dtype))
     y = getattr(reference, name)(x, **options)
     agree(getattr(F, name)(x, **options, **how), y, TOLERANCE[dtype])
-    dx = getattr(reference, f"{name}_backward")(dy, y, **options)
+    dx = getattr(reference, f"{name}_backward")(dy, x, **options)
     agree(getattr(F, f"{name}_backward")(dy, x, **options, **how), dx, TOLERANCE[dtype])
 
 
@@ -186,7 +186,7 @@ def test_softmax(name, shape, dim, how, dtype):
     back = getattr(reference, f"{name}_backward")
     y = getattr(reference, name)(np.moveaxis(x, dim, -1))
     agree(getattr(F, name)(x, dim, **how), np.moveaxis(y, -1, dim), TOLERANCE[dtype])
-    dx = np.moveaxis(back(np.moveaxis(dy, dim, -1), y), -1, dim)
+    dx = np.moveaxis(back(np.moveaxis(dy, dim, -1), np.moveaxis(x, dim, -1)), -1, dim)
     agree(getattr(F, f"{name}_backward")(dy, x, dim, **how), dx, TOLERANCE[dtype])
 
 

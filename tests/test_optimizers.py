@@ -1,4 +1,4 @@
-"""Training steps against the optimizers in reference.py: all rules, clipping, averaging."""
+"""Training steps against those of the reference: all rules, clipping, averaging."""
 
 import numpy as np
 import pytest
