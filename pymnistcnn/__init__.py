@@ -21,48 +21,54 @@ if _native_version != __version__:
         f"In the checkout, run: {REBUILD}"
     )
 
-from . import datasets, functional, initializers, metrics, pictures, schedules
-from .callbacks import BestCheckpoint, Callback, EarlyStopping, ReduceOnPlateau, Watcher
-from .checkpoints import Checkpoint
-from .datasets import Dataset
-from .layers import (
-    ELU,
-    Augmentation,
-    AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GaussianNoise,
-    GlobalAvgPool2d,
-    LeakyReLU,
-    Linear,
-    LogSoftmax,
-    MaxPool2d,
-    ReLU,
-    Rescaling,
-    Sigmoid,
-    Softmax,
-    Softplus,
-    Tanh,
+from . import (
+    callbacks,
+    checkpoints,
+    datasets,
+    functional,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    model,
+    optimizers,
+    pictures,
+    progress,
+    schedules,
+    target,
+    training,
 )
-from .losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
-from .metrics import Accuracy, ConfusionMatrix, Metric, Precision, Recall, TopK
-from .model import Evaluation, Sequential, load
-from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
-from .progress import CSVLog, JSONLog, ProgressBar, Speedometer
-from .schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
-from .target import devices
-from .training import Diverged, History
+from .callbacks import *
+from .checkpoints import *
+from .datasets import Dataset
+from .layers import *
+from .losses import *
+from .metrics import *
+from .model import *
+from .optimizers import *
+from .progress import *
+from .schedules import *
+from .target import *
+from .training import *
 
 __all__ = [
-    "Accuracy", "Adagrad", "Adam", "AdamW", "Augmentation", "AvgPool2d", "BatchNorm1d", "BatchNorm2d",
-    "BestCheckpoint", "CSVLog", "Callback", "Checkpoint", "ConfusionMatrix", "Constant", "Conv2d", "Cosine",
-    "CrossEntropyLoss", "Dataset", "Diverged", "Dropout", "ELU", "EarlyStopping", "Evaluation",
-    "ExpectedProbabilityLoss", "Exponential", "Flatten", "GaussianNoise", "GlobalAvgPool2d", "History", "JSONLog",
-    "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Metric", "NLLLoss", "OneCycle", "Precision",
-    "ProgressBar", "RMSprop", "ReLU", "Recall", "ReduceOnPlateau", "Rescaling", "SGD", "Sequential", "Sigmoid",
-    "Softmax", "Softplus", "Speedometer", "Step", "Tanh", "TopK", "WarmUp", "Watcher", "devices", "load", "datasets",
-    "functional", "initializers", "metrics", "pictures", "schedules",
-]  # fmt: skip
+    "Dataset",
+    "datasets",
+    "functional",
+    "initializers",
+    "metrics",
+    "pictures",
+    "schedules",
+]
+__all__ += callbacks.__all__
+__all__ += checkpoints.__all__
+__all__ += layers.__all__
+__all__ += losses.__all__
+__all__ += metrics.__all__
+__all__ += model.__all__
+__all__ += optimizers.__all__
+__all__ += progress.__all__
+__all__ += schedules.__all__
+__all__ += target.__all__
+__all__ += training.__all__
+__all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer

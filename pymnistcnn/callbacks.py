@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from .checks import number, whole
+
+__all__ = [
+    "BestCheckpoint",
+    "Callback",
+    "EarlyStopping",
+    "ReduceOnPlateau",
+    "Watcher",
+]
+
 
 class Callback:
     """Called by `fit` with the `training.Training` that is going on; every method may be left out.
@@ -138,8 +148,8 @@ class EarlyStopping(Watcher):
         super().__init__(monitor, lower)
         if patience is None and target is None:
             raise ValueError("EarlyStopping needs patience, target or both, not None")
-        self.patience = None if patience is None else checked_patience(patience)
-        self.target = None if target is None else checked_number("target", target)
+        self.patience = None if patience is None else whole("patience", patience)
+        self.target = None if target is None else number("target", target)
 
     def judge(self, training, value, better):
         enough = self.patience is not None and self.waited >= self.patience
@@ -177,10 +187,9 @@ class ReduceOnPlateau(Watcher):
 
     def __init__(self, patience, factor=0.1, min_rate=0.0, monitor=None, lower=False):
         super().__init__(monitor, lower)
-        self.patience = checked_patience(patience)
-        self.factor, self.min_rate = checked_number("factor", factor), checked_number("min_rate", min_rate)
-        if not 0 < self.factor < 1 or self.min_rate < 0:
-            raise ValueError(f"factor must be between 0 and 1 and min_rate at least 0, not {factor} and {min_rate}")
+        self.patience = whole("patience", patience)
+        self.factor = number("factor", factor, 0, 1, open_low=True, open_high=True)
+        self.min_rate = number("min_rate", min_rate, 0)
 
     def judge(self, training, value, better):
         if self.waited >= self.patience:
@@ -246,15 +255,3 @@ class BestCheckpoint(Watcher):
 def accuracies(history) -> list[float]:
     """What is watched if nothing else is said."""
     return history.validation_accuracy or history.accuracy
-
-
-def checked_patience(patience) -> int:
-    if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)) or patience < 1:
-        raise ValueError(f"patience must be a whole number from 1 on, not {patience!r}")
-    return int(patience)
-
-
-def checked_number(name, value) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, not {value!r}")
-    return float(value)

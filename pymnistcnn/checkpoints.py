@@ -15,8 +15,9 @@ import numpy as np
 
 from . import files
 from .callbacks import Callback
-from .layers import whole
-from .optimizers import checked
+from .checks import number, whole
+
+__all__ = ["Checkpoint"]
 
 TRAINING = "training"
 
@@ -50,9 +51,8 @@ class Checkpoint:
     """
 
     def __init__(self, path, every=None, notes=None):
-        self.path, self.every, self.notes = os.fspath(path), every and whole("every", every), notes
-        if every == 0:
-            raise ValueError("every must be a whole number from 1 on, or None, not 0")
+        self.path, self.every = os.fspath(path), None if every is None else whole("every", every)
+        self.notes = notes
 
     def is_due(self, training) -> bool:
         """Is the training at a place where the file is to be written?"""
@@ -155,11 +155,8 @@ class Snapshot:
         refuse_differences({"callbacks": [state["class"] for state in saved["callbacks"]]}, {"callbacks": classes})
 
         most = dict(epoch=training.epochs, batch=training.batches, steps=2**63 - 1, epochs_trained=2**32 - 1)
-        for name, high in most.items():
-            if type(saved[name]) is not int or not 0 <= saved[name] <= high:
-                raise ValueError(f"{name} must be a whole number from 0 to {high}, not {saved[name]!r}")
-        self.numbers = {name: saved[name] for name in most}
-        self.numbers |= {name: checked(name, saved[name], 0, 1e300) for name in ("rate_factor", "learning_rate")}
+        self.numbers = {name: whole(name, saved[name], 0, high) for name, high in most.items()}
+        self.numbers |= {name: number(name, saved[name], 0) for name in ("rate_factor", "learning_rate")}
 
         of_callbacks = {name: array for name, array in arrays.items() if name.startswith(f"{TRAINING}.callbacks.")}
         self._fill_arrays({name: array for name, array in arrays.items() if name not in of_callbacks})
@@ -171,8 +168,9 @@ class Snapshot:
 
     def _fill_arrays(self, arrays):
         epoch, validated = self.numbers["epoch"], self.training.validation is not None
-        lengths = {name: epoch if validated or not name.startswith("validation") else 0
-                   for name in vars(self.training.history)}  # fmt: skip
+        lengths = {
+            name: epoch if validated or not name.startswith("validation") else 0 for name in vars(self.training.history)
+        }
         self.totals = np.zeros_like(self.training.totals)
         self.history = type(self.training.history)(**{name: [0.0] * n for name, n in lengths.items()})
         own = self.arrays()

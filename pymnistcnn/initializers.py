@@ -14,6 +14,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .checks import check_fields, number
+
 __all__ = [
     "GlorotNormal",
     "GlorotUniform",
@@ -46,8 +48,7 @@ class Initializer:
     """
 
     def __post_init__(self):
-        for field in fields(self):
-            object.__setattr__(self, field.name, _positive(self, field.name))
+        check_fields(self, number, *(field.name for field in fields(self)), low=0, open_low=True)
 
     def __call__(self, shape, rng):
         """Draw weights.
@@ -225,18 +226,6 @@ class Zeros(Initializer):
     def __call__(self, shape, rng):
         _fans(shape)
         return np.zeros(shape)
-
-
-def _positive(initializer, name):
-    """The field as a plain float, so that it can be written down anywhere and compared."""
-    value = getattr(initializer, name)
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = np.nan
-    if not 0 < number < np.inf:
-        raise ValueError(f"{name} of {type(initializer).__name__} must be a positive finite number, not {value!r}")
-    return number
 
 
 def _fans(shape):

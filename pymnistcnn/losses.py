@@ -11,9 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._native import Op
+from .checks import checked_weights, number
 from .layers import LogSoftmax, Softmax
-from .network import Network, checked_weights, dtype_for
+from .network import Network, dtype_for
 from .target import target_of
+
+__all__ = [
+    "CrossEntropyLoss",
+    "ExpectedProbabilityLoss",
+    "MSELoss",
+    "NLLLoss",
+]
 
 
 class Loss:
@@ -96,9 +104,7 @@ class CrossEntropyLoss(Loss):
 
     def __post_init__(self):
         self.weight = checked_class_weight(self.weight)
-        smoothing = self.label_smoothing
-        if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)) or not 0 <= smoothing <= 1:
-            raise ValueError(f"label_smoothing must be a number from 0 to 1, not {smoothing!r}")
+        self.label_smoothing = number("label_smoothing", self.label_smoothing, 0, 1)
 
     def check(self, layers, output_shape):
         super().check(layers, output_shape)

@@ -14,7 +14,16 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["Accuracy", "ConfusionMatrix", "Metric", "Precision", "Recall", "TopK"]
+from .checks import whole
+
+__all__ = [
+    "Accuracy",
+    "ConfusionMatrix",
+    "Metric",
+    "Precision",
+    "Recall",
+    "TopK",
+]
 
 
 class Metric:
@@ -139,7 +148,7 @@ class TopK(_Share):
     """
 
     def __init__(self, k=5):
-        self.k = _whole("k of TopK", k)
+        self.k = whole("k of TopK", k)
         super().__init__()
 
     def _judge(self, outputs, labels):
@@ -157,7 +166,7 @@ class _Counts(Metric):
     """What is computed from counts of (true class, predicted class)."""
 
     def __init__(self, classes):
-        self.classes = _whole(f"classes of {type(self).__name__}", classes)
+        self.classes = whole(f"classes of {type(self).__name__}", classes)
         super().__init__()
 
     def reset(self):
@@ -273,12 +282,6 @@ def _classes(name, array, classes):
     if len(bad):
         raise ValueError(f"{name} must be from 0 to {highest}, not {bad[0]}")
     return array.astype(np.int64, copy=False)
-
-
-def _whole(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value < 2**31:
-        raise ValueError(f"{name} must be a whole number from 1 to 2**31 - 1, not {value!r}")
-    return int(value)
 
 
 def _ratio(part, whole):

@@ -11,23 +11,23 @@ from . import files
 from . import layers as layer_classes
 from .callbacks import Callback
 from .checkpoints import TRAINING, Checkpoint
+from .checks import checked_path, checked_shape, exact_cast, instance, number, whole
 from .datasets import Dataset
 from .files import FORMAT, check_shapes
-from .layers import Layer, LogSoftmax, Softmax, whole
+from .layers import Layer, LogSoftmax, Softmax
 from .losses import CrossEntropyLoss, Loss
-from .network import (
-    Network,
-    checked_shape,
-    checked_threads,
-    exact_cast,
-    lowered,
-    shapes_through,
-)
-from .optimizers import Adam, Optimizer, checked
+from .network import Network, checked_threads, lowered, shapes_through
+from .optimizers import Adam, Optimizer, checked_optimizer
 from .progress import ProgressBar
-from .schedules import Constant
+from .schedules import Constant, checked_schedule
 from .target import target_of
 from .training import History, Settings, Training
+
+__all__ = [
+    "Evaluation",
+    "Sequential",
+    "load",
+]
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ class Sequential:
     def __init__(self, layers, input_shape, seed=0, dtype="float32"):
         layers, seen = list(layers), set()
         for layer in layers:
-            if not isinstance(layer, Layer):
-                raise ValueError(f"layers must be layers, such as pm.Linear(10), not {layer!r}")
+            instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
             if layer._in_model or layer in seen:
                 raise ValueError(f"{layer} is in a model already: make a new layer for each place")
             seen.add(layer)
@@ -88,8 +87,9 @@ class Sequential:
     def _share_memory(self, index, layer, start):
         """Let the layer, called by hand, use its piece of the model's vectors."""
         network = self.network
-        alone = Network([layer], network.shapes[index], network.dtype, network.seed, index, memory=(None, None),
-                        lock=network.lock)  # fmt: skip
+        alone = Network(
+            [layer], network.shapes[index], network.dtype, network.seed, index, memory=(None, None), lock=network.lock
+        )
         piece = slice(start, start + alone.elements)
         alone.param, alone.gradient = network.param[piece], network.gradient[piece]
         layer._network, layer._in_model = alone, True
@@ -182,21 +182,22 @@ class Sequential:
         KeyboardInterrupt (Ctrl-C) with all steps so far kept.
         """
         epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
-        optimizer = Adam() if optimizer is None else optimizer
-        if not isinstance(optimizer, Optimizer):
-            raise ValueError(f"optimizer must be an optimizer, such as pm.Adam(), not {optimizer!r}")
+        optimizer = Adam() if optimizer is None else checked_optimizer(optimizer)
         if not self.network.parameters:
             raise ValueError("this network has no parameters to train")
-        callbacks, schedule = checked_callbacks(callbacks), checked_schedule(schedule, optimizer)
+        callbacks = checked_callbacks(callbacks)
+        schedule = Constant(optimizer.lr) if schedule is None else checked_schedule("schedule", schedule)
+        if checkpoint is not None:
+            instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
         target = target_of(isa, device, precision)
         self._use_loss(loss)
         x, targets = self._samples(train, "train", sample_weight)
         validation = None if validation is None else self._samples(validation, "validation")
-        clip_norm = None if clip_norm is None else checked("clip_norm", clip_norm, 1e-30, 1e30)
-        average = None if average is None else checked("average", average, 0, 1, open_end=True)
+        clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
+        average = None if average is None else number("average", average, 0, 1, open_high=True)
         callbacks += [ProgressBar()] * bool(progress)
         settings = Settings(epochs, batch_size, optimizer, schedule, shuffle, callbacks, target,
-                            checked_threads(threads), clip_norm, average, checked_checkpoint(checkpoint))  # fmt: skip
+                            checked_threads(threads), clip_norm, average, checkpoint)  # fmt: skip
         training = Training(self, x, targets, validation, settings)
         if resume is not None:
             training.resume(checked_path("resume", resume))
@@ -245,8 +246,8 @@ class Sequential:
         return self.network.backward(dy, isa and target_of(isa), threads)
 
     def _use_loss(self, loss):
-        if loss is not None and not isinstance(loss, Loss):
-            raise ValueError(f"loss must be a loss, such as pm.CrossEntropyLoss(), not {loss!r}")
+        if loss is not None:
+            instance("loss", loss, Loss, "a loss, such as pm.CrossEntropyLoss()")
         self.network.use_loss(loss or self.network.loss or CrossEntropyLoss())
 
     def _samples(self, data, name, sample_weight=None):
@@ -309,26 +310,6 @@ def checked_callbacks(callbacks) -> list:
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(c, Callback) for c in callbacks):
         raise ValueError(f"callbacks must be a list of callbacks, not {callbacks!r}")
     return list(callbacks)
-
-
-def checked_schedule(schedule, optimizer):
-    if schedule is None:
-        return Constant(optimizer.lr)
-    if isinstance(schedule, type) or not hasattr(schedule, "rates"):
-        raise ValueError(f"schedule must be a schedule, such as pm.OneCycle(1e-2), not {schedule!r}")
-    return schedule
-
-
-def checked_checkpoint(checkpoint):
-    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-        raise ValueError(f"checkpoint must be a checkpoint, such as pm.Checkpoint(path), not {checkpoint!r}")
-    return checkpoint
-
-
-def checked_path(name, path) -> str:
-    if not isinstance(path, (str, os.PathLike)):
-        raise ValueError(f"{name} must be the path of a file, not {path!r}")
-    return os.fspath(path)
 
 
 def pair_of(data, name):

@@ -14,31 +14,17 @@ import numpy as np
 
 from . import _native
 from ._native import Constant, NotFinite, Program
+from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, whole
 from .plan import PlanBuilder, plan_by_hand, training_plan
 from .target import Target
 
-DTYPES = ("float32", "float64")
 UINT8 = np.dtype(np.uint8)
 EVALUATION_BATCH = 256
 
 
 def checked_threads(threads: int | None) -> int:
     """A number of threads from 1 to 1024; None means all processors this process may use."""
-    if threads is None:
-        return _native.default_threads()
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or not 1 <= threads <= 1024:
-        raise ValueError(f"threads must be a whole number from 1 to 1024, not {threads!r}")
-    return int(threads)
-
-
-def checked_dtype(dtype) -> np.dtype:
-    try:
-        name = None if dtype is None else np.dtype(dtype).name
-    except (TypeError, ValueError):
-        name = None
-    if name not in DTYPES:
-        raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
-    return np.dtype(name)
+    return _native.default_threads() if threads is None else whole("threads", threads, 1, 1024)
 
 
 def dtype_for(array: np.ndarray) -> np.dtype:
@@ -52,25 +38,6 @@ def aligned_zeros(elements: int, dtype) -> np.ndarray:
     raw = np.zeros(elements * dtype.itemsize + Constant.ALIGN, np.uint8)
     start = -raw.ctypes.data % Constant.ALIGN
     return raw[start : start + elements * dtype.itemsize].view(dtype)
-
-
-def exact_cast(array: np.ndarray, dtype, name: str) -> np.ndarray:
-    """`array` as a C-contiguous, aligned, native array of `dtype`; ValueError where a value would not survive."""
-    dtype = np.dtype(dtype)
-    if array.dtype == dtype:
-        fits = array.flags.c_contiguous and array.flags.aligned
-        return array if fits else np.require(array, requirements=["C", "ALIGNED"])
-    if array.dtype.kind not in "buif":
-        raise ValueError(f"{name} must be numbers, not {array.dtype}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = np.asarray(array, dtype, order="C")
-        if dtype.kind == "f" and array.dtype.kind == "f":  # rounding is fine, becoming infinite is not
-            survived = np.array_equal(np.isfinite(cast), np.isfinite(array))
-        else:
-            survived = np.array_equal(cast.astype(array.dtype), array) and np.array_equal(cast < 0, array < 0)
-    if not survived:
-        raise ValueError(f"{name} of {array.dtype} hold values that {dtype.name} cannot")
-    return cast
 
 
 @dataclass(frozen=True)
@@ -371,32 +338,3 @@ def lowered(layers, input_shape, first_layer=0, inference=False) -> PlanBuilder:
     for builder.layer, layer in enumerate(layers, first_layer):
         layer.lower(builder)
     return builder
-
-
-def checked_weights(name, weights, shape) -> np.ndarray:
-    """Numbers from 0 on, as float64 of this shape."""
-    weights = np.asarray(weights)
-    if weights.shape != shape or weights.dtype.kind not in "buif":
-        raise ValueError(f"{name} must be numbers of shape {shape}, not {weights.dtype} of {weights.shape}")
-    weights = np.ascontiguousarray(weights, np.float64)
-    if not (weights >= 0).all() or not np.isfinite(weights).all():
-        raise ValueError(f"{name} must be finite and not negative")
-    return weights
-
-
-def checked_shape(shape) -> tuple[int, ...]:
-    """(c, h, w) or (n,) of positive whole numbers."""
-    try:
-        given = tuple(int(n) for n in shape)
-        whole = all(a == b for a, b in zip(given, shape, strict=True))
-    except (TypeError, ValueError, OverflowError):
-        given, whole = (), False
-    if not whole or len(given) not in (1, 3) or min(given) < 1 or max(given) >= 2**31:
-        raise ValueError(f"input_shape must be (channels, height, width) or (features,), not {shape!r}")
-    return given
-
-
-def checked_seed(seed) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
-        raise ValueError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
-    return int(seed)

@@ -8,28 +8,30 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ._native import COEFFICIENTS, OptimizerKind
+from .checks import check_fields, instance, number
 from .network import aligned_zeros
 
+__all__ = [
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "RMSprop",
+    "SGD",
+]
+
 # the fields of pmc_coefficients, in its order
-(RATE, SHRINK, WEIGHT_DECAY, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, CORRECTION1, CORRECTION2, INSIDE,
- CENTERED, CLIP_NORM, AVERAGE) = range(COEFFICIENTS)  # fmt: skip
+RATE, SHRINK, WEIGHT_DECAY, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, *others = range(COEFFICIENTS)
+CORRECTION1, CORRECTION2, INSIDE, CENTERED, CLIP_NORM, AVERAGE = others
 
 
-def checked(name, value, low, high, *, open_end=False):
-    """A real number in [low, high], or [low, high)."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if not (low <= number <= high) or (open_end and number == high) or not np.isfinite(number):
-        raise ValueError(f"{name} must be a number from {low} to {high}{' (excluded)' * open_end}, not {value!r}")
-    return number
+def checked_optimizer(optimizer):
+    return instance("optimizer", optimizer, Optimizer, "an optimizer, such as pm.Adam()")
 
 
 def checked_betas(betas):
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise ValueError(f"betas must be two numbers, not {betas!r}")
-    return tuple(checked("a beta", beta, 0, 1, open_end=True) for beta in betas)
+    return tuple(number("a beta", beta, 0, 1, open_high=True) for beta in betas)
 
 
 @dataclass
@@ -102,9 +104,8 @@ class SGD(Optimizer):
     kind: int = field(default=OptimizerKind.SGD, init=False, repr=False)
 
     def __post_init__(self):
-        self.lr = checked("lr", self.lr, 0, 1e6)
-        self.momentum = checked("momentum", self.momentum, 0, 1, open_end=True)
-        self.weight_decay = checked("weight_decay", self.weight_decay, 0, 1e6)
+        check_fields(self, number, "lr", "weight_decay", low=0, high=1e6)
+        check_fields(self, number, "momentum", low=0, high=1, open_high=True)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs momentum above 0")
 
@@ -145,10 +146,9 @@ class Adam(Optimizer):
     kind: int = field(default=OptimizerKind.ADAM, init=False, repr=False)
 
     def __post_init__(self):
-        self.lr = checked("lr", self.lr, 0, 1e6)
+        check_fields(self, number, "lr", "weight_decay", low=0, high=1e6)
+        check_fields(self, number, "eps", low=0, high=1, open_low=True)
         self.betas = checked_betas(self.betas)
-        self.eps = checked("eps", self.eps, 1e-300, 1)
-        self.weight_decay = checked("weight_decay", self.weight_decay, 0, 1e6)
 
     def moments(self):
         return True, True, False
@@ -216,11 +216,9 @@ class RMSprop(Optimizer):
     kind: int = field(default=OptimizerKind.RMSPROP, init=False, repr=False)
 
     def __post_init__(self):
-        self.lr = checked("lr", self.lr, 0, 1e6)
-        self.alpha = checked("alpha", self.alpha, 0, 1, open_end=True)
-        self.eps = checked("eps", self.eps, 1e-300, 1)
-        self.weight_decay = checked("weight_decay", self.weight_decay, 0, 1e6)
-        self.momentum = checked("momentum", self.momentum, 0, 1, open_end=True)
+        check_fields(self, number, "lr", "weight_decay", low=0, high=1e6)
+        check_fields(self, number, "alpha", "momentum", low=0, high=1, open_high=True)
+        check_fields(self, number, "eps", low=0, high=1, open_low=True)
 
     def moments(self):
         return True, self.momentum > 0, bool(self.centered)
@@ -261,9 +259,8 @@ class Adagrad(Optimizer):
     kind: int = field(default=OptimizerKind.ADAGRAD, init=False, repr=False)
 
     def __post_init__(self):
-        for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value"):
-            setattr(self, name, checked(name, getattr(self, name), 0, 1e6))
-        self.eps = checked("eps", self.eps, 1e-300, 1)
+        check_fields(self, number, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", low=0, high=1e6)
+        check_fields(self, number, "eps", low=0, high=1, open_low=True)
 
     def moments(self):
         return True, False, False

@@ -18,6 +18,8 @@ import warnings
 
 import numpy as np
 
+from .checks import whole
+
 __all__ = ["read_digit"]
 
 # Of 255, how far from the page's own grey a pixel still counts as page: scans and JPEG files are never clean.
@@ -64,9 +66,7 @@ def read_digit(path, height=28, width=28):
     >>> digit.shape, digit.dtype, int(digit.max())
     ((28, 28), dtype('uint8'), 255)
     """
-    for name, size in (("height", height), ("width", width)):
-        if not isinstance(size, (int, np.integer)) or size < 1:
-            raise ValueError(f"{name} must be a positive integer, not {size!r}")
+    height, width = whole("height", height), whole("width", width)
     grey = _read_grey(path)
     if grey.shape[0] < height or grey.shape[1] < width:
         raise ValueError(

@@ -8,7 +8,14 @@ import os
 from itertools import islice
 
 from .callbacks import Callback
-from .layers import whole
+from .checks import whole
+
+__all__ = [
+    "CSVLog",
+    "JSONLog",
+    "ProgressBar",
+    "Speedometer",
+]
 
 
 class ProgressBar(Callback):
@@ -94,8 +101,10 @@ class Speedometer(Callback):
             return  # the epoch's last
         _, correct, _, samples, seconds = training.totals - self._before
         self._before = training.totals.copy()
-        self.log(f"Epoch[{training.epoch}] Batch [{training.batch}]\tSpeed: {samples / seconds:.2f} samples/sec\t"
-                 f"accuracy={correct / samples:f}")  # fmt: skip
+        self.log(
+            f"Epoch[{training.epoch}] Batch [{training.batch}]\tSpeed: {samples / seconds:.2f} samples/sec\t"
+            f"accuracy={correct / samples:f}"
+        )
 
 
 class Log(Callback):
@@ -129,9 +138,15 @@ class Log(Callback):
 
 
 COLUMNS = (
-    "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds",
+    "epoch",
+    "loss",
+    "accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "learning_rate",
+    "seconds",
     "images_per_second",
-)  # fmt: skip
+)
 
 
 class CSVLog(Log):

@@ -43,11 +43,11 @@ def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe
     """
     layers = [
         Rescaling(1 / 255),
-        Conv2d(16, 5), ReLU(), MaxPool2d(2),
-        Conv2d(32, 3, padding="same"), ReLU(), MaxPool2d(2),
-        Conv2d(64, 3, padding="same"), ReLU(), MaxPool2d(2),
-        Flatten(), Linear(classes),
-    ]  # fmt: skip
+        *(Conv2d(16, 5), ReLU(), MaxPool2d(2)),
+        *(Conv2d(32, 3, padding="same"), ReLU(), MaxPool2d(2)),
+        *(Conv2d(64, 3, padding="same"), ReLU(), MaxPool2d(2)),
+        *(Flatten(), Linear(classes)),
+    ]
     return Recipe(
         model=Sequential(layers, input_shape, seed, dtype),
         epochs=1,
@@ -80,12 +80,12 @@ def accurate(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Re
     ...                            optimizer=recipe.optimizer, schedule=recipe.schedule, loss=recipe.loss)
     """
     layers = [
-        Rescaling(1 / 255), Augmentation(shift=1, rotation=8, scale=0.1),
-        Conv2d(16, 5), MaxPool2d(2), BatchNorm2d(), ReLU(),
-        Conv2d(48, 3, padding="same"), MaxPool2d(2), BatchNorm2d(), ReLU(),
-        Conv2d(96, 3), MaxPool2d(2), BatchNorm2d(), ReLU(),
-        Flatten(), Linear(classes),
-    ]  # fmt: skip
+        *(Rescaling(1 / 255), Augmentation(shift=1, rotation=8, scale=0.1)),
+        *(Conv2d(16, 5), MaxPool2d(2), BatchNorm2d(), ReLU()),
+        *(Conv2d(48, 3, padding="same"), MaxPool2d(2), BatchNorm2d(), ReLU()),
+        *(Conv2d(96, 3), MaxPool2d(2), BatchNorm2d(), ReLU()),
+        *(Flatten(), Linear(classes)),
+    ]
     return Recipe(
         model=Sequential(layers, input_shape, seed, dtype),
         epochs=6,

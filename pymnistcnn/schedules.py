@@ -14,7 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"]
+from .checks import check_fields, number, whole
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "OneCycle",
+    "Step",
+    "WarmUp",
+]
+
+INT64_MAX = 2**63 - 1
 
 
 class Schedule:
@@ -54,10 +65,7 @@ class Constant(Schedule):
     rate: float
 
     def __post_init__(self):
-        rate = _number(self.rate)
-        if not 0 <= rate < np.inf:
-            raise ValueError(f"rate of Constant must be a finite number from 0 on, not {self.rate!r}")
-        object.__setattr__(self, "rate", rate)
+        check_fields(self, number, "rate", low=0)
 
     def _rates(self, first_step, count, total_steps):
         return np.full(count, self.rate)
@@ -97,13 +105,8 @@ class Cosine(Schedule):
     min_rate: float = 0.0
 
     def __post_init__(self):
-        _keep_positive(self, "max_rate")
-        min_rate = _number(self.min_rate)
-        if not 0 <= min_rate <= self.max_rate:
-            raise ValueError(
-                f"min_rate of Cosine must be a number from 0 to max_rate, {self.max_rate}, not {self.min_rate!r}"
-            )
-        object.__setattr__(self, "min_rate", min_rate)
+        check_fields(self, number, "max_rate", low=0, open_low=True)
+        check_fields(self, number, "min_rate", low=0, high=self.max_rate)
 
     def _rates(self, first_step, count, total_steps):
         # A run of one step has no length, and is at the start.
@@ -138,7 +141,7 @@ class Exponential(Schedule):
     factor: float
 
     def __post_init__(self):
-        _keep_positive(self, "rate", "factor")
+        check_fields(self, number, "rate", "factor", low=0, open_low=True)
 
     def _rates(self, first_step, count, total_steps):
         return _geometric(self, 1, first_step, count, total_steps)
@@ -186,11 +189,8 @@ class OneCycle(Schedule):
     final_divisor: float = 1e4
 
     def __post_init__(self):
-        _keep_positive(self, "max_rate", "start_divisor", "final_divisor")
-        warm_up = _number(self.warm_up)
-        if not 0 <= warm_up <= 1:
-            raise ValueError(f"warm_up of OneCycle must be a number from 0 to 1, not {self.warm_up!r}")
-        object.__setattr__(self, "warm_up", warm_up)
+        check_fields(self, number, "max_rate", "start_divisor", "final_divisor", low=0, open_low=True)
+        check_fields(self, number, "warm_up", low=0, high=1)
 
     def _rates(self, first_step, count, total_steps):
         start = self.max_rate / self.start_divisor
@@ -238,8 +238,8 @@ class Step(Schedule):
     factor: float = 0.1
 
     def __post_init__(self):
-        _keep_positive(self, "rate", "factor")
-        _keep_whole(self, "every")
+        check_fields(self, number, "rate", "factor", low=0, open_low=True)
+        check_fields(self, whole, "every", high=INT64_MAX)
 
     def _rates(self, first_step, count, total_steps):
         return _geometric(self, self.every, first_step, count, total_steps)
@@ -281,9 +281,8 @@ class WarmUp(Schedule):
     then: object
 
     def __post_init__(self):
-        _keep_whole(self, "steps")
-        if isinstance(self.then, type) or not callable(getattr(self.then, "rates", None)):
-            raise ValueError(f"then of WarmUp must be a schedule, such as Constant(0.1), not {self.then!r}")
+        check_fields(self, whole, "steps", high=INT64_MAX)
+        checked_schedule("then of WarmUp", self.then)
 
     def _rates(self, first_step, count, total_steps):
         end, left = first_step + count, total_steps - self.steps
@@ -311,39 +310,17 @@ def _geometric(schedule, every, first_step, count, total_steps):
     return rates[:-1]
 
 
-def _number(value):
-    """The value as a plain float, NaN if it is no number."""
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return np.nan
-
-
-def _keep_positive(schedule, *names):
-    for name in names:
-        value = getattr(schedule, name)
-        number = _number(value)
-        if not 0 < number < np.inf:
-            raise ValueError(f"{name} of {type(schedule).__name__} must be a positive finite number, not {value!r}")
-        object.__setattr__(schedule, name, number)
-
-
-def _keep_whole(schedule, name):
-    value = getattr(schedule, name)
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value < 2**63:
-        raise ValueError(
-            f"{name} of {type(schedule).__name__} must be a whole number from 1 to 2**63 - 1, not {value!r}"
-        )
-    object.__setattr__(schedule, name, int(value))
+def checked_schedule(name, schedule):
+    """An object, of a class of whatever kind, that has `rates`."""
+    if isinstance(schedule, type) or not callable(getattr(schedule, "rates", None)):
+        raise ValueError(f"{name} must be a schedule, such as pm.Constant(0.1), not {schedule!r}")
+    return schedule
 
 
 def _checked_steps(first_step, count, total_steps):
     """All three as plain ints, which cannot overflow."""
     given = {"first_step": first_step, "count": count, "total_steps": total_steps}
-    for name, value in given.items():
-        if not isinstance(value, (int, np.integer)) or value < 0:
-            raise ValueError(f"{name} must be an integer of at least 0, not {value!r}")
-    first_step, count, total_steps = int(first_step), int(count), int(total_steps)
+    first_step, count, total_steps = (whole(name, value, 0, INT64_MAX) for name, value in given.items())
     if total_steps == 0 or first_step + count > total_steps:
         raise ValueError(
             f"{count} steps from step {first_step} on do not fit into a run of {total_steps} steps, first 0"

@@ -22,8 +22,14 @@ from __future__ import annotations
 import numpy as np
 
 from . import datasets, layers
+from .checks import whole
 
-__all__ = ["Conv3x3", "MaxPool2", "Softmax", "mnist"]
+__all__ = [
+    "Conv3x3",
+    "MaxPool2",
+    "Softmax",
+    "mnist",
+]
 
 
 class OneImage:
@@ -84,7 +90,7 @@ class Conv3x3(OneImage):
     """
 
     def __init__(self, num_filters):
-        self.num_filters = layers.whole("num_filters", num_filters)
+        self.num_filters = whole("num_filters", num_filters)
         self.filters = self._drawn = np.random.randn(self.num_filters, 3, 3) / 9
         self._layer = None
 
@@ -203,7 +209,7 @@ class Softmax(OneImage):
     """
 
     def __init__(self, input_len, nodes):
-        input_len, nodes = layers.whole("input_len", input_len), layers.whole("nodes", nodes)
+        input_len, nodes = whole("input_len", input_len), whole("nodes", nodes)
         self.weights = np.random.randn(input_len, nodes) / input_len
         self.biases = np.zeros(nodes)
         self._linear = layers.Linear(nodes).build((input_len,), "float64")

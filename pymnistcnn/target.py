@@ -9,6 +9,8 @@ import warnings
 
 from ._native import TARGETS, Target, target_problem
 
+__all__ = ["devices"]
+
 DEVICES = ("cpu", "cuda", "auto")
 PRECISIONS = ("full", "tf32", "bf16")
 ISAS = tuple(t.isa for t in TARGETS if t.device == "cpu" and target_problem(t) is None)  # slowest first

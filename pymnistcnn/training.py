@@ -14,6 +14,11 @@ from ._native import NotFinite, Target
 from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .optimizers import Optimizer
 
+__all__ = [
+    "Diverged",
+    "History",
+]
+
 SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and Ctrl-C
 
 
@@ -194,13 +199,19 @@ class Training:
             return checksum(x, targets.labels, targets.values, targets.sample_weight)
 
         return {
-            "seed": self.network.seed, "epochs": self.epochs, "batch size": self.batch_size, "samples": self.samples,
-            "shuffle": bool(self.how.shuffle), "optimizer": described(self.optimizer),
-            "schedule": described(self.how.schedule), "loss": described(self.network.loss),
-            "clip_norm": self.how.clip_norm, "average": self.average and self.average[1],
+            "seed": self.network.seed,
+            "epochs": self.epochs,
+            "batch size": self.batch_size,
+            "samples": self.samples,
+            "shuffle": bool(self.how.shuffle),
+            "optimizer": described(self.optimizer),
+            "schedule": described(self.how.schedule),
+            "loss": described(self.network.loss),
+            "clip_norm": self.how.clip_norm,
+            "average": self.average and self.average[1],
             "training data": of(self.x, self.targets),
             "validation data": self.validation and of(*self.validation),
-        }  # fmt: skip
+        }
 
     def _swap_average(self):
         """Exchange the weights with their moving average, if there is one."""

@@ -25,7 +25,7 @@ class Conv:
 
     @property
     def geometry(self):
-        """What the functions of tests/reference.py take after x, w and b."""
+        """What the functions of the reference take after x, w and b."""
         return self.stride, self.padding, self.dilation, self.groups
 
     @property
@@ -185,9 +185,18 @@ LINEARS = tuple(
 
 # weights as rows of out; more than 1,024 samples or inputs make several lists
 SPARSE_LINEARS = (
-    (1, 300, 17), (2, 257, 64), (3, 129, 129), (5, 1152, 16), (7, 300, 50), (13, 784, 128), (16, 130, 130),
-    (33, 67, 129), (100, 784, 128), (130, 1041, 20), (1041, 131, 33),
-)  # fmt: skip
+    (1, 300, 17),
+    (2, 257, 64),
+    (3, 129, 129),
+    (5, 1152, 16),
+    (7, 300, 50),
+    (13, 784, 128),
+    (16, 130, 130),
+    (33, 67, 129),
+    (100, 784, 128),
+    (130, 1041, 20),
+    (1041, 131, 33),
+)
 
 MAX_POOLS = (
     Pool(1, 1, 1, 1, (1, 1), (1, 1)),

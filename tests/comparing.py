@@ -1,4 +1,4 @@
-"""What the tests that compare with reference.py share: numbers to compute with, agreement, a slow `fit`."""
+"""What the tests that compare with the reference share: numbers to compute with, agreement, a slow `fit`."""
 
 import numpy as np
 import reference

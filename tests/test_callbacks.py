@@ -19,8 +19,15 @@ BATCHES = 5  # of 16: the last has 6
 
 
 def model(seed=1, dtype="float32"):
-    layers = [pm.Rescaling(1 / 255, -0.5), pm.Conv2d(4, 3), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(),
-              pm.Dropout(0.1), pm.Linear(4)]  # fmt: skip
+    layers = [
+        pm.Rescaling(1 / 255, -0.5),
+        pm.Conv2d(4, 3),
+        pm.ReLU(),
+        pm.MaxPool2d(2),
+        pm.Flatten(),
+        pm.Dropout(0.1),
+        pm.Linear(4),
+    ]
     return pm.Sequential(layers, input_shape=(1, 8, 8), seed=seed, dtype=dtype)
 
 
@@ -81,13 +88,21 @@ class WeightsOf(pm.Callback):
 # ---- EarlyStopping ----
 
 
-@pytest.mark.parametrize("patience, target, values, lower, epochs", [
-    (1, None, [0.5, 0.6, 0.6, 0.9], False, 3), (2, None, [0.5, 0.4, 0.6, 0.6, 0.5, 0.9], False, 5),
-    (2, None, [3, 2, 2, 1, 1.5, 1, 0], True, 6), (None, 0.6, [0.5, 0.59, 0.6, 0.7], False, 3),
-    (None, 1, [3, 2, 1.001, 0.9, 0.1], True, 4), (1, 0.7, [0.5, 0.7, 0.6], False, 2),
-    (2, None, [math.nan] * 9, False, 2), (2, None, [0.5, math.nan, math.nan, 0.9], True, 3),
-    (None, 0.9, [0.1] * 9, False, 9), (None, 0, [0.0, 1], False, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "patience, target, values, lower, epochs",
+    [
+        (1, None, [0.5, 0.6, 0.6, 0.9], False, 3),
+        (2, None, [0.5, 0.4, 0.6, 0.6, 0.5, 0.9], False, 5),
+        (2, None, [3, 2, 2, 1, 1.5, 1, 0], True, 6),
+        (None, 0.6, [0.5, 0.59, 0.6, 0.7], False, 3),
+        (None, 1, [3, 2, 1.001, 0.9, 0.1], True, 4),
+        (1, 0.7, [0.5, 0.7, 0.6], False, 2),
+        (2, None, [math.nan] * 9, False, 2),
+        (2, None, [0.5, math.nan, math.nan, 0.9], True, 3),
+        (None, 0.9, [0.1] * 9, False, 9),
+        (None, 0, [0.0, 1], False, 1),
+    ],
+)
 def test_early_stopping(patience, target, values, lower, epochs):
     stopping = pm.EarlyStopping(patience, target, monitor=Told(*values), lower=lower)
     for _ in range(2):  # the second fit begins afresh
@@ -110,19 +125,27 @@ def test_the_accuracy_is_watched_unless_told_otherwise():
     assert fit(model(), watch, validation=HELD_OUT).loss == watch.values
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: pm.EarlyStopping(), "needs patience, target or both"),
-    *[(lambda v=v: pm.EarlyStopping(v), f"patience must be a whole number from 1 on, not {v!r}") for v in
-      (0, -1, 1.5, "3", True)],
-    *[(lambda v=v: pm.EarlyStopping(target=v), "target must be a finite number") for v in
-      (math.nan, math.inf, "0.9", True)],
-    *[(lambda v=v: pm.EarlyStopping(3, monitor=v), "monitor must be a function of History") for v in ("loss", 3)],
-    *[(lambda v=v: pm.ReduceOnPlateau(3, v), "factor must be") for v in (0, 1, 1.5, -0.1, "0.1", math.nan)],
-    (lambda: pm.ReduceOnPlateau(3, min_rate=-1), "min_rate"), (lambda: pm.ReduceOnPlateau(0), "patience"),
-    (lambda: pm.BestCheckpoint(monitor="loss"), "monitor must be a function of History"),
-    *[(lambda v=v: pm.Speedometer(v), "every must be a whole number") for v in (0, -1, 1.5, None, True)],
-    (lambda: pm.Speedometer(log="file"), "log must be a function of a line"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: pm.EarlyStopping(), "needs patience, target or both"),
+        *[
+            (lambda v=v: pm.EarlyStopping(v), f"patience must be a whole number from 1 on, not {v!r}")
+            for v in (0, -1, 1.5, "3", True)
+        ],
+        *[
+            (lambda v=v: pm.EarlyStopping(target=v), "target must be a finite number")
+            for v in (math.nan, math.inf, "0.9", True)
+        ],
+        *[(lambda v=v: pm.EarlyStopping(3, monitor=v), "monitor must be a function of History") for v in ("loss", 3)],
+        *[(lambda v=v: pm.ReduceOnPlateau(3, v), "factor must be") for v in (0, 1, 1.5, -0.1, "0.1", math.nan)],
+        (lambda: pm.ReduceOnPlateau(3, min_rate=-1), "min_rate"),
+        (lambda: pm.ReduceOnPlateau(0), "patience"),
+        (lambda: pm.BestCheckpoint(monitor="loss"), "monitor must be a function of History"),
+        *[(lambda v=v: pm.Speedometer(v), "every must be a whole number") for v in (0, -1, 1.5, None, True)],
+        (lambda: pm.Speedometer(log="file"), "log must be a function of a line"),
+    ],
+)
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
@@ -153,12 +176,16 @@ def poison(training):
 
 
 WAYS_OUT = {
-    "end": None, "stop": ("batches", 4, 2, lambda training: training.stop()),
+    "end": None,
+    "stop": ("batches", 4, 2, lambda training: training.stop()),
     "stop at an epoch's end": ("epoch end", 4, BATCHES, lambda training: training.stop()),
-    "Ctrl-C": ("batches", 4, 3, ctrl_c), "Ctrl-C as an epoch begins": ("epoch begin", 5, 0, ctrl_c),
-    "error": ("batches", 5, 1, fail), "error at an epoch's end": ("epoch end", 5, BATCHES, fail),
-    "error at the end": ("train end", 5, BATCHES, fail), "NaN": ("batches", 4, 2, poison),
-}  # fmt: skip
+    "Ctrl-C": ("batches", 4, 3, ctrl_c),
+    "Ctrl-C as an epoch begins": ("epoch begin", 5, 0, ctrl_c),
+    "error": ("batches", 5, 1, fail),
+    "error at an epoch's end": ("epoch end", 5, BATCHES, fail),
+    "error at the end": ("train end", 5, BATCHES, fail),
+    "NaN": ("batches", 4, 2, poison),
+}
 
 
 @pytest.mark.parametrize("average", [None, 0.9])
@@ -283,8 +310,16 @@ def test_the_speedometer_prints(capsys):
     assert capsys.readouterr().out.startswith("Epoch[0] Batch [5]\tSpeed: ")
 
 
-NAMES = ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds",
-         "images_per_second"]  # fmt: skip
+NAMES = [
+    "epoch",
+    "loss",
+    "accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "learning_rate",
+    "seconds",
+    "images_per_second",
+]
 
 
 def rows_of(path):
@@ -372,10 +407,11 @@ def normed(dtype="float32"):
 
 
 OPTIMIZERS = {
-    "momentum": lambda: pm.SGD(0.05, momentum=0.9), "adam": lambda: pm.Adam(0.01),
+    "momentum": lambda: pm.SGD(0.05, momentum=0.9),
+    "adam": lambda: pm.Adam(0.01),
     "rmsprop": lambda: pm.RMSprop(0.01, momentum=0.9, centered=True),
     "adagrad": lambda: pm.Adagrad(0.01, initial_accumulator_value=0.1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

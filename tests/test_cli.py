@@ -478,8 +478,9 @@ def test_ctrl_c_elsewhere(command, trained, pictures, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr(pm.datasets if command != "predict" else pm.pictures,
-                        "mnist" if command != "predict" else "read_digit", ctrl_c)  # fmt: skip
+    monkeypatch.setattr(
+        pm.datasets if command != "predict" else pm.pictures, "mnist" if command != "predict" else "read_digit", ctrl_c
+    )
     arguments = {"evaluate": [trained], "predict": [trained, pictures[0][0]], "info": []}[command]
     result = called(command, *arguments)
     assert result.exit_code == 130 and result.stdout == "" and result.stderr == "\n"

@@ -61,11 +61,17 @@ def test_messages_go_to_stdout_without_json(name, few):
 
 
 def test_bad_use_of_a_tutorial(few):
-    for arguments, code in [(["nonsense"], 2), (["flux", "--epochs", "0"], 2), (["flux", "--limit", "-1"], 2),
-                            (["gorgonia", "--loss", "mse"], 2), (["scratch", "--data", "nowhere"], 1),
-                            (["mxnet-mlp", "--device", "abacus"], 2),
-                            (["scratch", "--by-hand", "--batch-size", "2", "--limit", "10"], 1),
-                            (["gorgonia", "--limit", "10"], 1), (["flux", "--savepath", "nowhere"], 1)]:  # fmt: skip
+    for arguments, code in [
+        (["nonsense"], 2),
+        (["flux", "--epochs", "0"], 2),
+        (["flux", "--limit", "-1"], 2),
+        (["gorgonia", "--loss", "mse"], 2),
+        (["scratch", "--data", "nowhere"], 1),
+        (["mxnet-mlp", "--device", "abacus"], 2),
+        (["scratch", "--by-hand", "--batch-size", "2", "--limit", "10"], 1),
+        (["gorgonia", "--limit", "10"], 1),
+        (["flux", "--savepath", "nowhere"], 1),
+    ]:
         result = run("tutorial", *arguments, *(["--data", few] if "--data" not in arguments else []))
         assert result.exit_code == code, (arguments, result.output)
         assert "Traceback" not in result.output
@@ -88,7 +94,11 @@ def test_digits_become_text_and_come_back(part, few):
 
 
 def test_what_cannot_be_converted(few):
-    for arguments, code in [(["out", "--count", 301], 2), (["nowhere/out"], 2), (["out", "--part", "dev"], 2),
-                            (["out", "--data", "nowhere"], 1)]:  # fmt: skip
+    for arguments, code in [
+        (["out", "--count", 301], 2),
+        (["nowhere/out"], 2),
+        (["out", "--part", "dev"], 2),
+        (["out", "--data", "nowhere"], 1),
+    ]:
         result = run("data", "convert", *arguments, *(["--data", few] if "--data" not in arguments else []))
         assert result.exit_code == code, (arguments, result.output)

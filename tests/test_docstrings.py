@@ -29,3 +29,8 @@ def test_public_names_have_an_example(name):
 
 def test_all_parts_are_public():
     assert set(PARTS) == {thing for thing in PUBLIC.values() if inspect.ismodule(thing)}
+
+
+@pytest.mark.parametrize("part", [pm, *PARTS], ids=lambda part: part.__name__)
+def test_no_name_is_public_twice(part):
+    assert len(part.__all__) == len(set(part.__all__))

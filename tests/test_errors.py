@@ -104,8 +104,7 @@ BAD_CONSTRUCTION = [
     *[(lambda v=v: pm.Conv2d(8, v), "kernel_size") for v in (0, -3, 2.0, (3,), (3, 3, 3), (0, 3), "3", None)],
     *[(lambda v=v: pm.Conv2d(8, 3, stride=v), "stride") for v in (0, -1, 0.5, (1, 0), "1")],
     *[(lambda v=v: pm.Conv2d(8, 3, dilation=v), "dilation") for v in (0, (1, -1), 1.0)],
-    *[(lambda v=v: pm.Conv2d(8, 3, padding=v), "padding") for v in
-      (-1, (1, 2, 3), (0, 0, 0, -1), "valid", 0.5)],
+    *[(lambda v=v: pm.Conv2d(8, 3, padding=v), "padding") for v in (-1, (1, 2, 3), (0, 0, 0, -1), "valid", 0.5)],
     (lambda: pm.Conv2d(8, 3, padding="same", stride=2), r'padding "same" needs stride 1, not \(2, 2\)'),
     *[(lambda v=v: pm.Conv2d(8, 3, groups=v), "groups") for v in (0, 3, -2, 2.0)],
     *[(lambda v=v: pm.Conv2d(8, 3, bias=v), "bias") for v in ("yes", 3, None)],
@@ -116,10 +115,14 @@ BAD_CONSTRUCTION = [
     *[(lambda v=v: pm.MaxPool2d(v), "kernel_size") for v in (0, -1, 1.5, (2, 2, 2), None)],
     *[(lambda v=v: pm.MaxPool2d(2, stride=v), "stride") for v in (0, -1, 1.5)],
     *[(lambda v=v: pm.MaxPool2d(2, padding=v), "padding") for v in (2, -1, (0, 2), 0.5)],
-    *[(lambda v=v: pm.Dropout(v), r"p must be a number from 0 to 1") for v in
-      (1, -0.1, 1.5, float("nan"), "0.5", None, True)],
-    *[(lambda v=v: pm.Rescaling(v), "scale must be a finite number") for v in
-      (float("nan"), float("inf"), "1", None, True, 10**400)],
+    *[
+        (lambda v=v: pm.Dropout(v), r"p must be a number from 0 to 1")
+        for v in (1, -0.1, 1.5, float("nan"), "0.5", None, True)
+    ],
+    *[
+        (lambda v=v: pm.Rescaling(v), "scale must be a finite number")
+        for v in (float("nan"), float("inf"), "1", None, True, 10**400)
+    ],
     (lambda: pm.Rescaling(1, None), "offset must be a finite number"),
     *[(lambda v=v: pm.SGD(v), "lr") for v in (-1, float("nan"), float("inf"), "x", None, 10**400)],
     *[(lambda v=v: pm.SGD(0.1, momentum=v), "momentum") for v in (1, -0.5, float("nan"), "x")],
@@ -129,7 +132,7 @@ BAD_CONSTRUCTION = [
     *[(lambda v=v: pm.Adam(betas=v), "beta") for v in (0.9, (0.9,), (0.9, 1.0), (-0.1, 0.9), (0.9, None))],
     *[(lambda v=v: pm.Adam(eps=v), "eps") for v in (0, -1e-8, float("nan"))],
     (lambda: pm.Adam(weight_decay=-1), "weight_decay"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("make, message", BAD_CONSTRUCTION)
@@ -152,14 +155,33 @@ BAD_MODELS = [
     ([pm.MaxPool2d(3)], (1, 2, 2), {}, "a window of 3 pixels does not fit into 2"),
     ([pm.Conv2d(3, 3), pm.MaxPool2d(2), pm.MaxPool2d(2)], (1, 4, 4), {}, "2 pixels does not fit into 1"),
     ([pm.ReLU(), pm.Rescaling(2.0)], (1, 2, 2), {}, "Rescaling must be the first layer"),
-    *[([pm.Linear(3)], shape, {}, "input_shape must be") for shape in
-      ((), (4, 4), (0,), (1, 0, 4), (-1,), (1, 2, 3, 4), (1.5,), ("4",), "4", 4, None, (2**31,),
-       (float("nan"),))],
-    *[([pm.Linear(3)], (4,), {"dtype": dtype}, "dtype must be float32 or float64, not") for dtype in
-      ("float16", "int32", "uint8", "complex64", "nonsense", object)],
-    *[([pm.Linear(3)], (4,), {"seed": seed}, "seed must be a whole number") for seed in
-      (-1, 2**64, 1.5, "0", None, True)],
-]  # fmt: skip
+    *[
+        ([pm.Linear(3)], shape, {}, "input_shape must be")
+        for shape in (
+            (),
+            (4, 4),
+            (0,),
+            (1, 0, 4),
+            (-1,),
+            (1, 2, 3, 4),
+            (1.5,),
+            ("4",),
+            "4",
+            4,
+            None,
+            (2**31,),
+            (float("nan"),),
+        )
+    ],
+    *[
+        ([pm.Linear(3)], (4,), {"dtype": dtype}, "dtype must be float32 or float64, not")
+        for dtype in ("float16", "int32", "uint8", "complex64", "nonsense", object)
+    ],
+    *[
+        ([pm.Linear(3)], (4,), {"seed": seed}, "seed must be a whole number")
+        for seed in (-1, 2**64, 1.5, "0", None, True)
+    ],
+]
 
 
 @pytest.mark.parametrize("layers, shape, settings, message", BAD_MODELS)
@@ -224,9 +246,15 @@ def test_a_network_without_parameters_cannot_be_trained():
 # ---- by hand ----
 
 BY_HAND = {
-    "Conv2d": lambda: pm.Conv2d(4, 3), "MaxPool2d": lambda: pm.MaxPool2d(2), "ReLU": pm.ReLU, "Tanh": pm.Tanh,
-    "Flatten": pm.Flatten, "Dropout": pm.Dropout, "Rescaling": lambda: pm.Rescaling(0.5), "model": model,
-}  # fmt: skip
+    "Conv2d": lambda: pm.Conv2d(4, 3),
+    "MaxPool2d": lambda: pm.MaxPool2d(2),
+    "ReLU": pm.ReLU,
+    "Tanh": pm.Tanh,
+    "Flatten": pm.Flatten,
+    "Dropout": pm.Dropout,
+    "Rescaling": lambda: pm.Rescaling(0.5),
+    "model": model,
+}
 FLOATS = (X / 255).astype(np.float32)
 STATE = "backward needs the state of a forward pass: "
 
@@ -293,10 +321,21 @@ def test_a_loss_by_hand_needs_its_forward():
 
 
 @pytest.mark.parametrize("layer", [lambda: pm.Conv2d(2, 3), lambda: pm.Linear(3), pm.ReLU, pm.Flatten, pm.Softmax])
-@pytest.mark.parametrize("x", [
-    np.float32(1), np.zeros(3), np.zeros((2, 3, 4), np.float32), np.zeros((0, 1, 8, 8), np.float32), [], None,
-    np.zeros((2, 1, 8, 0)), np.full((2, 1, 8, 8), "x"), np.zeros((2, 5), complex), np.zeros((2, 5), object),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.float32(1),
+        np.zeros(3),
+        np.zeros((2, 3, 4), np.float32),
+        np.zeros((0, 1, 8, 8), np.float32),
+        [],
+        None,
+        np.zeros((2, 1, 8, 0)),
+        np.full((2, 1, 8, 8), "x"),
+        np.zeros((2, 5), complex),
+        np.zeros((2, 5), object),
+    ],
+)
 def test_layers_by_hand_refuse_what_is_no_batch(layer, x):
     with pytest.raises(ValueError, match="must|needs"):
         layer().forward(x)
@@ -338,13 +377,33 @@ def unaligned(x):
 
 
 LAYOUTS = {
-    "Fortran order": np.asfortranarray, "read-only": read_only, "every other": strided,
+    "Fortran order": np.asfortranarray,
+    "read-only": read_only,
+    "every other": strided,
     "negative strides": lambda x: np.flip(np.flip(x).copy()),
-    "transposed": lambda x: np.ascontiguousarray(x.T).T, "unaligned": unaligned,
-    "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")), "lists": lambda x: x.tolist(),
-}  # fmt: skip
-TYPES = [np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float16, np.float32,
-         np.float64, np.longdouble, ">i2", ">u4", ">i8", ">f4", ">f8"]  # fmt: skip
+    "transposed": lambda x: np.ascontiguousarray(x.T).T,
+    "unaligned": unaligned,
+    "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
+    "lists": lambda x: x.tolist(),
+}
+TYPES = [
+    np.int8,
+    np.int16,
+    np.uint16,
+    np.int32,
+    np.uint32,
+    np.int64,
+    np.uint64,
+    np.float16,
+    np.float32,
+    np.float64,
+    np.longdouble,
+    ">i2",
+    ">u4",
+    ">i8",
+    ">f4",
+    ">f8",
+]
 
 
 def answers(x, labels, dtype="float32"):

@@ -1,4 +1,4 @@
-"""Every kernel, by hand, on every usable ISA and in both dtypes, against its float64 twin in reference.py.
+"""Every kernel, by hand, on every usable ISA and in both dtypes, against the float64 reference.
 
 Here: convolution blocks, linear layers, flattening and rescaling; what else there is has a file of its subject.
 """
@@ -117,9 +117,10 @@ def test_options_of_an_activation_reach_the_block(name, options, pool, isa, dtyp
     (x, w, b, dy), _, _ = block_case(conv, "relu", pool, dtype)
     layers = [ACTIVATIONS[name](**options)] + [pm.MaxPool2d(pool)] * (pool != (1, 1))
     model = conv_model(conv, layers, dtype, w, b)
-    a = getattr(reference, name)(reference.conv2d(x, w, b, *conv.geometry), **options)
+    z = reference.conv2d(x, w, b, *conv.geometry)
+    a = getattr(reference, name)(z, **options)
     y, argmax = reference.max_pool2d(a, pool)
-    da = getattr(reference, f"{name}_backward")(reference.max_pool2d_backward(dy, argmax, a.shape), a, **options)
+    da = getattr(reference, f"{name}_backward")(reference.max_pool2d_backward(dy, argmax, a.shape), z, **options)
     agree(model.forward(x, isa=isa), y, TOLERANCE[dtype])
     agree(model.backward(dy, isa=isa), reference.conv2d_backward(da, x, w, *conv.geometry)[0], TOLERANCE[dtype])
 

@@ -1,4 +1,4 @@
-"""Losses against their twins in reference.py: value and gradient, by hand and in training."""
+"""Losses against the reference: value and gradient, by hand and in training."""
 
 import cases
 import numpy as np
@@ -31,7 +31,7 @@ def targets_of(rng, kind, n, classes, dtype):
 
 
 def same_loss(loss, terms, outputs, targets, sample_weight, isa):
-    """`terms` are the twin's (losses, counts, gradients)."""
+    """`terms` are the reference's (losses, counts, gradients)."""
     dtype, n = outputs.dtype.name, len(outputs)
     expected, gradient = reference.mean_loss(*terms, sample_weight)
     value = loss.forward(outputs, targets, sample_weight=sample_weight, isa=isa)
@@ -190,9 +190,9 @@ def test_loss_in_training(number, isa, dtype):
         return getattr(reference, end)(z) if end else z
 
     def gradients(weights, samples, epoch):
-        y = outputs(weights, samples)
-        _, dy = reference.mean_loss(*twin(y, targets[samples]))
-        dz = getattr(reference, f"{end}_backward")(dy, y) if end else dy
+        z = reference.linear(x[samples], *weights)
+        _, dy = reference.mean_loss(*twin(outputs(weights, samples), targets[samples]))
+        dz = getattr(reference, f"{end}_backward")(dy, z) if end else dy
         return reference.linear_backward(dz, x[samples], weights[0])[1:]
 
     optimizer = pm.SGD(0.1, momentum=0.9)

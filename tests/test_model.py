@@ -17,19 +17,24 @@ BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 def model(dtype="float32", seed=1):
     layers = [
-        pm.Rescaling(1 / 255, -0.5), pm.Conv2d(6, (3, 5), padding=(1, 0, 2, 1), groups=2), pm.ReLU(),
-        pm.MaxPool2d(2), pm.Conv2d(5, 3, padding="same", dilation=2, bias=False), pm.Tanh(), pm.Dropout(0.25),
-        pm.MaxPool2d(3, stride=1, padding=1), pm.Flatten(), pm.Linear(200), pm.ReLU(), pm.Linear(4),
-    ]  # fmt: skip
+        *(pm.Rescaling(1 / 255, -0.5), pm.Conv2d(6, (3, 5), padding=(1, 0, 2, 1), groups=2), pm.ReLU()),
+        *(pm.MaxPool2d(2), pm.Conv2d(5, 3, padding="same", dilation=2, bias=False), pm.Tanh(), pm.Dropout(0.25)),
+        *(pm.MaxPool2d(3, stride=1, padding=1), pm.Flatten(), pm.Linear(200), pm.ReLU(), pm.Linear(4)),
+    ]
     return pm.Sequential(layers, input_shape=(2, 11, 12), seed=seed, dtype=dtype)
 
 
 X = np.random.default_rng(0).integers(0, 256, (40, 2, 11, 12), np.uint8)
 LABELS = np.arange(40) % 4
 SHAPES = {
-    "0.weight": (6, 1, 3, 5), "0.bias": (6,), "3.weight": (5, 6, 3, 3),
-    "8.weight": (200, 125), "8.bias": (200,), "10.weight": (4, 200), "10.bias": (4,),
-}  # fmt: skip
+    "0.weight": (6, 1, 3, 5),
+    "0.bias": (6,),
+    "3.weight": (5, 6, 3, 3),
+    "8.weight": (200, 125),
+    "8.bias": (200,),
+    "10.weight": (4, 200),
+    "10.bias": (4,),
+}
 
 
 # ---- shapes and words ----
@@ -37,9 +42,20 @@ SHAPES = {
 
 def test_shapes_are_inferred():
     assert model().network.shapes == [
-        (2, 11, 12), (2, 11, 12), (6, 10, 11), (6, 10, 11), (6, 5, 5), (5, 5, 5), (5, 5, 5), (5, 5, 5),
-        (5, 5, 5), (125,), (200,), (200,), (4,),
-    ]  # fmt: skip
+        (2, 11, 12),
+        (2, 11, 12),
+        (6, 10, 11),
+        (6, 10, 11),
+        (6, 5, 5),
+        (5, 5, 5),
+        (5, 5, 5),
+        (5, 5, 5),
+        (5, 5, 5),
+        (125,),
+        (200,),
+        (200,),
+        (4,),
+    ]
     assert model().predict_outputs(X).shape == (40, 4)
 
 
@@ -89,17 +105,20 @@ def test_load_state_dict_takes_all(dtype):
     assert other.network.param.tobytes() == m.network.param.tobytes()
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda s: s.pop("10.bias"), r"missing \['10.bias'\], not expected \[\]"),
-    (lambda s: s.update(extra=np.zeros(1)), r"missing \[\], not expected \['extra'\]"),
-    (lambda s: s.clear(), r"missing \['0.bias', '0.weight'"),
-    (lambda s: s.update({"10.weight": s["10.weight"].T}), r"must have shape \(4, 200\), not \(200, 4\)"),
-    (lambda s: s.update({"10.bias": s["10.bias"][:, None]}), r"10.bias must have shape \(4,\), not \(4, 1\)"),
-    (lambda s: s.update({"10.bias": np.full(4, 1e300)}), "bias of float64 hold values that float32 cannot"),
-    (lambda s: s.update({"10.bias": np.full(4, 1j)}), "10.bias must be numbers, not complex128"),
-    (lambda s: s.update({"10.bias": np.full(4, "1")}), "10.bias must be numbers"),
-    (lambda s: s.update({"10.bias": None}), "10.bias must have shape"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda s: s.pop("10.bias"), r"missing \['10.bias'\], not expected \[\]"),
+        (lambda s: s.update(extra=np.zeros(1)), r"missing \[\], not expected \['extra'\]"),
+        (lambda s: s.clear(), r"missing \['0.bias', '0.weight'"),
+        (lambda s: s.update({"10.weight": s["10.weight"].T}), r"must have shape \(4, 200\), not \(200, 4\)"),
+        (lambda s: s.update({"10.bias": s["10.bias"][:, None]}), r"10.bias must have shape \(4,\), not \(4, 1\)"),
+        (lambda s: s.update({"10.bias": np.full(4, 1e300)}), "bias of float64 hold values that float32 cannot"),
+        (lambda s: s.update({"10.bias": np.full(4, 1j)}), "10.bias must be numbers, not complex128"),
+        (lambda s: s.update({"10.bias": np.full(4, "1")}), "10.bias must be numbers"),
+        (lambda s: s.update({"10.bias": None}), "10.bias must have shape"),
+    ],
+)
 def test_load_state_dict_takes_all_or_nothing(change, message):
     m = model()
     before = m.network.param.tobytes()
@@ -275,41 +294,97 @@ def conv(**settings):
 
 
 HOSTILE = {
-    "not JSON": "{", "empty": "", "a number": "3", "null": "null", "a list": "[]", "a string": '"x"',
-    "nested": "[" * 100_000, "nested and closed": "[" * 100_000 + "]" * 100_000,
+    "not JSON": "{",
+    "empty": "",
+    "a number": "3",
+    "null": "null",
+    "a list": "[]",
+    "a string": '"x"',
+    "nested": "[" * 100_000,
+    "nested and closed": "[" * 100_000 + "]" * 100_000,
     "nested inside": json.dumps(tiny()).replace("[3]", "[" * 50_000 + "]" * 50_000),
     "many digits": json.dumps(tiny()).replace("[3]", "[" + "9" * 5000 + "]"),
-    "no format": {k: v for k, v in tiny().items() if k != "format"}, "another format": tiny(format=2),
-    "no layers": {k: v for k, v in tiny().items() if k != "layers"}, "zero layers": tiny(layers=[]),
-    "layers of numbers": tiny(layers=[1, 2]), "layers of strings": tiny(layers=["Linear"]),
-    "layers 3": tiny(layers=3), "layers null": tiny(layers=None), "a layer null": tiny(layers=[None]),
+    "no format": {k: v for k, v in tiny().items() if k != "format"},
+    "another format": tiny(format=2),
+    "no layers": {k: v for k, v in tiny().items() if k != "layers"},
+    "zero layers": tiny(layers=[]),
+    "layers of numbers": tiny(layers=[1, 2]),
+    "layers of strings": tiny(layers=["Linear"]),
+    "layers 3": tiny(layers=3),
+    "layers null": tiny(layers=None),
+    "a layer null": tiny(layers=[None]),
     "a layer of lists": tiny(layers=[[]]),
-    "layers by name": tiny(layers={"0": linear()[0]}), "no class": tiny(layers=[{"out_features": 2}]),
-    **{f"class {kind}": tiny(layers=[{"class": kind, "out_features": 2}]) for kind in
-       ("Lineal", "Layer", "Network", "whole", "np", "__class__", "", "Initializer", "os.system", None, 3,
-        ["Linear"])},
-    "no setting": tiny(layers=[{"class": "Linear"}]), "an extra setting": tiny(layers=linear(units=3)),
-    "an initializer": tiny(layers=linear(initializer="Zeros")), "a network": tiny(layers=linear(_network={})),
-    "a wrong setting": tiny(layers=linear(out_features="2")), "bias 3": tiny(layers=linear(bias=3)),
+    "layers by name": tiny(layers={"0": linear()[0]}),
+    "no class": tiny(layers=[{"out_features": 2}]),
+    **{
+        f"class {kind}": tiny(layers=[{"class": kind, "out_features": 2}])
+        for kind in (
+            "Lineal",
+            "Layer",
+            "Network",
+            "whole",
+            "np",
+            "__class__",
+            "",
+            "Initializer",
+            "os.system",
+            None,
+            3,
+            ["Linear"],
+        )
+    },
+    "no setting": tiny(layers=[{"class": "Linear"}]),
+    "an extra setting": tiny(layers=linear(units=3)),
+    "an initializer": tiny(layers=linear(initializer="Zeros")),
+    "a network": tiny(layers=linear(_network={})),
+    "a wrong setting": tiny(layers=linear(out_features="2")),
+    "bias 3": tiny(layers=linear(bias=3)),
     "bias list": tiny(layers=linear(bias=[1])),
     "a nested setting": tiny(layers=linear(out_features={"x": [1]})),
-    "dtype float16": tiny(dtype="float16"), "dtype 3": tiny(dtype=3), "dtype O": tiny(dtype="O"),
-    "dtype list": tiny(dtype=["float32"]), "dtype struct": tiny(dtype="float32,float32"),
+    "dtype float16": tiny(dtype="float16"),
+    "dtype 3": tiny(dtype=3),
+    "dtype O": tiny(dtype="O"),
+    "dtype list": tiny(dtype=["float32"]),
+    "dtype struct": tiny(dtype="float32,float32"),
     "dtype null": tiny(dtype=None),
-    **{f"input_shape {shape}": tiny(input_shape=shape) for shape in
-       ([], [0], [-3], [1, 2], [3.5], "3", None, 3, ["3"], [[3]], {"3": 3}, [2**31], [2**63], [1e9, 1e9, 1e9],
-        [1e400], [float("nan")], [4])},
+    **{
+        f"input_shape {shape}": tiny(input_shape=shape)
+        for shape in (
+            [],
+            [0],
+            [-3],
+            [1, 2],
+            [3.5],
+            "3",
+            None,
+            3,
+            ["3"],
+            [[3]],
+            {"3": 3},
+            [2**31],
+            [2**63],
+            [1e9, 1e9, 1e9],
+            [1e400],
+            [float("nan")],
+            [4],
+        )
+    },
     "out_features 2**31": tiny(layers=linear(out_features=2**31)),
     "out_features 2**31 - 1": tiny(layers=linear(out_features=2**31 - 1)),
     "out_features 10**8": tiny(layers=linear(out_features=10**8)),
     "a wide input": tiny(input_shape=[2**31 - 1]),
     "both wide": tiny(input_shape=[2**31 - 1], layers=linear(out_features=2**31 - 1)),
     "gigabytes": tiny(input_shape=[2**15], layers=linear(out_features=2**15)),
-    "out_channels 2**31": conv(out_channels=2**31), "out_channels 2**31 - 1": conv(out_channels=2**31 - 1),
+    "out_channels 2**31": conv(out_channels=2**31),
+    "out_channels 2**31 - 1": conv(out_channels=2**31 - 1),
     "out_channels 2**27": conv(out_channels=2**27),
-    "kernel_size 2**30": conv(kernel_size=2**30, padding=2**30), "padding 2**30": conv(padding=2**30),
-    "stride 0": conv(stride=0), "groups 0": conv(groups=0), "groups 2**40": conv(groups=2**40),
-    "kernel_size {}": conv(kernel_size={}), "padding nested": conv(padding=[[1], [1]]),
+    "kernel_size 2**30": conv(kernel_size=2**30, padding=2**30),
+    "padding 2**30": conv(padding=2**30),
+    "stride 0": conv(stride=0),
+    "groups 0": conv(groups=0),
+    "groups 2**40": conv(groups=2**40),
+    "kernel_size {}": conv(kernel_size={}),
+    "padding nested": conv(padding=[[1], [1]]),
     "Rescaling 10**400": tiny(layers=[{"class": "Rescaling", "scale": 10**400}, *linear()]),
     "Rescaling NaN": tiny(layers=[{"class": "Rescaling", "scale": float("nan")}, *linear()]),
     "Rescaling in the middle": tiny(layers=[*linear(), {"class": "Rescaling", "scale": 1.0}]),
@@ -318,7 +393,7 @@ HOSTILE = {
     "unknown at the top": tiny(surprise=1),
     # the last, since it may take all the time there is
     "many layers": tiny(input_shape=[4], layers=[*linear(), *[{"class": "ReLU"}] * 30_000]),
-}  # fmt: skip
+}
 
 
 LOAD_ALL = """
@@ -344,8 +419,9 @@ def said_of_hostile(tmp_path_factory):
     paths = {kind: folder / str(i) for i, kind in enumerate(HOSTILE)}
     for kind, path in paths.items():
         path.write_bytes(file_of(HOSTILE[kind]))
-    result = subprocess.run([sys.executable, "-P", "-c", LOAD_ALL, *paths.values()], capture_output=True, text=True,
-                            timeout=60)  # fmt: skip
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", LOAD_ALL, *paths.values()], capture_output=True, text=True, timeout=60
+    )
     said = dict(zip(HOSTILE, map(json.loads, result.stdout.splitlines()), strict=False))
     return {kind: (said.get(kind, f"the process ended: {result.returncode}"), paths[kind]) for kind in HOSTILE}
 
@@ -356,15 +432,18 @@ def test_hostile_descriptions(said_of_hostile, kind):
     assert said.startswith(f"ValueError: {path}"), said[:300]
 
 
-@pytest.mark.parametrize("state, message", [
-    ({}, "missing"),
-    ({"0.weight": STATE["0.weight"]}, r"missing \['0.bias'\]"),
-    ({**STATE, "1.weight": STATE["0.weight"]}, r"not expected \['1.weight'\]"),
-    ({**STATE, "0.weight": np.ones((3, 2), np.float32)}, r"0.weight must have shape \(2, 3\), not \(3, 2\)"),
-    ({**STATE, "0.weight": np.ones((2, 0), np.float32)}, r"0.weight must have shape"),
-    ({**STATE, "0.weight": np.full((2, 3), 1e300)}, "float64 hold values that float32 cannot"),
-    ({**STATE, "0.weight": np.full((2, 3), 2**24 + 1, np.int64)}, "int64 hold values that float32 cannot"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "state, message",
+    [
+        ({}, "missing"),
+        ({"0.weight": STATE["0.weight"]}, r"missing \['0.bias'\]"),
+        ({**STATE, "1.weight": STATE["0.weight"]}, r"not expected \['1.weight'\]"),
+        ({**STATE, "0.weight": np.ones((3, 2), np.float32)}, r"0.weight must have shape \(2, 3\), not \(3, 2\)"),
+        ({**STATE, "0.weight": np.ones((2, 0), np.float32)}, r"0.weight must have shape"),
+        ({**STATE, "0.weight": np.full((2, 3), 1e300)}, "float64 hold values that float32 cannot"),
+        ({**STATE, "0.weight": np.full((2, 3), 2**24 + 1, np.int64)}, "int64 hold values that float32 cannot"),
+    ],
+)
 def test_weights_that_do_not_fit(tmp_path, state, message):
     refused(tmp_path / "model", file_of(tiny(), state), message)
 

@@ -1,4 +1,4 @@
-"""Batch normalization against its twins in reference.py: by hand, in training, and folded into a convolution."""
+"""Batch normalization against the reference: by hand, in training, and folded into a convolution."""
 
 import cases
 import numpy as np

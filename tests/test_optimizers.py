@@ -1,4 +1,4 @@
-"""Training steps against the optimizers in reference.py: all rules, clipping, averaging."""
+"""Training steps against those of the reference: all rules, clipping, averaging."""
 
 import numpy as np
 import pytest
@@ -91,8 +91,9 @@ def test_average_of_the_weights(optimizer, features, classes, average, isa, dtyp
     start, gradients = model.state_dict().values(), linear_gradients(x, labels)
     expected = list(reference_fit(start, gradients, 22, 3, 8, optimizer, average=average))
     data = x, labels
-    history = model.fit(data, 3, 8, optimizer, validation=data, shuffle=False, progress=False, average=average,
-                        isa=isa, threads=1)  # fmt: skip
+    history = model.fit(
+        data, 3, 8, optimizer, validation=data, shuffle=False, progress=False, average=average, isa=isa, threads=1
+    )
     same_weights(model, expected[-1], dtype)
     for loss, weights in zip(history.validation_loss, expected, strict=True):
         wanted, _ = reference.mean_loss(*reference.cross_entropy(reference.linear(x, *weights), labels))

@@ -217,9 +217,9 @@ def test_too_small(saved, size):
 @pytest.mark.parametrize("size", [0, -1, 2.5, None])
 def test_bad_size(saved, size):
     path = saved(np.zeros((28, 28), np.uint8))
-    with pytest.raises(ValueError, match="height must be a positive integer"):
+    with pytest.raises(ValueError, match="height must be a whole number from 1 on, not"):
         read_digit(path, height=size)
-    with pytest.raises(ValueError, match="width must be a positive integer"):
+    with pytest.raises(ValueError, match="width must be a whole number from 1 on, not"):
         read_digit(path, width=size)
 
 

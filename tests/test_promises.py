@@ -30,29 +30,29 @@ BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 def complete_layers():
     """Everything there is: both activations, fused and not, dropout, a linear layer in each scope."""
     return [
-        pm.Rescaling(1 / 255, -0.1), pm.Conv2d(10, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2),
-        pm.Conv2d(20, 3), pm.Tanh(), pm.MaxPool2d(2), pm.Flatten(), pm.Dropout(0.3),
-        pm.Linear(210), pm.Tanh(), pm.Dropout(0.2), pm.Linear(10),
-    ]  # fmt: skip
+        *(pm.Rescaling(1 / 255, -0.1), pm.Conv2d(10, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2)),
+        *(pm.Conv2d(20, 3), pm.Tanh(), pm.MaxPool2d(2), pm.Flatten(), pm.Dropout(0.3)),
+        *(pm.Linear(210), pm.Tanh(), pm.Dropout(0.2), pm.Linear(10)),
+    ]
 
 
 def conv_layers(channels, kernel):
     """One convolution that fits no vector, and what it takes to train it."""
     return [
-        pm.Rescaling(1 / 255), pm.Conv2d(channels, kernel, padding=1), pm.ReLU(),
-        pm.Conv2d(channels, kernel, padding=(0, 1), stride=(1, 2)), pm.Tanh(), pm.Flatten(), pm.Linear(10),
-    ]  # fmt: skip
+        *(pm.Rescaling(1 / 255), pm.Conv2d(channels, kernel, padding=1), pm.ReLU()),
+        *(pm.Conv2d(channels, kernel, padding=(0, 1), stride=(1, 2)), pm.Tanh(), pm.Flatten(), pm.Linear(10)),
+    ]
 
 
 def normed_layers():
     """Batch norm, folded and not, the other activations and pools, depthwise, and all that is random."""
     return [
-        pm.Rescaling(1 / 255), pm.Augmentation(2, 20, 0.1, 10, 4, 2, cutout=3), pm.GaussianNoise(0.1),
-        pm.Conv2d(10, 3, padding=1), pm.BatchNorm2d(), pm.LeakyReLU(), pm.AvgPool2d(3, 2, 1, ceil_mode=True),
-        pm.Conv2d(10, 3, padding=1, groups=10), pm.BatchNorm2d(momentum=None), pm.ELU(), pm.MaxPool2d(2, dilation=2),
-        pm.Conv2d(20, 2), pm.Softplus(), pm.BatchNorm2d(affine=False), pm.Sigmoid(), pm.MaxPool2d(2, ceil_mode=True),
-        pm.Flatten(), pm.Linear(210), pm.BatchNorm1d(), pm.Sigmoid(), pm.Dropout(0.2), pm.Linear(10),
-    ]  # fmt: skip
+        *(pm.Rescaling(1 / 255), pm.Augmentation(2, 20, 0.1, 10, 4, 2, cutout=3), pm.GaussianNoise(0.1)),
+        *(pm.Conv2d(10, 3, padding=1), pm.BatchNorm2d(), pm.LeakyReLU(), pm.AvgPool2d(3, 2, 1, ceil_mode=True)),
+        *(pm.Conv2d(10, 3, padding=1, groups=10), pm.BatchNorm2d(momentum=None), pm.ELU(), pm.MaxPool2d(2, dilation=2)),
+        *(pm.Conv2d(20, 2), pm.Softplus(), pm.BatchNorm2d(affine=False), pm.Sigmoid(), pm.MaxPool2d(2, ceil_mode=True)),
+        *(pm.Flatten(), pm.Linear(210), pm.BatchNorm1d(), pm.Sigmoid(), pm.Dropout(0.2), pm.Linear(10)),
+    ]
 
 
 NETWORKS = {
@@ -64,21 +64,38 @@ NETWORKS = {
     "20 channels": (lambda: conv_layers(20, 1), (5, 6, 7)),
     "129 channels": (lambda: conv_layers(129, 2), (1, 5, 5)),
     "groups": (
-        lambda: [pm.Conv2d(12, 3, groups=3, dilation=2), pm.ReLU(), pm.Flatten(), pm.Linear(10)], (6, 8, 8),
+        lambda: [pm.Conv2d(12, 3, groups=3, dilation=2), pm.ReLU(), pm.Flatten(), pm.Linear(10)],
+        (6, 8, 8),
     ),
     "pool apart": (
-        lambda: [pm.MaxPool2d(3, stride=2, padding=1), pm.Conv2d(7, 2), pm.MaxPool2d(2, stride=1),
-                 pm.Flatten(), pm.Linear(10)], (2, 10, 9),
+        lambda: [
+            pm.MaxPool2d(3, stride=2, padding=1),
+            pm.Conv2d(7, 2),
+            pm.MaxPool2d(2, stride=1),
+            pm.Flatten(),
+            pm.Linear(10),
+        ],
+        (2, 10, 9),
     ),
     "global pool": (
-        lambda: [pm.Conv2d(33, 3), pm.Softplus(), pm.GlobalAvgPool2d(), pm.Flatten(), pm.Linear(10)], (2, 9, 8),
+        lambda: [pm.Conv2d(33, 3), pm.Softplus(), pm.GlobalAvgPool2d(), pm.Flatten(), pm.Linear(10)],
+        (2, 9, 8),
     ),
     "winograd": (
-        lambda: [pm.Conv2d(17, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2),
-                 pm.Conv2d(33, 5, padding=2), pm.Tanh(), pm.MaxPool2d(2), pm.Flatten(), pm.Linear(10)], (16, 11, 12),
+        lambda: [
+            pm.Conv2d(17, 3, padding=1),
+            pm.ReLU(),
+            pm.MaxPool2d(2),
+            pm.Conv2d(33, 5, padding=2),
+            pm.Tanh(),
+            pm.MaxPool2d(2),
+            pm.Flatten(),
+            pm.Linear(10),
+        ],
+        (16, 11, 12),
     ),
     "linear": (lambda: [pm.Linear(300), pm.ReLU(), pm.Linear(77), pm.ReLU(), pm.Linear(10)], (65,)),
-}  # fmt: skip
+}
 GRID = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -347,9 +364,9 @@ def test_threads_that_share_the_channels_of_a_few_samples_do_not_matter(batch_si
     results = set()
     for threads in (1, 2, 3, 7):
         layers = [
-            pm.Rescaling(1 / 255), pm.Conv2d(37, 5, padding=2), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(48, 3),
-            pm.Conv2d(115, 3), pm.Tanh(), pm.Flatten(), pm.Linear(130), pm.ReLU(), pm.Linear(10),
-        ]  # fmt: skip
+            *(pm.Rescaling(1 / 255), pm.Conv2d(37, 5, padding=2), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(48, 3)),
+            *(pm.Conv2d(115, 3), pm.Tanh(), pm.Flatten(), pm.Linear(130), pm.ReLU(), pm.Linear(10)),
+        ]
         model = pm.Sequential(layers, (1, 20, 20), seed=1, dtype=dtype)
         for _ in range(3):
             model.fit((x, labels), batch_size=batch_size, optimizer=pm.SGD(0.01), progress=False, threads=threads)
@@ -455,11 +472,22 @@ def test_a_forked_child_trains_and_predicts():
 # ---- imports ----
 
 ORDER = [
-    {"_native"}, {"nodes"}, {"plan"}, {"target"}, {"network"}, {"initializers"}, {"layers"},
-    {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"}, {"functional", "checkpoints", "progress"},
-    {"training"}, {"model"}, {"recipes", "scratch"}, {"tutorials", "benchmarking"}, {"cli"},
-]  # fmt: skip
-ALONE = {"datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
+    {"checks", "_native"},
+    {"nodes"},
+    {"plan"},
+    {"target"},
+    {"network"},
+    {"initializers"},
+    {"layers"},
+    {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"},
+    {"functional", "checkpoints", "progress"},
+    {"training"},
+    {"model"},
+    {"recipes", "scratch"},
+    {"tutorials", "benchmarking"},
+    {"cli"},
+]
+ALONE = {"checks", "datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
 
@@ -500,7 +528,7 @@ def test_imports_point_one_way(path):
     ours -= {name}
     if name in ALONE:
         others, _ = imported(path, everywhere=False)
-        assert ours == set() and others - {"numpy"} <= set(sys.stdlib_module_names)
+        assert ours <= {"checks"} and others - {"numpy"} <= set(sys.stdlib_module_names)
     elif name in LEVEL:
         beside = {"layers"} if name == "losses" else set()
         assert {m for m in ours & LEVEL.keys() if LEVEL[m] >= LEVEL[name]} <= beside, "these point up"

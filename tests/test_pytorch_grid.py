@@ -343,8 +343,9 @@ def draw_window(rng, dilated):
     kernel, dilation = between(rng, 1, 4, 2), between(rng, 1, 1 + dilated, 2)
     padding = tuple(between(rng, 0, size // 2) for size in kernel)
     # in no window may all be padding: PyTorch then writes its gradient anywhere
-    h, w = (max(2, d * (k - 1) + 1 - 2 * p) + between(rng, 0, 9)
-            for k, d, p in zip(kernel, dilation, padding, strict=True))  # fmt: skip
+    h, w = (
+        max(2, d * (k - 1) + 1 - 2 * p) + between(rng, 0, 9) for k, d, p in zip(kernel, dilation, padding, strict=True)
+    )
     shapes = {"x": (between(rng, 1, 9), between(rng, 1, 20), h, w)}
     stride = one_of(rng, None, between(rng, 1, 4), between(rng, 1, 4, 2))
     return shapes, {"kernel_size": kernel, "stride": stride, "padding": padding} | (
@@ -442,8 +443,10 @@ OPERATIONS = {
     "avg_pool2d": (4, lambda rng: draw_window(rng, dilated=False), check_function),
     "global_avg_pool2d": (1, lambda rng: ({"x": between(rng, 1, 12, 4)}, {}), check_function),
     "batch_norm": (3, draw_batch_norm, check_batch_norm),
-    **{name: (1, draw_activation(name), check_function)
-       for name in ("relu", "leaky_relu", "elu", "sigmoid", "softplus", "tanh")},
+    **{
+        name: (1, draw_activation(name), check_function)
+        for name in ("relu", "leaky_relu", "elu", "sigmoid", "softplus", "tanh")
+    },
     "softmax": (1, draw_softmax, check_function),
     "log_softmax": (1, draw_softmax, check_function),
     "cross_entropy": (3, draw_loss("cross_entropy"), check_loss),
@@ -451,7 +454,7 @@ OPERATIONS = {
     "mse_loss": (1, draw_loss("mse_loss"), check_loss),
     "expected_probability_loss": (1, draw_loss("expected_probability_loss"), check_loss),
     "update": (5, draw_update, check_update),
-}  # fmt: skip
+}
 SHARES = [name for name, (share, _, _) in OPERATIONS.items() for _ in range(share)]
 
 

@@ -32,19 +32,21 @@ def plain():
 def random_and_normed():
     """Everything that is random, and what is learnt without a gradient."""
     return [
-        pm.Rescaling(1 / 255), pm.Augmentation(rotation=10, shift=1), pm.GaussianNoise(0.1), pm.Conv2d(5, 3),
-        pm.BatchNorm2d(), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(), pm.Dropout(0.3), pm.Linear(9), pm.BatchNorm1d(),
-        pm.Tanh(), pm.Linear(4),
-    ]  # fmt: skip
+        *(pm.Rescaling(1 / 255), pm.Augmentation(rotation=10, shift=1), pm.GaussianNoise(0.1), pm.Conv2d(5, 3)),
+        *(pm.BatchNorm2d(), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(), pm.Dropout(0.3), pm.Linear(9), pm.BatchNorm1d()),
+        *(pm.Tanh(), pm.Linear(4)),
+    ]
 
 
 KINDS = {
     "momentum": (plain, lambda: dict(optimizer=pm.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=1e-3))),
     "adam, random, normed": (
-        random_and_normed, lambda: dict(optimizer=pm.Adam(0.01), schedule=pm.OneCycle(0.02), validation=DATA),
+        random_and_normed,
+        lambda: dict(optimizer=pm.Adam(0.01), schedule=pm.OneCycle(0.02), validation=DATA),
     ),
     "average, clipped": (
-        plain, lambda: dict(optimizer=pm.AdamW(0.02), average=0.9, clip_norm=0.5, schedule=pm.Cosine(0.02)),
+        plain,
+        lambda: dict(optimizer=pm.AdamW(0.02), average=0.9, clip_norm=0.5, schedule=pm.Cosine(0.02)),
     ),
     "rmsprop, all vectors": (
         random_and_normed,
@@ -52,7 +54,7 @@ KINDS = {
     ),
     "adagrad": (plain, lambda: dict(optimizer=pm.Adagrad(0.1, lr_decay=0.1, initial_accumulator_value=0.1))),
     "with callbacks": (plain, lambda: dict(validation=DATA, optimizer=pm.Adam(0.05), callbacks=steering())),
-}  # fmt: skip
+}
 DATA = (X, LABELS)
 WEIGHTS = np.linspace(0.5, 2, 70)
 
@@ -102,11 +104,20 @@ def fail(training):
 
 
 POINTS = [  # the SIGKILL is further down
-    ("batches", 0, 1, stop), ("batches", 0, 3, stop), ("batches", 0, BATCHES, stop), ("epoch end", 0, BATCHES, stop),
-    ("epoch begin", 1, 0, stop), ("batches", 1, 2, ctrl_c), ("batches", 1, 4, fail), ("epoch end", 1, BATCHES, fail),
-    ("epoch begin", 2, 0, ctrl_c), ("batches", 2, 1, fail), ("batches", 2, BATCHES - 1, stop),
-    ("batches", 2, BATCHES, ctrl_c), ("epoch end", 2, BATCHES, stop),
-]  # fmt: skip
+    ("batches", 0, 1, stop),
+    ("batches", 0, 3, stop),
+    ("batches", 0, BATCHES, stop),
+    ("epoch end", 0, BATCHES, stop),
+    ("epoch begin", 1, 0, stop),
+    ("batches", 1, 2, ctrl_c),
+    ("batches", 1, 4, fail),
+    ("epoch end", 1, BATCHES, fail),
+    ("epoch begin", 2, 0, ctrl_c),
+    ("batches", 2, 1, fail),
+    ("batches", 2, BATCHES - 1, stop),
+    ("batches", 2, BATCHES, ctrl_c),
+    ("epoch end", 2, BATCHES, stop),
+]
 
 
 def made(kind, dtype="float32", seed=1):
@@ -228,10 +239,15 @@ def test_checkpoints_do_not_change_the_training(tmp_path):
     assert os.listdir(tmp_path) == ["checkpoint"]
 
 
-@pytest.mark.parametrize("every, expected", [
-    (None, ["begin", "0/0", "1/0", "2/0"]), (2, ["begin", "0/2", "0/4", "1/0", "1/2", "1/4", "2/0"]),
-    (5, ["begin", "1/0", "2/0"]), (9, ["begin", "1/0", "2/0"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "every, expected",
+    [
+        (None, ["begin", "0/0", "1/0", "2/0"]),
+        (2, ["begin", "0/2", "0/4", "1/0", "1/2", "1/4", "2/0"]),
+        (5, ["begin", "1/0", "2/0"]),
+        (9, ["begin", "1/0", "2/0"]),
+    ],
+)
 def test_when_checkpoints_are_written(every, expected, tmp_path, monkeypatch):
     places = []
 
@@ -246,11 +262,17 @@ def test_when_checkpoints_are_written(every, expected, tmp_path, monkeypatch):
     assert places == ["0/0", *[place for place in expected if place not in ("begin", "0/0")]]
 
 
-@pytest.mark.parametrize("ends, place", [
-    (("batches", 1, 4, stop), (1, 4)), (("batches", 1, 4, ctrl_c), (1, 3)), (("batches", 1, 4, fail), (1, 3)),
-    (("epoch begin", 1, 0, fail), (1, 0)), (("epoch end", 1, BATCHES, fail), (1, 5)),
-    (("epoch end", 1, BATCHES, stop), (2, 0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "ends, place",
+    [
+        (("batches", 1, 4, stop), (1, 4)),
+        (("batches", 1, 4, ctrl_c), (1, 3)),
+        (("batches", 1, 4, fail), (1, 3)),
+        (("epoch begin", 1, 0, fail), (1, 0)),
+        (("epoch end", 1, BATCHES, fail), (1, 5)),
+        (("epoch end", 1, BATCHES, stop), (2, 0)),
+    ],
+)
 def test_little_is_lost_when_a_training_ends_early(ends, place, tmp_path):
     """A callback that fails is called again, with what led to it: in between nobody knows what it has done."""
     path = tmp_path / "checkpoint"
@@ -346,11 +368,14 @@ def test_another_training_is_refused_by_name(what, checkpoint):
     assert said.startswith(f"{checkpoint}: a checkpoint of another training")
 
 
-@pytest.mark.parametrize("model, message", [
-    (lambda: made("momentum", seed=2), r"seed \(1 in the file, 2 here\)"),
-    (lambda: made("momentum", "float64"), r"dtype \(float32 in the file, float64 here\)"),
-    (lambda: made("adam, random, normed"), "not the same layers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        (lambda: made("momentum", seed=2), r"seed \(1 in the file, 2 here\)"),
+        (lambda: made("momentum", "float64"), r"dtype \(float32 in the file, float64 here\)"),
+        (lambda: made("adam, random, normed"), "not the same layers"),
+    ],
+)
 def test_another_network_is_refused(model, message, checkpoint):
     untouched(model(), lambda m: fit(m, "momentum", resume=checkpoint), message)
 
@@ -448,14 +473,28 @@ def test_a_forged_file_that_says_the_truth_is_taken(checkpoint, tmp_path):
 
 
 LIES = {
-    "batch -1": ("batch", -1), "batch 6": ("batch", 6), "batch 1.0": ("batch", 1.0), "batch True": ("batch", True),
-    "epoch 4": ("epoch", 4), "epoch null": ("epoch", None), "epoch 0": ("epoch", 0), "epoch 2": ("epoch", 2),
-    "steps": ("steps", 2**63), "epochs_trained": ("epochs_trained", "1"), "rate -1": ("rate_factor", -1),
-    "rate NaN": ("rate_factor", float("nan")), "rate infinite": ("learning_rate", float("inf")),
-    "rate null": ("learning_rate", None), "settings null": ("settings", None), "settings 3": ("settings", 3),
-    "settings empty": ("settings", {}), "callbacks null": ("callbacks", None), "callbacks 3": ("callbacks", [3]),
-    "a callback": ("callbacks", [{"class": "EarlyStopping", "state": {}}]), "no class": ("callbacks", [{}]),
-}  # fmt: skip
+    "batch -1": ("batch", -1),
+    "batch 6": ("batch", 6),
+    "batch 1.0": ("batch", 1.0),
+    "batch True": ("batch", True),
+    "epoch 4": ("epoch", 4),
+    "epoch null": ("epoch", None),
+    "epoch 0": ("epoch", 0),
+    "epoch 2": ("epoch", 2),
+    "steps": ("steps", 2**63),
+    "epochs_trained": ("epochs_trained", "1"),
+    "rate -1": ("rate_factor", -1),
+    "rate NaN": ("rate_factor", float("nan")),
+    "rate infinite": ("learning_rate", float("inf")),
+    "rate null": ("learning_rate", None),
+    "settings null": ("settings", None),
+    "settings 3": ("settings", 3),
+    "settings empty": ("settings", {}),
+    "callbacks null": ("callbacks", None),
+    "callbacks 3": ("callbacks", [3]),
+    "a callback": ("callbacks", [{"class": "EarlyStopping", "state": {}}]),
+    "no class": ("callbacks", [{}]),
+}
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -592,12 +631,15 @@ def digits_checkpoint(digits):
     return path
 
 
-@pytest.mark.parametrize("option, message", [
-    (["--epochs", 2], "epochs 2: the training to resume has 1"),
-    (["--batch-size", 64], "batch size 64: the training to resume has 128"),
-    (["--seed", 1], "seed 1: the training to resume has 0"),
-    (["--dtype", "float64"], "dtype float64: the training to resume has float32"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "option, message",
+    [
+        (["--epochs", 2], "epochs 2: the training to resume has 1"),
+        (["--batch-size", 64], "batch size 64: the training to resume has 128"),
+        (["--seed", 1], "seed 1: the training to resume has 0"),
+        (["--dtype", "float64"], "dtype float64: the training to resume has float32"),
+    ],
+)
 def test_other_settings_are_bad_use(left_behind, digits, option, message):
     result = called("train", "--resume", left_behind, "--data", digits, *option)
     assert result.exit_code == 2 and message in result.stderr and "Usage: pymnistcnn train" in result.stderr
@@ -622,8 +664,9 @@ def test_checkpoints_that_are_none(left_behind, digits, damage):
     elif damage == "model":
         pm.load(left_behind).save(left_behind)
     elif damage == "mine":
-        pm.load(left_behind).fit((np.zeros((5, 28, 28)), [0] * 5), progress=False,
-                                 checkpoint=pm.Checkpoint(left_behind))  # fmt: skip
+        pm.load(left_behind).fit(
+            (np.zeros((5, 28, 28)), [0] * 5), progress=False, checkpoint=pm.Checkpoint(left_behind)
+        )
     elif damage == "other data":
         train = datasets.mnist(digits)[0]
         datasets.write_idx(digits / "train-labels-idx1-ubyte", train.labels[::-1])

@@ -10,11 +10,22 @@ from pymnistcnn import schedules
 from pymnistcnn.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 
 ALL = [
-    Constant(0.1), OneCycle(0.1), OneCycle(0.1, 0.01), Cosine(0.1), Cosine(0.1, 0.003), Exponential(0.1, 0.97),
-    Exponential(1e-7, 1.05), Step(0.1, 30), Step(0.1, 1, 0.9), Step(0.1, 2**63 - 1), WarmUp(1, Constant(0.1)),
-    WarmUp(59, Cosine(0.1, 0.003)), WarmUp(59, Exponential(0.1, 0.97)), WarmUp(7, WarmUp(52, OneCycle(0.1))),
+    Constant(0.1),
+    OneCycle(0.1),
+    OneCycle(0.1, 0.01),
+    Cosine(0.1),
+    Cosine(0.1, 0.003),
+    Exponential(0.1, 0.97),
+    Exponential(1e-7, 1.05),
+    Step(0.1, 30),
+    Step(0.1, 1, 0.9),
+    Step(0.1, 2**63 - 1),
+    WarmUp(1, Constant(0.1)),
+    WarmUp(59, Cosine(0.1, 0.003)),
+    WarmUp(59, Exponential(0.1, 0.97)),
+    WarmUp(7, WarmUp(52, OneCycle(0.1))),
     WarmUp(1000, Step(0.1, 3)),
-]  # fmt: skip
+]
 
 # PyTorch 2.13: OneCycleLR(optimizer, 0.01, total_steps=10), and what get_last_lr says before each step.
 TEN_STEPS = [
@@ -89,12 +100,21 @@ def test_pytorch_has_the_same_rates(schedule, total_steps):
 @pytest.mark.parametrize(
     "schedule",
     [
-        Cosine(0.25), Cosine(0.25, 0.001), Cosine(0.25, 0.25), Exponential(0.25, 0.99), Exponential(0.25, 1.01),
-        Step(0.25, 1, 0.98), Step(0.25, 3), Step(0.25, 300, 2.0), WarmUp(1, Step(0.25, 3)),
-        WarmUp(2, Exponential(0.25, 0.9)), WarmUp(5, Cosine(0.25)), WarmUp(90, Cosine(0.25, 0.001)),
+        Cosine(0.25),
+        Cosine(0.25, 0.001),
+        Cosine(0.25, 0.25),
+        Exponential(0.25, 0.99),
+        Exponential(0.25, 1.01),
+        Step(0.25, 1, 0.98),
+        Step(0.25, 3),
+        Step(0.25, 300, 2.0),
+        WarmUp(1, Step(0.25, 3)),
+        WarmUp(2, Exponential(0.25, 0.9)),
+        WarmUp(5, Cosine(0.25)),
+        WarmUp(90, Cosine(0.25, 0.001)),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_pytorch_has_the_same_rates_from_a_first_one(schedule, total_steps):
     expected = pytorch_rates(schedule, total_steps, first_rate=0.25)
     # PyTorch computes each rate from the one before, so what it rounds adds up.
@@ -209,10 +229,16 @@ def test_warm_up_asks_for_the_rest_of_the_run():
 
 @pytest.mark.parametrize(
     "schedule",
-    [OneCycle(np.float32(0.5), 0, 2, 4), Constant(1), Cosine(1, 0), Exponential(1, 2), Step(1, np.int8(2), 1),
-     WarmUp(np.uint8(3), Constant(1))],
+    [
+        OneCycle(np.float32(0.5), 0, 2, 4),
+        Constant(1),
+        Cosine(1, 0),
+        Exponential(1, 2),
+        Step(1, np.int8(2), 1),
+        WarmUp(np.uint8(3), Constant(1)),
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_rebuilt_from_its_fields(schedule):
     values = {field.name: getattr(schedule, field.name) for field in fields(schedule)}
     expected = {"every": int, "steps": int, "then": Constant}
@@ -224,10 +250,10 @@ def test_rebuilt_from_its_fields(schedule):
 @pytest.mark.parametrize(
     "steps, message",
     [
-        ((-1, 2, 10), "first_step must be an integer of at least 0, not -1"),
-        ((0, -2, 10), "count must be an integer of at least 0, not -2"),
-        ((0, 1.0, 10), r"count must be an integer of at least 0, not 1\.0"),
-        ((0, 1, None), "total_steps must be an integer of at least 0, not None"),
+        ((-1, 2, 10), "first_step must be a whole number from 0 on, not -1"),
+        ((0, -2, 10), "count must be a whole number from 0 on, not -2"),
+        ((0, 1.0, 10), r"count must be a whole number from 0 on, not 1\.0"),
+        ((0, 1, None), "total_steps must be a whole number from 0 on, not None"),
         ((0, 0, 0), "a run of 0 steps"),
         ((0, 11, 10), "11 steps from step 0 on do not fit into a run of 10 steps"),
         ((9, 2, 10), "2 steps from step 9 on do not fit into a run of 10 steps"),
@@ -241,7 +267,7 @@ def test_bad_steps(schedule, steps, message):
 @pytest.mark.parametrize("value", [0, -1.0, np.nan, np.inf, "fast", None])
 @pytest.mark.parametrize("name", ["max_rate", "start_divisor", "final_divisor"])
 def test_bad_parameters(name, value):
-    with pytest.raises(ValueError, match=f"{name} of OneCycle must be a positive finite number, not "):
+    with pytest.raises(ValueError, match=f"{name} of OneCycle must be a finite number above 0, not "):
         OneCycle(**{"max_rate": 0.1, name: value})
 
 
@@ -268,13 +294,13 @@ def test_bad_constant():
     ],
 )
 def test_bad_rates_and_factors(kind, arguments, name, value):
-    with pytest.raises(ValueError, match=f"^{name} of {kind.__name__} must be a positive finite number, not "):
+    with pytest.raises(ValueError, match=f"^{name} of {kind.__name__} must be a finite number above 0, not "):
         kind(**arguments, **{name: value})
 
 
 @pytest.mark.parametrize("value", [-0.1, 0.2000001, np.nan, np.inf, "low", None])
 def test_bad_min_rate(value):
-    with pytest.raises(ValueError, match=r"min_rate of Cosine must be a number from 0 to max_rate, 0\.2, not "):
+    with pytest.raises(ValueError, match=r"min_rate of Cosine must be a number from 0 to 0\.2, not "):
         Cosine(0.2, value)
 
 
@@ -283,11 +309,11 @@ def test_bad_min_rate(value):
     "make, name", [(lambda n: Step(0.1, n), "every of Step"), (lambda n: WarmUp(n, Constant(0.1)), "steps of WarmUp")]
 )
 def test_bad_numbers_of_steps(make, name, value):
-    with pytest.raises(ValueError, match=rf"{name} must be a whole number from 1 to 2\*\*63 - 1, not "):
+    with pytest.raises(ValueError, match=rf"{name} must be a whole number from 1 (on|to 2\*\*63 - 1), not "):
         make(value)
 
 
 @pytest.mark.parametrize("then", [0.1, "cosine", None, Cosine, [0.1, 0.2]])
 def test_bad_schedule_after_warm_up(then):
-    with pytest.raises(ValueError, match=r"then of WarmUp must be a schedule, such as Constant\(0\.1\), not "):
+    with pytest.raises(ValueError, match=r"then of WarmUp must be a schedule, such as pm\.Constant\(0\.1\), not "):
         WarmUp(3, then)

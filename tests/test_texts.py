@@ -272,7 +272,7 @@ def test_idx_to_text(tmp_path):
         same(idx_to_text(tmp_path / "images.gz", str(tmp_path / "labels"), tmp_path / "a", count), digits(count))
         same(read_text(tmp_path / "a"), digits(count))
     for count in (0, 13, -1, 2.5, "5"):
-        with pytest.raises(ValueError, match=f"count: expected a whole number from 1 to 12, .* got {count!r}"):
+        with pytest.raises(ValueError, match=f"count must be a whole number from 1 to 12, not {count!r}"):
             idx_to_text(tmp_path / "images.gz", tmp_path / "labels", tmp_path / "a", count)
     with pytest.raises(DataError, match="expected uint8 of rank 3"):
         idx_to_text(tmp_path / "labels", tmp_path / "labels", tmp_path / "a")

@@ -19,8 +19,15 @@ BATCHES = 5  # of 16: the last has 6
 
 
 def model(seed=1, dtype="float32"):
-    layers = [pm.Rescaling(1 / 255, -0.5), pm.Conv2d(4, 3), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(),
-              pm.Dropout(0.1), pm.Linear(4)]  # fmt: skip
+    layers = [
+        pm.Rescaling(1 / 255, -0.5),
+        pm.Conv2d(4, 3),
+        pm.ReLU(),
+        pm.MaxPool2d(2),
+        pm.Flatten(),
+        pm.Dropout(0.1),
+        pm.Linear(4),
+    ]
     return pm.Sequential(layers, input_shape=(1, 8, 8), seed=seed, dtype=dtype)
 
 
@@ -225,11 +232,15 @@ def test_callbacks_do_not_disturb_each_other():
     assert boundaries == [[1, 2, 3, 4, 5], [2, 4, 5], [3, 5], []]
 
 
-@pytest.mark.parametrize("stop_at, epochs, last", [
-    (("batches", 0, 2), 1, ("train end", 0, 2)), (("batches", 1, 4), 2, ("train end", 1, 4)),
-    (("epoch end", 0, BATCHES), 1, ("train end", 0, BATCHES)),
-    (("train begin", 0, 0), 0, ("train end", 0, 0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "stop_at, epochs, last",
+    [
+        (("batches", 0, 2), 1, ("train end", 0, 2)),
+        (("batches", 1, 4), 2, ("train end", 1, 4)),
+        (("epoch end", 0, BATCHES), 1, ("train end", 0, BATCHES)),
+        (("train begin", 0, 0), 0, ("train end", 0, 0)),
+    ],
+)
 def test_a_callback_can_stop(stop_at, epochs, last):
     log, m = Log(2, stop_at), model()
     history = fit(m, epochs=3, callbacks=[log])

@@ -86,8 +86,12 @@ def test_outcome():
 def test_ties_count_as_improvements(caplog, scripted):
     model, _ = scripted([0.5, 0.4, 0.5], epochs=3)
     assert messages(caplog)[3:] == [
-        "[1]: Test accuracy: 0.5000", SAVED, "[2]: Test accuracy: 0.4000", "[3]: Test accuracy: 0.5000", SAVED,
-    ]  # fmt: skip
+        "[1]: Test accuracy: 0.5000",
+        SAVED,
+        "[2]: Test accuracy: 0.4000",
+        "[3]: Test accuracy: 0.5000",
+        SAVED,
+    ]
     assert model.notes == {"epoch": 3, "accuracy": 0.5}
     assert pm.load("mnist_conv.safetensors").notes == {"epoch": 3, "accuracy": 0.5}
 
@@ -95,8 +99,11 @@ def test_ties_count_as_improvements(caplog, scripted):
 def test_early_exit_comes_before_saving(caplog, scripted):
     scripted([0.5, 0.9989, 0.999, 1.0], epochs=4)
     assert messages(caplog)[5:] == [
-        "[2]: Test accuracy: 0.9989", SAVED, "[3]: Test accuracy: 0.9990", EARLY,
-    ]  # fmt: skip
+        "[2]: Test accuracy: 0.9989",
+        SAVED,
+        "[3]: Test accuracy: 0.9990",
+        EARLY,
+    ]
     assert pm.load("mnist_conv.safetensors").notes == {"epoch": 2, "accuracy": 0.9989}
 
 
@@ -104,8 +111,10 @@ def test_rate_drops_after_five_epochs_and_counts_anew(caplog, scripted):
     _, rates = scripted([0.9] + [0.5] * 11, epochs=12, lr=1e-2)
     assert np.allclose(rates, [1e-2] * 6 + [1e-3] * 5 + [1e-4], rtol=1e-12)
     shown = messages(caplog)
-    assert [shown.index(dropped(rate)) - shown.index(f"[{epoch}]: Test accuracy: 0.5000")
-            for rate, epoch in (("0.001", 6), ("0.0001", 11))] == [1, 1]  # fmt: skip
+    assert [
+        shown.index(dropped(rate)) - shown.index(f"[{epoch}]: Test accuracy: 0.5000")
+        for rate, epoch in (("0.001", 6), ("0.0001", 11))
+    ] == [1, 1]
 
 
 def test_converged_after_ten_epochs_at_the_lowest_rate(caplog, scripted):

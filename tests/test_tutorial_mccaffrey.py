@@ -194,8 +194,17 @@ def test_its_numbers(tmp_path, capsys):
         printed = capsys.readouterr().out
         train = float(re.search(r"training data = (\S+)", printed)[1])
         losses = [float(loss) for loss in re.findall(r"loss = (\d\S+)", printed)]
-        figures.append([train, outcome.test_accuracy, outcome.full_test_accuracy, losses[0], losses[-1],
-                        "'four'" in printed, outcome.train_seconds])  # fmt: skip
+        figures.append(
+            [
+                train,
+                outcome.test_accuracy,
+                outcome.full_test_accuracy,
+                losses[0],
+                losses[-1],
+                "'four'" in printed,
+                outcome.train_seconds,
+            ]
+        )
     with capsys.disabled():
         print("\nmccaffrey: train, 100, 10,000, first and last loss, four, seconds")
         for row in [*figures, np.mean(figures, axis=0)]:

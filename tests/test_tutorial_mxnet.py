@@ -111,12 +111,15 @@ def trained_with(monkeypatch, network, **settings):
     return given["self"], given
 
 
-@pytest.mark.parametrize("network, julia, sgd, epochs", [
-    (mxnet_mlp, False, pm.SGD(0.1), 10),
-    (mxnet_lenet, False, pm.SGD(0.1), 10),
-    (mxnet_mlp, True, pm.SGD(0.1, momentum=0.9, weight_decay=1e-5), 20),
-    (mxnet_lenet, True, pm.SGD(0.05, momentum=0.9, weight_decay=1e-5), 20),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "network, julia, sgd, epochs",
+    [
+        (mxnet_mlp, False, pm.SGD(0.1), 10),
+        (mxnet_lenet, False, pm.SGD(0.1), 10),
+        (mxnet_mlp, True, pm.SGD(0.1, momentum=0.9, weight_decay=1e-5), 20),
+        (mxnet_lenet, True, pm.SGD(0.05, momentum=0.9, weight_decay=1e-5), 20),
+    ],
+)
 def test_settings(monkeypatch, network, julia, sgd, epochs):
     model, given = trained_with(monkeypatch, network, julia=julia, limit=200)
     assert given["optimizer"] == sgd and given["epochs"] == epochs
@@ -128,11 +131,13 @@ def test_settings(monkeypatch, network, julia, sgd, epochs):
 
 
 def test_networks():
-    shapes = [w.shape for w in pm.Sequential(tutorial.mlp(pm.initializers.Uniform(0.01)), (1, 28, 28)).state_dict()
-              .values()]  # fmt: skip
+    shapes = [
+        w.shape for w in pm.Sequential(tutorial.mlp(pm.initializers.Uniform(0.01)), (1, 28, 28)).state_dict().values()
+    ]
     assert shapes == [(128, 784), (128,), (64, 128), (64,), (10, 64), (10,)]
-    shapes = [w.shape for w in pm.Sequential(tutorial.lenet(pm.initializers.Uniform(0.01)), (1, 28, 28)).state_dict()
-              .values()]  # fmt: skip
+    shapes = [
+        w.shape for w in pm.Sequential(tutorial.lenet(pm.initializers.Uniform(0.01)), (1, 28, 28)).state_dict().values()
+    ]
     assert shapes == [(20, 1, 5, 5), (20,), (50, 20, 5, 5), (50,), (500, 800), (500,), (10, 500), (10,)]
 
 

@@ -373,8 +373,17 @@ def test_its_lines(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     step = r"\[Step {}\] Past 100 steps: Average Loss \d\.\d\d\d \| Accuracy: \d+%"
     epoch = [step.format(100), step.format(200)]
-    expected = ["MNIST CNN initialized!", "--- Epoch 1 ---", *epoch, "--- Epoch 2 ---", *epoch, "",
-                "--- Testing the CNN ---", r"Test Loss: \d\.\d+", r"Test Accuracy: 0\.\d+"]  # fmt: skip
+    expected = [
+        "MNIST CNN initialized!",
+        "--- Epoch 1 ---",
+        *epoch,
+        "--- Epoch 2 ---",
+        *epoch,
+        "",
+        "--- Testing the CNN ---",
+        r"Test Loss: \d\.\d+",
+        r"Test Accuracy: 0\.\d+",
+    ]
     assert len(lines) == len(expected)
     for line, pattern in zip(lines, expected, strict=True):
         assert re.fullmatch(pattern, line), line

@@ -47,20 +47,21 @@ class Row:
     def deviation(self):
         return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else 0.0
 
-    def cells(self):
+    def cells(self) -> dict:
         low, high = min(self.accuracies), max(self.accuracies)
-        return [
-            self.recipe, self.epochs, self.isa, self.threads, len(self.accuracies),
-            f"**{self.mean:.2%}** ({self.deviation:.2%}; {low:.2%} to {high:.2%})", self.seconds.text(2),
-            self.around.text(2) if self.around else "",
-        ]  # fmt: skip
+        return {
+            "recipe": self.recipe,
+            "epochs": self.epochs,
+            "isa": self.isa,
+            "threads": self.threads,
+            "seeds": len(self.accuracies),
+            "test accuracy, mean (sd; range)": f"**{self.mean:.2%}** ({self.deviation:.2%}; {low:.2%} to {high:.2%})",
+            "seconds of training": self.seconds.text(2),
+            "seconds around it": self.around.text(2) if self.around else "",
+        }
 
     def as_dict(self):
         return {**asdict(self), "mean": self.mean, "deviation": self.deviation}
-
-
-HEAD = ["recipe", "epochs", "isa", "threads", "seeds", "test accuracy, mean (sd; range)", "seconds of training",
-        "seconds around it"]  # fmt: skip
 
 
 def trained(name, seed, isa, threads) -> tuple[float, float]:

@@ -59,15 +59,19 @@ class Row:
     gflops: Figure | None
     share: Figure | None
 
-    def cells(self):
-        rates = [figure.text() if figure else "" for figure in (self.gflops, self.share and percent(self.share))]
-        return [self.case, self.kernel, self.isa, self.threads, self.microseconds.text(2), *rates]
+    def cells(self) -> dict:
+        return {
+            "layer": self.case,
+            "kernel": self.kernel,
+            "isa": self.isa,
+            "threads": self.threads,
+            "us a sample and core": self.microseconds.text(2),
+            "GFLOP/s": self.gflops.text() if self.gflops else "",
+            "% of the FMA peak": percent(self.share).text() if self.share else "",
+        }
 
     def as_dict(self):
         return asdict(self)
-
-
-HEAD = ["layer", "kernel", "isa", "threads", "us a sample and core", "GFLOP/s", "% of the FMA peak"]
 
 
 def percent(figure):
@@ -170,7 +174,7 @@ def compare(case, isa, threads, company: Company, rounds=5, seconds=0.2) -> list
             setting,
             other,
             lambda answer, task=task: batch / answer[f"{task}_seconds"],
-        )  # fmt: skip
+        )
         for (name, setting, _), other in zip(theirs, others, strict=True)
         for task in ("forward", "backward")
     ]

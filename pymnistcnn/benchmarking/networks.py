@@ -41,17 +41,17 @@ def gorgonia():
         return [Conv2d(k, 3, padding=1, bias=False), ReLU(), MaxPool2d(2)]
 
     layers = [
-        *block(32), Dropout(0.2), *block(64), Dropout(0.2), *block(128), Flatten(), Dropout(0.2),
-        Linear(625, bias=False), ReLU(), Dropout(0.55), Linear(10, bias=False), Softmax(),
-    ]  # fmt: skip
+        *(*block(32), Dropout(0.2), *block(64), Dropout(0.2), *block(128), Flatten(), Dropout(0.2)),
+        *(Linear(625, bias=False), ReLU(), Dropout(0.55), Linear(10, bias=False), Softmax()),
+    ]
     return case(layers, 100, RMSprop(1e-3, alpha=0.999, eps_inside_sqrt=True), ExpectedProbabilityLoss())
 
 
 def mxnet_lenet():
     layers = [
-        Conv2d(20, 5), Tanh(), MaxPool2d(2), Conv2d(50, 5), Tanh(), MaxPool2d(2),
-        Flatten(), Linear(500), Tanh(), Linear(10),
-    ]  # fmt: skip
+        *(Conv2d(20, 5), Tanh(), MaxPool2d(2), Conv2d(50, 5), Tanh(), MaxPool2d(2)),
+        *(Flatten(), Linear(500), Tanh(), Linear(10)),
+    ]
     return case(layers, 100, SGD(0.1))
 
 
@@ -61,9 +61,9 @@ def mxnet_mlp():
 
 def mccaffrey():
     layers = [
-        Conv2d(32, 5), ReLU(), MaxPool2d(2), Dropout(0.25), Conv2d(64, 5), ReLU(), MaxPool2d(2),
-        Flatten(), Linear(512), ReLU(), Dropout(0.5), Linear(256), ReLU(), Linear(10),
-    ]  # fmt: skip
+        *(Conv2d(32, 5), ReLU(), MaxPool2d(2), Dropout(0.25), Conv2d(64, 5), ReLU(), MaxPool2d(2)),
+        *(Flatten(), Linear(512), ReLU(), Dropout(0.5), Linear(256), ReLU(), Linear(10)),
+    ]
     return case(layers, 10, SGD(0.005))
 
 

@@ -71,7 +71,7 @@ PEERS = (
     Peer("PyTorch", "torch", "pytorch.py", EVERY, tuple(setting for setting in EVERY if setting.threads == 1)),
     Peer("JAX", "jax", "plain_jax.py", (Setting(1), Setting(2)), (Setting(1),)),
     Peer(NUMPY, "numpy", "numpy_scratch.py", (Setting(1),), only=("scratch", "training", 1)),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,12 @@ class Found:
         name = f"{self.peer.name} ({setting.text()})"
         # PyTorch's cache does not tell instruction sets apart: code compiled for one corrupts memory under another.
         cache = {"TORCHINDUCTOR_CACHE_DIR": f"{gettempdir()}/pymnistcnn-inductor-{os.getuid()}-{isa}"}
-        return Worker(name, [self.python, str(self.script)], {**job, **asdict(setting)},
-                      {**environment(), **HELD.get(isa, {}), **cache})  # fmt: skip
+        return Worker(
+            name,
+            [self.python, str(self.script)],
+            {**job, **asdict(setting)},
+            {**environment(), **HELD.get(isa, {}), **cache},
+        )
 
     def best(self, job, isa, thorough, seconds):
         """The fastest setting, or None, and a line for each that failed. `thorough` tries all of them; else the

@@ -23,7 +23,6 @@ class Table:
 
     name: str
     title: str
-    head: list[str]
     rows: list
 
 
@@ -78,11 +77,17 @@ class Report:
         lines = ["; ".join(parts), f"    {self.command}"]
         for table in self.tables:
             if table.rows:
-                lines += [f"{table.title}:", markdown(table.head, [row.cells() for row in table.rows])]
-        if self.verdicts is not None:
-            lines += ["Targets:", markdown(targets.HEAD, [verdict.cells() for verdict in self.verdicts])]
+                lines += [f"{table.title}:", as_table(table.rows)]
+        if self.verdicts:
+            lines += ["Targets:", as_table(self.verdicts)]
         lines += ["\n".join(f"- {note}" for note in self.notes)] * bool(self.notes)
         return "\n\n".join(lines)
+
+
+def as_table(rows) -> str:
+    """In Markdown: a line for each, under the names of their cells."""
+    cells = [row.cells() for row in rows]
+    return markdown(list(cells[0]), [of_one.values() for of_one in cells])
 
 
 def compiler() -> str | None:

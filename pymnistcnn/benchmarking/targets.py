@@ -69,16 +69,19 @@ class Verdict:
         measured = "not measured" if self.measured is None else self.text(self.measured)
         return f"{self.what}: {measured}, {self.bound_text()}"
 
-    def cells(self):
+    def cells(self) -> dict:
         measured = "not measured" if self.measured is None else self.text(self.measured)
         aim = "" if self.aim is None else self.text(self.aim)
-        return [self.what, measured, self.bound_text(), aim, "yes" if self.reached else "**missed**"]
+        return {
+            "target": self.what,
+            "measured": measured,
+            "bound": self.bound_text(),
+            "aim": aim,
+            "reached": "yes" if self.reached else "**missed**",
+        }
 
     def as_dict(self):
         return {**asdict(self), "reached": self.reached}
-
-
-HEAD = ["target", "measured", "bound", "aim", "reached"]
 
 
 def missed(verdicts) -> list[str]:
@@ -142,15 +145,16 @@ def of_kernels(rows, cases=tuple(CASES)) -> list[Verdict]:
         layer = layers()[0]
         if not isinstance(layer, Conv2d) or min(input_shape[0], layer.out_channels) < 16 or layer.groups > 1:
             continue
-        shares = {r.threads: 100 * r.share.median for r in rows
-                  if (r.case, r.kernel, r.isa) == (case, "conv_forward", ISA)}  # fmt: skip
+        shares = {
+            r.threads: 100 * r.share.median for r in rows if (r.case, r.kernel, r.isa) == (case, "conv_forward", ISA)
+        }
         verdicts += [
             Verdict(
                 f"{case}, forward, {threads} thread" + "s" * (threads > 1),
                 shares.get(threads),
                 FORWARD_PERCENT,
                 unit=" % of the FMA peak",
-            )  # fmt: skip
+            )
             for threads in shares or (THREADS,)
         ]
     return verdicts
@@ -158,8 +162,11 @@ def of_kernels(rows, cases=tuple(CASES)) -> list[Verdict]:
 
 def of_accuracy(rows, recipes=tuple(ACCURACY), device=None) -> list[Verdict]:
     """Of accuracy.Row; on the processor if no device is named."""
-    measured = {row.recipe: row for row in rows if len(row.accuracies) >= SEEDS
-                and (row.isa == device if device else (row.isa, row.threads) == (ISA, THREADS))}  # fmt: skip
+    measured = {
+        row.recipe: row
+        for row in rows
+        if len(row.accuracies) >= SEEDS and (row.isa == device if device else (row.isa, row.threads) == (ISA, THREADS))
+    }
     seconds_wanted = SECONDS | (SECONDS_ON_GPU if device else {})
     verdicts = []
     for name in recipes:

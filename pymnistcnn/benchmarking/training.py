@@ -47,19 +47,22 @@ class Row:
     workspace_megabytes: float
     peak_megabytes: float
 
-    def cells(self):
-        return [
-            self.network, self.task, self.batch, self.isa, self.threads, self.images_per_second.text(),
-            f"{self.gflops.median:,.0f}", f"{self.share.median:.0%}" if self.share else "",
-            f"{self.workspace_megabytes:.1f}" if self.workspace_megabytes else "", f"{self.peak_megabytes:.0f}",
-        ]  # fmt: skip
+    def cells(self) -> dict:
+        return {
+            "network": self.network,
+            "task": self.task,
+            "batch": self.batch,
+            "isa": self.isa,
+            "threads": self.threads,
+            "images/s": self.images_per_second.text(),
+            "GFLOP/s": f"{self.gflops.median:,.0f}",
+            "of the FMA peak": f"{self.share.median:.0%}" if self.share else "",
+            "workspace, MB": f"{self.workspace_megabytes:.1f}" if self.workspace_megabytes else "",
+            "peak memory, MB": f"{self.peak_megabytes:.0f}",
+        }
 
     def as_dict(self):
         return asdict(self)
-
-
-HEAD = ["network", "task", "batch", "isa", "threads", "images/s", "GFLOP/s", "of the FMA peak", "workspace, MB",
-        "peak memory, MB"]  # fmt: skip
 
 
 def dense_flops(network, training) -> int:
@@ -99,8 +102,10 @@ class Step:
             self.order = np.concatenate([self.order, self.shuffle.permutation(len(self.x))])
         index, self.order = np.split(self.order, [steps * self.batch])
         rates = np.full(steps, self.optimizer.lr)
-        self.model.network.train(self.x, self.targets, index, self.batch, self.optimizer, rates, 0, 0,
-                                 target_of(self.how["isa"]), self.how["threads"], op_seconds=op_seconds)  # fmt: skip
+        where = target_of(self.how["isa"]), self.how["threads"]
+        self.model.network.train(
+            self.x, self.targets, index, self.batch, self.optimizer, rates, 0, 0, *where, op_seconds=op_seconds
+        )
         return time.perf_counter() - started
 
     def steps_in(self, seconds):

@@ -39,8 +39,9 @@ def usable_isas(context, option, isas):
 
 ISA = click.option("--isa", "isas", metavar="NAME", multiple=True, callback=usable_isas,
                    help=f"Instruction set, of {', '.join(ISAS)}; may be repeated.")  # fmt: skip
-THREADS = click.option("--threads", metavar="N", multiple=True, type=click.IntRange(1, 1024),
-                       help="May be repeated.  [default: 1 and 2]")  # fmt: skip
+THREADS = click.option(
+    "--threads", metavar="N", multiple=True, type=click.IntRange(1, 1024), help="May be repeated.  [default: 1 and 2]"
+)
 SECONDS = click.option("--seconds", type=click.FloatRange(0.001, 60), help="Of each measurement.")
 ROUNDS = click.option("--rounds", type=click.IntRange(1, 1000), default=11, show_default=True,
                       help="Measurements, of which the median and the range are shown.")  # fmt: skip
@@ -126,8 +127,8 @@ def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_fol
             if company.found:
                 comparisons += kernel_bench.compare(case, isas[-1], threads[-1], company, **how)
     tables = [
-        Table("rows", "Kernels by themselves", kernel_bench.HEAD, rows),
-        Table("comparisons", "Layers, fused as in a network, beside the same operator", comparing.HEAD, comparisons),
+        Table("rows", "Kernels by themselves", rows),
+        Table("comparisons", "Layers, fused as in a network, beside the same operator", comparisons),
     ]
     verdicts = targets.of_kernels(rows, cases) if check else None
     deliver(tables, training_bench.NOTES[:1], isas[-1], company, verdicts, output, as_json)
@@ -140,8 +141,9 @@ def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_fol
 @click.option("--profile", is_flag=True, help="Show what each op of a step takes, instead.")
 @device_options()
 @COMMON
-def training(networks, batches, profile, isas, threads, rounds, seconds, with_peers, pythons, peer_folder, check,
-             output, as_json):  # fmt: skip
+def training(
+    networks, batches, profile, isas, threads, rounds, seconds, with_peers, pythons, peer_folder, check, output, as_json
+):
     """Training, and inference at batch 1 and 1000, of the tutorials' networks.
 
     NETWORK is one of them, such as flux; all if none is named, and targets are those of the named ones. Every side is
@@ -164,8 +166,8 @@ def training(networks, batches, profile, isas, threads, rounds, seconds, with_pe
             rows, comparisons = rows + more, comparisons + beside
     isa = (isas or ISAS)[-1]
     tables = [
-        Table("rows", "Training and inference", training_bench.HEAD, rows),
-        Table("comparisons", "In turns with others, and with one thread", comparing.HEAD, comparisons),
+        Table("rows", "Training and inference", rows),
+        Table("comparisons", "In turns with others, and with one thread", comparisons),
     ]
     verdicts = targets.of_training(rows, comparisons, networks, None if isa in ISAS else isa) if check else None
     deliver(tables, training_bench.NOTES, isa, company, verdicts, output, as_json)
@@ -221,8 +223,7 @@ def accuracy(recipes, seeds, threads, isa, check, output, as_json):
     for name in names:
         arounds = [accuracy_bench.around(name, **how) for _ in range(min(seeds, 3))] if name == "fast" else []
         rows.append(accuracy_bench.row(name, isa, threads, runs[name], arounds))
-    tables = [Table("rows", "Recipes", accuracy_bench.HEAD, rows)]
-    verdicts = (
-        targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), None if isa in ISAS else isa) if check else None
-    )
+    tables = [Table("rows", "Recipes", rows)]
+    device = None if isa in ISAS else isa
+    verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), device) if check else None
     deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)

@@ -60,8 +60,10 @@ def predict(model, images, threads, isa, as_json):
     digits = np.stack([read_digit(image, *network.input_shape[1:]) for image in images])
     probabilities = network.predict_proba(digits, threads=threads, isa=isa)
     refuse_nan(model, probabilities)
-    rows = [(click.format_filename(image), int(p.argmax()), float(p.max()))
-            for image, p in zip(images, probabilities, strict=True)]  # fmt: skip
+    rows = [
+        (click.format_filename(image), int(p.argmax()), float(p.max()))
+        for image, p in zip(images, probabilities, strict=True)
+    ]
     if as_json:
         print_json(predictions=[dict(zip(("image", "digit", "probability"), row, strict=True)) for row in rows])
         return

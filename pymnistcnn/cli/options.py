@@ -139,9 +139,11 @@ def options(*several):
 
 
 DATA = click.option(
-    "--data", metavar="DIR", type=click.Path(path_type=Path),
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
     help="Folder with digits in MNIST's four IDX files.  [default: the MNIST inside the package]",
-)  # fmt: skip
+)
 DEVICE, PRECISION = "pymnistcnn.device", "pymnistcnn.precision"  # where a context keeps them, for what --isa means
 
 

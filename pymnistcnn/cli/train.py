@@ -13,7 +13,7 @@ import click
 from .. import datasets
 from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
-from ..network import DTYPES
+from ..checks import DTYPES
 from ..recipes import RECIPES
 from .options import COMPUTE, DATA, JSON, POSITIVE, count, describe, print_json, where, writable_file
 
@@ -24,8 +24,9 @@ SUFFIX = ".checkpoint"  # of the output's name
 @click.argument("recipe", metavar="[RECIPE]", type=click.Choice(list(RECIPES)), required=False)
 @click.option("--epochs", metavar="N", type=POSITIVE, help="Rounds over the data.  [default: the recipe's]")
 @click.option("--batch-size", metavar="N", type=POSITIVE, help="Images a step.  [default: the recipe's]")
-@click.option("--seed", metavar="N", type=click.IntRange(0, 2**64 - 1),
-              help="Same seed, same network, to the bit.  [default: 0]")  # fmt: skip
+@click.option(
+    "--seed", metavar="N", type=click.IntRange(0, 2**64 - 1), help="Same seed, same network, to the bit.  [default: 0]"
+)
 @COMPUTE
 @click.option("--dtype", type=click.Choice(DTYPES), help="Precision.  [default: float32]")
 @DATA
@@ -62,8 +63,7 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
     say(f"data      {describe(data, training, test)}")
     if resume is not None:
         say(f"resumed   {click.format_filename(resume)}, {place}")
-    say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, "
-        f"{where(threads, isa)}\n")  # fmt: skip
+    say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, {where(threads, isa)}\n")
 
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..network import DTYPES
+from ..checks import DTYPES
 from ..target import devices
 from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, writable_file
 

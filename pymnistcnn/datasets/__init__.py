@@ -6,13 +6,16 @@
 (60000, 10000)
 """
 
-from .atomic import atomic_write
-from .dataset import DataError, Dataset
-from .digits import load, mnist
-from .idx import read_idx, write_idx
-from .text import idx_to_text, read_text, write_text
+from . import atomic, dataset, digits, idx, text
+from .atomic import *
+from .dataset import *
+from .digits import *
+from .idx import *
+from .text import *
 
-__all__ = [
-    "DataError", "Dataset", "atomic_write", "idx_to_text", "load", "mnist", "read_idx", "read_text", "write_idx",
-    "write_text",
-]  # fmt: skip
+__all__ = []
+__all__ += atomic.__all__
+__all__ += dataset.__all__
+__all__ += digits.__all__
+__all__ += idx.__all__
+__all__ += text.__all__

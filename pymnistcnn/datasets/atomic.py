@@ -7,6 +7,8 @@ import secrets
 from contextlib import contextmanager
 from pathlib import Path
 
+__all__ = ["atomic_write"]
+
 
 @contextmanager
 def atomic_write(path):

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = [
+    "DataError",
+    "Dataset",
+]
+
 
 class DataError(ValueError):
     """A data file that is missing pieces or lies about itself.

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import checked_dtype
 from .dataset import DataError, Dataset
 from .idx import read_idx
+
+__all__ = [
+    "load",
+    "mnist",
+]
 
 _EMBEDDED = Path(__file__).parents[1] / "data" / "mnist"
 
@@ -88,17 +94,12 @@ def load(typ, loc=None, dtype="float64"):
     parts = {"train": "train", "dev": "train", "test": "t10k"}
     if not isinstance(typ, str) or typ not in parts:
         raise ValueError(f'typ must be "train", "dev" or "test", not {typ!r}')
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = None
-    if name not in ("float32", "float64"):
-        raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
+    dtype = checked_dtype(dtype)
     data = _load(_EMBEDDED if loc is None else Path(loc), parts[typ])
     scaled = np.arange(256) / 255 * 0.9 + 0.1
     scaled[255] = 0.999
     targets = np.where(data.labels[:, None] == np.arange(10), 0.9, 0.1)
-    return scaled.astype(name)[data.images.reshape(len(data), -1)], targets.astype(name)
+    return scaled.astype(dtype)[data.images.reshape(len(data), -1)], targets.astype(dtype)
 
 
 def _load(directory, part):

@@ -18,6 +18,11 @@ import numpy as np
 from .atomic import atomic_write
 from .dataset import DataError
 
+__all__ = [
+    "read_idx",
+    "write_idx",
+]
+
 _DTYPES = {
     0x08: np.dtype(">u1"),
     0x09: np.dtype(">i1"),

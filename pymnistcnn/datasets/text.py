@@ -10,9 +10,16 @@ import itertools
 
 import numpy as np
 
+from ..checks import whole
 from .atomic import atomic_write
 from .dataset import DataError, Dataset
 from .digits import _load_pair
+
+__all__ = [
+    "idx_to_text",
+    "read_text",
+    "write_text",
+]
 
 _PIXELS = 28 * 28  # of an image in a text file
 _LINE = 1 << 16  # the most bytes of a line of text; an image takes some 3000
@@ -185,8 +192,6 @@ def idx_to_text(images_path, labels_path, output, count=None):
     Dataset(2 images of 28x28 uint8, labels 1 to 3)
     """
     data = _load_pair(images_path, labels_path)
-    if count is not None and (not isinstance(count, (int, np.integer)) or not 1 <= count <= len(data)):
-        raise ValueError(f"count: expected a whole number from 1 to {len(data)}, the images there are, got {count!r}")
-    data = data[:count]
+    data = data[: None if count is None else whole("count", count, 1, len(data))]
     write_text(output, data)
     return data

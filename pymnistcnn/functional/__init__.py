@@ -16,61 +16,20 @@ any function; the bits of its result do not depend on the number of threads.
 ((1, 2, 2, 2), (1, 1, 3, 3), (2, 1, 2, 2), (2,))
 """
 
-from .activations import (
-    elu,
-    elu_backward,
-    leaky_relu,
-    leaky_relu_backward,
-    log_softmax,
-    log_softmax_backward,
-    relu,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    softmax,
-    softmax_backward,
-    softplus,
-    softplus_backward,
-    tanh,
-    tanh_backward,
-)
-from .losses import (
-    cross_entropy,
-    cross_entropy_backward,
-    expected_probability_loss,
-    expected_probability_loss_backward,
-    mse_loss,
-    mse_loss_backward,
-    nll_loss,
-    nll_loss_backward,
-)
-from .normalization import batch_norm, batch_norm_backward
-from .pooling import (
-    avg_pool2d,
-    avg_pool2d_backward,
-    global_avg_pool2d,
-    global_avg_pool2d_backward,
-    max_pool2d,
-    max_pool2d_backward,
-)
-from .products import conv2d, conv2d_backward, linear, linear_backward, matmul, matmul_backward
-from .randomness import (
-    augment,
-    augment_backward,
-    dropout,
-    dropout_backward,
-    gaussian_noise,
-    gaussian_noise_backward,
-)
-from .updates import update
+from . import activations, losses, normalization, pooling, products, randomness, updates
+from .activations import *
+from .losses import *
+from .normalization import *
+from .pooling import *
+from .products import *
+from .randomness import *
+from .updates import *
 
-__all__ = [
-    "augment", "augment_backward", "avg_pool2d", "avg_pool2d_backward", "batch_norm", "batch_norm_backward", "conv2d",
-    "conv2d_backward", "cross_entropy", "cross_entropy_backward", "dropout", "dropout_backward", "elu",
-    "elu_backward", "expected_probability_loss", "expected_probability_loss_backward", "gaussian_noise",
-    "gaussian_noise_backward", "global_avg_pool2d", "global_avg_pool2d_backward", "leaky_relu",
-    "leaky_relu_backward", "linear", "linear_backward", "log_softmax", "log_softmax_backward", "matmul",
-    "matmul_backward", "max_pool2d", "max_pool2d_backward", "mse_loss", "mse_loss_backward", "nll_loss",
-    "nll_loss_backward", "relu", "relu_backward", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward",
-    "softplus", "softplus_backward", "tanh", "tanh_backward", "update",
-]  # fmt: skip
+__all__ = []
+__all__ += activations.__all__
+__all__ += losses.__all__
+__all__ += normalization.__all__
+__all__ += pooling.__all__
+__all__ += products.__all__
+__all__ += randomness.__all__
+__all__ += updates.__all__

@@ -7,6 +7,25 @@ import numpy as np
 from ..layers import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from .single import backward, forward, numbers, rows
 
+__all__ = [
+    "elu",
+    "elu_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "softplus",
+    "softplus_backward",
+    "tanh",
+    "tanh_backward",
+]
+
 
 def relu(x, *, isa=None, threads=None):
     """max(x, 0) of x of any shape; NaN is passed on. ValueError if x is empty or holds no numbers.

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..layers import number
+from ..checks import number
 from ..losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
 from ..target import target_of
 from .single import network, numbers, rows
+
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_backward",
+    "expected_probability_loss",
+    "expected_probability_loss_backward",
+    "mse_loss",
+    "mse_loss_backward",
+    "nll_loss",
+    "nll_loss_backward",
+]
 
 
 def cross_entropy(x, target, weight=None, label_smoothing=0.0, sample_weight=None, *, isa=None, threads=None):
@@ -32,8 +43,9 @@ def cross_entropy(x, target, weight=None, label_smoothing=0.0, sample_weight=Non
     return _value_and_gradient(loss, x, target, sample_weight, isa, threads)[0]
 
 
-def cross_entropy_backward(dy, x, target, weight=None, label_smoothing=0.0, sample_weight=None, *,
-                           isa=None, threads=None):  # fmt: skip
+def cross_entropy_backward(
+    dy, x, target, weight=None, label_smoothing=0.0, sample_weight=None, *, isa=None, threads=None
+):
     """dx (n, classes) of `cross_entropy`, for a number dy. ValueError as from `cross_entropy`.
 
     Examples
@@ -134,7 +146,7 @@ def _value_and_gradient(loss, x, target, sample_weight, isa, threads):
 
 
 def _scaled(dy, value_and_gradient):
-    return number("dy", dy, -1e300) * value_and_gradient[1]
+    return number("dy", dy) * value_and_gradient[1]
 
 
 def _alike(x, target):

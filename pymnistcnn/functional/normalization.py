@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..layers import BatchNorm1d, BatchNorm2d, number
+from ..checks import number
+from ..layers import BatchNorm1d, BatchNorm2d
 from .single import backward, holding, numbers
+
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+]
 
 
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *,

@@ -8,9 +8,19 @@ from ..layers import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from ..target import target_of
 from .single import backward, forward, holding, numbers
 
+__all__ = [
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+]
 
-def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *,
-               isa=None, threads=None):  # fmt: skip
+
+def max_pool2d(
+    x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, isa=None, threads=None
+):
     """The largest value of every window of x (n, c, h, w): y (n, c, oh, ow). NaN is passed on.
 
     Parameters
@@ -48,8 +58,9 @@ def _indices(network, n, target):
     return np.ascontiguousarray(indices.transpose(0, 3, 1, 2), np.int64)
 
 
-def max_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *,
-                        isa=None, threads=None):  # fmt: skip
+def max_pool2d_backward(
+    dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, isa=None, threads=None
+):
     """dx (n, c, h, w) of `max_pool2d`, for dy (n, c, oh, ow): each number goes where the largest value was.
 
     ValueError as from `max_pool2d`, and if dy does not have the shape of y.
@@ -66,8 +77,9 @@ def max_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, dilation=1, 
     return backward(layer, dy, x, isa=isa, threads=threads)
 
 
-def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *,
-               isa=None, threads=None):  # fmt: skip
+def avg_pool2d(
+    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, isa=None, threads=None
+):
     """The mean of every window of x (n, c, h, w): y (n, c, oh, ow).
 
     Parameters
@@ -89,8 +101,9 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
     return forward(layer, x, isa=isa, threads=threads)
 
 
-def avg_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *,
-                        isa=None, threads=None):  # fmt: skip
+def avg_pool2d_backward(
+    dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, isa=None, threads=None
+):
     """dx (n, c, h, w) of `avg_pool2d`, for dy (n, c, oh, ow): each number is spread over its window.
 
     ValueError as from `avg_pool2d`, and if dy does not have the shape of y.

@@ -8,6 +8,15 @@ from ..initializers import Zeros
 from ..layers import Conv2d, Linear
 from .single import backward, forward
 
+__all__ = [
+    "conv2d",
+    "conv2d_backward",
+    "linear",
+    "linear_backward",
+    "matmul",
+    "matmul_backward",
+]
+
 
 def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *, isa=None, threads=None):
     """2-D convolution (cross-correlation): y (n, k, oh, ow).

@@ -6,6 +6,15 @@ from __future__ import annotations
 from ..layers import Augmentation, Dropout, GaussianNoise
 from .single import backward, forward
 
+__all__ = [
+    "augment",
+    "augment_backward",
+    "dropout",
+    "dropout_backward",
+    "gaussian_noise",
+    "gaussian_noise_backward",
+]
+
 
 def dropout(x, p=0.5, training=True, *, seed=0, isa=None, threads=None):
     """x (n, features) or (n, c, h, w) with each element 0 with probability p and the others divided by 1 - p;

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..network import Network, dtype_for, exact_cast
+from ..checks import exact_cast
+from ..network import Network, dtype_for
 from ..target import target_of
 
 MOST = 32  # networks that a thread keeps

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import NotFinite, Program
-from ..network import aligned_zeros, checked_threads, dtype_for, exact_cast
-from ..optimizers import Optimizer, State, checked
+from ..checks import exact_cast, number
+from ..network import aligned_zeros, checked_threads, dtype_for
+from ..optimizers import State, checked_optimizer
 from ..plan import PlanBuilder, update_plan
 from ..target import target_of
+
+__all__ = ["update"]
 
 
 def update(optimizer, weights, gradient, state=None, clip_norm=None, *, isa=None, threads=None):
@@ -32,12 +35,10 @@ def update(optimizer, weights, gradient, state=None, clip_norm=None, *, isa=None
     >>> pm.functional.update(optimizer, weights, np.array([1.0, 0.0]), state)[0]
     array([-0.45,  2.  ])
     """
-    weights, gradient = np.asarray(weights), np.asarray(gradient)
-    if not isinstance(optimizer, Optimizer):
-        raise ValueError(f"optimizer must be an optimizer, such as pm.Adam(), not {optimizer!r}")
+    optimizer, weights, gradient = checked_optimizer(optimizer), np.asarray(weights), np.asarray(gradient)
     if weights.size == 0 or gradient.shape != weights.shape:
         raise ValueError(f"weights and gradient must have one shape, not {weights.shape} and {gradient.shape}")
-    clip_norm = None if clip_norm is None else checked("clip_norm", clip_norm, 1e-30, 1e30)
+    clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
     builder, dtype = PlanBuilder((1,)), dtype_for(weights)
     builder.weights(weights.size)
     param, slope = (aligned_zeros(builder.vector_elements, dtype) for _ in range(2))

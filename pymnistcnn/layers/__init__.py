@@ -11,16 +11,20 @@ hand, on NumPy arrays with the batch first:
 ((2, 4), (3, 4))
 """
 
-from .activations import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
-from .base import Layer, number, whole
-from .normalization import BatchNorm1d, BatchNorm2d
-from .pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from .products import Conv2d, Linear
-from .randomness import Augmentation, Dropout, GaussianNoise
-from .shapes import Flatten, Rescaling
+from . import activations, base, normalization, pooling, products, randomness, shapes
+from .activations import *
+from .base import *
+from .normalization import *
+from .pooling import *
+from .products import *
+from .randomness import *
+from .shapes import *
 
-__all__ = [
-    "Augmentation", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "ELU", "Flatten",
-    "GaussianNoise", "GlobalAvgPool2d", "Layer", "LeakyReLU", "Linear", "LogSoftmax", "MaxPool2d", "ReLU",
-    "Rescaling", "Sigmoid", "Softmax", "Softplus", "Tanh", "number", "whole",
-]  # fmt: skip
+__all__ = []
+__all__ += activations.__all__
+__all__ += base.__all__
+__all__ += normalization.__all__
+__all__ += pooling.__all__
+__all__ += products.__all__
+__all__ += randomness.__all__
+__all__ += shapes.__all__

@@ -5,7 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._native import ActivationKind
-from .base import Layer, number
+from ..checks import number
+from .base import Layer
+
+__all__ = [
+    "ELU",
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]
+
+SCORES = 1, "scores (classes,), not {}: put Flatten() before it"
 
 
 @dataclass(eq=False, repr=False)
@@ -127,10 +141,7 @@ class Softmax(Layer):
     array([[0.5, 0.5]], dtype=float32)
     """
 
-    def output_shape(self, shape):
-        if len(shape) != 1:
-            raise ValueError(f"Softmax needs scores (classes,), not {shape}: put Flatten() before it")
-        return shape
+    needs = SCORES
 
     def lower(self, builder):
         builder.softmax()
@@ -147,10 +158,7 @@ class LogSoftmax(Layer):
     array([[-0.6931, -0.6931]], dtype=float32)
     """
 
-    def output_shape(self, shape):
-        if len(shape) != 1:
-            raise ValueError(f"LogSoftmax needs scores (classes,), not {shape}: put Flatten() before it")
-        return shape
+    needs = SCORES
 
     def lower(self, builder):
         builder.log_softmax()

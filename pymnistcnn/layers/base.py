@@ -1,4 +1,4 @@
-"""What a layer is, and the checks of what it is made with."""
+"""What a layer is."""
 
 from __future__ import annotations
 
@@ -6,44 +6,13 @@ from dataclasses import MISSING, fields
 
 import numpy as np
 
-from ..initializers import Initializer
 from ..network import Network, dtype_for
 from ..target import target_of
 
+__all__ = ["Layer"]
 
-def whole(name, value, low=1):
-    """A whole number of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low or value >= 2**31:
-        raise ValueError(f"{name} must be a whole number from {low} on, not {value!r}")
-    return int(value)
-
-
-def pair(name, value, low=1):
-    """A number, or two: (vertical, horizontal)."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be a number or (vertical, horizontal), not {value!r}")
-        return tuple(whole(name, v, low) for v in value)
-    return (whole(name, value, low),) * 2
-
-
-def yes_or_no(name, value):
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, not {value!r}")
-    return bool(value)
-
-
-def number(name, value, low=0.0, high=1e300):
-    """A finite number from `low` to `high`, as a float."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
-    return float(value)
-
-
-def checked_initializer(value):
-    if not isinstance(value, Initializer):
-        raise ValueError(f"initializer must be an initializer, such as GlorotNormal(), not {value!r}")
-    return value
+PICTURES = 3, "pictures (channels, height, width), not {}"
+FEATURES = 1, "features (n,), not {}: put Flatten() before it"
 
 
 class Layer:
@@ -53,12 +22,15 @@ class Layer:
     gives the gradient of the inputs and fills `gradients`.
     """
 
+    needs: tuple | None = None  # the rank of samples, and the words for those of another
     in_pytorch = True  # does it count in the names of state_dict?
     _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
     _in_model = False
 
     def output_shape(self, shape: tuple) -> tuple:
         """The shape of one sample after this layer; ValueError if `shape` does not fit."""
+        if self.needs is not None and len(shape) != self.needs[0]:
+            raise ValueError(f"{type(self).__name__} needs {self.needs[1].format(shape)}")
         return shape
 
     def __repr__(self):

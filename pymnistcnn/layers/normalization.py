@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Layer, number, yes_or_no
+from ..checks import number, yes_or_no
+from .base import PICTURES, Layer
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+]
 
 
 class BatchNorm(Layer):
@@ -48,11 +54,7 @@ class BatchNorm2d(BatchNorm):
     eps: float = 1e-5
     momentum: float | None = 0.1
     affine: bool = True
-
-    def output_shape(self, shape):
-        if len(shape) != 3:
-            raise ValueError(f"BatchNorm2d needs pictures (channels, height, width), not {shape}")
-        return shape
+    needs = PICTURES
 
 
 @dataclass(eq=False, repr=False)
@@ -69,8 +71,4 @@ class BatchNorm1d(BatchNorm):
     eps: float = 1e-5
     momentum: float | None = 0.1
     affine: bool = True
-
-    def output_shape(self, shape):
-        if len(shape) != 1:
-            raise ValueError(f"BatchNorm1d needs features (n,), not {shape}: pictures want BatchNorm2d")
-        return shape
+    needs = 1, "features (n,), not {}: pictures want BatchNorm2d"

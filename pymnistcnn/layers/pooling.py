@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Layer, pair, yes_or_no
+from ..checks import pair, yes_or_no
+from .base import PICTURES, Layer
+
+__all__ = [
+    "AvgPool2d",
+    "GlobalAvgPool2d",
+    "MaxPool2d",
+]
 
 
 class Window(Layer):
     """What pooling layers share: a window that goes over pictures."""
+
+    needs = PICTURES
 
     def __post_init__(self):
         self.kernel_size = pair("kernel_size", self.kernel_size)
@@ -31,8 +40,7 @@ class Window(Layer):
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self._taps, strict=True))
 
     def output_shape(self, shape):
-        if len(shape) != 3:
-            raise ValueError(f"{type(self).__name__} needs pictures (channels, height, width), not {shape}")
+        super().output_shape(shape)
         axes = zip(shape[1:], self._spans, self._steps, self.padding, strict=True)
         return (shape[0], *(self._cells(shape, *axis) for axis in axes))
 
@@ -127,10 +135,10 @@ class GlobalAvgPool2d(Layer):
     array([[[[1.5]]]], dtype=float32)
     """
 
+    needs = PICTURES
+
     def output_shape(self, shape):
-        if len(shape) != 3:
-            raise ValueError(f"GlobalAvgPool2d needs pictures (channels, height, width), not {shape}")
-        return (shape[0], 1, 1)
+        return (super().output_shape(shape)[0], 1, 1)
 
     def lower(self, builder):
         window = builder.shape[1:]

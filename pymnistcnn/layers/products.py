@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..checks import instance, pair, whole, yes_or_no
 from ..initializers import Initializer, PyTorchDefault
-from .base import Layer, checked_initializer, pair, whole, yes_or_no
+from .base import FEATURES, PICTURES, Layer
+
+__all__ = [
+    "Conv2d",
+    "Linear",
+]
 
 
 @dataclass(eq=False, repr=False)
@@ -42,12 +48,10 @@ class Conv2d(Layer):
     groups: int = 1
     bias: bool = True
     initializer: Initializer = field(default_factory=PyTorchDefault)
+    needs = PICTURES
 
     def __post_init__(self):
-        self.out_channels, self.groups = (
-            whole("out_channels", self.out_channels),
-            whole("groups", self.groups),
-        )
+        self.out_channels, self.groups = whole("out_channels", self.out_channels), whole("groups", self.groups)
         self.kernel_size, self.stride = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
         self.dilation, self.bias = pair("dilation", self.dilation), yes_or_no("bias", self.bias)
         self.initializer = checked_initializer(self.initializer)
@@ -76,14 +80,14 @@ class Conv2d(Layer):
         return self.padding if len(self.padding) == 4 else tuple(np.repeat(self.padding, 2).tolist())
 
     def output_shape(self, shape):
-        if len(shape) != 3:
-            raise ValueError(f"Conv2d needs pictures (channels, height, width), not {shape}")
+        super().output_shape(shape)
         if shape[0] % self.groups:
             raise ValueError(f"groups must divide the input channels: {self.groups} does not divide {shape[0]}")
         top, bottom, left, right = self._sides
         sizes = []
-        for n, span, step in zip((shape[1] + top + bottom, shape[2] + left + right), self._span, self.stride,
-                                 strict=True):  # fmt: skip
+        for n, span, step in zip(
+            (shape[1] + top + bottom, shape[2] + left + right), self._span, self.stride, strict=True
+        ):
             if span > n:
                 raise ValueError(f"{self} on {shape}: a kernel that spans {span} pixels does not fit into {n}")
             sizes.append((n - span) // step + 1)
@@ -113,14 +117,14 @@ class Linear(Layer):
     out_features: int
     bias: bool = True
     initializer: Initializer = field(default_factory=PyTorchDefault)
+    needs = FEATURES
 
     def __post_init__(self):
         self.out_features = whole("out_features", self.out_features)
         self.bias, self.initializer = yes_or_no("bias", self.bias), checked_initializer(self.initializer)
 
     def output_shape(self, shape):
-        if len(shape) != 1:
-            raise ValueError(f"Linear needs features (n,), not {shape}: put Flatten() before it")
+        super().output_shape(shape)
         return (self.out_features,)
 
     def lower(self, builder):
@@ -128,3 +132,7 @@ class Linear(Layer):
 
     def multiply_adds(self, shape):
         return shape[0] * self.out_features
+
+
+def checked_initializer(initializer):
+    return instance("initializer", initializer, Initializer, "an initializer, such as GlorotNormal()")

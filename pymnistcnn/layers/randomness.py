@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .base import Layer, number, whole
+from ..checks import number, whole
+from .base import PICTURES, Layer
+
+__all__ = [
+    "Augmentation",
+    "Dropout",
+    "GaussianNoise",
+]
 
 
 @dataclass(eq=False, repr=False)
@@ -24,8 +31,7 @@ class Dropout(Layer):
     p: float = 0.5
 
     def __post_init__(self):
-        if isinstance(self.p, bool) or not isinstance(self.p, (int, float)) or not 0 <= self.p < 1:
-            raise ValueError(f"p must be a number from 0 to 1 (excluded), not {self.p!r}")
+        self.p = number("p", self.p, 0, 1, open_high=True)
 
     def lower(self, builder):
         builder.dropout(self.p)
@@ -89,6 +95,7 @@ class Augmentation(Layer):
     elastic_sigma: float = 4.0
     cutout: int = 0
     fill: float | None = None
+    needs = PICTURES
     in_pytorch = False
 
     def __post_init__(self):
@@ -97,12 +104,7 @@ class Augmentation(Layer):
             setattr(self, name, number(name, getattr(self, name), 0.1 if name == "elastic_sigma" else 0, high))
         self.cutout = whole("cutout", self.cutout, 0)
         if self.fill is not None:
-            self.fill = number("fill", self.fill, -1e300)
-
-    def output_shape(self, shape):
-        if len(shape) != 3:
-            raise ValueError(f"Augmentation needs pictures (channels, height, width), not {shape}")
-        return shape
+            self.fill = number("fill", self.fill)
 
     def lower(self, builder):
         builder.warp(self.cutout, math.radians(self.rotation), self.shift, self.scale, math.radians(self.shear),

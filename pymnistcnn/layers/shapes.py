@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..checks import number
 from .base import Layer
+
+__all__ = [
+    "Flatten",
+    "Rescaling",
+]
 
 
 @dataclass(eq=False, repr=False)
@@ -24,11 +30,7 @@ class Rescaling(Layer):
     in_pytorch = False
 
     def __post_init__(self):
-        for name in ("scale", "offset"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
-                raise ValueError(f"{name} must be a finite number, not {value!r}")
-            setattr(self, name, float(value))
+        self.scale, self.offset = number("scale", self.scale), number("offset", self.offset)
 
     def lower(self, builder):
         builder.rescale(self.scale, self.offset)

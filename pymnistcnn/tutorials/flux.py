@@ -60,12 +60,18 @@ def build_model(args, imgsize=(28, 28, 1), nclasses=10):
     layers = [
         pm.Rescaling(1 / 255),  # pixels in [0, 1]
         pm.GaussianNoise(0.1),  # in training only
-        pm.Conv2d(16, 3, padding=1, **glorot), pm.ReLU(), pm.MaxPool2d(2),
-        pm.Conv2d(32, 3, padding=1, **glorot), pm.ReLU(), pm.MaxPool2d(2),
-        pm.Conv2d(32, 3, padding=1, **glorot), pm.ReLU(), pm.MaxPool2d(2),
+        pm.Conv2d(16, 3, padding=1, **glorot),
+        pm.ReLU(),
+        pm.MaxPool2d(2),
+        pm.Conv2d(32, 3, padding=1, **glorot),
+        pm.ReLU(),
+        pm.MaxPool2d(2),
+        pm.Conv2d(32, 3, padding=1, **glorot),
+        pm.ReLU(),
+        pm.MaxPool2d(2),
         pm.Flatten(),
         pm.Linear(nclasses, **glorot),
-    ]  # fmt: skip
+    ]
     height, width, channels = imgsize
     return pm.Sequential(layers, input_shape=(channels, height, width), seed=args.seed, dtype=args.dtype)
 

@@ -103,12 +103,24 @@ def pictures(inputs):
 def convnet(seed=0, dtype="float64", softmax=True):
     glorot = dict(bias=False, initializer=pm.initializers.GlorotNormal(1.0))
     layers = [
-        pm.Conv2d(32, 3, stride=1, padding=1, **glorot), pm.ReLU(), pm.MaxPool2d(2), pm.Dropout(0.2),
-        pm.Conv2d(64, 3, stride=1, padding=1, **glorot), pm.ReLU(), pm.MaxPool2d(2), pm.Dropout(0.2),
-        pm.Conv2d(128, 3, stride=1, padding=1, **glorot), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(), pm.Dropout(0.2),
-        pm.Linear(625, **glorot), pm.ReLU(), pm.Dropout(0.55),
+        pm.Conv2d(32, 3, stride=1, padding=1, **glorot),
+        pm.ReLU(),
+        pm.MaxPool2d(2),
+        pm.Dropout(0.2),
+        pm.Conv2d(64, 3, stride=1, padding=1, **glorot),
+        pm.ReLU(),
+        pm.MaxPool2d(2),
+        pm.Dropout(0.2),
+        pm.Conv2d(128, 3, stride=1, padding=1, **glorot),
+        pm.ReLU(),
+        pm.MaxPool2d(2),
+        pm.Flatten(),
+        pm.Dropout(0.2),
+        pm.Linear(625, **glorot),
+        pm.ReLU(),
+        pm.Dropout(0.55),
         pm.Linear(10, **glorot),
-    ]  # fmt: skip
+    ]
     return pm.Sequential(layers + [pm.Softmax()] * softmax, input_shape=(1, 28, 28), seed=seed, dtype=dtype)
 
 

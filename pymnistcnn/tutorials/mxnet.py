@@ -40,20 +40,27 @@ class NDArrayIter:
 def mlp(start):
     return [
         pm.Flatten(),
-        pm.Linear(128, initializer=start), pm.ReLU(),
-        pm.Linear(64, initializer=start), pm.ReLU(),
+        pm.Linear(128, initializer=start),
+        pm.ReLU(),
+        pm.Linear(64, initializer=start),
+        pm.ReLU(),
         pm.Linear(10, initializer=start),
-    ]  # fmt: skip
+    ]
 
 
 def lenet(start):
     return [
-        pm.Conv2d(20, 5, initializer=start), pm.Tanh(), pm.MaxPool2d(2),
-        pm.Conv2d(50, 5, initializer=start), pm.Tanh(), pm.MaxPool2d(2),
+        pm.Conv2d(20, 5, initializer=start),
+        pm.Tanh(),
+        pm.MaxPool2d(2),
+        pm.Conv2d(50, 5, initializer=start),
+        pm.Tanh(),
+        pm.MaxPool2d(2),
         pm.Flatten(),
-        pm.Linear(500, initializer=start), pm.Tanh(),
+        pm.Linear(500, initializer=start),
+        pm.Tanh(),
         pm.Linear(10, initializer=start),
-    ]  # fmt: skip
+    ]
 
 
 # ---- training ----

@@ -1,0 +1,131 @@
+"""Checks of arguments. Each gives the value in the type that is computed with, or raises a ValueError that says what
+was expected and what was given. Numbers may be Python's or NumPy's."""
+
+from __future__ import annotations
+
+import math
+import os
+from numbers import Integral, Real
+
+import numpy as np
+
+DTYPES = ("float32", "float64")
+INT_MAX = 2**31 - 1
+
+
+def whole(name, value, low=1, high=INT_MAX) -> int:
+    """A whole number from `low` to `high`."""
+    given = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else low - 1
+    if not low <= given <= high:
+        most = f"2**{high.bit_length()} - 1" if high >= INT_MAX else high
+        limits = f"from {low} on" if high >= INT_MAX and given < low else f"from {low} to {most}"
+        raise ValueError(f"{name} must be a whole number {limits}, not {value!r}")
+    return given
+
+
+def pair(name, value, low=1) -> tuple[int, ...]:
+    """A whole number, or two: (vertical, horizontal)."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be a number or (vertical, horizontal), not {value!r}")
+        return tuple(whole(name, v, low) for v in value)
+    return (whole(name, value, low),) * 2
+
+
+def number(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False) -> float:
+    """A finite number from `low` to `high`, one of which may be excluded."""
+    try:
+        given = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        given = math.inf
+    above, below = given > low or (given == low and not open_low), given < high or (given == high and not open_high)
+    if above and below and math.isfinite(given):
+        return given
+    if high < math.inf:
+        least, most = (f"{end:.15g}{' (excluded)' * is_open}" for end, is_open in ((low, open_low), (high, open_high)))
+        expected = f"a number from {least} to {most}"
+    elif low > -math.inf:
+        expected = f"a finite number above {low:.15g}" if open_low else f"a finite number from {low:.15g} on"
+    else:
+        expected = "a finite number"
+    raise ValueError(f"{name} must be {expected}, not {value!r}")
+
+
+def yes_or_no(name, value) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def instance(name, value, kind, expected):
+    """An object of this class; `expected` says so, with an example."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be {expected}, not {value!r}")
+    return value
+
+
+def check_fields(owner, check, *names, **limits):
+    """Make fields of a dataclass, which may be frozen, what a check gives for them."""
+    for name in names:
+        checked = check(f"{name} of {type(owner).__name__}", getattr(owner, name), **limits)
+        object.__setattr__(owner, name, checked)
+
+
+def checked_path(name, path) -> str:
+    return os.fspath(instance(name, path, (str, os.PathLike), "the path of a file"))
+
+
+def checked_seed(seed) -> int:
+    return whole("seed", seed, 0, 2**64 - 1)
+
+
+def checked_dtype(dtype) -> np.dtype:
+    try:
+        name = None if dtype is None else np.dtype(dtype).name
+    except (TypeError, ValueError):
+        name = None
+    if name not in DTYPES:
+        raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
+    return np.dtype(name)
+
+
+def checked_shape(shape) -> tuple[int, ...]:
+    """(c, h, w) or (n,) of positive whole numbers."""
+    try:
+        given = tuple(int(n) for n in shape)
+        same = all(a == b for a, b in zip(given, shape, strict=True))
+    except (TypeError, ValueError, OverflowError):
+        given, same = (), False
+    if not same or len(given) not in (1, 3) or min(given) < 1 or max(given) > INT_MAX:
+        raise ValueError(f"input_shape must be (channels, height, width) or (features,), not {shape!r}")
+    return given
+
+
+def checked_weights(name, weights, shape) -> np.ndarray:
+    """Numbers from 0 on, as float64 of this shape."""
+    weights = np.asarray(weights)
+    if weights.shape != shape or weights.dtype.kind not in "buif":
+        raise ValueError(f"{name} must be numbers of shape {shape}, not {weights.dtype} of {weights.shape}")
+    weights = np.ascontiguousarray(weights, np.float64)
+    if not (weights >= 0).all() or not np.isfinite(weights).all():
+        raise ValueError(f"{name} must be finite and not negative")
+    return weights
+
+
+def exact_cast(array: np.ndarray, dtype, name: str) -> np.ndarray:
+    """`array` as a C-contiguous, aligned, native array of `dtype`; ValueError where a value would not survive."""
+    dtype = np.dtype(dtype)
+    if array.dtype == dtype:
+        fits = array.flags.c_contiguous and array.flags.aligned
+        return array if fits else np.require(array, requirements=["C", "ALIGNED"])
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"{name} must be numbers, not {array.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = np.asarray(array, dtype, order="C")
+        if dtype.kind == "f" and array.dtype.kind == "f":  # rounding is fine, becoming infinite is not
+            survived = np.array_equal(np.isfinite(cast), np.isfinite(array))
+        else:
+            survived = np.array_equal(cast.astype(array.dtype), array) and np.array_equal(cast < 0, array < 0)
+    if not survived:
+        raise ValueError(f"{name} of {array.dtype} hold values that {dtype.name} cannot")
+    return cast

@@ -1,0 +1,101 @@
+"""Activations and softmaxes: `name`, and `name_backward`, which takes dy and then what `name` takes."""
+
+import numpy as np
+
+from .arrays import f64
+
+
+def identity(x):
+    return f64(x)[0]
+
+
+def identity_backward(dy, x):
+    return f64(dy)[0]
+
+
+def relu(x):
+    (x,) = f64(x)
+    return np.where(x <= 0, 0.0, x)  # NaN stays NaN
+
+
+def relu_backward(dy, x):
+    dy, x = f64(dy, x)
+    return np.where(x <= 0, 0.0, dy)  # dy passes where x is NaN
+
+
+def tanh(x):
+    (x,) = f64(x)
+    return np.tanh(x)
+
+
+def tanh_backward(dy, x):
+    (dy,) = f64(dy)
+    return dy * (1 - tanh(x) ** 2)
+
+
+def leaky_relu(x, negative_slope=0.01):
+    (x,) = f64(x)
+    return np.where(x > 0, x, negative_slope * np.minimum(x, 0))
+
+
+def leaky_relu_backward(dy, x, negative_slope=0.01):
+    dy, x = f64(dy, x)
+    return np.where(x > 0, dy, negative_slope * dy)
+
+
+def elu(x, alpha=1.0):
+    (x,) = f64(x)
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def elu_backward(dy, x, alpha=1.0):
+    dy, x = f64(dy, x)
+    return np.where(x > 0, dy, dy * alpha * np.exp(np.minimum(x, 0)))
+
+
+def sigmoid(x):
+    (x,) = f64(x)
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e) / (1 + e)
+
+
+def sigmoid_backward(dy, x):
+    (dy,) = f64(dy)
+    return dy * sigmoid(x) * sigmoid(-np.asarray(x))
+
+
+def softplus(x, beta=1.0, threshold=20.0):
+    """log(1 + exp(beta x)) / beta, and x itself where beta x is above the threshold."""
+    (x,) = f64(x)
+    soft = np.log1p(np.exp(np.minimum(beta * x, threshold))) / beta
+    return np.where(beta * x > threshold, x, soft)
+
+
+def softplus_backward(dy, x, beta=1.0, threshold=20.0):
+    dy, x = f64(dy, x)
+    return np.where(beta * x > threshold, dy, dy * sigmoid(beta * x))
+
+
+def log_softmax(z):
+    """Over the last axis."""
+    (z,) = f64(z)
+    z = z - z.max(axis=-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+
+
+def log_softmax_backward(dy, z):
+    (dy,) = f64(dy)
+    return dy - softmax(z) * dy.sum(axis=-1, keepdims=True)
+
+
+def softmax(z):
+    """Over the last axis."""
+    (z,) = f64(z)
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def softmax_backward(dy, z):
+    (dy,) = f64(dy)
+    y = softmax(z)
+    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
