@@ -29,7 +29,7 @@ from test_promises import (
 import pymnistcnn as pm
 from pymnistcnn import _native
 from pymnistcnn.cli import main
-from pymnistcnn.target import CUDA, ISAS, cuda_problem
+from pymnistcnn.target import CUDA, ISAS, cuda_problem, target_of
 
 CUDA_IS_THERE = cuda_problem() is None
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # of the largest value, beside the processor
@@ -229,7 +229,7 @@ def test_data_that_are_resident_are_used(device):
     """A run reads the copy, not the array: so an array that changes behind its back does not matter."""
     model, (x, _) = made(), samples((1, 14, 14))
     expected = model.predict_outputs(x, isa=device)
-    with model.network.resident(device, x):
+    with model.network.resident(target_of(device), x):
         kept = x.copy()
         x[...] = 0
         assert (model.predict_outputs(x, isa=device) == expected).all()

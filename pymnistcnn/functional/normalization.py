@@ -6,6 +6,7 @@ import numpy as np
 
 from ..checks import number
 from ..layers import BatchNorm1d, BatchNorm2d
+from ..target import target_of
 from .single import backward, holding, numbers
 
 __all__ = [
@@ -50,7 +51,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
             raise ValueError(f"{name} must be an array of floats that training can write to, not {array!r}")
         weights[name] = np.full(_channels(x), float(name == "running_var")) if array is None else array
     with holding(_norm(x, eps, number("momentum", momentum, 0, 1)), x, weights) as found:
-        y = found.forward(x, bool(training), isa, threads)
+        y = found.forward(x, bool(training), target_of(isa), threads)
         moved = dict(zip(weights, found.views(found.param), strict=False))
         for name, array in running.items():
             if training and array is not None:
