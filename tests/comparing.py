@@ -6,14 +6,6 @@ import reference
 import pymnistcnn as pm
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}  # of the largest value
-ACTIVATIONS = {
-    "relu": pm.ReLU,
-    "tanh": pm.Tanh,
-    "leaky_relu": pm.LeakyReLU,
-    "elu": pm.ELU,
-    "sigmoid": pm.Sigmoid,
-    "softplus": pm.Softplus,
-}
 
 
 def agree(actual, expected, tolerance):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from operations import ACTIVATIONS
 
 import pymnistcnn as pm
 from pymnistcnn import _native
@@ -93,6 +94,13 @@ NETWORKS = {
             pm.Linear(10),
         ],
         (16, 11, 12),
+    ),
+    "activations": (
+        lambda: [
+            *(layer for operation in ACTIVATIONS.values() for layer in (pm.Linear(40), operation.layer())),
+            *(pm.Linear(10), pm.Softmax(), pm.Linear(10)),
+        ],
+        (65,),
     ),
     "linear": (lambda: [pm.Linear(300), pm.ReLU(), pm.Linear(77), pm.ReLU(), pm.Linear(10)], (65,)),
 }
