@@ -1,10 +1,12 @@
-"""Shapes that the tests and the benchmarks share: plain data.
+"""Shapes that the tests share: plain data.
 
 Ordinary ones, odd ones (no multiple of any vector width or block of pixels) and hostile ones (size 1, strides
 over kernels, windows that see only padding).
 """
 
 from dataclasses import dataclass, replace
+
+from operations import ACTIVATIONS
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Pool:
     count_include_pad: bool = True
 
 
-ACTIVATIONS = (None, "relu", "tanh")
-MORE_ACTIVATIONS = ("leaky_relu", "elu", "sigmoid", "softplus")
+OFTEN = (None, *(name for name, operation in ACTIVATIONS.items() if operation.everywhere))
+SELDOM = tuple(name for name, operation in ACTIVATIONS.items() if not operation.everywhere)
 POOLS = ((1, 1), (2, 2), (3, 2))
 CHANNELS = (1, 3, 8, 10, 20, 50, 129)
 BATCHES = (1, 2, 7, 33)
@@ -160,12 +162,12 @@ def fits(conv, pool):
 BLOCKS = tuple(
     (conv, activation, pool)
     for convs, activations, pools in (
-        (CONVS, ACTIVATIONS, POOLS),
+        (CONVS, OFTEN, POOLS),
         (CHANNEL_CONVS, (None,), ((1, 1),)),
         (CHANNEL_CONVS + BATCH_CONVS, ("relu",), ((2, 2),)),
-        (WINOGRAD_CONVS, (*ACTIVATIONS, "leaky_relu"), ((2, 2),)),
+        (WINOGRAD_CONVS, (*OFTEN, "leaky_relu"), ((2, 2),)),
         (DEPTHWISE_CONVS, (None, "relu"), POOLS),
-        (MIXED_CONVS, MORE_ACTIVATIONS, POOLS),
+        (MIXED_CONVS, SELDOM, POOLS),
     )
     for conv in convs
     for activation in activations

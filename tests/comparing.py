@@ -8,14 +8,6 @@ from pymnistcnn.target import ISAS
 
 FMA_ISAS = [isa for isa in ISAS if isa != "portable"]  # they give the same bits
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}  # of the largest value
-ACTIVATIONS = {
-    "relu": pm.ReLU,
-    "tanh": pm.Tanh,
-    "leaky_relu": pm.LeakyReLU,
-    "elu": pm.ELU,
-    "sigmoid": pm.Sigmoid,
-    "softplus": pm.Softplus,
-}
 
 
 def agree(actual, expected, tolerance):

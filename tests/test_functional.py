@@ -6,7 +6,8 @@ import cases
 import numpy as np
 import pytest
 import reference
-from comparing import ACTIVATIONS, TOLERANCE, agree, normal, reference_step
+from comparing import TOLERANCE, agree, normal, reference_step
+from operations import ACTIVATION_CASES, ACTIVATIONS, LOSS_CASES, SOFTMAXES, loss_options
 
 import pymnistcnn as pm
 from pymnistcnn import functional as F
@@ -160,63 +161,44 @@ def test_batch_norm_without_weights_and_statistics(how, dtype):
 
 # ---- activations ------------------------------------------------------------------------------------------
 
-OPTIONS = [
-    *((name, {}) for name in ACTIVATIONS),
-    ("leaky_relu", {"negative_slope": 0.25}),
-    ("elu", {"alpha": 0.5}),
-    ("softplus", {"beta": 2.0, "threshold": 15.0}),
-]
-
 
 @pytest.mark.parametrize("shape", [(), (5,), (33, 129), (2, 3, 4), (2, 3, 5, 7), (2, 1, 2, 1, 3)], ids=str)
-@pytest.mark.parametrize("name, options", OPTIONS)
-def test_activation(name, options, shape, how, dtype):
+@pytest.mark.parametrize("operation, options", ACTIVATION_CASES, ids=str)
+def test_activation(operation, options, shape, how, dtype):
     rng = np.random.default_rng(0)
     x, dy = np.array(normal(rng, (2, *shape), dtype))
-    y = getattr(reference, name)(x, **options)
-    agree(getattr(F, name)(x, **options, **how), y, TOLERANCE[dtype])
-    dx = getattr(reference, f"{name}_backward")(dy, x, **options)
-    agree(getattr(F, f"{name}_backward")(dy, x, **options, **how), dx, TOLERANCE[dtype])
+    agree(operation.function(x, **options, **how), operation.reference(x, **options), TOLERANCE[dtype])
+    dx = operation.reference_backward(dy, x, **options)
+    agree(operation.backward(dy, x, **options, **how), dx, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("operation", SOFTMAXES.values(), ids=str)
 @pytest.mark.parametrize("shape, dim", [((10,), 0), ((7, 17), 1), ((7, 17), 0), ((2, 3, 5), 1), ((2, 10, 3, 3), -3)])
-def test_softmax(name, shape, dim, how, dtype):
+def test_softmax(operation, shape, dim, how, dtype):
     rng = np.random.default_rng(0)
     x, dy = 5 * normal(rng, shape, dtype), normal(rng, shape, dtype)
-    back = getattr(reference, f"{name}_backward")
-    y = getattr(reference, name)(np.moveaxis(x, dim, -1))
-    agree(getattr(F, name)(x, dim, **how), np.moveaxis(y, -1, dim), TOLERANCE[dtype])
-    dx = np.moveaxis(back(np.moveaxis(dy, dim, -1), np.moveaxis(x, dim, -1)), -1, dim)
-    agree(getattr(F, f"{name}_backward")(dy, x, dim, **how), dx, TOLERANCE[dtype])
+    z, dz = np.moveaxis(x, dim, -1), np.moveaxis(dy, dim, -1)
+    agree(operation.function(x, dim, **how), np.moveaxis(operation.reference(z), -1, dim), TOLERANCE[dtype])
+    dx = np.moveaxis(operation.reference_backward(dz, z), -1, dim)
+    agree(operation.backward(dy, x, dim, **how), dx, TOLERANCE[dtype])
 
 
 # ---- losses -----------------------------------------------------------------------------------------------
 
 LABELS, WEIGHT, SAMPLE_WEIGHT = np.arange(7) * 3 % 10, np.linspace(0.5, 2, 10), np.linspace(0, 2, 7)
-LOSSES = [
-    ("cross_entropy", reference.cross_entropy, "labels", {}),
-    ("cross_entropy", reference.cross_entropy, "labels", {"weight": WEIGHT, "label_smoothing": 0.1}),
-    ("cross_entropy", reference.cross_entropy, "probabilities", {"weight": WEIGHT, "label_smoothing": 0.1}),
-    ("nll_loss", reference.nll, "labels", {}),
-    ("nll_loss", reference.nll, "labels", {"weight": WEIGHT}),
-    ("mse_loss", reference.mse, "numbers", {}),
-    ("expected_probability_loss", reference.expected_probability, "labels", {}),
-    ("expected_probability_loss", reference.expected_probability, "numbers", {}),
-]
 
 
 @pytest.mark.parametrize("sample_weight", [None, SAMPLE_WEIGHT], ids=["", "sample weights"])
-@pytest.mark.parametrize("name, twin, kind, options", LOSSES)
-def test_loss(name, twin, kind, options, sample_weight, how, dtype):
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("loss, names, targets", LOSS_CASES, ids=str)
+def test_loss(loss, names, targets, sample_weight, how, dtype):
+    rng, options = np.random.default_rng(0), loss_options(names, 10)
     x = normal(rng, (7, 10), dtype)
-    numbers = {"labels": LABELS, "probabilities": rng.dirichlet(np.ones(10), 7), "numbers": normal(rng, (7, 10), dtype)}
-    target = numbers[kind]
-    value, gradient = reference.mean_loss(*twin(x, target, **options), sample_weight)
+    numbers = {"labels": LABELS, "distributions": rng.dirichlet(np.ones(10), 7), "numbers": normal(rng, (7, 10), dtype)}
+    target = numbers[targets]
+    value, gradient = reference.mean_loss(*loss.reference(x, target, **options), sample_weight)
     arguments = dict(options, sample_weight=sample_weight, **how)
-    assert getattr(F, name)(x, target, **arguments) == pytest.approx(value, rel=TOLERANCE[dtype])
-    dx = getattr(F, f"{name}_backward")(-3, x, target, **arguments)
+    assert loss.function(x, target, **arguments) == pytest.approx(value, rel=TOLERANCE[dtype])
+    dx = loss.backward(-3, x, target, **arguments)
     assert dx.dtype == dtype
     agree(dx, -3 * gradient, TOLERANCE[dtype])
 
@@ -299,9 +281,8 @@ CALLS = [
     ("max_pool2d", pm.MaxPool2d(3, 2, 1), ((7, 10, 9, 8),), dict(kernel_size=3, stride=2, padding=1)),
     ("avg_pool2d", pm.AvgPool2d(3, 2, 1), ((7, 10, 9, 8),), dict(kernel_size=3, stride=2, padding=1)),
     ("global_avg_pool2d", pm.GlobalAvgPool2d(), ((7, 10, 9, 8),), {}),
-    *((name, layer(), ((33, 5, 6, 7),), {}) for name, layer in ACTIVATIONS.items()),
-    ("softmax", pm.Softmax(), ((33, 17),), {}),
-    ("log_softmax", pm.LogSoftmax(), ((33, 17),), {}),
+    *((name, operation.layer(), ((33, 5, 6, 7),), {}) for name, operation in ACTIVATIONS.items()),
+    *((name, operation.layer(), ((33, 17),), {}) for name, operation in SOFTMAXES.items()),
     ("dropout", pm.Dropout(0.3), ((33, 5, 6, 7),), dict(p=0.3, seed=5)),
     ("gaussian_noise", pm.GaussianNoise(0.5), ((33, 5, 6, 7),), dict(std=0.5, seed=5)),
     (

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from operations import ACTIVATION_CASES, LOSS_CASES, LOSSES, SOFTMAXES, loss_options
 
 import pymnistcnn as pm
 
@@ -49,17 +50,8 @@ LAYERS = [
     (pm.BatchNorm2d(eps=0.1, momentum=None, affine=False), PICTURES),
     (pm.BatchNorm1d(), FEATURES),
     (pm.BatchNorm1d(eps=0.1), FEATURES),
-    (pm.ReLU(), PICTURES),
-    (pm.LeakyReLU(), PICTURES),
-    (pm.LeakyReLU(0.3), FEATURES),
-    (pm.ELU(), PICTURES),
-    (pm.ELU(1.5), FEATURES),
-    (pm.Tanh(), PICTURES),
-    (pm.Sigmoid(), PICTURES),
-    (pm.Softplus(), PICTURES),
-    (pm.Softplus(2.0, 30.0), FEATURES),
-    (pm.Softmax(), FEATURES),
-    (pm.LogSoftmax(), FEATURES),
+    *((operation.layer(**options), FEATURES if options else PICTURES) for operation, options in ACTIVATION_CASES),
+    *((operation.layer(), FEATURES) for operation in SOFTMAXES.values()),
     (pm.Flatten(), PICTURES),
     (pm.Dropout(0.3), PICTURES),
     (pm.GaussianNoise(0.1), PICTURES),
@@ -111,37 +103,22 @@ def test_large_linear():
     np.testing.assert_allclose(layer.gradients["bias"], slope, rtol=0, atol=TOLERANCE)
 
 
-WEIGHT = [0.5, 2.0, 1.0, 0.0, 1.5]
-LOSSES = [
-    (pm.CrossEntropyLoss(), "labels"),
-    (pm.CrossEntropyLoss(), "distributions"),
-    (pm.CrossEntropyLoss(label_smoothing=0.2), "labels"),
-    (pm.CrossEntropyLoss(WEIGHT), "labels"),
-    (pm.CrossEntropyLoss(WEIGHT, 0.2), "labels"),
-    (pm.CrossEntropyLoss(WEIGHT, 0.2), "distributions"),
-    (pm.NLLLoss(), "labels"),
-    (pm.NLLLoss(WEIGHT), "labels"),
-    (pm.MSELoss(), "distributions"),
-    (pm.ExpectedProbabilityLoss(), "labels"),
-    (pm.ExpectedProbabilityLoss(), "distributions"),
-]
-
-
 def test_every_loss_is_here():
     public = (getattr(pm, name) for name in pm.__all__)
     losses = {kind for kind in public if isinstance(kind, type) and issubclass(kind, pm.losses.Loss)}
-    assert {type(loss) for loss, _ in LOSSES} == losses
+    assert {loss.loss for loss in LOSSES.values()} == losses
 
 
-@pytest.mark.parametrize("loss, kind", LOSSES, ids=str)
+@pytest.mark.parametrize("loss, names, targets", LOSS_CASES, ids=str)
 @pytest.mark.parametrize("sample_weight", [None, [1.0, 0.0, 2.5]])
-def test_loss(loss, kind, sample_weight):
-    rng = np.random.default_rng(0)
+def test_loss(loss, names, targets, sample_weight):
+    rng, by_hand = np.random.default_rng(0), loss.loss(**loss_options(names, 5))
     y = rng.standard_normal((3, 5))
-    targets = np.array([4, 0, 1]) if kind == "labels" else rng.dirichlet(np.ones(5), 3)
-    forward = lambda: loss.forward(y, targets, sample_weight=sample_weight)  # noqa: E731
+    of_kind = {"labels": np.array([4, 0, 1]), "numbers": rng.standard_normal((3, 5))}
+    given = of_kind.get(targets, rng.dirichlet(np.ones(5), 3))
+    forward = lambda: by_hand.forward(y, given, sample_weight=sample_weight)  # noqa: E731
     forward()
-    dy = loss.backward()
+    dy = by_hand.backward()
     np.testing.assert_allclose(dy, derivative(forward, y), rtol=0, atol=TOLERANCE)
 
 

@@ -9,7 +9,8 @@ import cases
 import numpy as np
 import pytest
 import reference
-from comparing import ACTIVATIONS, TOLERANCE, agree, grid, normal, padding_is_zero
+from comparing import TOLERANCE, agree, grid, normal, padding_is_zero
+from operations import ACTIVATION_CASES, ACTIVATIONS
 
 import pymnistcnn as pm
 from pymnistcnn.network import lowered
@@ -26,7 +27,7 @@ def block_case(conv, activation, pool, dtype, change=lambda x: x):
     included, and with no function but ReLU all results are exact.
     """
     rng = np.random.default_rng(0)
-    decides = activation in ("relu", "leaky_relu") or pool != (1, 1)
+    decides = (activation and ACTIVATIONS[activation].kink) or pool != (1, 1)
     on_grid = dtype == "float32" and decides and not conv.rounds(pool)
     draw = grid if on_grid else normal
     x = change(draw(rng, (conv.n, conv.c, conv.h, conv.w), dtype))
@@ -36,12 +37,13 @@ def block_case(conv, activation, pool, dtype, change=lambda x: x):
     y = reference.conv_block(x, w, b, *conv.geometry, activation, pool)
     dy = grid(rng, y.shape, dtype, most=4) if on_grid else normal(rng, y.shape, dtype)
     gradients = reference.conv_block_backward(dy, x, w, b, *conv.geometry, activation, pool)
-    return (x, w, b, dy), (y, *gradients), on_grid and activation in (None, "relu")
+    exact = activation is None or {} in ACTIVATIONS[activation].exact
+    return (x, w, b, dy), (y, *gradients), on_grid and exact
 
 
 def block(conv, activation, pool, dtype, w, b):
     """The layers of a case as a model, which fuses them."""
-    layers = [ACTIVATIONS[activation]()] if activation else []
+    layers = [ACTIVATIONS[activation].layer()] if activation else []
     return conv_model(conv, layers + [pm.MaxPool2d(pool)] * (pool != (1, 1)), dtype, w, b)
 
 
@@ -97,7 +99,7 @@ def test_margins_of_zeros(conv, activation, pool, isa, dtype, ran):
     ran("conv_forward", (conv, activation, pool, "margins"))
 
 
-@pytest.mark.parametrize("activation", cases.ACTIVATIONS + cases.MORE_ACTIVATIONS)
+@pytest.mark.parametrize("activation", [None, *(name for name, o in ACTIVATIONS.items() if o.monotone)])
 @pytest.mark.parametrize("pool", cases.POOLS, ids=str)
 def test_activation_and_pool_become_part_of_the_convolution(activation, pool):
     conv = cases.CONVS[5]
@@ -107,22 +109,19 @@ def test_activation_and_pool_become_part_of_the_convolution(activation, pool):
         assert len(lowered(model.layers, model.input_shape, inference=inference).nodes) == 1
 
 
-OPTIONS = [("leaky_relu", {"negative_slope": 0.25}), ("elu", {"alpha": 0.75}), ("softplus", {"beta": 2.0})]
-
-
-@pytest.mark.parametrize("name, options", OPTIONS)
+@pytest.mark.parametrize("operation, options", [case for case in ACTIVATION_CASES if case[1]], ids=str)
 @pytest.mark.parametrize("pool", cases.POOLS, ids=str)
-def test_options_of_an_activation_reach_the_block(name, options, pool, isa, dtype):
+def test_options_of_an_activation_reach_the_block(operation, options, pool, isa, dtype):
     conv = cases.CONVS[6]
     (x, w, b, dy), _, _ = block_case(conv, "relu", pool, dtype)
-    layers = [ACTIVATIONS[name](**options)] + [pm.MaxPool2d(pool)] * (pool != (1, 1))
+    layers = [operation.layer(**options)] + [pm.MaxPool2d(pool)] * (pool != (1, 1))
     model = conv_model(conv, layers, dtype, w, b)
     z = reference.conv2d(x, w, b, *conv.geometry)
-    a = getattr(reference, name)(z, **options)
+    a = operation.reference(z, **options)
     y, argmax = reference.max_pool2d(a, pool)
-    da = getattr(reference, f"{name}_backward")(reference.max_pool2d_backward(dy, argmax, a.shape), z, **options)
+    dz = operation.reference_backward(reference.max_pool2d_backward(dy, argmax, a.shape), z, **options)
     agree(model.forward(x, isa=isa), y, TOLERANCE[dtype])
-    agree(model.backward(dy, isa=isa), reference.conv2d_backward(da, x, w, *conv.geometry)[0], TOLERANCE[dtype])
+    agree(model.backward(dy, isa=isa), reference.conv2d_backward(dz, x, w, *conv.geometry)[0], TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_conv_without_bias(conv, isa, dtype, ran):
 
 
 @pytest.mark.parametrize("name", ["plain", "2 groups", "one channel 5x5", "all at once", "depthwise 17"])
-@pytest.mark.parametrize("activation", cases.ACTIVATIONS + cases.MORE_ACTIVATIONS)
+@pytest.mark.parametrize("activation", cases.OFTEN + cases.SELDOM)
 def test_nan_passes_through_a_conv_block(name, activation, isa, dtype):
     conv = next(c for c in cases.CONVS + cases.DEPTHWISE_CONVS if c.name == name)
     (x, w, b, _), _, _ = block_case(conv, activation, (2, 2), dtype)

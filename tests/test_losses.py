@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import reference
 from comparing import TOLERANCE, agree, normal, reference_fit
+from operations import LOSS_CASES, SOFTMAXES, loss_options
 
 import pymnistcnn as pm
 
@@ -117,7 +118,7 @@ def test_nll(class_weights, n, classes, weighted, isa, dtype, ran):
     y = reference.log_softmax(5 * normal(rng, (n, classes), dtype)).astype(dtype)
     labels = targets_of(rng, "labels", n, classes, dtype)
     weight = rng.uniform(0.5, 2, classes) if class_weights else None
-    terms = reference.nll(y, labels, weight)
+    terms = reference.nll_loss(y, labels, weight)
     same_loss(pm.NLLLoss(weight), terms, y, labels, weights_of(rng, n) if weighted else None, isa)
     ran("nll", (n, classes, class_weights, weighted))
 
@@ -127,7 +128,7 @@ def test_nll(class_weights, n, classes, weighted, isa, dtype, ran):
 def test_mse(n, features, weighted, isa, dtype, ran):
     rng = np.random.default_rng(0)
     y, targets = normal(rng, (n, features), dtype), normal(rng, (n, features), dtype)
-    same_loss(pm.MSELoss(), reference.mse(y, targets), y, targets, weights_of(rng, n) if weighted else None, isa)
+    same_loss(pm.MSELoss(), reference.mse_loss(y, targets), y, targets, weights_of(rng, n) if weighted else None, isa)
     ran("mse", (n, features, weighted))
 
 
@@ -138,7 +139,7 @@ def test_expected_probability(kind, n, classes, weighted, isa, dtype, ran):
     rng = np.random.default_rng(0)
     p = reference.softmax(normal(rng, (n, classes), dtype)).astype(dtype)
     targets = targets_of(rng, kind, n, classes, dtype)
-    terms = reference.expected_probability(p, targets)
+    terms = reference.expected_probability_loss(p, targets)
     same_loss(pm.ExpectedProbabilityLoss(), terms, p, targets, weights_of(rng, n) if weighted else None, isa)
     ran("expected_probability", (n, classes, kind, weighted))
 
@@ -163,43 +164,29 @@ def test_weights_of_samples_are_samples_that_come_more_than_once(isa, dtype):
 
 # ---- in training ----
 
-WEIGHT = np.linspace(0.5, 2, 10)
-# loss, its twin with the same options, the layer that it follows, its targets
-TRAININGS = [
-    (pm.CrossEntropyLoss(WEIGHT), lambda z, t: reference.cross_entropy(z, t, WEIGHT), None, "labels"),
-    (pm.CrossEntropyLoss(None, 0.1), lambda z, t: reference.cross_entropy(z, t, None, 0.1), None, "labels"),
-    (pm.CrossEntropyLoss(WEIGHT, 0.1), lambda z, t: reference.cross_entropy(z, t, WEIGHT, 0.1), None, "distributions"),
-    (pm.NLLLoss(), reference.nll, "log_softmax", "labels"),
-    (pm.NLLLoss(WEIGHT), lambda y, t: reference.nll(y, t, WEIGHT), "log_softmax", "labels"),
-    (pm.MSELoss(), reference.mse, None, "numbers"),
-    (pm.ExpectedProbabilityLoss(), reference.expected_probability, "softmax", "labels"),
-    (pm.ExpectedProbabilityLoss(), reference.expected_probability, "softmax", "numbers"),
-]
-ENDS = {"softmax": pm.Softmax, "log_softmax": pm.LogSoftmax}
 
+@pytest.mark.parametrize("loss, names, targets", LOSS_CASES, ids=str)
+def test_loss_in_training(loss, names, targets, isa, dtype):
+    rng, options = np.random.default_rng(0), loss_options(names, 10)
+    x, given = normal(rng, (22, 30), dtype), targets_of(rng, targets, 22, 10, dtype)
+    softmax = SOFTMAXES.get(loss.after)
+    model = pm.Sequential([pm.Linear(10), *([softmax.layer()] if softmax else [])], (30,), dtype=dtype)
 
-@pytest.mark.parametrize("number", range(len(TRAININGS)))
-def test_loss_in_training(number, isa, dtype):
-    loss, twin, end, kind = TRAININGS[number]
-    rng = np.random.default_rng(0)
-    x, targets = normal(rng, (22, 30), dtype), targets_of(rng, kind, 22, 10, dtype)
-    model = pm.Sequential([pm.Linear(10), *([ENDS[end]()] if end else [])], (30,), dtype=dtype)
-
-    def outputs(weights, samples):
+    def mean_loss(weights, samples):
         z = reference.linear(x[samples], *weights)
-        return getattr(reference, end)(z) if end else z
+        y = softmax.reference(z) if softmax else z
+        value, dy = reference.mean_loss(*loss.reference(y, given[samples], **options))
+        return value, softmax.reference_backward(dy, z) if softmax else dy
 
     def gradients(weights, samples, epoch):
-        z = reference.linear(x[samples], *weights)
-        _, dy = reference.mean_loss(*twin(outputs(weights, samples), targets[samples]))
-        dz = getattr(reference, f"{end}_backward")(dy, z) if end else dy
-        return reference.linear_backward(dz, x[samples], weights[0])[1:]
+        return reference.linear_backward(mean_loss(weights, samples)[1], x[samples], weights[0])[1:]
 
     optimizer = pm.SGD(0.1, momentum=0.9)
     expected = list(reference_fit(model.state_dict().values(), gradients, 22, 2, 8, optimizer))
     for weights in expected:
-        model.fit((x, targets), 1, 8, optimizer, loss, shuffle=False, progress=False, isa=isa, threads=1)
+        fitted = loss.loss(**options)
+        model.fit((x, given), 1, 8, optimizer, fitted, shuffle=False, progress=False, isa=isa, threads=1)
         for actual, wanted in zip(model.state_dict().values(), weights, strict=True):
             agree(actual, wanted, TOLERANCE[dtype])
-    wanted, _ = reference.mean_loss(*twin(outputs(expected[-1], slice(None)), targets))
-    assert model.evaluate((x, targets), isa=isa).loss == pytest.approx(wanted, rel=10 * TOLERANCE[dtype])
+    wanted, _ = mean_loss(expected[-1], slice(None))
+    assert model.evaluate((x, given), isa=isa).loss == pytest.approx(wanted, rel=10 * TOLERANCE[dtype])

@@ -4,7 +4,8 @@ import cases
 import numpy as np
 import pytest
 import reference
-from comparing import ACTIVATIONS, TOLERANCE, agree, normal, reference_fit
+from comparing import TOLERANCE, agree, normal, reference_fit
+from operations import ACTIVATIONS
 
 import pymnistcnn as pm
 
@@ -181,7 +182,7 @@ def trained(conv, activation, pool, bias, dtype, isa):
     """Conv2d, BatchNorm2d, activation, MaxPool2d and a Linear layer after six steps; weights of both signs."""
     rng = np.random.default_rng(0)
     first = pm.Conv2d(conv.k, conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups, bias=bias)
-    layers = [first, pm.BatchNorm2d()] + ([ACTIVATIONS[activation]()] if activation else [])
+    layers = [first, pm.BatchNorm2d()] + ([ACTIVATIONS[activation].layer()] if activation else [])
     layers += [pm.MaxPool2d(pool)] * (pool != (1, 1)) + [pm.Flatten(), pm.Linear(3)]
     model = pm.Sequential(layers, (conv.c, conv.h, conv.w), dtype=dtype)
     model.layers[1].parameters["weight"][...] = rng.uniform(0.5, 1.5, conv.k) * rng.choice([-1, 1], conv.k)
@@ -218,7 +219,7 @@ def test_prediction_is_what_the_layers_say(conv, activation, pool, bias, isa, dt
     ran("conv_forward", (conv, activation, pool, bias, "folded"))
 
 
-@pytest.mark.parametrize("activation", cases.ACTIVATIONS + cases.MORE_ACTIVATIONS)
+@pytest.mark.parametrize("activation", cases.OFTEN + cases.SELDOM)
 def test_prediction_with_every_activation(activation, isa, dtype):
     conv = FOLDED[0]
     model, x = trained(conv, activation, (2, 2), False, dtype, isa)

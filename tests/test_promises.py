@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comparing import FMA_ISAS
+from operations import ACTIVATIONS
 
 import pymnistcnn as pm
 from pymnistcnn.target import ISAS, default_target
@@ -93,6 +94,13 @@ NETWORKS = {
             pm.Linear(10),
         ],
         (16, 11, 12),
+    ),
+    "activations": (
+        lambda: [
+            *(layer for operation in ACTIVATIONS.values() for layer in (pm.Linear(40), operation.layer())),
+            *(pm.Linear(10), pm.Softmax(), pm.Linear(10)),
+        ],
+        (65,),
     ),
     "linear": (lambda: [pm.Linear(300), pm.ReLU(), pm.Linear(77), pm.ReLU(), pm.Linear(10)], (65,)),
 }

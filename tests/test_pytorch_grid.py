@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, fields
 
 import numpy as np
+import operations
 import pytest
 
 import pymnistcnn as pm
@@ -81,23 +82,8 @@ def convolution(x, w, b=None, *, padding, **options):
     return TF.conv2d(x, w, b, padding=padding, **options)
 
 
-THEIRS = {
-    "conv2d": convolution,
-    "linear": TF.linear,
-    "matmul": torch.matmul,
-    "max_pool2d": TF.max_pool2d,
-    "avg_pool2d": TF.avg_pool2d,
-    "global_avg_pool2d": lambda x: TF.adaptive_avg_pool2d(x, 1),
-    "relu": TF.relu,
-    "leaky_relu": TF.leaky_relu,
-    "elu": TF.elu,
-    "sigmoid": torch.sigmoid,
-    "softplus": TF.softplus,
-    "tanh": torch.tanh,
-    "softmax": TF.softmax,
-    "log_softmax": TF.log_softmax,
-}
-EXACT = ("conv2d", "linear", "matmul", "max_pool2d", "relu")
+THEIRS = {name: operation.in_pytorch for name, operation in operations.ALL.items()} | {"conv2d": convolution}
+EXACT = {name for name, operation in operations.ALL.items() if {} in operation.exact}
 
 
 def check_function(c, rng):
@@ -192,7 +178,7 @@ def check_loss(c, rng):
         x = torch.softmax(torch.tensor(x), 1).numpy()
     target = {
         "labels": lambda: rng.integers(0, classes, n),
-        "probabilities": lambda: rng.dirichlet(np.ones(classes), n).astype(c.dtype),
+        "distributions": lambda: rng.dirichlet(np.ones(classes), n).astype(c.dtype),
         "numbers": lambda: rng.uniform(0, 2, (n, classes)).astype(c.dtype),
     }[c.options["target"]]()
     weight = rng.uniform(0.5, 2, classes) if c.options.get("weight") else None
@@ -357,16 +343,12 @@ def draw_shape(rng):
     return tuple(between(rng, 1, 9) for _ in range(between(rng, 1, 5)))
 
 
-def draw_activation(name):
-    def draw(rng):
-        numbers = {
-            "leaky_relu": lambda: {"negative_slope": real(rng, 0, 1)},
-            "elu": lambda: {"alpha": real(rng, 0.1, 2)},
-            "softplus": lambda: {"beta": real(rng, 0.2, 3)},
-        }
-        return {"x": draw_shape(rng)}, numbers.get(name, dict)()
+def draw_options(rng, operation):
+    return {name: real(rng, *limits) for name, limits in operation.ranges.items()}
 
-    return draw
+
+def draw_activation(operation):
+    return lambda rng: ({"x": draw_shape(rng)}, draw_options(rng, operation))
 
 
 def draw_softmax(rng):
@@ -380,14 +362,12 @@ def draw_batch_norm(rng):
     return {"x": shape}, options | {"eps": one_of(rng, 1e-5, 1e-3, 1e-2)}
 
 
-def draw_loss(name):
+def draw_loss(loss):
     def draw(rng):
-        kinds = {"cross_entropy": ("labels", "probabilities"), "nll_loss": ("labels",), "mse_loss": ("numbers",)}
-        options = {"target": one_of(rng, *kinds.get(name, ("labels", "numbers")))}
-        options["sample_weight"] = bool(rng.random() < 0.4)
-        if name in ("cross_entropy", "nll_loss"):
+        options = {"target": one_of(rng, *loss.targets), "sample_weight": bool(rng.random() < 0.4)}
+        if ("weight",) in loss.options:
             options["weight"] = bool(rng.random() < 0.5)
-        if name == "cross_entropy":
+        if ("label_smoothing",) in loss.options:
             options["label_smoothing"] = one_of(rng, 0.0, real(rng, 0, 1))
         return {"x": (between(rng, 1, 40), between(rng, 2, 40))}, options
 
@@ -422,12 +402,14 @@ def draw_block(rng):
     _, h, w = layers[0].output_shape(shape[1:])
     size = between(rng, 1, min(3, h)), between(rng, 1, min(3, w))
     pools = [pm.AvgPool2d(size)]
-    activations = [pm.Tanh(), pm.ELU(real(rng, 0.1, 2)), pm.Sigmoid(), pm.Softplus(real(rng, 0.5, 2))]
+    kinks, activations = [], []
+    for operation in operations.ACTIVATIONS.values():
+        (kinks if operation.kink else activations).append(operation.layer(**draw_options(rng, operation)))
     if normed:  # what was normalized is not exact: no kinks, no choice, and many numbers to a channel
         layers += [pm.BatchNorm2d(one_of(rng, 1e-3, 1e-2), real(rng, 0.05, 0.9))]
         shape = (max(shape[0], 64 // (h * w) + 2), *shape[1:])
     else:
-        activations += 2 * [pm.ReLU(), pm.LeakyReLU(real(rng, 0, 1))]
+        activations += 2 * kinks
         pools += 2 * [pm.MaxPool2d(size), pm.MaxPool2d(size, one_of(rng, 1, 2), ceil_mode=bool(rng.random() < 0.5))]
     ends = [one_of(rng, *activations), one_of(rng, *pools)]
     return {"x": shape}, {"layers": layers + ends[:: one_of(rng, 1, -1)][: one_of(rng, 1, 2, 2)]}
@@ -443,16 +425,9 @@ OPERATIONS = {
     "avg_pool2d": (4, lambda rng: draw_window(rng, dilated=False), check_function),
     "global_avg_pool2d": (1, lambda rng: ({"x": between(rng, 1, 12, 4)}, {}), check_function),
     "batch_norm": (3, draw_batch_norm, check_batch_norm),
-    **{
-        name: (1, draw_activation(name), check_function)
-        for name in ("relu", "leaky_relu", "elu", "sigmoid", "softplus", "tanh")
-    },
-    "softmax": (1, draw_softmax, check_function),
-    "log_softmax": (1, draw_softmax, check_function),
-    "cross_entropy": (3, draw_loss("cross_entropy"), check_loss),
-    "nll_loss": (1, draw_loss("nll_loss"), check_loss),
-    "mse_loss": (1, draw_loss("mse_loss"), check_loss),
-    "expected_probability_loss": (1, draw_loss("expected_probability_loss"), check_loss),
+    **{name: (1, draw_activation(operation), check_function) for name, operation in operations.ACTIVATIONS.items()},
+    **{name: (1, draw_softmax, check_function) for name in operations.SOFTMAXES},
+    **{name: (len(loss.options), draw_loss(loss), check_loss) for name, loss in operations.LOSSES.items()},
     "update": (5, draw_update, check_update),
 }
 SHARES = [name for name, (share, _, _) in OPERATIONS.items() for _ in range(share)]
@@ -497,7 +472,7 @@ def test_there_are_enough_configurations_of_every_kind():
     counts = Counter((c.operation, c.dtype) for c in all_of_them)
     assert len(counts) == 2 * len(OPERATIONS) and min(counts.values()) >= 10
     exact = Counter(c.operation for c in all_of_them if c.integers)
-    assert set(exact) == set(EXACT) and min(exact.values()) >= 10
+    assert set(exact) == EXACT and min(exact.values()) >= 10
     convolutions = [c for c in all_of_them if c.operation == "conv2d"]
     depthwise = [c for c in convolutions if c.options["groups"] == c.shapes["x"][1] == c.shapes["w"][0] > 1]
     assert len(depthwise) >= 20 and sum(c.options["padding"] == "same" for c in convolutions) >= 20

@@ -31,7 +31,7 @@ def cross_entropy(z, targets, weight=None, label_smoothing=0.0):
     return losses, counts, q.sum(axis=1, keepdims=True) * softmax(z) - q
 
 
-def nll(y, labels, weight=None):
+def nll_loss(y, labels, weight=None):
     """(losses, counts, gradients) of log-probabilities y (n, classes)."""
     (y,) = f64(y)
     labels, _ = _one_hot(labels, y.shape[1])
@@ -39,7 +39,7 @@ def nll(y, labels, weight=None):
     return -np.where(q == 0, 0, q * np.where(q == 0, 0, y)).sum(axis=1), q.sum(axis=1), -q
 
 
-def mse(y, targets):
+def mse_loss(y, targets):
     """(losses, counts, gradients): mean square of the differences, of every sample."""
     y, targets = f64(y, targets)
     size = y[0].size
@@ -47,7 +47,7 @@ def mse(y, targets):
     return losses, np.ones(len(y)), 2 * (y - targets) / size
 
 
-def expected_probability(p, targets):
+def expected_probability_loss(p, targets):
     """(losses, counts, gradients) of probabilities p (n, classes) for labels (n,) or targets (n, classes)."""
     (p,) = f64(p)
     targets, _ = _one_hot(targets, p.shape[1])
