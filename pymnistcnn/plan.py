@@ -1,6 +1,6 @@
 """Builds plans: layers lower themselves into nodes, nodes emit ops, ops get phases and memory.
 
-A plan is pure data for csrc/run.c (see csrc/pmc.h for the meaning of every field). Nothing here computes.
+A plan is pure data for a backend in csrc (see csrc/pmc.h for the meaning of every field). Nothing here computes.
 """
 
 from __future__ import annotations
@@ -9,40 +9,20 @@ import math
 
 import numpy as np
 
-from . import _native
+from . import _native, nodes
 from ._native import Arena, Constant, Op, Program, padded
 from .nodes import (
     SCRATCH,
     Activation,
-    AveragePool,
     Buffer,
-    Conv,
-    ConvWeight,
-    Dropout,
-    Elementwise,
-    Flatten,
-    FoldedNorm,
     Geometry,
     Gradient,
-    LargeLinear,
-    LargeLinearWeight,
-    LogSoftmax,
-    MaxPool,
-    Node,
-    Noise,
-    Norm,
     Packed,
     Parameter,
     PlannedOp,
     Row,
     ShardGradient,
-    SmallLinear,
-    SmallLinearWeight,
-    Softmax,
-    SparseLinear,
     Tensor,
-    Warp,
-    Weights,
     WholeGradient,
     real_word,
 )
@@ -71,7 +51,7 @@ class PlanBuilder:
         c, h, w = self.shape if len(self.shape) == 3 else (self.shape[0], 1, 1)
         self.input = self.current = Tensor(Geometry(h, w, c))
         self.scale, self.offset = 1.0, 0.0
-        self.nodes: list[Node] = []
+        self.nodes: list[nodes.Node] = []
         self.loss = None  # a function of the outputs' tensor that makes the loss's op
         self.parameters: list[Parameter] = []
         self._next_offset = 0
@@ -90,20 +70,20 @@ class PlanBuilder:
         x = self.current.geometry
         x.border = padding
         channels, h, w = output_shape
-        node = Conv(self.layer, self.current, Tensor(Geometry(h, w, channels)), kernel, stride, dilation, groups)
-        self._weights(node, ConvWeight, (channels, x.c // groups, *kernel), bias)
-        self._append(node, output_shape)
+        y = Tensor(Geometry(h, w, channels))
+        node = self._append(nodes.Conv, y, kernel, stride, dilation, groups, shape=output_shape)
+        self._weights(node, nodes.ConvWeight, (channels, x.c // groups, *kernel), bias)
 
     def activation(self, kind, alpha=0.0, threshold=0.0):
         activation, last = Activation(kind, alpha, threshold), self._last
-        if isinstance(last, Conv) and last.activation == Activation() and activation.in_block:
+        if isinstance(last, nodes.Conv) and last.activation == Activation() and activation.in_block:
             last.activation = activation
             last.y.kept = not activation.in_argmax
             return
-        if not activation.from_y:
+        if not activation.from_y and not self.inference:
             self.current.kept = True
         y = self._overwritten_or_new(kept=activation.from_y)
-        self._append(Elementwise(self.layer, self.current, y, activation), self.shape)
+        self._append(nodes.Elementwise, y, activation)
 
     def max_pool(self, output_shape, kernel, stride, padding, dilation):
         """padding: (vertical, horizontal)."""
@@ -111,51 +91,46 @@ class PlanBuilder:
         _, h, w = output_shape
         apart = kernel == stride and padding == (0, 0) and kernel[0] * kernel[1] <= Constant.NO_GRADIENT
         apart = apart and dilation == (1, 1) and h * kernel[0] <= x.h and w * kernel[1] <= x.w
-        if isinstance(self._last, Conv) and self._last.pool == (1, 1) and apart:
+        if isinstance(self._last, nodes.Conv) and self._last.pool == (1, 1) and apart:
             self._last.pool, x.h, x.w, self.shape = kernel, h, w, output_shape
             return
-        node = MaxPool(self.layer, self.current, Tensor(Geometry(h, w, x.c)), kernel, stride, padding, dilation)
-        self._append(node, output_shape)
+        y = Tensor(Geometry(h, w, x.c))
+        self._append(nodes.MaxPool, y, kernel, stride, padding, dilation, shape=output_shape)
 
     def average_pool(self, output_shape, kernel, stride, padding, count_include_pad):
         y = Tensor(Geometry(*output_shape[1:], output_shape[0]))
-        self._append(AveragePool(self.layer, self.current, y, kernel, stride, padding, count_include_pad), output_shape)
+        self._append(nodes.AveragePool, y, kernel, stride, padding, count_include_pad, shape=output_shape)
 
     def batch_norm(self, epsilon, momentum, affine):
         x, last = self.current, self._last
+        plain = isinstance(last, nodes.Conv) and last.activation == Activation() and last.pool == (1, 1)
         if not self.inference:
-            y = Tensor(x.geometry, gradient=x.gradient)
-            node = Norm(self.layer, x, y, epsilon, momentum)
+            node = self._append(nodes.Norm, Tensor(x.geometry, gradient=x.gradient), epsilon, momentum)
+        elif plain and not last.norm:
+            node = last.norm = nodes.FoldedNorm(self.layer, x, x, epsilon, momentum)
         else:
-            node = FoldedNorm(self.layer, x, self._overwritten_or_new(kept=False), epsilon, momentum)
+            node = self._append(nodes.FoldedNorm, self._overwritten_or_new(kept=False), epsilon, momentum)
         shape, (elements, _) = (x.geometry.c,), node.sizes()
         if affine:
             self._weights(node, Parameter, shape, bias=True)
         node.running = self._buffer("running_mean", shape, elements)
         self._buffer("running_var", shape, elements)
         self._buffer("num_batches_tracked", (), Constant.PAD)
-        plain = isinstance(last, Conv) and last.activation == Activation() and last.pool == (1, 1) and not last.norm
-        if self.inference and plain:
-            last.norm = node
-            return
-        self._append(node, self.shape)
 
     def linear(self, features, bias):
         n = self.current.geometry.c
         y = Tensor(Geometry(1, 1, features))
         if small_linear(n, features):
-            node, kind = SmallLinear(self.layer, self.current, y), SmallLinearWeight
+            kind, weight = nodes.SmallLinear, nodes.SmallLinearWeight
         else:
-            linear = SparseLinear if self.current is self.input else LargeLinear
-            node, kind = linear(self.layer, self.current, y), LargeLinearWeight
-        self._weights(node, kind, (features, n), bias)
-        self._append(node, (features,))
+            kind = nodes.SparseLinear if self.current is self.input else nodes.LargeLinear
+            weight = nodes.LargeLinearWeight
+        self._weights(self._append(kind, y, shape=(features,)), weight, (features, n), bias)
 
     def weights(self, elements):
         """A flat vector of weights that no op reads, only updates."""
-        node = Weights(self.layer, self.current, self.current)
+        node = self._append(nodes.Weights, self.current)
         self._parameter(node, Parameter, "weights", (elements,), padded(elements))
-        self._append(node, self.shape)
 
     def flatten(self):
         x = self.current.geometry
@@ -164,29 +139,28 @@ class PlanBuilder:
             self.input = self.current = y
             self.shape = (x.c * x.h * x.w,)
         elif len(self.shape) == 3:
-            self._append(Flatten(self.layer, self.current, y), (x.c * x.h * x.w,))
+            self._append(nodes.Flatten, y, shape=(x.c * x.h * x.w,))
 
     def dropout(self, p):
         if p > 0 and not self.inference:
-            self._append(Dropout(self.layer, self.current, self._overwritten_or_new(kept=False), p), self.shape)
+            self._append(nodes.Dropout, self._overwritten_or_new(kept=False), p)
 
     def noise(self, std):
         if std > 0 and not self.inference:
-            self._append(Noise(self.layer, self.current, self._overwritten_or_new(kept=False), std), self.shape)
+            self._append(nodes.Noise, self._overwritten_or_new(kept=False), std)
 
     def warp(self, cutout, rotation, shift, scale, shear, elastic, sigma, fill):
         """fill: None for what a black pixel is after Rescaling."""
         if not self.inference:
             numbers = (rotation, shift, scale, shear, elastic, sigma, self.offset if fill is None else fill)
-            y = Tensor(self.current.geometry)
-            self._append(Warp(self.layer, self.current, y, cutout, numbers), self.shape)
+            self._append(nodes.Warp, Tensor(self.current.geometry), cutout, numbers)
 
     def softmax(self):
-        self._append(Softmax(self.layer, self.current, self._overwritten_or_new(kept=True)), self.shape)
+        self._append(nodes.Softmax, self._overwritten_or_new(kept=True))
 
     def log_softmax(self):
         y = Tensor(self.current.geometry, kept=True, gradient=self.current.gradient)
-        self._append(LogSoftmax(self.layer, self.current, y), self.shape)
+        self._append(nodes.LogSoftmax, y)
 
     def use_loss(self, kind, smoothing=0.0):
         """One of the loss ops, on flat outputs."""
@@ -225,9 +199,12 @@ class PlanBuilder:
         self.parameters.append(parameter)
         return parameter
 
-    def _append(self, node, shape):
+    def _append(self, kind, y, *settings, shape=None):
+        """A node from the current tensor to y, of the public shape that was there if none is given."""
+        node = kind(self.layer, self.current, y, *settings)
         self.nodes.append(node)
-        self.current, self.shape = node.y, shape
+        self.current, self.shape = y, shape or self.shape
+        return node
 
     @property
     def vector_elements(self):
