@@ -8,7 +8,7 @@
 
 /* The compiler's run-time test reads CPUID and, with XGETBV, which registers the operating system saves. */
 static int any_processor(void) { return 1; }
-#ifdef PMC_HAVE_X86
+#ifdef __x86_64__
 static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 static int has_avx512(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -18,6 +18,7 @@ static int has_avx512(void) {
 
 extern const pmc_kernels pmc_kernels_portable_f32, pmc_kernels_portable_f64;
 extern const pmc_kernels pmc_kernels_avx2_f32, pmc_kernels_avx2_f64, pmc_kernels_avx512_f32, pmc_kernels_avx512_f64;
+extern const pmc_kernels pmc_kernels_neon_f32, pmc_kernels_neon_f64;
 
 #define PROCESSOR(name, test)                                                                                          \
     {                                                                                                                  \
@@ -33,9 +34,11 @@ extern const pmc_kernels pmc_kernels_avx2_f32, pmc_kernels_avx2_f64, pmc_kernels
 /* Slowest first; the processor's last one is the default. */
 static const pmc_target targets[] = {
     PROCESSOR(portable, any_processor),
-#ifdef PMC_HAVE_X86
+#ifdef __x86_64__
     PROCESSOR(avx2, has_avx2),
     PROCESSOR(avx512, has_avx512),
+#elif defined(__aarch64__)
+    PROCESSOR(neon, any_processor),
 #endif
     DEVICES("emulated", pmc_emulated_devices),
 #ifdef PMC_HAVE_CUDA

@@ -84,7 +84,7 @@ typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, co
         else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at, spans);                                      \
     }
 PIECES(CONV_TAPS)
-#define CONV_TAPS_ENTRY(R, C) [R][C] = conv_taps_##R##x##C,
+#define CONV_TAPS_ENTRY(R, C) PIECE_ENTRY(conv_taps, R, C)
 static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(CONV_TAPS_ENTRY)};
 
 static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n,

@@ -14,7 +14,14 @@ typedef struct {
     int64_t x_pitch, x_row, w_pitch, w_row, out_pitch;
 } dot_shape;
 
-/* P rows of x with T of w: their partials stay in registers. */
+/* As many dot products at a time as have their partials, of floats, in half of the registers. */
+enum {
+    DOTS = REGISTERS / 2 * VECTOR_BYTES / (PMC_PAD * (int)sizeof(float)),
+    DOT_W = DOTS < 16 ? 2 : 4,
+    DOT_X = DOTS / DOT_W
+};
+
+/* P rows of x with T of w. */
 INLINE void dot_registers(const int P, const int T, real *out, const real *x, const real *w, const real *start,
                           const dot_shape *s) {
     vf partial[DOT_X * DOT_W][PARTS];
@@ -45,16 +52,12 @@ typedef void dot_block(real *out, const real *x, const real *w, const real *star
     static void dot_##P##x##T(real *out, const real *x, const real *w, const real *start, const dot_shape *s) {        \
         dot_registers(P, T, out, x, w, start, s);                                                                      \
     }
-#if PMC_ISA == PMC_AVX512
-#define DOT_BLOCKS(F) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(4, 1) F(4, 2) F(4, 3) F(4, 4)
-#elif PMC_ISA == PMC_AVX2
-#define DOT_BLOCKS(F) F(1, 1) F(1, 2) F(2, 1) F(2, 2)
-#else
-#define DOT_BLOCKS(F) F(1, 1) F(1, 2)
-#endif
+#define DOT_BLOCKS_OF(F, P) F(P, 1) F(P, 2) F(P, 3) F(P, 4)
+#define DOT_BLOCKS(F) DOT_BLOCKS_OF(F, 1) DOT_BLOCKS_OF(F, 2) DOT_BLOCKS_OF(F, 4)
 DOT_BLOCKS(DOT_BLOCK)
-#define DOT_ENTRY(P, T) [P][T] = dot_##P##x##T,
-static dot_block *const dot_blocks[DOT_X + 1][DOT_W + 1] = {DOT_BLOCKS(DOT_ENTRY)};
+_Static_assert((DOT_X == 1 || DOT_X == 2 || DOT_X == 4) && DOT_W <= 4, "there is code for every block");
+#define DOT_ENTRY(P, T) [P][T] = ((P) == 1 || (P) == DOT_X) && (T) <= DOT_W ? dot_##P##x##T : NULL,
+static dot_block *const dot_blocks[5][5] = {DOT_BLOCKS(DOT_ENTRY)};
 
 /* out [pixels][out_pitch] <- x, w [outputs] */
 static void dots(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t outputs,

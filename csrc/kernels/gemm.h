@@ -15,6 +15,10 @@ typedef struct {
     int64_t w_pitch, out_pitch;
 } gemm_shape;
 
+/* Pixels whose sums, of V vectors each, fit the registers beside V weights and a value. */
+#define PIXELS_BESIDE(V) ((REGISTERS - 1 - (V)) / (V))
+enum { PIXELS_MAX = PIXELS_BESIDE(2), PIXELS_FEW = PIXELS_BESIDE(4) };
+
 /* P pixels x V vectors, in registers. Few pixels take many vectors: their chains of FMAs hide each other's latency. */
 INLINE void gemm_registers(const int P, const int V, real *out, const real *x, const real *w, const real *start,
                            const gemm_shape *s) {
@@ -49,25 +53,17 @@ INLINE void gemm_registers(const int P, const int V, real *out, const real *x, c
 typedef void gemm_block(real *out, const real *x, const real *w, const real *start, const gemm_shape *s);
 
 /* Blocks with their own code: 1 to PIXELS_MAX pixels x 1 or 2 vectors, 1 to PIXELS_FEW pixels x 4. */
-#if PMC_ISA == PMC_AVX512
-#define FEW(F) F(1) F(2) F(3) F(4) F(5) F(6)
-#define MANY(F) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
-#else
-#define FEW(F) F(1) F(2)
-#define MANY(F) F(3) F(4) F(5) F(6)
-#endif
+#define PIXELS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
+_Static_assert(PIXELS_MAX <= 14, "there is code for every block");
 #define GEMM_BLOCK(P, V)                                                                                               \
     static void gemm_##P##x##V(real *out, const real *x, const real *w, const real *start, const gemm_shape *s) {      \
         gemm_registers(P, V, out, x, w, start, s);                                                                     \
     }
-#define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2)
-#define GEMM_WIDE_BLOCK(P) GEMM_BLOCK(P, 4)
-FEW(GEMM_BLOCKS)
-MANY(GEMM_BLOCKS)
-FEW(GEMM_WIDE_BLOCK)
-#define GEMM_FEW(P) [P] = {gemm_##P##x1, gemm_##P##x2, gemm_##P##x4},
-#define GEMM_MANY(P) [P] = {gemm_##P##x1, gemm_##P##x2},
-static gemm_block *const gemm_blocks[PIXELS_MAX + 1][3] = {FEW(GEMM_FEW) MANY(GEMM_MANY)};
+#define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2) GEMM_BLOCK(P, 4)
+PIXELS(GEMM_BLOCKS)
+#define GEMM_ENTRY(P, V) ((P) <= MIN(PIXELS_MAX, PIXELS_BESIDE(V)) ? gemm_##P##x##V : NULL)
+#define GEMM_ENTRIES(P) [P] = {GEMM_ENTRY(P, 1), GEMM_ENTRY(P, 2), GEMM_ENTRY(P, 4)},
+static gemm_block *const gemm_blocks[15][3] = {PIXELS(GEMM_ENTRIES)};
 
 /* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in balanced blocks of pixels. */
 static void gemm(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,

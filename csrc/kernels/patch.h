@@ -28,16 +28,12 @@ typedef struct {
     int64_t piece_rows, piece_columns; /* what stays in registers at a time: patch_in_pieces */
 } patch_shape;
 
-/* Pieces with their own code: up to 3 rows x 8 columns, as far as the registers go. */
+/* Pieces with their own code: up to 3 rows x 8 columns, as far as the accumulators go. */
 enum { PIECE_ROWS = 3, PIECE_COLUMNS = 8 };
-#define PIECES_1(F) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(1, 5) F(1, 6) F(1, 7) F(1, 8)
-#define PIECES_2(F) F(2, 1) F(2, 2) F(2, 3) F(2, 4) F(2, 5) F(2, 6)
-#define PIECES_3(F) F(3, 1) F(3, 2) F(3, 3) F(3, 4)
-#if PMC_ISA == PMC_AVX512
-#define PIECES(F) PIECES_1(F) PIECES_2(F) F(2, 7) F(2, 8) PIECES_3(F) F(3, 5) F(3, 6) F(3, 7) F(3, 8)
-#else
-#define PIECES(F) PIECES_1(F) PIECES_2(F) PIECES_3(F)
-#endif
+_Static_assert(ACCUMULATORS / PIECE_COLUMNS > 0, "a row of the widest piece fits the accumulators");
+#define PIECES_OF(F, R) F(R, 1) F(R, 2) F(R, 3) F(R, 4) F(R, 5) F(R, 6) F(R, 7) F(R, 8)
+#define PIECES(F) PIECES_OF(F, 1) PIECES_OF(F, 2) PIECES_OF(F, 3)
+#define PIECE_ENTRY(name, R, C) [R][C] = (R) * (C) <= ACCUMULATORS ? name##_##R##x##C : NULL,
 
 INLINE int64_t piece_rows_beside(int64_t rows, int64_t columns) {
     return equal_pieces(rows, MIN(PIECE_ROWS, ACCUMULATORS / columns));
@@ -89,7 +85,7 @@ typedef void patch_piece(real *to, const real *from, const event *events, int64_
         patch_registers(R, C, to, from, events, count, to_row, from_row, tail);                                        \
     }
 PIECES(PATCH_PIECE)
-#define PATCH_ENTRY(R, C) [R][C] = patch_##R##x##C,
+#define PATCH_ENTRY(R, C) PIECE_ENTRY(patch, R, C)
 static patch_piece *const patch_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(PATCH_ENTRY)};
 
 static void patch_sum(real *to, const real *from, const event *events, int64_t count, const patch_shape *s) {

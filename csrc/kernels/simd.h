@@ -1,11 +1,9 @@
 /* The vector type and its primitives: the only place where an ISA shows.
  *
- * PMC_REAL is float or double; PMC_ISA is PMC_PORTABLE, PMC_AVX2 or PMC_AVX512 and sets the width. All
- * arithmetic is GCC/Clang vector extensions, except what they cannot say: fma, sqrt, partial access.
+ * PMC_REAL is float or double; PMC_ISA is PMC_PORTABLE, PMC_AVX2, PMC_AVX512 or PMC_NEON and sets the width.
+ * All arithmetic is GCC/Clang vector extensions, except what they cannot say: fma, sqrt, partial access.
  * `s - (vf){0}` splats a scalar without an instruction; `(vf){0} + s` would cost a real addition. */
-#ifndef PMC_SIMD_H
-#define PMC_SIMD_H
-
+#pragma once
 #include "../shapes.h"
 
 #include <string.h>
@@ -14,8 +12,11 @@
 #define PMC_PORTABLE 0
 #define PMC_AVX2 1
 #define PMC_AVX512 2
-#if PMC_ISA != PMC_PORTABLE
+#define PMC_NEON 3
+#if PMC_ISA == PMC_AVX2 || PMC_ISA == PMC_AVX512
 #include <immintrin.h>
+#elif PMC_ISA == PMC_NEON
+#include <arm_neon.h>
 #endif
 
 #define INLINE PMC_INLINE __attribute__((always_inline))
@@ -23,13 +24,17 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
+/* The vector registers: what a kernel keeps in them is sized by these two numbers. */
 #if PMC_ISA == PMC_AVX512
-#define VECTOR_BYTES 64
-enum { PIXELS_FEW = 6, PIXELS_MAX = 14, ACCUMULATORS = 24, DOT_X = 4, DOT_W = 4 };
+enum { VECTOR_BYTES = 64, REGISTERS = 32 };
+#elif PMC_ISA == PMC_AVX2
+enum { VECTOR_BYTES = 32, REGISTERS = 16 };
+#elif PMC_ISA == PMC_NEON
+enum { VECTOR_BYTES = 16, REGISTERS = 32 };
 #else
-#define VECTOR_BYTES (PMC_ISA == PMC_AVX2 ? 32 : 16)
-enum { PIXELS_FEW = 2, PIXELS_MAX = 6, ACCUMULATORS = 12, DOT_X = PMC_ISA == PMC_AVX2 ? 2 : 1, DOT_W = 2 };
+enum { VECTOR_BYTES = 16, REGISTERS = 16 };
 #endif
+enum { ACCUMULATORS = REGISTERS * 3 / 4 }; /* the others are for operands */
 
 #if PMC_DOUBLE
 typedef int64_t lane; /* an integer as wide as a real */
@@ -76,7 +81,9 @@ INLINE vf v_load_n(const real *p, int64_t n) {
     return (vf)_mm256_maskload_ps(p, first_lanes(n));
 #else
     vf v = {0};
-    memcpy(&v, p, (size_t)MIN(n, VL) * sizeof(real));
+    if (n >= VL) return v_load(p);
+    for (int i = 0; i < VL - 1; i++)
+        if (i < n) v[i] = p[i];
     return v;
 #endif
 }
@@ -91,7 +98,10 @@ INLINE void v_store_n(real *p, vf v, int64_t n) {
 #elif PMC_ISA == PMC_AVX2
     _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
 #else
-    memcpy(p, &v, (size_t)MIN(n, VL) * sizeof(real));
+    if (n >= VL) v_store(p, v);
+    else
+        for (int i = 0; i < VL - 1; i++)
+            if (i < n) p[i] = v[i];
 #endif
 }
 
@@ -105,6 +115,12 @@ INLINE vf v_fma(vf a, vf b, vf c) {
     return (vf)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 #elif PMC_ISA == PMC_AVX2
     return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif PMC_ISA == PMC_NEON
+    /* GCC makes one instruction of it. Intrinsics it takes for calls that may touch memory: arrays of sums would not
+     * stay in registers. */
+    for (int i = 0; i < VL; i++)
+        c[i] = PMC_DOUBLE ? __builtin_fma(a[i], b[i], c[i]) : __builtin_fmaf((float)a[i], (float)b[i], (float)c[i]);
+    return c;
 #else
     return a * b + c;
 #endif
@@ -150,6 +166,10 @@ INLINE uint32_t v_bits(vi mask) {
     return (uint32_t)_mm256_movemask_pd((__m256d)mask);
 #elif PMC_ISA == PMC_AVX2
     return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#elif PMC_ISA == PMC_NEON && PMC_DOUBLE
+    return (uint32_t)vaddvq_s64(mask & (vi){1, 2});
+#elif PMC_ISA == PMC_NEON
+    return (uint32_t)vaddvq_s32(mask & (vi){1, 2, 4, 8});
 #else
     uint32_t bits = 0;
     for (int i = 0; i < VL; i++) bits |= (uint32_t)(mask[i] & 1) << i;
@@ -157,14 +177,22 @@ INLINE uint32_t v_bits(vi mask) {
 #endif
 }
 
-#if PMC_ISA == PMC_AVX2
+#if PMC_ISA == PMC_AVX2 || PMC_ISA == PMC_NEON
 /* For every set of bits: the numbers of those that are set, a byte each, the first in the lowest. */
 #define BIT(i, bits) ((uint64_t)((bits) >> i & 1) * i << 8 * __builtin_popcount((bits) & ((1 << i) - 1)))
 #define BITS(b) (BIT(1, b) | BIT(2, b) | BIT(3, b) | BIT(4, b) | BIT(5, b) | BIT(6, b) | BIT(7, b))
 #define BITS_4(b) BITS(b), BITS(b + 1), BITS(b + 2), BITS(b + 3)
 #define BITS_16(b) BITS_4(b), BITS_4(b + 4), BITS_4(b + 8), BITS_4(b + 12)
 #define BITS_64(b) BITS_16(b), BITS_16(b + 16), BITS_16(b + 32), BITS_16(b + 48)
+#if PMC_ISA == PMC_AVX2
 static const uint64_t bit_numbers[256] = {BITS_64(0), BITS_64(64), BITS_64(128), BITS_64(192)};
+#else
+/* The same for vqtbl1q_u8: the numbers of the bytes of four lanes of 32 bits. */
+#define LANE(i, b) (0x03020100u + 0x04040404u * (uint32_t)(BITS(b) >> 8 * i & 0xff))
+#define LANES(b) LANE(0, b), LANE(1, b), LANE(2, b), LANE(3, b)
+#define LANES_4(b) LANES(b), LANES(b + 1), LANES(b + 2), LANES(b + 3)
+static const uint32_t lane_bytes[16 * 4] = {LANES_4(0), LANES_4(4), LANES_4(8), LANES_4(12)};
+#endif
 #endif
 
 /* The lanes whose bits are set, moved to the front. */
@@ -179,6 +207,10 @@ INLINE vf v_compress(vf v, uint32_t bits) {
     return (vf)_mm256_permutevar8x32_epi32((__m256i)v, from);
 #elif PMC_ISA == PMC_AVX2
     return (vf)_mm256_permutevar8x32_epi32((__m256i)v, _mm256_cvtepu8_epi32(_mm_loadu_si64(&bit_numbers[bits])));
+#elif PMC_ISA == PMC_NEON && PMC_DOUBLE
+    return bits == 2 ? (vf)vdupq_laneq_f64(v, 1) : v;
+#elif PMC_ISA == PMC_NEON
+    return (vf)vqtbl1q_u8((uint8x16_t)v, (uint8x16_t)vld1q_u32(lane_bytes + 4 * bits));
 #else
     real lanes[VL];
     int count = 0;
@@ -201,6 +233,11 @@ INLINE vi v_load_bytes(const uint8_t *p) {
     return (vi)_mm256_cvtepu8_epi64(_mm_loadu_si32(p));
 #elif PMC_ISA == PMC_AVX2
     return (vi)_mm256_cvtepu8_epi32(_mm_loadu_si64(p));
+#elif PMC_ISA == PMC_NEON
+    uint64_t b = 0;
+    memcpy(&b, p, VL);
+    const uint32x4_t words = vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(b))));
+    return PMC_DOUBLE ? (vi)vmovl_u32(vget_low_u32(words)) : (vi)words;
 #else
     vb b;
     memcpy(&b, p, VL);
@@ -218,6 +255,8 @@ INLINE vb v_bytes(vi v) {
 #elif PMC_ISA == PMC_AVX2
     const __m256i low = _mm256_shuffle_epi8((__m256i)v, _mm256_set1_epi64x(0x0c080400));
     const __m128i b = _mm_unpacklo_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+#elif PMC_ISA == PMC_NEON
+    const uint8x16_t b = vqtbl1q_u8((uint8x16_t)v, PMC_DOUBLE ? (uint8x16_t){0, 8} : (uint8x16_t){0, 4, 8, 12});
 #else
     return __builtin_convertvector(v, vb);
 #endif
@@ -271,6 +310,8 @@ INLINE vw v_multiply_words(vw a, uint32_t b) {
     return (vw)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
 #elif PMC_ISA == PMC_AVX2
     return (vw)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
+#elif PMC_ISA == PMC_NEON
+    return vmull_n_u32(vmovn_u64(a), b);
 #else
     return (a & 0xFFFFFFFFu) * b;
 #endif
@@ -381,5 +422,3 @@ INLINE vf v_log1p(vf x) {
     vf sum = 1 + x;
     return v_log(sum) + (x - (sum - 1)) / sum;
 }
-
-#endif
