@@ -1,6 +1,6 @@
 /* Device kernels of the convolution block: implicit matrix products by tiles, a group's channels in each.
  *
- *   panel [groups][kh][kw][c/g][k/g, padded]; where every channel is a group of its own [kh][kw][k, padded]
+ *   packed [groups][kh][kw][c/g][k/g, padded]; where every channel is a group of its own [kh][kw][k, padded]
  *
  * Positions outside of a picture's inside count as zeros. Of a pool's positions the one that the argmax names has the
  * gradient; the others are multiplied as zeros. */
@@ -11,8 +11,8 @@
 INLINE int64_t group_inputs(const pmc_conv *s) { return s->in.c / s->groups; }
 INLINE int64_t group_outputs(const pmc_conv *s) { return s->out.c / s->groups; }
 
-/* Where the panel has input channel c and output channel o of a group, at tap i * kw + j. */
-INLINE int64_t panel_at(const pmc_conv *s, int64_t group, int64_t tap, int64_t c, int64_t o) {
+/* Where the packed weights has input channel c and output channel o of a group, at tap i * kw + j. */
+INLINE int64_t packed_at(const pmc_conv *s, int64_t group, int64_t tap, int64_t c, int64_t o) {
     if (pmc_conv_depthwise(s)) return tap * pmc_padded(s->out.c) + group;
     return ((group * s->kh * s->kw + tap) * group_inputs(s) + c) * pmc_padded(group_outputs(s)) + o;
 }
@@ -27,7 +27,7 @@ KERNEL void conv_pack_item(const pmc_job *j, int64_t copy, int64_t e) {
     const int64_t channel = e % s->out.c, rest = e / s->out.c, c = rest % group_inputs(s), tap = rest / group_inputs(s);
     const int64_t in_row = tap % s->kw * group_inputs(s) + c;
     const real weight = w[(channel * s->kh + tap / s->kw) * pmc_filter_row(s) + in_row];
-    const int64_t to = panel_at(s, channel / group_outputs(s), tap, c, channel % group_outputs(s));
+    const int64_t to = packed_at(s, channel / group_outputs(s), tap, c, channel % group_outputs(s));
     ((real *)j->ref[0])[to + copy] = weight * (scale ? scale[channel] : 1);
 }
 ALONE(conv_pack)
@@ -99,7 +99,7 @@ INLINE int64_t pixel_of_cell(const pmc_conv *s, int64_t cell, int64_t index) {
 /* A tile of cells x output channels: position by position of the pool, of whose sums the largest is kept. */
 BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
     const pmc_conv *s = &j->op.shape.conv;
-    const real *x = (const real *)j->ref[2], *panel = (const real *)j->ref[3], *b = (const real *)j->ref[4];
+    const real *x = (const real *)j->ref[2], *packed = (const real *)j->ref[3], *b = (const real *)j->ref[4];
     const int64_t cells = cells_in(s, j->n), outputs = group_outputs(s), depth = s->kh * s->kw * group_inputs(s);
     const tile here = tile_of(block, cells, outputs);
     const int64_t group = here.rest;
@@ -127,7 +127,7 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
                     const int64_t o = here.column + e % TILE_COLUMNS, element = k + e / TILE_COLUMNS;
                     const int32_t c = (int32_t)group_inputs(s), from = (int32_t)element;
                     columns[e / TILE_COLUMNS][e % TILE_COLUMNS] =
-                        o < outputs && element < depth ? panel[panel_at(s, group, from / c, from % c, o)] : 0;
+                        o < outputs && element < depth ? packed[packed_at(s, group, from / c, from % c, o)] : 0;
                 }
             }
             FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, j->precision);

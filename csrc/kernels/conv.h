@@ -12,35 +12,35 @@
 /* Do the kw * c elements of a filter row lie together in x? */
 INLINE int conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s->dilation_w == 1; }
 
-/* Columns of the panel: output channels of a group in lanes. */
+/* Columns of the packed weights: output channels of a group in lanes. */
 INLINE int64_t conv_columns(const pmc_conv *s) {
     return pmc_padded((pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups) - pmc_conv_dots(s));
 }
-INLINE real *conv_dots_panel(const real *panel, const pmc_conv *s) {
-    return (real *)panel + s->kh * s->kw * s->in.c * conv_columns(s);
+INLINE real *conv_dots_packed(const real *packed, const pmc_conv *s) {
+    return (real *)packed + s->kh * s->kw * s->in.c * conv_columns(s);
 }
 
-/* panel [groups][kh][kw][c/g][k/g, padded] <- w [k][kh][kw * c/g, padded], times scale [k] (or NULL), what a batch
+/* packed [groups][kh][kw][c/g][k/g, padded] <- w [k][kh][kw * c/g, padded], times scale [k] (or NULL), what a batch
  * norm behind the convolution multiplies with; a task is 16 output channels. Where every channel is a group of its
- * own the lanes of the panel go over groups: [kh][kw][k, padded]. Channels that are computed as dot products lie behind
+ * own the lanes of the packed weights go over groups: [kh][kw][k, padded]. Channels that are computed as dot products lie behind
  * the others as they lie in w. */
-static void conv_pack(real *panel, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
+static void conv_pack(real *packed, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
     const int64_t c = s->in.c / s->groups, k = pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups;
     const int64_t pitch = conv_columns(s), blocks = pmc_padded(k) / PMC_PAD, row = pmc_filter_row(s);
     const int64_t group = task / blocks, first = task % blocks * PMC_PAD, channel = group * k + first;
     if (pmc_conv_winograd(s)) {
-        winograd_pack(panel, w, scale, s, task);
+        winograd_pack(packed, w, scale, s, task);
         return;
     }
     if (first == pitch) {
         for (int64_t o = first; o < k; o++)
             for (int64_t e = 0; e < s->kh * row; e += VL)
-                v_store(conv_dots_panel(panel, s) + (o - first) * s->kh * row + e,
+                v_store(conv_dots_packed(packed, s) + (o - first) * s->kh * row + e,
                         v_load(w + o * s->kh * row + e) * v_splat(scale ? scale[o] : 1));
         return;
     }
     for (int64_t i = 0; i < s->kh; i++) {
-        real *to = panel + (group * s->kh + i) * s->kw * c * pitch + first;
+        real *to = packed + (group * s->kh + i) * s->kw * c * pitch + first;
         transpose(to, w + (channel * s->kh + i) * row, MIN(PMC_PAD, k - first), s->kw * c, PMC_PAD, pitch, s->kh * row);
         for (int64_t j = 0; scale && j < s->kw * c; j++, to += pitch)
             for (int64_t o = 0; o < MIN(PMC_PAD, k - first); o += VL)
@@ -89,13 +89,13 @@ static void conv_blank(real *y, uint8_t *argmax, real *rows, int64_t pitch, cons
     }
 }
 
-/* Every channel a group of its own: rows [pixels][pitch] <- b + the sum over taps of x * panel, lanes over
+/* Every channel a group of its own: rows [pixels][pitch] <- b + the sum over taps of x * packed, lanes over
  * channels, P pixels at a time. */
-INLINE void conv_channels(const int P, real *rows, const real *x, const real *panel, const real *b, int64_t pitch,
+INLINE void conv_channels(const int P, real *rows, const real *x, const real *packed, const real *b, int64_t pitch,
                           const pmc_conv *s) {
     const int64_t pixel = s->stride_w * s->in.c, row = s->dilation_h * pmc_image_pitch(&s->in);
     for (int64_t c = 0; c < s->out.c; c += VL) {
-        const real *w = panel + c;
+        const real *w = packed + c;
         vf sum[4];
         for (int p = 0; p < P; p++) sum[p] = b ? v_load(b + c) : (vf){0};
         for (int64_t i = 0; i < s->kh; i++)
@@ -107,12 +107,12 @@ INLINE void conv_channels(const int P, real *rows, const real *x, const real *pa
     }
 }
 
-static void conv_channels_row(real *rows, const real *x, const real *panel, const real *b, int64_t pixels,
+static void conv_channels_row(real *rows, const real *x, const real *packed, const real *b, int64_t pixels,
                               int64_t pitch, const pmc_conv *s) {
     const int64_t pixel = s->stride_w * s->in.c;
     int64_t p = 0;
-    for (; p + 4 <= pixels; p += 4) conv_channels(4, rows + p * pitch, x + p * pixel, panel, b, pitch, s);
-    for (; p < pixels; p++) conv_channels(1, rows + p * pitch, x + p * pixel, panel, b, pitch, s);
+    for (; p + 4 <= pixels; p += 4) conv_channels(4, rows + p * pitch, x + p * pixel, packed, b, pitch, s);
+    for (; p < pixels; p++) conv_channels(1, rows + p * pitch, x + p * pixel, packed, b, pitch, s);
 }
 
 /* How a row of pixels is convolved: lanes, then the few channels that are dot products. */
@@ -120,7 +120,7 @@ typedef struct {
     gemm_shape lanes;
     dot_shape dots;
     int64_t columns, few; /* of a group: channels in lanes, padded, and those behind them */
-    int64_t groups, group_x, group_rows, group_panel;
+    int64_t groups, group_x, group_rows, group_packed;
 } conv_products;
 
 static conv_products conv_products_of(const pmc_conv *s, int64_t pitch) {
@@ -148,19 +148,19 @@ static conv_products conv_products_of(const pmc_conv *s, int64_t pitch) {
                            .groups = s->groups,
                            .group_x = c,
                            .group_rows = s->out.c / s->groups,
-                           .group_panel = s->kh * s->kw * c * columns};
+                           .group_packed = s->kh * s->kw * c * columns};
 }
 
 /* rows [pixels][pitch] <- output channels first to last - 1 of a row of pixels of x */
-static void conv_row(real *rows, const real *x, const real *panel, const real *b, int64_t pixels,
+static void conv_row(real *rows, const real *x, const real *packed, const real *b, int64_t pixels,
                      const conv_products *products, int64_t first, int64_t last) {
     const int64_t groups = products->groups, k = products->group_rows, columns = products->columns;
     for (int64_t group = 0; group < groups; group++) /* a group's padding is overwritten by the next */
-        gemm(rows + group * k + first, x + group * products->group_x, panel + group * products->group_panel + first,
+        gemm(rows + group * k + first, x + group * products->group_x, packed + group * products->group_packed + first,
              b ? b + group * k + first : NULL, pixels, (MIN(MIN(last, k), columns) - first + VL - 1) / VL * VL,
              &products->lanes);
     if (products->few && last == k)
-        dots(rows + columns, x, panel + products->group_panel, b ? b + columns : NULL, pixels, products->few,
+        dots(rows + columns, x, packed + products->group_packed, b ? b + columns : NULL, pixels, products->few,
              &products->dots);
 }
 
@@ -170,12 +170,12 @@ INLINE int conv_in_place(const pmc_conv *s) {
     return s->pool_h == 1 && s->pool_w == 1 && whole;
 }
 
-/* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, panel and b [k]; rows [pool_h][ow * pool_w][pitch].
+/* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, packed and b [k]; rows [pool_h][ow * pool_w][pitch].
  * Output channels first to last - 1, of which first is a multiple of 16 (with groups: all). */
-static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b, const pmc_conv *s,
+static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *packed, const real *b, const pmc_conv *s,
                          int64_t n, int64_t first, int64_t last, real *rows) {
     if (pmc_conv_winograd(s)) {
-        winograd_forward(y, argmax, x, panel, b, s, n, first, last, rows);
+        winograd_forward(y, argmax, x, packed, b, s, n, first, last, rows);
         return;
     }
     const int channels = pmc_conv_depthwise(s), in_place = conv_in_place(s);
@@ -193,8 +193,8 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
             for (int64_t r = 0; seen && r < s->pool_h; r++) {
                 real *row = rows + (r * pixels + skip) * pitch;
                 const real *x_from = x + conv_cell(s, oy, part.cells.begin) + r * x_row;
-                if (channels) conv_channels_row(row, x_from, panel, b, seen, pitch, s);
-                else conv_row(row, x_from, panel, b, seen, &products, first, last);
+                if (channels) conv_channels_row(row, x_from, packed, b, seen, pitch, s);
+                else conv_row(row, x_from, packed, b, seen, &products, first, last);
             }
             conv_pool(y_row, argmax_row, rows, pitch, s, &part);
             conv_blank(y_row, argmax_row, rows, pitch, b, s, &part);

@@ -189,12 +189,12 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     }
 }
 
-/* Every channel a group of its own: lanes over channels; panel is a workspace. */
+/* Every channel a group of its own: lanes over channels; packed is a workspace. */
 static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w,
-                                         const pmc_conv *s, int64_t n, real *panel, const int32_t *at) {
+                                         const pmc_conv *s, int64_t n, real *packed, const int32_t *at) {
     const int64_t k = s->out.c, pitch = pmc_padded(k), row = s->dilation_h * pmc_image_pitch(&s->in);
     const int positions = (int)(s->pool_h * s->pool_w);
-    for (int64_t task = 0; task < pmc_conv_pack_parts(s); task++) conv_pack(panel, w, NULL, s, task);
+    for (int64_t task = 0; task < pmc_conv_pack_parts(s); task++) conv_pack(packed, w, NULL, s, task);
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
         memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
         for (int64_t cell = 0; cell < s->out.h * s->out.w; cell++) {
@@ -207,7 +207,7 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
                 const vi where = v_load_bytes(a + c);
                 for (int position = 0; position < positions; position++) {
                     const vf here = v_select(where == position, gradient, (vf){0});
-                    const real *weight = panel + c;
+                    const real *weight = packed + c;
                     for (int64_t r = 0; r < s->kh; r++)
                         for (int64_t j = 0; j < s->kw; j++, weight += pitch) {
                             real *to = dx + conv_cell(s, oy, ox) + at[position] + r * row + j * s->dilation_w * k + c;

@@ -85,13 +85,13 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
     }
 }
 
-/* A task: PMC_TILE_COLUMNS inputs of dx [n][in] = dy [n][out] * w' [out][in]; panel [out][PMC_TILE_COLUMNS]
+/* A task: PMC_TILE_COLUMNS inputs of dx [n][in] = dy [n][out] * w' [out][in]; packed [out][PMC_TILE_COLUMNS]
  * holds the transposed piece of w. */
 static void linear_tile_input_gradient(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n,
-                                       int64_t task, real *panel) {
+                                       int64_t task, real *packed) {
     const int64_t in = pmc_padded(s->in), out = pmc_padded(s->out), column = task * PMC_TILE_COLUMNS;
     const int64_t columns = MIN(PMC_TILE_COLUMNS, in - column), dx_stride = pmc_vector_stride(s->in);
-    transpose(panel, w + column * out, MIN(columns, s->in - column), s->out, columns, PMC_TILE_COLUMNS, out);
+    transpose(packed, w + column * out, MIN(columns, s->in - column), s->out, columns, PMC_TILE_COLUMNS, out);
     const gemm_shape product = {.rows = 1,
                                 .columns = 1,
                                 .length = s->out,
@@ -99,7 +99,7 @@ static void linear_tile_input_gradient(real *dx, const real *dy, const real *w, 
                                 .step = 1,
                                 .w_pitch = PMC_TILE_COLUMNS,
                                 .out_pitch = dx_stride};
-    gemm(dx + column, dy, panel, NULL, n, columns, &product);
+    gemm(dx + column, dy, packed, NULL, n, columns, &product);
     if (column + columns >= in)
         for (int64_t i = 0; i < n; i++) memset(dx + i * dx_stride + in, 0, (size_t)(dx_stride - in) * sizeof *dx);
 }

@@ -1,4 +1,4 @@
-/* The one transposition: of weights into panels, and between channels last and channels first.
+/* The one transposition: of weights into packed weights, and between channels last and channels first.
  *
  *   to [columns][width] <- from [rows][columns], zeros where width goes beyond rows
  *

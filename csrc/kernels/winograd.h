@@ -4,7 +4,7 @@
  * transformed (each polynomial of its rows and columns is evaluated at 0, 1, -1, for 5x5 also 2, -2, and at infinity);
  * there a convolution is a product point by point, so that each point is a matrix product over the channels,
  *
- *   products[point][tile][k] = sum over c of patches[point][tile][c] * panel[k / 32][point][c][k % 32]
+ *   products[point][tile][k] = sum over c of patches[point][tile][c] * packed[k / 32][point][c][k % 32]
  *
  * and comes back with a few additions. That takes 16 multiplications where the 2x2 outputs had 36, or 36 for 100. The
  * outputs are rounded otherwise than the sum of the definition, not worse for 3x3, some three times for 5x5. What is
@@ -70,24 +70,24 @@ INLINE void winograd_outputs(const int side, vf *m, const int step) {
     m[step] = v_fma(v_splat(2), difference2, difference) + m[5 * step];
 }
 
-/* Elements from a point to the next, of patches and of a block of the panel: not a power of 2, since so many points are
+/* Elements from a point to the next, of patches and of a block of the packed weights: not a power of 2, since so many points are
  * written in turns that they would fight for the same lines of L1. */
 INLINE int64_t patches_apart(const pmc_conv *s) { return PMC_WINOGRAD_TILES * pmc_padded(s->in.c) + PMC_PAD; }
-INLINE int64_t panel_apart(const pmc_conv *s) { return s->in.c * PMC_WINOGRAD_COLUMNS + PMC_PAD; }
+INLINE int64_t packed_apart(const pmc_conv *s) { return s->in.c * PMC_WINOGRAD_COLUMNS + PMC_PAD; }
 
-/* The panel from output channel o on, which is the first, or half-way in a block. */
-INLINE real *panel_block(const real *panel, const pmc_conv *s, int points, int64_t o) {
-    return (real *)panel + o / PMC_WINOGRAD_COLUMNS * points * panel_apart(s) + o % PMC_WINOGRAD_COLUMNS;
+/* The packed from output channel o on, which is the first, or half-way in a block. */
+INLINE real *packed_block(const real *packed, const pmc_conv *s, int points, int64_t o) {
+    return (real *)packed + o / PMC_WINOGRAD_COLUMNS * points * packed_apart(s) + o % PMC_WINOGRAD_COLUMNS;
 }
 
-/* panel <- w [k][kh][kw * c, padded], times scale [k] or NULL: 16 output channels from `first`, n of which there are.
+/* packed <- w [k][kh][kw * c, padded], times scale [k] or NULL: 16 output channels from `first`, n of which there are.
  */
-INLINE void winograd_pack_block(const int side, real *panel, const real *w, const real *scale, const pmc_conv *s,
+INLINE void winograd_pack_block(const int side, real *packed, const real *w, const real *scale, const pmc_conv *s,
                                 int64_t first, int64_t n) {
     enum { SIDE_MAX = 6, TAPS_MAX = 25 };
     const int taps = side - 1;
     const int64_t c = s->in.c, row = pmc_filter_row(s), filter = s->kh * row;
-    real *to = panel_block(panel, s, side * side, first);
+    real *to = packed_block(packed, s, side * side, first);
     real turned[TAPS_MAX][VL * PMC_PAD]; /* [taps][c][k] of a vector of input channels */
     for (int64_t from = 0; from < c; from += VL) {
         const int64_t channels = MIN(VL, c - from);
@@ -105,16 +105,16 @@ INLINE void winograd_pack_block(const int side, real *panel, const real *w, cons
             }
             for (int j = 0; j < side; j++) winograd_taps(side, g + j, side);
             for (int point = 0; point < side * side; point++)
-                v_store(to + point * panel_apart(s) + (from + e / PMC_PAD) * PMC_WINOGRAD_COLUMNS + e % PMC_PAD,
+                v_store(to + point * packed_apart(s) + (from + e / PMC_PAD) * PMC_WINOGRAD_COLUMNS + e % PMC_PAD,
                         g[point]);
         }
     }
 }
 
-static void winograd_pack(real *panel, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
+static void winograd_pack(real *packed, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
     const int64_t first = task * PMC_PAD, n = MIN(PMC_PAD, s->out.c - first);
-    if (pmc_conv_winograd(s) == 4) winograd_pack_block(4, panel, w, scale, s, first, n);
-    else winograd_pack_block(6, panel, w, scale, s, first, n);
+    if (pmc_conv_winograd(s) == 4) winograd_pack_block(4, packed, w, scale, s, first, n);
+    else winograd_pack_block(6, packed, w, scale, s, first, n);
 }
 
 /* patches [points][PMC_WINOGRAD_TILES][c, padded], of one tile, <- the patch at x */
@@ -154,7 +154,7 @@ INLINE void winograd_window(const int side, const int relu, real *y, uint8_t *ar
 }
 
 /* Tiles begin to end - 1 of all windows of a few pictures, at most PMC_WINOGRAD_TILES of them. */
-INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *argmax, const real *x, const real *panel,
+INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *argmax, const real *x, const real *packed,
                            const real *b, const pmc_conv *s, int64_t begin, int64_t end, int64_t first, int64_t last,
                            real *workspace) {
     const int64_t c = pmc_padded(s->in.c), k = s->out.c, cells = s->out.h * s->out.w;
@@ -180,7 +180,7 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
         n = MIN(PMC_WINOGRAD_COLUMNS - from % PMC_WINOGRAD_COLUMNS, last - from);
         for (int point = 0; point < points; point++)
             gemm(products + point * PMC_WINOGRAD_TILES * PMC_WINOGRAD_COLUMNS, patches + point * patches_apart(s),
-                 panel_block(panel, s, points, from) + point * panel_apart(s), NULL, end - begin,
+                 packed_block(packed, s, points, from) + point * packed_apart(s), NULL, end - begin,
                  (n + VL - 1) / VL * VL, &product);
         for (int64_t tile = 0; tile < end - begin; tile++)
             winograd_window(side, relu, y_of[tile] + from, argmax ? argmax_of[tile] + from : NULL,
@@ -189,16 +189,16 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
 }
 
 /* As conv_forward. */
-static void winograd_forward(real *y, uint8_t *argmax, const real *x, const real *panel, const real *b,
+static void winograd_forward(real *y, uint8_t *argmax, const real *x, const real *packed, const real *b,
                              const pmc_conv *s, int64_t n, int64_t first, int64_t last, real *workspace) {
     const int64_t tiles = n * s->out.h * s->out.w, blocks = (tiles + PMC_WINOGRAD_TILES - 1) / PMC_WINOGRAD_TILES;
     const int relu = s->activation.kind == PMC_RELU, small = pmc_conv_winograd(s) == 4;
     for (int64_t i = 0; i < n && first == 0; i++) image_clear_border(y + i * pmc_image_stride(&s->out), &s->out);
     for (int64_t block = 0; block < blocks; block++) {
         const int64_t begin = block * tiles / blocks, end = (block + 1) * tiles / blocks;
-        if (small && relu) winograd_block(4, 1, y, argmax, x, panel, b, s, begin, end, first, last, workspace);
-        else if (small) winograd_block(4, 0, y, argmax, x, panel, b, s, begin, end, first, last, workspace);
-        else if (relu) winograd_block(6, 1, y, argmax, x, panel, b, s, begin, end, first, last, workspace);
-        else winograd_block(6, 0, y, argmax, x, panel, b, s, begin, end, first, last, workspace);
+        if (small && relu) winograd_block(4, 1, y, argmax, x, packed, b, s, begin, end, first, last, workspace);
+        else if (small) winograd_block(4, 0, y, argmax, x, packed, b, s, begin, end, first, last, workspace);
+        else if (relu) winograd_block(6, 1, y, argmax, x, packed, b, s, begin, end, first, last, workspace);
+        else winograd_block(6, 0, y, argmax, x, packed, b, s, begin, end, first, last, workspace);
     }
 }
