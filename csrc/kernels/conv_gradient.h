@@ -128,8 +128,8 @@ INLINE vi conv_position(vi where, const pmc_conv *s) {
     return at;
 }
 
-/* The events of a square of VL cells (the first n are there) and VL output channels, to the lists of the channels. */
-INLINE void conv_list(event *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
+/* The nonzeros of a square of VL cells (the first n are there) and VL output channels, to the lists of the channels. */
+INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
                       const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of, int64_t n,
                       const pmc_conv *s) {
     const lane positions =
@@ -146,13 +146,15 @@ INLINE void conv_list(event *lists, const int64_t pitch, int64_t living[VL], con
     transpose_square(offset);
     transpose_square(scale);
     for (int l = 0; l < VL; l++)
-        living[l] += append_events(lists + l * pitch + living[l], (vi)offset[l], scale[l], v_bits((vi)offset[l] >= 0));
+        living[l] +=
+            append_nonzeros(lists + l * pitch + living[l], (vi)offset[l], scale[l], v_bits((vi)offset[l] >= 0));
 }
 
 /* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in`; output channels first
  * to last - 1, of which first is a multiple of 16 */
 static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
-                                 const pmc_conv *s, int64_t n, int opening, int64_t first, int64_t last, void *events) {
+                                 const pmc_conv *s, int64_t n, int opening, int64_t first, int64_t last,
+                                 void *nonzeros) {
     const int64_t k = s->out.c, c = s->in.c / s->groups, row = pmc_filter_row(s), pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = conv_patch(s);
     int32_t at[PMC_NO_GRADIENT + 1];
@@ -160,13 +162,13 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     if (opening) memset(dw + first * s->kh * row, 0, (size_t)((last - first) * s->kh * row) * sizeof *dw);
     if (db) conv_bias_gradient(db, dy, argmax, s, n, opening, first, last);
     if (s->in.c == 1 || pmc_conv_depthwise(s)) {
-        conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, events);
+        conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, nonzeros);
         return;
     }
     /* So many cells at a time that their x is in L1: it is read for every output channel. */
     enum { LIST = PMC_NONZEROS + VL };
-    int32_t *x_of = events, *dy_of = x_of + PMC_NONZEROS, *argmax_of = dy_of + PMC_NONZEROS;
-    event *lists = (event *)((char *)events + 12 * PMC_NONZEROS); /* [VL][LIST] */
+    int32_t *x_of = nonzeros, *dy_of = x_of + PMC_NONZEROS, *argmax_of = dy_of + PMC_NONZEROS;
+    nonzero *lists = (nonzero *)((char *)nonzeros + 12 * PMC_NONZEROS); /* [VL][LIST] */
     const int64_t cells = s->out.h * s->out.w, items = n * cells;
     for (int64_t begin = 0; begin < items; begin += PMC_NONZEROS) {
         const int64_t count = MIN(PMC_NONZEROS, items - begin);
@@ -221,18 +223,18 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
 
 /* dx image `in`, dy image `out`, argmax [oh][ow][k], w the master */
 static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
-                                int64_t n, void *events) {
+                                int64_t n, void *nonzeros) {
     const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
     const int64_t positions = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = patch_reversed(conv_patch(s));
     int32_t at[PMC_NO_GRADIENT + 1];
     conv_positions(at, s);
     if (pmc_conv_depthwise(s)) {
-        conv_channels_input_gradient(dx, dy, argmax, w, s, n, events, at);
+        conv_channels_input_gradient(dx, dy, argmax, w, s, n, nonzeros, at);
         return;
     }
     const int64_t list_pitch = pmc_padded(k);
-    event *lists = events; /* [positions][list_pitch] */
+    nonzero *lists = nonzeros; /* [positions][list_pitch] */
     int32_t living[PMC_NO_GRADIENT];
     vi channel; /* 0, 1, 2, ... */
     for (int l = 0; l < VL; l++) channel[l] = l;
@@ -250,8 +252,9 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
                         const vi where = v_load_bytes(a + co) | (channel >= (lane)(k - co));
                         const vi offset = (channel + (lane)co) * (lane)filter;
                         for (int64_t position = 0; position < positions; position++)
-                            living[position] += append_events(lists + position * list_pitch + living[position], offset,
-                                                              v_load(g + co), v_bits(where == (lane)position));
+                            living[position] +=
+                                append_nonzeros(lists + position * list_pitch + living[position], offset,
+                                                v_load(g + co), v_bits(where == (lane)position));
                     }
                     for (int64_t position = 0; position < positions; position++)
                         patch_sum(dx + conv_cell(s, oy, ox) + at[position] + group * c, w + group * k * filter,

@@ -1,24 +1,24 @@
 /* Sums of scaled patches: what both gradients of a convolution are made of.
  *
- *   to[o][r][v] += sum over events e of e.scale * from[e.offset][o][r][v],   o < outer, r < rows, v < length
+ *   to[o][r][v] += sum over nonzeros e of e.value * from[e.index][o][r][v],   o < outer, r < rows, v < length
  *
- * A piece of R x C vectors of the patch stays in registers while the list of events is walked. Each
- * element is one chain of FMAs in the order of the events: the same on every ISA. Loads of `from` may read
- * up to 15 elements past its end, and of `events` one past the last; `to` is touched nowhere else. */
+ * A piece of R x C vectors of the patch stays in registers while the list of nonzeros is walked. Each
+ * element is one chain of FMAs in the order of the nonzeros: the same on every ISA. Loads of `from` may read
+ * up to 15 elements past its end, and of `nonzeros` one past the last; `to` is touched nowhere else. */
 #pragma once
 #include "vectors.h"
 
 typedef struct {
-    int32_t offset;
-    real scale;
-} event;
-_Static_assert(sizeof(event) == 2 * sizeof(real), "an event is two lanes");
+    int32_t index;
+    real value;
+} nonzero;
+_Static_assert(sizeof(nonzero) == 2 * sizeof(real), "an nonzero is two lanes");
 
 /* Adds the lanes whose bits are set to the end of a list, which has room for all; returns how many there are. */
-INLINE int64_t append_events(event *list, vi offset, vf scale, uint32_t bits) {
-    const vf offsets = v_compress((vf)offset, bits), scales = v_compress(scale, bits);
-    v_store((real *)list, v_interleave_low(offsets, scales));
-    v_store((real *)list + VL, v_interleave_high(offsets, scales));
+INLINE int64_t append_nonzeros(nonzero *list, vi index, vf value, uint32_t bits) {
+    const vf indices = v_compress((vf)index, bits), values = v_compress(value, bits);
+    v_store((real *)list, v_interleave_low(indices, values));
+    v_store((real *)list + VL, v_interleave_high(indices, values));
     return __builtin_popcount(bits);
 }
 
@@ -53,42 +53,42 @@ INLINE patch_shape patch_reversed(patch_shape s) {
     return s;
 }
 
-/* `tail`: lanes of the last column that are there. There is at least one event: a loop that may be empty makes GCC keep
+/* `tail`: lanes of the last column that are there. There is at least one nonzero: a loop that may be empty makes GCC keep
  * the sums in memory around it. */
-INLINE void patch_registers(const int R, const int C, real *to, const real *from, const event *events, int64_t count,
-                            int64_t to_row, int64_t from_row, int64_t tail) {
+INLINE void patch_registers(const int R, const int C, real *to, const real *from, const nonzero *nonzeros,
+                            int64_t count, int64_t to_row, int64_t from_row, int64_t tail) {
     vf sum[PIECE_ROWS][PIECE_COLUMNS];
     for (int r = 0; r < R; r++) {
         for (int c = 0; c < C - 1; c++) sum[r][c] = v_load(to + r * to_row + c * VL);
         sum[r][C - 1] = v_load_n(to + r * to_row + (C - 1) * VL, tail);
     }
-    const event *end = events + count;
-    int64_t offset = events->offset; /* read one event ahead: loads then need not wait for their address */
+    const nonzero *end = nonzeros + count;
+    int64_t index = nonzeros->index; /* read one index ahead: loads then need not wait for their address */
     do {
-        const real *row = one_pointer(from + offset);
-        const vf scale = v_splat(events->scale);
-        offset = (++events)->offset;
+        const real *row = one_pointer(from + index);
+        const vf value = v_splat(nonzeros->value);
+        index = (++nonzeros)->index;
         for (int r = 0; r < R; r++, row = one_pointer(row + from_row))
-            for (int c = 0; c < C; c++) sum[r][c] = v_fma(scale, v_load(row + c * VL), sum[r][c]);
-    } while (events < end);
+            for (int c = 0; c < C; c++) sum[r][c] = v_fma(value, v_load(row + c * VL), sum[r][c]);
+    } while (nonzeros < end);
     for (int r = 0; r < R; r++) {
         for (int c = 0; c < C - 1; c++) v_store(to + r * to_row + c * VL, sum[r][c]);
         v_store_n(to + r * to_row + (C - 1) * VL, sum[r][C - 1], tail);
     }
 }
 
-typedef void patch_piece(real *to, const real *from, const event *events, int64_t count, int64_t to_row,
+typedef void patch_piece(real *to, const real *from, const nonzero *nonzeros, int64_t count, int64_t to_row,
                          int64_t from_row, int64_t tail);
 #define PATCH_PIECE(R, C)                                                                                              \
-    static void patch_##R##x##C(real *to, const real *from, const event *events, int64_t count, int64_t to_row,        \
+    static void patch_##R##x##C(real *to, const real *from, const nonzero *nonzeros, int64_t count, int64_t to_row,    \
                                 int64_t from_row, int64_t tail) {                                                      \
-        patch_registers(R, C, to, from, events, count, to_row, from_row, tail);                                        \
+        patch_registers(R, C, to, from, nonzeros, count, to_row, from_row, tail);                                      \
     }
 PIECES(PATCH_PIECE)
 #define PATCH_ENTRY(R, C) PIECE_ENTRY(patch, R, C)
 static patch_piece *const patch_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(PATCH_ENTRY)};
 
-static void patch_sum(real *to, const real *from, const event *events, int64_t count, const patch_shape *s) {
+static void patch_sum(real *to, const real *from, const nonzero *nonzeros, int64_t count, const patch_shape *s) {
     const int64_t vectors = (s->length + VL - 1) / VL;
     if (count == 0) return;
     for (int64_t o = 0; o < s->outer; o++)
@@ -96,7 +96,7 @@ static void patch_sum(real *to, const real *from, const event *events, int64_t c
             for (int64_t r = 0; r < s->rows; r += s->piece_rows) {
                 const int64_t columns = MIN(s->piece_columns, vectors - c), rows = MIN(s->piece_rows, s->rows - r);
                 patch_pieces[rows][columns](to + o * s->to_outer + r * s->to_row + c * VL,
-                                            from + o * s->from_outer + r * s->from_row + c * VL, events, count,
+                                            from + o * s->from_outer + r * s->from_row + c * VL, nonzeros, count,
                                             s->to_row, s->from_row, s->length - (c + columns - 1) * VL);
             }
 }
