@@ -50,13 +50,13 @@ static void conv_pack(real *packed, const real *w, const real *scale, const pmc_
 
 /* The cells of row oy that see a pixel other than zero. A picture of one channel has margins: what they give is the
  * bias, and their part of the gradient is zero (0 * w is, for every finite w), so that neither need be computed. */
-static span conv_span(const real *x, const pmc_conv *s, int64_t oy) {
+static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
     const int64_t step = s->pool_w * s->stride_w,
                   window = (s->pool_w - 1) * s->stride_w + (s->kw - 1) * s->dilation_w + 1;
     const int64_t height = (s->pool_h - 1) * s->stride_h + (s->kh - 1) * s->dilation_h + 1;
     const int64_t width = (s->out.w - 1) * step + window;
     int64_t left = width, right = -1;
-    if (s->in.c > 1) return (span){0, (int32_t)s->out.w};
+    if (s->in.c > 1) return (range){0, (int32_t)s->out.w};
     for (int64_t e = 0; e < width; e += VL) {
         const real *row = x + conv_cell(s, oy, 0) + e;
         vi seen = (vi){0};
@@ -67,7 +67,7 @@ static span conv_span(const real *x, const pmc_conv *s, int64_t oy) {
         right = e + 31 - __builtin_clz(bits);
     }
     const int64_t begin = left < window ? 0 : (left - window) / step + 1;
-    return right < 0 ? (span){0, 0} : (span){(int32_t)begin, (int32_t)MIN(s->out.w, right / step + 1)};
+    return right < 0 ? (range){0, 0} : (range){(int32_t)begin, (int32_t)MIN(s->out.w, right / step + 1)};
 }
 
 /* The other cells, which see zeros alone: one is made from the bias, the others are its copies. */
@@ -185,7 +185,7 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
     for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), x += pmc_image_stride(&s->in)) {
         if (first == 0) image_clear_border(y, &s->out);
         for (int64_t oy = 0; oy < s->out.h; oy++) {
-            const conv_part part = {first, last, conv_span(x, s, oy)};
+            const conv_part part = {first, last, conv_range(x, s, oy)};
             const int64_t skip = part.cells.begin * s->pool_w, seen = part.cells.end * s->pool_w - skip;
             real *y_row = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out);
             uint8_t *argmax_row = argmax ? argmax + oy * s->out.w * s->out.c : NULL;

@@ -39,7 +39,7 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
  * dw [k][kh][kw, padded] (+)= */
 INLINE void conv_taps(const int R, const int C, const int own, real *dw, const real *dy, const uint8_t *argmax,
                       const real *x, const pmc_conv *s, int64_t n, int opening, int64_t co, const int32_t *at,
-                      const span *spans) {
+                      const range *ranges) {
     const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
     const int64_t column = s->dilation_w * s->in.c, step = s->pool_w * s->stride_w * s->in.c;
     const int positions = (int)(s->pool_h * s->pool_w);
@@ -48,7 +48,7 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
         for (int c = 0; c < C; c++) sum[r][c] = (vf){0};
     for (int64_t i = 0; i < n; i++)
         for (int64_t oy = 0; oy < s->out.h; oy++) {
-            const span all = {0, (int32_t)s->out.w}, seen = own ? all : spans[i * s->out.h + oy];
+            const range all = {0, (int32_t)s->out.w}, seen = own ? all : ranges[i * s->out.h + oy];
             const real *g =
                 dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + seen.begin) * k + co;
             const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + seen.begin) * k + co;
@@ -76,31 +76,31 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
 }
 
 typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
-                             int64_t n, int opening, int64_t co, const int32_t *at, const span *spans);
+                             int64_t n, int opening, int64_t co, const int32_t *at, const range *ranges);
 #define CONV_TAPS(R, C)                                                                                                \
     static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, \
-                                    int64_t n, int opening, int64_t co, const int32_t *at, const span *spans) {        \
-        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, opening, co, at, spans);                         \
-        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at, spans);                                      \
+                                    int64_t n, int opening, int64_t co, const int32_t *at, const range *ranges) {      \
+        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, opening, co, at, ranges);                        \
+        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at, ranges);                                     \
     }
 PIECES(CONV_TAPS)
 #define CONV_TAPS_ENTRY(R, C) PIECE_ENTRY(conv_taps, R, C)
 static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(CONV_TAPS_ENTRY)};
 
 static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n,
-                         int opening, int64_t first, int64_t last, const int32_t *at, span *spans) {
+                         int opening, int64_t first, int64_t last, const int32_t *at, range *ranges) {
     const int64_t row = s->dilation_h * pmc_image_pitch(&s->in), column = s->dilation_w * s->in.c;
     const int64_t columns_most = equal_pieces(s->kw, PIECE_COLUMNS);
     const int64_t rows_most = piece_rows_beside(s->kh, columns_most);
     for (int64_t i = 0; s->in.c == 1 && i < n; i++)
         for (int64_t oy = 0; oy < s->out.h; oy++)
-            spans[i * s->out.h + oy] = conv_span(x + i * pmc_image_stride(&s->in), s, oy);
+            ranges[i * s->out.h + oy] = conv_range(x + i * pmc_image_stride(&s->in), s, oy);
     for (int64_t co = first; co < last; co += VL)
         for (int64_t j = 0; j < s->kw; j += columns_most)
             for (int64_t i = 0; i < s->kh; i += rows_most) {
                 conv_taps_piece *taps = conv_taps_pieces[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
                 taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, opening, co, at,
-                     spans);
+                     ranges);
             }
 }
 

@@ -12,12 +12,12 @@ INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {
 /* Cells begin to end - 1 of a row of cells. */
 typedef struct {
     int32_t begin, end;
-} span;
+} range;
 
 /* What a piece of the block covers: its output channels, and the cells of a row. */
 typedef struct {
     int64_t first, last;
-    span cells;
+    range cells;
 } conv_part;
 
 /* The best value so far of a window, a vector of output channels, and its position; NaN wins: it is passed on. */
