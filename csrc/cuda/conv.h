@@ -34,14 +34,14 @@ ALONE(conv_pack)
 
 /* ---- where things are ---- */
 
-/* One position before the pool: where its sample, cell and patch lie. */
+/* One position before the pool: where its sample, output pixel and patch lie. */
 typedef struct {
-    int64_t x, y_cell, argmax; /* its sample in x; its cell in y and argmax; -1: there is no such position */
-    int32_t row, column;       /* of the patch, in the picture with its border */
-    int32_t index;             /* among the positions of its cell */
+    int64_t x, y_pixel, argmax; /* its sample in x; its output pixel in y and argmax; -1: there is no such position */
+    int32_t row, column;        /* of the patch, in the picture with its border */
+    int32_t index;              /* among the positions of its output pixel */
 } position;
 
-/* Position `pixel` of the rows and columns of cells x positions, over all samples from `first` on. */
+/* Position `pixel` of the rows and columns of output pixels x positions, over all samples from `first` on. */
 INLINE position position_of(const pmc_conv *s, int64_t first, int64_t pixel) {
     const int32_t pool_h = (int32_t)s->pool_h, pool_w = (int32_t)s->pool_w, width = (int32_t)s->out.w * pool_w;
     const int32_t pixels = (int32_t)s->out.h * pool_h * width, rest = (int32_t)(pixel % pixels);
@@ -49,8 +49,8 @@ INLINE position position_of(const pmc_conv *s, int64_t first, int64_t pixel) {
     const int32_t py = rest / width, px = rest % width, oy = py / pool_h, ox = px / pool_w;
     position at;
     at.x = sample * pmc_image_stride(&s->in);
-    at.y_cell = sample * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
-                (s->out.left + ox) * s->out.c;
+    at.y_pixel = sample * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
+                 (s->out.left + ox) * s->out.c;
     at.argmax = sample * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c;
     at.row = py * (int32_t)s->stride_h;
     at.column = px * (int32_t)s->stride_w;
@@ -83,25 +83,26 @@ INLINE real seen_at(const real *x, const pmc_conv *s, const position *at, filter
 
 /* ---- forward ---- */
 
-INLINE int64_t cells_in(const pmc_conv *s, int64_t n) { return n * s->out.h * s->out.w; }
+INLINE int64_t output_pixels(const pmc_conv *s, int64_t n) { return n * s->out.h * s->out.w; }
 static int64_t conv_forward_blocks(const pmc_job *j) {
     const pmc_conv *s = &j->op.shape.conv;
-    return s->groups * tiles_of(cells_in(s, j->n), group_outputs(s));
+    return s->groups * tiles_of(output_pixels(s, j->n), group_outputs(s));
 }
 
-/* The pixel, as position_of counts them, of position `index` of a cell. */
-INLINE int64_t pixel_of_cell(const pmc_conv *s, int64_t cell, int64_t index) {
-    const int64_t cells = s->out.h * s->out.w, oy = cell % cells / s->out.w, ox = cell % s->out.w;
+/* The pixel, as position_of counts them, of position `index` of a output pixel. */
+INLINE int64_t pixel_of_output(const pmc_conv *s, int64_t out_pixel, int64_t index) {
+    const int64_t out_pixels = s->out.h * s->out.w, oy = out_pixel % out_pixels / s->out.w, ox = out_pixel % s->out.w;
     const int64_t py = oy * s->pool_h + index / s->pool_w, px = ox * s->pool_w + index % s->pool_w;
-    return cell / cells * cells * s->pool_h * s->pool_w + py * s->out.w * s->pool_w + px;
+    return out_pixel / out_pixels * out_pixels * s->pool_h * s->pool_w + py * s->out.w * s->pool_w + px;
 }
 
-/* A tile of cells x output channels: position by position of the pool, of whose sums the largest is kept. */
+/* A tile of output pixels x output channels: position by position of the pool, of whose sums the largest is kept. */
 BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
     const pmc_conv *s = &j->op.shape.conv;
     const real *x = (const real *)j->ref[2], *packed = (const real *)j->ref[3], *b = (const real *)j->ref[4];
-    const int64_t cells = cells_in(s, j->n), outputs = group_outputs(s), depth = s->kh * s->kw * group_inputs(s);
-    const tile here = tile_of(block, cells, outputs);
+    const int64_t out_pixels = output_pixels(s, j->n), outputs = group_outputs(s),
+                  depth = s->kh * s->kw * group_inputs(s);
+    const tile here = tile_of(block, out_pixels, outputs);
     const int64_t group = here.rest;
     SHARED factor_rows rows;
     SHARED factor_columns columns;
@@ -110,9 +111,9 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
     uint8_t index[EACH][OWN_SUMS];
     for (int64_t p = 0; p < s->pool_h * s->pool_w; p++) {
         FOR_THREADS(t) {
-            const int64_t cell = here.row + t;
+            const int64_t out_pixel = here.row + t;
             if (t < TILE_ROWS) at[t].x = -1;
-            if (t < TILE_ROWS && cell < cells) at[t] = position_of(s, 0, pixel_of_cell(s, cell, p));
+            if (t < TILE_ROWS && out_pixel < out_pixels) at[t] = position_of(s, 0, pixel_of_output(s, out_pixel, p));
             FOR_OWN(e) {
                 const int64_t o = here.column + own_at(j->precision, t, e).column;
                 sum[OWN(t)][e] = b && o < outputs ? b[group * outputs + o] : 0;
@@ -146,8 +147,8 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
             const own_place own = own_at(j->precision, t, e);
             const int64_t o = here.column + own.column, channel = group * outputs + o;
             const int dead = s->activation.kind == PMC_RELU && best[OWN(t)][e] <= 0;
-            if (here.row + own.row >= cells || o >= outputs) continue;
-            ((real *)j->ref[0])[at[own.row].y_cell + channel] = activated(best[OWN(t)][e], &s->activation);
+            if (here.row + own.row >= out_pixels || o >= outputs) continue;
+            ((real *)j->ref[0])[at[own.row].y_pixel + channel] = activated(best[OWN(t)][e], &s->activation);
             if (j->ref[1])
                 ((uint8_t *)j->ref[1])[at[own.row].argmax + channel] = dead ? PMC_NO_GRADIENT : index[OWN(t)][e];
         }
@@ -157,9 +158,9 @@ DEVICE_KERNEL(conv_forward)
 
 /* ---- gradients ---- */
 
-/* dy of a channel at a position, 0 where another has the cell's gradient */
+/* dy of a channel at a position, 0 where another has the output pixel's gradient */
 INLINE real gradient_at(const real *dy, const uint8_t *argmax, const position *at, int64_t channel) {
-    return at->x >= 0 && argmax[at->argmax + channel] == at->index ? dy[at->y_cell + channel] : 0;
+    return at->x >= 0 && argmax[at->argmax + channel] == at->index ? dy[at->y_pixel + channel] : 0;
 }
 
 /* A tile of output channels x filter elements, of a shard and a group. Behind a filter comes its bias, whose input is

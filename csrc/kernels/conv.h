@@ -48,7 +48,7 @@ static void conv_pack(real *packed, const real *w, const real *scale, const pmc_
     }
 }
 
-/* The cells of row oy that see a pixel other than zero. A picture of one channel has margins: what they give is the
+/* The output pixels of row oy that see a pixel other than zero. A picture of one channel has margins: what they give is the
  * bias, and their part of the gradient is zero (0 * w is, for every finite w), so that neither need be computed. */
 static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
     const int64_t step = s->pool_w * s->stride_w,
@@ -58,7 +58,7 @@ static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
     int64_t left = width, right = -1;
     if (s->in.c > 1) return (range){0, (int32_t)s->out.w};
     for (int64_t e = 0; e < width; e += VL) {
-        const real *row = x + conv_cell(s, oy, 0) + e;
+        const real *row = x + conv_patch_of(s, oy, 0) + e;
         vi seen = (vi){0};
         for (int64_t i = 0; i < height; i++, row += pmc_image_pitch(&s->in)) seen |= v_load_n(row, width - e) != 0;
         const uint32_t bits = v_bits(seen);
@@ -70,22 +70,22 @@ static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
     return right < 0 ? (range){0, 0} : (range){(int32_t)begin, (int32_t)MIN(s->out.w, right / step + 1)};
 }
 
-/* The other cells, which see zeros alone: one is made from the bias, the others are its copies. */
+/* The other output pixels, which see zeros alone: one is made from the bias, the others are its copies. */
 static void conv_blank(real *y, uint8_t *argmax, real *rows, int64_t pitch, const real *b, const pmc_conv *s,
                        const conv_part *part) {
     const int64_t k = s->out.c, first = part->first, size = part->last - first;
-    const int32_t cell = part->cells.begin > 0 ? 0 : part->cells.end;
-    const conv_part one = {first, part->last, {cell, cell + 1}};
-    if (cell == s->out.w) return;
+    const int32_t out_pixel = part->out_pixels.begin > 0 ? 0 : part->out_pixels.end;
+    const conv_part one = {first, part->last, {out_pixel, out_pixel + 1}};
+    if (out_pixel == s->out.w) return;
     for (int64_t r = 0; r < s->pool_h; r++)
         for (int64_t j = 0; j < s->pool_w; j++)
             for (int64_t co = first; co < part->last; co += VL)
-                v_store(rows + ((r * s->out.w + cell) * s->pool_w + j) * pitch + co, b ? v_load(b + co) : (vf){0});
+                v_store(rows + ((r * s->out.w + out_pixel) * s->pool_w + j) * pitch + co, b ? v_load(b + co) : (vf){0});
     conv_pool(y, argmax, rows, pitch, s, &one);
     for (int64_t ox = 0; ox < s->out.w; ox++) {
-        if (ox == cell || (ox >= part->cells.begin && ox < part->cells.end)) continue;
-        memcpy(y + ox * k + first, y + cell * k + first, (size_t)size * sizeof *y);
-        if (argmax) memcpy(argmax + ox * k + first, argmax + cell * k + first, (size_t)size);
+        if (ox == out_pixel || (ox >= part->out_pixels.begin && ox < part->out_pixels.end)) continue;
+        memcpy(y + ox * k + first, y + out_pixel * k + first, (size_t)size * sizeof *y);
+        if (argmax) memcpy(argmax + ox * k + first, argmax + out_pixel * k + first, (size_t)size);
     }
 }
 
@@ -186,13 +186,13 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
         if (first == 0) image_clear_border(y, &s->out);
         for (int64_t oy = 0; oy < s->out.h; oy++) {
             const conv_part part = {first, last, conv_range(x, s, oy)};
-            const int64_t skip = part.cells.begin * s->pool_w, seen = part.cells.end * s->pool_w - skip;
+            const int64_t skip = part.out_pixels.begin * s->pool_w, seen = part.out_pixels.end * s->pool_w - skip;
             real *y_row = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out);
             uint8_t *argmax_row = argmax ? argmax + oy * s->out.w * s->out.c : NULL;
             if (in_place) rows = y_row;
             for (int64_t r = 0; seen && r < s->pool_h; r++) {
                 real *row = rows + (r * pixels + skip) * pitch;
-                const real *x_from = x + conv_cell(s, oy, part.cells.begin) + r * x_row;
+                const real *x_from = x + conv_patch_of(s, oy, part.out_pixels.begin) + r * x_row;
                 if (channels) conv_channels_row(row, x_from, packed, b, seen, pitch, s);
                 else conv_row(row, x_from, packed, b, seen, &products, first, last);
             }

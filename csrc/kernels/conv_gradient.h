@@ -1,6 +1,6 @@
 /* The convolution block's gradients: sparse, exactly. Of a window one position carries gradient, and none if ReLU was
- * off. Both gradients are then sums of scaled patches (patch.h): dw[co]           = sum over cells of dy[cell][co] *
- * x[patch at the argmax] dx[patch] at a cell += sum over co with that argmax of dy[cell][co] * w[co] A block without
+ * off. Both gradients are then sums of scaled patches (patch.h): dw[co]           = sum over output pixels of dy[output pixel][co] *
+ * x[patch at the argmax] dx[patch] at a output pixel += sum over co with that argmax of dy[output pixel][co] * w[co] A block without
  * pool or ReLU is the case where every position is alive. Where every channel is a group of its own (depthwise), and in
  * the first layer, lanes go across channels instead. */
 #pragma once
@@ -16,7 +16,7 @@ static void conv_positions(int32_t at[PMC_NO_GRADIENT + 1], const pmc_conv *s) {
             at[i * s->pool_w + j] = (int32_t)(i * s->stride_h * pmc_image_pitch(&s->in) + j * s->stride_w * s->in.c);
 }
 
-/* db [k] (+)= the sum over living cells of dy; channels first to last - 1 */
+/* db [k] (+)= the sum over living output pixels of dy; channels first to last - 1 */
 static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, const pmc_conv *s, int64_t n,
                                int opening, int64_t first, int64_t last) {
     const int64_t k = s->out.c, pitch = pmc_image_pitch(&s->out);
@@ -52,13 +52,14 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
             const real *g =
                 dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + seen.begin) * k + co;
             const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + seen.begin) * k + co;
-            const real *cell = x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, seen.begin) + (own ? co : 0);
-            for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, cell += step) {
+            const real *out_pixel =
+                x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, seen.begin) + (own ? co : 0);
+            for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, out_pixel += step) {
                 vf gradient = v_load(g);
                 vi where = v_load_bytes(a);
                 for (int position = 0; position < positions; position++) {
                     vf here = v_select(where == position, gradient, (vf){0});
-                    const real *patch = cell + at[position];
+                    const real *patch = out_pixel + at[position];
                     for (int r = 0; r < R; r++)
                         for (int c = 0; c < C; c++) {
                             const real *tap = patch + r * row + c * column;
@@ -128,7 +129,7 @@ INLINE vi conv_position(vi where, const pmc_conv *s) {
     return at;
 }
 
-/* The nonzeros of a square of VL cells (the first n are there) and VL output channels, to the lists of the channels. */
+/* The nonzeros of a square of VL output pixels (the first n are there) and VL output channels, to the lists of the channels. */
 INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
                       const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of, int64_t n,
                       const pmc_conv *s) {
@@ -165,19 +166,19 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
         conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, nonzeros);
         return;
     }
-    /* So many cells at a time that their x is in L1: it is read for every output channel. */
+    /* So many output pixels at a time that their x is in L1: it is read for every output channel. */
     enum { LIST = PMC_NONZEROS + VL };
     int32_t *x_of = nonzeros, *dy_of = x_of + PMC_NONZEROS, *argmax_of = dy_of + PMC_NONZEROS;
     nonzero *lists = (nonzero *)((char *)nonzeros + 12 * PMC_NONZEROS); /* [VL][LIST] */
-    const int64_t cells = s->out.h * s->out.w, items = n * cells;
+    const int64_t out_pixels = s->out.h * s->out.w, items = n * out_pixels;
     for (int64_t begin = 0; begin < items; begin += PMC_NONZEROS) {
         const int64_t count = MIN(PMC_NONZEROS, items - begin);
         for (int64_t item = 0; item < count; item++) {
-            const int64_t i = (begin + item) / cells, cell = (begin + item) % cells, oy = cell / s->out.w,
-                          ox = cell % s->out.w;
-            x_of[item] = (int32_t)(i * pmc_image_stride(&s->in) + conv_cell(s, oy, ox));
+            const int64_t i = (begin + item) / out_pixels, out_pixel = (begin + item) % out_pixels,
+                          oy = out_pixel / s->out.w, ox = out_pixel % s->out.w;
+            x_of[item] = (int32_t)(i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, ox));
             dy_of[item] = (int32_t)(i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + ox) * k);
-            argmax_of[item] = (int32_t)(i * pmc_argmax_stride(&s->out) + cell * k);
+            argmax_of[item] = (int32_t)(i * pmc_argmax_stride(&s->out) + out_pixel * k);
         }
         for (int64_t co = first; co < last; co += VL) {
             int64_t living[VL] = {0};
@@ -199,9 +200,9 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
     for (int64_t task = 0; task < pmc_conv_pack_parts(s); task++) conv_pack(packed, w, NULL, s, task);
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
         memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
-        for (int64_t cell = 0; cell < s->out.h * s->out.w; cell++) {
-            const int64_t oy = cell / s->out.w, ox = cell % s->out.w;
-            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + cell * k;
+        for (int64_t out_pixel = 0; out_pixel < s->out.h * s->out.w; out_pixel++) {
+            const int64_t oy = out_pixel / s->out.w, ox = out_pixel % s->out.w;
+            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + out_pixel * k;
             const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
                             (s->out.left + ox) * k;
             for (int64_t c = 0; c < k; c += VL) {
@@ -212,7 +213,8 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
                     const real *weight = packed + c;
                     for (int64_t r = 0; r < s->kh; r++)
                         for (int64_t j = 0; j < s->kw; j++, weight += pitch) {
-                            real *to = dx + conv_cell(s, oy, ox) + at[position] + r * row + j * s->dilation_w * k + c;
+                            real *to =
+                                dx + conv_patch_of(s, oy, ox) + at[position] + r * row + j * s->dilation_w * k + c;
                             v_store_n(to, v_fma(here, v_load(weight), v_load(to)), k - c);
                         }
                 }
@@ -257,7 +259,7 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
                                                 v_load(g + co), v_bits(where == (lane)position));
                     }
                     for (int64_t position = 0; position < positions; position++)
-                        patch_sum(dx + conv_cell(s, oy, ox) + at[position] + group * c, w + group * k * filter,
+                        patch_sum(dx + conv_patch_of(s, oy, ox) + at[position] + group * c, w + group * k * filter,
                                   lists + position * list_pitch, living[position], &shape);
                 }
     }

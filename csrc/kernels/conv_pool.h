@@ -1,23 +1,23 @@
-/* The cells of a convolution block, and what it does with the positions of a cell: the best is kept, with its position,
+/* The output pixels of a convolution block, and what it does with the window of one: the best is kept, with its position,
  * and activated. */
 #pragma once
 #include "activation.h"
 #include "images.h"
 
-/* Where in x the patch begins of a cell's first position. */
-INLINE int64_t conv_cell(const pmc_conv *s, int64_t oy, int64_t ox) {
+/* Where in x the patch begins of a output pixel's first position. */
+INLINE int64_t conv_patch_of(const pmc_conv *s, int64_t oy, int64_t ox) {
     return oy * s->pool_h * s->stride_h * pmc_image_pitch(&s->in) + ox * s->pool_w * s->stride_w * s->in.c;
 }
 
-/* Cells begin to end - 1 of a row of cells. */
+/* Cells begin to end - 1 of a row of output pixels. */
 typedef struct {
     int32_t begin, end;
 } range;
 
-/* What a piece of the block covers: its output channels, and the cells of a row. */
+/* What a piece of the block covers: its output channels, and the output pixels of a row. */
 typedef struct {
     int64_t first, last;
-    range cells;
+    range out_pixels;
 } conv_part;
 
 /* The best value so far of a window, a vector of output channels, and its position; NaN wins: it is passed on. */
@@ -46,7 +46,7 @@ INLINE void conv_keep(const int relu, real *y, uint8_t *argmax, best_of best, co
 INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, real *y, uint8_t *argmax,
                           const real *rows, int64_t pitch, const pmc_conv *s, const conv_part *part) {
     const int64_t k = s->out.c, row = s->out.w * pool_w * pitch, last = part->last;
-    for (int64_t ox = part->cells.begin; ox < part->cells.end; ox++)
+    for (int64_t ox = part->out_pixels.begin; ox < part->out_pixels.end; ox++)
         for (int64_t co = part->first; co < last; co += VL) {
             const real *window = rows + ox * pool_w * pitch + co;
             best_of best = {v_load(window), (vi){0}};
@@ -59,7 +59,7 @@ INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, re
 
 /* argmax[ox][k] <- the first position, which is all there is. */
 static void conv_first(uint8_t *argmax, const pmc_conv *s, const conv_part *part) {
-    for (int64_t ox = part->cells.begin; argmax && ox < part->cells.end; ox++)
+    for (int64_t ox = part->out_pixels.begin; argmax && ox < part->out_pixels.end; ox++)
         memset(argmax + ox * s->out.c + part->first, 0, (size_t)(part->last - part->first));
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "vectors.h"
 
-/* What a cell's window sees of the input: rows [top, bottom), columns [left, right), in steps of the dilation;
+/* What a output pixel's window sees of the input: rows [top, bottom), columns [left, right), in steps of the dilation;
  * and how many positions an average divides by. */
 typedef struct {
     int64_t top, bottom, left, right, count;

@@ -157,7 +157,7 @@ INLINE void winograd_window(const int side, const int relu, real *y, uint8_t *ar
 INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *argmax, const real *x, const real *packed,
                            const real *b, const pmc_conv *s, int64_t begin, int64_t end, int64_t first, int64_t last,
                            real *workspace) {
-    const int64_t c = pmc_padded(s->in.c), k = s->out.c, cells = s->out.h * s->out.w;
+    const int64_t c = pmc_padded(s->in.c), k = s->out.c, out_pixels = s->out.h * s->out.w;
     const int points = side * side;
     real *patches = workspace, *products = patches + points * patches_apart(s);
     real *y_of[PMC_WINOGRAD_TILES];
@@ -170,11 +170,12 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
                                 .w_pitch = PMC_WINOGRAD_COLUMNS,
                                 .out_pitch = PMC_WINOGRAD_COLUMNS};
     for (int64_t tile = begin; tile < end; tile++) {
-        const int64_t i = tile / cells, oy = tile % cells / s->out.w, ox = tile % s->out.w;
+        const int64_t i = tile / out_pixels, oy = tile % out_pixels / s->out.w, ox = tile % s->out.w;
         y_of[tile - begin] =
             image_inside(y, &s->out) + i * pmc_image_stride(&s->out) + oy * pmc_image_pitch(&s->out) + ox * k;
         argmax_of[tile - begin] = argmax ? argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * k : NULL;
-        winograd_patch(side, patches + (tile - begin) * c, x + i * pmc_image_stride(&s->in) + conv_cell(s, oy, ox), s);
+        winograd_patch(side, patches + (tile - begin) * c, x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, ox),
+                       s);
     }
     for (int64_t from = first, n; from < last; from += n) {
         n = MIN(PMC_WINOGRAD_COLUMNS - from % PMC_WINOGRAD_COLUMNS, last - from);
