@@ -132,7 +132,7 @@ typedef struct {
     int64_t elements;
 } pmc_parameter;
 
-/* In an argmax: no gradient flows (ReLU was off). Windows therefore have at most 255 positions. */
+/* In an argmax: no gradient flows (ReLU was off). Windows therefore have at most 255 window indices. */
 enum { PMC_NO_GRADIENT = 255 };
 
 PMC_INLINE int64_t pmc_blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }

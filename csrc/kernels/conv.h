@@ -164,7 +164,7 @@ static void conv_row(real *rows, const real *x, const real *packed, const real *
              &products->dots);
 }
 
-/* Are the positions those of y itself, and full vectors? Then there is no way through rows. */
+/* Are the window indices those of y itself, and full vectors? Then there is no way through rows. */
 INLINE int conv_in_place(const pmc_conv *s) {
     const int whole = s->out.c % PMC_PAD == 0 && (s->groups == 1 || pmc_conv_depthwise(s));
     return s->pool_h == 1 && s->pool_w == 1 && whole;

@@ -1,15 +1,15 @@
-/* The convolution block's gradients: sparse, exactly. Of a window one position carries gradient, and none if ReLU was
+/* The convolution block's gradients: sparse, exactly. Of a window one window index carries gradient, and none if ReLU was
  * off. Both gradients are then sums of scaled patches (patch.h): dw[co]           = sum over output pixels of dy[output pixel][co] *
  * x[patch at the argmax] dx[patch] at a output pixel += sum over co with that argmax of dy[output pixel][co] * w[co] A block without
- * pool or ReLU is the case where every position is alive. Where every channel is a group of its own (depthwise), and in
+ * pool or ReLU is the case where every window index is alive. Where every channel is a group of its own (depthwise), and in
  * the first layer, lanes go across channels instead. */
 #pragma once
 #include "conv.h"
 #include "patch.h"
 
-/* Where the patch of each position lies from that of the first; 0 for what is no position: then memory is safe whatever
+/* Where the patch of each window index lies from that of the first; 0 for what is no window index: then memory is safe whatever
  * an argmax holds. */
-static void conv_positions(int32_t at[PMC_NO_GRADIENT + 1], const pmc_conv *s) {
+static void conv_window_offsets(int32_t at[PMC_NO_GRADIENT + 1], const pmc_conv *s) {
     memset(at, 0, (PMC_NO_GRADIENT + 1) * sizeof *at);
     for (int64_t i = 0; i < s->pool_h; i++)
         for (int64_t j = 0; j < s->pool_w; j++)
@@ -42,7 +42,7 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
                       const range *ranges) {
     const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
     const int64_t column = s->dilation_w * s->in.c, step = s->pool_w * s->stride_w * s->in.c;
-    const int positions = (int)(s->pool_h * s->pool_w);
+    const int indices = (int)(s->pool_h * s->pool_w);
     vf sum[3][8];
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) sum[r][c] = (vf){0};
@@ -57,9 +57,9 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
             for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, out_pixel += step) {
                 vf gradient = v_load(g);
                 vi where = v_load_bytes(a);
-                for (int position = 0; position < positions; position++) {
-                    vf here = v_select(where == position, gradient, (vf){0});
-                    const real *patch = out_pixel + at[position];
+                for (int index = 0; index < indices; index++) {
+                    vf here = v_select(where == index, gradient, (vf){0});
+                    const real *patch = out_pixel + at[index];
                     for (int r = 0; r < R; r++)
                         for (int c = 0; c < C; c++) {
                             const real *tap = patch + r * row + c * column;
@@ -121,8 +121,8 @@ static patch_shape conv_patch(const pmc_conv *s) {
                                          .from_row = s->dilation_w * s->in.c});
 }
 
-/* Where the patch of a position lies from that of the first: a multiple of a pixel, and rows to be skipped. */
-INLINE vi conv_position(vi where, const pmc_conv *s) {
+/* Where the patch of a window index lies from that of the first: a multiple of a pixel, and rows to be skipped. */
+INLINE vi conv_window_offset(vi where, const pmc_conv *s) {
     const lane pixel = (lane)(s->stride_w * s->in.c), row = (lane)(s->stride_h * pmc_image_pitch(&s->in));
     vi at = where * pixel;
     for (lane i = 1; i < s->pool_h; i++) at += (where >= (lane)(i * s->pool_w)) & (lane)(row - s->pool_w * pixel);
@@ -133,15 +133,14 @@ INLINE vi conv_position(vi where, const pmc_conv *s) {
 INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
                       const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of, int64_t n,
                       const pmc_conv *s) {
-    const lane positions =
-        (lane)(s->pool_h * s->pool_w); /* what is none is dead: memory is safe whatever argmax holds */
+    const lane indices = (lane)(s->pool_h * s->pool_w); /* what is none is dead: memory is safe whatever argmax holds */
     vf offset[VL], scale[VL];
     for (int j = 0; j < VL; j++) {
         offset[j] = (vf)v_splat_lane(-1);
         scale[j] = (vf){0};
         if (j >= n) continue;
         const vi where = v_load_bytes(argmax + argmax_of[j]);
-        offset[j] = (vf)((conv_position(where, s) + (lane)x_of[j]) | (where >= positions));
+        offset[j] = (vf)((conv_window_offset(where, s) + (lane)x_of[j]) | (where >= indices));
         scale[j] = v_load(dy + dy_of[j]);
     }
     transpose_square(offset);
@@ -159,7 +158,7 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     const int64_t k = s->out.c, c = s->in.c / s->groups, row = pmc_filter_row(s), pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = conv_patch(s);
     int32_t at[PMC_NO_GRADIENT + 1];
-    conv_positions(at, s);
+    conv_window_offsets(at, s);
     if (opening) memset(dw + first * s->kh * row, 0, (size_t)((last - first) * s->kh * row) * sizeof *dw);
     if (db) conv_bias_gradient(db, dy, argmax, s, n, opening, first, last);
     if (s->in.c == 1 || pmc_conv_depthwise(s)) {
@@ -196,7 +195,7 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
 static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w,
                                          const pmc_conv *s, int64_t n, real *packed, const int32_t *at) {
     const int64_t k = s->out.c, pitch = pmc_padded(k), row = s->dilation_h * pmc_image_pitch(&s->in);
-    const int positions = (int)(s->pool_h * s->pool_w);
+    const int indices = (int)(s->pool_h * s->pool_w);
     for (int64_t task = 0; task < pmc_conv_pack_parts(s); task++) conv_pack(packed, w, NULL, s, task);
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
         memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
@@ -208,13 +207,12 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
             for (int64_t c = 0; c < k; c += VL) {
                 const vf gradient = v_load(g + c);
                 const vi where = v_load_bytes(a + c);
-                for (int position = 0; position < positions; position++) {
-                    const vf here = v_select(where == position, gradient, (vf){0});
+                for (int index = 0; index < indices; index++) {
+                    const vf here = v_select(where == index, gradient, (vf){0});
                     const real *weight = packed + c;
                     for (int64_t r = 0; r < s->kh; r++)
                         for (int64_t j = 0; j < s->kw; j++, weight += pitch) {
-                            real *to =
-                                dx + conv_patch_of(s, oy, ox) + at[position] + r * row + j * s->dilation_w * k + c;
+                            real *to = dx + conv_patch_of(s, oy, ox) + at[index] + r * row + j * s->dilation_w * k + c;
                             v_store_n(to, v_fma(here, v_load(weight), v_load(to)), k - c);
                         }
                 }
@@ -227,16 +225,16 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
 static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
                                 int64_t n, void *nonzeros) {
     const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
-    const int64_t positions = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
+    const int64_t indices = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = patch_reversed(conv_patch(s));
     int32_t at[PMC_NO_GRADIENT + 1];
-    conv_positions(at, s);
+    conv_window_offsets(at, s);
     if (pmc_conv_depthwise(s)) {
         conv_channels_input_gradient(dx, dy, argmax, w, s, n, nonzeros, at);
         return;
     }
     const int64_t list_pitch = pmc_padded(k);
-    nonzero *lists = nonzeros; /* [positions][list_pitch] */
+    nonzero *lists = nonzeros; /* [window indices][list_pitch] */
     int32_t living[PMC_NO_GRADIENT];
     vi channel; /* 0, 1, 2, ... */
     for (int l = 0; l < VL; l++) channel[l] = l;
@@ -249,18 +247,17 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
                         argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c + group * k;
                     const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch +
                                     (s->out.left + ox) * s->out.c + group * k;
-                    memset(living, 0, (size_t)positions * sizeof *living);
+                    memset(living, 0, (size_t)indices * sizeof *living);
                     for (int64_t co = 0; co < k; co += VL) {
                         const vi where = v_load_bytes(a + co) | (channel >= (lane)(k - co));
                         const vi offset = (channel + (lane)co) * (lane)filter;
-                        for (int64_t position = 0; position < positions; position++)
-                            living[position] +=
-                                append_nonzeros(lists + position * list_pitch + living[position], offset,
-                                                v_load(g + co), v_bits(where == (lane)position));
+                        for (int64_t index = 0; index < indices; index++)
+                            living[index] += append_nonzeros(lists + index * list_pitch + living[index], offset,
+                                                             v_load(g + co), v_bits(where == (lane)index));
                     }
-                    for (int64_t position = 0; position < positions; position++)
-                        patch_sum(dx + conv_patch_of(s, oy, ox) + at[position] + group * c, w + group * k * filter,
-                                  lists + position * list_pitch, living[position], &shape);
+                    for (int64_t index = 0; index < indices; index++)
+                        patch_sum(dx + conv_patch_of(s, oy, ox) + at[index] + group * c, w + group * k * filter,
+                                  lists + index * list_pitch, living[index], &shape);
                 }
     }
 }

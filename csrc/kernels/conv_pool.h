@@ -1,10 +1,10 @@
-/* The output pixels of a convolution block, and what it does with the window of one: the best is kept, with its position,
+/* The output pixels of a convolution block, and what it does with the window of one: the best is kept, with its window index,
  * and activated. */
 #pragma once
 #include "activation.h"
 #include "images.h"
 
-/* Where in x the patch begins of a output pixel's first position. */
+/* Where in x the patch begins of a output pixel's first window index. */
 INLINE int64_t conv_patch_of(const pmc_conv *s, int64_t oy, int64_t ox) {
     return oy * s->pool_h * s->stride_h * pmc_image_pitch(&s->in) + ox * s->pool_w * s->stride_w * s->in.c;
 }
@@ -20,15 +20,15 @@ typedef struct {
     range out_pixels;
 } conv_part;
 
-/* The best value so far of a window, a vector of output channels, and its position; NaN wins: it is passed on. */
+/* The best value so far of a window, a vector of output channels, and its window index; NaN wins: it is passed on. */
 typedef struct {
     vf value;
-    vi position;
+    vi index;
 } best_of;
 
-INLINE best_of better(best_of best, vf value, int position) {
+INLINE best_of better(best_of best, vf value, int index) {
     const vi take = (value > best.value) | (value != value);
-    return (best_of){v_select(take, value, best.value), v_select_lane(take, v_splat_lane(position), best.position)};
+    return (best_of){v_select(take, value, best.value), v_select_lane(take, v_splat_lane(index), best.index)};
 }
 
 /* y [n], argmax [n] (or NULL) <- the best, activated; with ReLU a constant, so that the other code is left out. */
@@ -36,10 +36,10 @@ INLINE void conv_keep(const int relu, real *y, uint8_t *argmax, best_of best, co
     if (relu) {
         const vi dead = best.value <= 0;
         best.value = v_select(dead, (vf){0}, best.value);
-        best.position = v_select_lane(dead, v_splat_lane(PMC_NO_GRADIENT), best.position);
+        best.index = v_select_lane(dead, v_splat_lane(PMC_NO_GRADIENT), best.index);
     } else best.value = activated(best.value, &s->activation);
     v_store_n(y, best.value, n);
-    if (argmax) v_store_bytes_n(argmax, best.position, n);
+    if (argmax) v_store_bytes_n(argmax, best.index, n);
 }
 
 /* y[ox][k], argmax[ox][k] <- the maxima of rows [pool_h][ow * pool_w][pitch], activated. */
@@ -57,7 +57,7 @@ INLINE void conv_pool_row(const int pool_h, const int pool_w, const int relu, re
         }
 }
 
-/* argmax[ox][k] <- the first position, which is all there is. */
+/* argmax[ox][k] <- the first window index, which is all there is. */
 static void conv_first(uint8_t *argmax, const pmc_conv *s, const conv_part *part) {
     for (int64_t ox = part->out_pixels.begin; argmax && ox < part->out_pixels.end; ox++)
         memset(argmax + ox * s->out.c + part->first, 0, (size_t)(part->last - part->first));
