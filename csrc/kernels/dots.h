@@ -22,8 +22,8 @@ enum {
 };
 
 /* P rows of x with T of w. */
-INLINE void dot_registers(const int P, const int T, real *out, const real *x, const real *w, const real *start,
-                          const dot_shape *s) {
+INLINE void dot_microkernel(const int P, const int T, real *out, const real *x, const real *w, const real *start,
+                            const dot_shape *s) {
     vf partial[DOT_X * DOT_W][PARTS];
     for (int i = 0; i < P * T; i++)
         for (int part = 0; part < PARTS; part++) partial[i][part] = (vf){0};
@@ -50,7 +50,7 @@ INLINE void dot_registers(const int P, const int T, real *out, const real *x, co
 typedef void dot_block(real *out, const real *x, const real *w, const real *start, const dot_shape *s);
 #define DOT_BLOCK(P, T)                                                                                                \
     static void dot_##P##x##T(real *out, const real *x, const real *w, const real *start, const dot_shape *s) {        \
-        dot_registers(P, T, out, x, w, start, s);                                                                      \
+        dot_microkernel(P, T, out, x, w, start, s);                                                                    \
     }
 #define DOT_BLOCKS_OF(F, P) F(P, 1) F(P, 2) F(P, 3) F(P, 4)
 #define DOT_BLOCKS(F) DOT_BLOCKS_OF(F, 1) DOT_BLOCKS_OF(F, 2) DOT_BLOCKS_OF(F, 4)

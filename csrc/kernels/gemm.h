@@ -16,13 +16,13 @@ typedef struct {
 } gemm_shape;
 
 /* Pixels whose sums, of V vectors each, fit the registers beside V weights and a value. */
-#define PIXELS_BESIDE(V) ((REGISTERS - 1 - (V)) / (V))
-enum { PIXELS_MAX = PIXELS_BESIDE(2), PIXELS_FEW = PIXELS_BESIDE(4) };
+#define MR(V) ((REGISTERS - 1 - (V)) / (V))
+enum { MR_MAX = MR(2), MR_WIDE = MR(4) };
 
 /* P pixels x V vectors, in registers. Few pixels take many vectors: their chains of FMAs hide each other's latency. */
-INLINE void gemm_registers(const int P, const int V, real *out, const real *x, const real *w, const real *start,
-                           const gemm_shape *s) {
-    vf sum[PIXELS_MAX][4];
+INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x, const real *w, const real *start,
+                             const gemm_shape *s) {
+    vf sum[MR_MAX][4];
     const int64_t pixel = s->pixel, pixel3 = 3 * s->pixel;
     for (int v = 0; v < V; v++) {
         vf first = start ? v_load(start + v * VL) : (vf){0};
@@ -52,25 +52,25 @@ INLINE void gemm_registers(const int P, const int V, real *out, const real *x, c
 
 typedef void gemm_block(real *out, const real *x, const real *w, const real *start, const gemm_shape *s);
 
-/* Blocks with their own code: 1 to PIXELS_MAX pixels x 1 or 2 vectors, 1 to PIXELS_FEW pixels x 4. */
-#define PIXELS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
-_Static_assert(PIXELS_MAX <= 14, "there is code for every block");
+/* Blocks with their own code: 1 to MR_MAX pixels x 1 or 2 vectors, 1 to MR_WIDE pixels x 4. */
+#define ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
+_Static_assert(MR_MAX <= 14, "there is code for every block");
 #define GEMM_BLOCK(P, V)                                                                                               \
     static void gemm_##P##x##V(real *out, const real *x, const real *w, const real *start, const gemm_shape *s) {      \
-        gemm_registers(P, V, out, x, w, start, s);                                                                     \
+        gemm_microkernel(P, V, out, x, w, start, s);                                                                   \
     }
 #define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2) GEMM_BLOCK(P, 4)
-PIXELS(GEMM_BLOCKS)
-#define GEMM_ENTRY(P, V) ((P) <= MIN(PIXELS_MAX, PIXELS_BESIDE(V)) ? gemm_##P##x##V : NULL)
+ROWS(GEMM_BLOCKS)
+#define GEMM_ENTRY(P, V) ((P) <= MIN(MR_MAX, MR(V)) ? gemm_##P##x##V : NULL)
 #define GEMM_ENTRIES(P) [P] = {GEMM_ENTRY(P, 1), GEMM_ENTRY(P, 2), GEMM_ENTRY(P, 4)},
-static gemm_block *const gemm_blocks[15][3] = {PIXELS(GEMM_ENTRIES)};
+static gemm_block *const gemm_blocks[15][3] = {ROWS(GEMM_ENTRIES)};
 
 /* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in balanced blocks of pixels. */
 static void gemm(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
                  const gemm_shape *s) {
-    int64_t blocks = (pixels + PIXELS_MAX - 1) / PIXELS_MAX, smaller = pixels / blocks, larger = pixels % blocks;
+    int64_t blocks = (pixels + MR_MAX - 1) / MR_MAX, smaller = pixels / blocks, larger = pixels % blocks;
     for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
-        const int64_t left = (columns - column) / VL, wide = pixels <= PIXELS_FEW && left >= 4 ? 2 : left >= 2;
+        const int64_t left = (columns - column) / VL, wide = pixels <= MR_WIDE && left >= 4 ? 2 : left >= 2;
         vectors = 1 << wide;
         for (int64_t block = 0, pixel = 0, size; block < blocks; block++, pixel += size) {
             size = smaller + (block < larger);

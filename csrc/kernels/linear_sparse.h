@@ -35,7 +35,7 @@ typedef struct {
 } listed;
 
 /* out[p][v] += the sum over the list of x[p][k] * w[k][v], for P rows of V vectors */
-INLINE void listed_registers(const int P, const int V, real *out, const real *x, const real *w, const listed *s) {
+INLINE void listed_microkernel(const int P, const int V, real *out, const real *x, const real *w, const listed *s) {
     vf sum[ABREAST][ABREAST_VECTORS];
     for (int p = 0; p < P; p++)
         for (int v = 0; v < V; v++) sum[p][v] = v_load(out + p * s->out_pitch + v * VL);
@@ -53,10 +53,10 @@ INLINE void listed_registers(const int P, const int V, real *out, const real *x,
 typedef void listed_block(real *out, const real *x, const real *w, const listed *s);
 #define LISTED_BLOCK(P)                                                                                                \
     static void listed_##P(real *out, const real *x, const real *w, const listed *s) {                                 \
-        listed_registers(P, ABREAST_VECTORS, out, x, w, s);                                                            \
+        listed_microkernel(P, ABREAST_VECTORS, out, x, w, s);                                                          \
     }                                                                                                                  \
     static void listed_narrow_##P(real *out, const real *x, const real *w, const listed *s) {                          \
-        listed_registers(P, 1, out, x, w, s);                                                                          \
+        listed_microkernel(P, 1, out, x, w, s);                                                                        \
     }
 #define LISTED_BLOCKS(F) F(1) F(2) F(3) F(4) F(5) F(6)
 LISTED_BLOCKS(LISTED_BLOCK)

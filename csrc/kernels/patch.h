@@ -55,8 +55,8 @@ INLINE patch_shape patch_reversed(patch_shape s) {
 
 /* `tail`: lanes of the last column that are there. There is at least one nonzero: a loop that may be empty makes GCC keep
  * the sums in memory around it. */
-INLINE void patch_registers(const int R, const int C, real *to, const real *from, const nonzero *nonzeros,
-                            int64_t count, int64_t to_row, int64_t from_row, int64_t tail) {
+INLINE void patch_microkernel(const int R, const int C, real *to, const real *from, const nonzero *nonzeros,
+                              int64_t count, int64_t to_row, int64_t from_row, int64_t tail) {
     vf sum[PIECE_ROWS][PIECE_COLUMNS];
     for (int r = 0; r < R; r++) {
         for (int c = 0; c < C - 1; c++) sum[r][c] = v_load(to + r * to_row + c * VL);
@@ -82,7 +82,7 @@ typedef void patch_piece(real *to, const real *from, const nonzero *nonzeros, in
 #define PATCH_PIECE(R, C)                                                                                              \
     static void patch_##R##x##C(real *to, const real *from, const nonzero *nonzeros, int64_t count, int64_t to_row,    \
                                 int64_t from_row, int64_t tail) {                                                      \
-        patch_registers(R, C, to, from, nonzeros, count, to_row, from_row, tail);                                      \
+        patch_microkernel(R, C, to, from, nonzeros, count, to_row, from_row, tail);                                    \
     }
 PIECES(PATCH_PIECE)
 #define PATCH_ENTRY(R, C) PIECE_ENTRY(patch, R, C)
