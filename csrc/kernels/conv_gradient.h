@@ -35,7 +35,7 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
 }
 
 /* One input channel, or one a group: a filter row is too short for lanes, so that lanes go over output channels
- * and the R x C taps of a piece of the filter stay in registers. `own`: each lane has an input channel of its own.
+ * and the R x C taps of a tile of the filter stay in registers. `own`: each lane has an input channel of its own.
  * dw [k][kh][kw, padded] (+)= */
 INLINE void conv_taps(const int R, const int C, const int own, real *dw, const real *dy, const uint8_t *argmax,
                       const real *x, const pmc_conv *s, int64_t n, int opening, int64_t co, const int32_t *at,
@@ -76,30 +76,30 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
             }
 }
 
-typedef void conv_taps_piece(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
-                             int64_t n, int opening, int64_t co, const int32_t *at, const range *ranges);
+typedef void conv_taps_tile(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
+                            int64_t n, int opening, int64_t co, const int32_t *at, const range *ranges);
 #define CONV_TAPS(R, C)                                                                                                \
     static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, \
                                     int64_t n, int opening, int64_t co, const int32_t *at, const range *ranges) {      \
         if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, opening, co, at, ranges);                        \
         else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at, ranges);                                     \
     }
-PIECES(CONV_TAPS)
-#define CONV_TAPS_ENTRY(R, C) PIECE_ENTRY(conv_taps, R, C)
-static conv_taps_piece *const conv_taps_pieces[PIECE_ROWS + 1][PIECE_COLUMNS + 1] = {PIECES(CONV_TAPS_ENTRY)};
+PATCH_TILES(CONV_TAPS)
+#define CONV_TAPS_ENTRY(R, C) PATCH_TILE_ENTRY(conv_taps, R, C)
+static conv_taps_tile *const conv_taps_tiles[PATCH_ROWS + 1][PATCH_COLUMNS + 1] = {PATCH_TILES(CONV_TAPS_ENTRY)};
 
 static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n,
                          int opening, int64_t first, int64_t last, const int32_t *at, range *ranges) {
     const int64_t row = s->dilation_h * pmc_image_pitch(&s->in), column = s->dilation_w * s->in.c;
-    const int64_t columns_most = equal_pieces(s->kw, PIECE_COLUMNS);
-    const int64_t rows_most = piece_rows_beside(s->kh, columns_most);
+    const int64_t columns_most = equal_parts(s->kw, PATCH_COLUMNS);
+    const int64_t rows_most = tile_rows_beside(s->kh, columns_most);
     for (int64_t i = 0; s->in.c == 1 && i < n; i++)
         for (int64_t oy = 0; oy < s->out.h; oy++)
             ranges[i * s->out.h + oy] = conv_range(x + i * pmc_image_stride(&s->in), s, oy);
     for (int64_t co = first; co < last; co += VL)
         for (int64_t j = 0; j < s->kw; j += columns_most)
             for (int64_t i = 0; i < s->kh; i += rows_most) {
-                conv_taps_piece *taps = conv_taps_pieces[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
+                conv_taps_tile *taps = conv_taps_tiles[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
                 taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, opening, co, at,
                      ranges);
             }
@@ -110,15 +110,15 @@ static patch_shape conv_patch(const pmc_conv *s) {
     const int64_t c = s->in.c / s->groups, filter_row = pmc_filter_row(s);
     const int64_t row = s->dilation_h * pmc_image_pitch(&s->in);
     if (conv_rows_contiguous(s))
-        return patch_in_pieces(
+        return patch_tiled(
             (patch_shape){.outer = 1, .rows = s->kh, .length = s->kw * c, .to_row = filter_row, .from_row = row});
-    return patch_in_pieces((patch_shape){.outer = s->kh,
-                                         .rows = s->kw,
-                                         .length = c,
-                                         .to_outer = filter_row,
-                                         .to_row = c,
-                                         .from_outer = row,
-                                         .from_row = s->dilation_w * s->in.c});
+    return patch_tiled((patch_shape){.outer = s->kh,
+                                     .rows = s->kw,
+                                     .length = c,
+                                     .to_outer = filter_row,
+                                     .to_row = c,
+                                     .from_outer = row,
+                                     .from_row = s->dilation_w * s->in.c});
 }
 
 /* Where the patch of a window index lies from that of the first: a multiple of a pixel, and rows to be skipped. */

@@ -77,7 +77,7 @@ static void linear_sparse_forward(real *y, const real *x, const real *w, const r
     const int64_t out = pmc_padded(s->out), x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
     const gemm_shape product = {
         .rows = 1, .columns = 1, .length = s->in, .pixel = x_stride, .step = 1, .w_pitch = out, .out_pitch = y_stride};
-    const int64_t most = equal_pieces(n, ABREAST);
+    const int64_t most = equal_parts(n, ABREAST);
     lane list[LISTED + VL];
     listed sums = {.row = x_stride, .step = 1, .pitch = out, .out_pitch = y_stride, .list = list};
     for (int64_t i = 0; i < n; i++) memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);

@@ -7,8 +7,8 @@
 #include "scalar.h"
 #endif
 
-/* The size of equal pieces, each at most `most`. */
-INLINE int64_t equal_pieces(int64_t size, int64_t most) {
-    const int64_t pieces = (size + most - 1) / most;
-    return (size + pieces - 1) / pieces;
+/* The size of equal parts, each at most `most`. */
+INLINE int64_t equal_parts(int64_t size, int64_t most) {
+    const int64_t parts = (size + most - 1) / most;
+    return (size + parts - 1) / parts;
 }
