@@ -107,15 +107,15 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
     SHARED factor_rows rows;
     SHARED factor_columns columns;
     SHARED position at[TILE_ROWS];
-    own_sums sum[EACH], best[EACH];
-    uint8_t index[EACH][OWN_SUMS];
+    fragment sum[EACH], best[EACH];
+    uint8_t index[EACH][FRAGMENT];
     for (int64_t p = 0; p < s->pool_h * s->pool_w; p++) {
         FOR_THREADS(t) {
             const int64_t out_pixel = here.row + t;
             if (t < TILE_ROWS) at[t].x = -1;
             if (t < TILE_ROWS && out_pixel < out_pixels) at[t] = position_of(s, 0, pixel_of_output(s, out_pixel, p));
-            FOR_OWN(e) {
-                const int64_t o = here.column + own_at(j->precision, t, e).column;
+            FOR_FRAGMENT(e) {
+                const int64_t o = here.column + fragment_at(j->precision, t, e).column;
                 sum[OWN(t)][e] = b && o < outputs ? b[group * outputs + o] : 0;
             }
         }
@@ -134,7 +134,7 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
             FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, j->precision);
         }
         FOR_THREADS(t) {
-            FOR_OWN(e) {
+            FOR_FRAGMENT(e) {
                 const real value = sum[OWN(t)][e];
                 const int take = p == 0 || value > best[OWN(t)][e] || value != value; /* NaN is passed on */
                 best[OWN(t)][e] = take ? value : best[OWN(t)][e];
@@ -143,8 +143,8 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
         }
     }
     FOR_THREADS(t) {
-        FOR_OWN(e) {
-            const own_place own = own_at(j->precision, t, e);
+        FOR_FRAGMENT(e) {
+            const fragment_place own = fragment_at(j->precision, t, e);
             const int64_t o = here.column + own.column, channel = group * outputs + o;
             const int dead = s->activation.kind == PMC_RELU && best[OWN(t)][e] <= 0;
             if (here.row + own.row >= out_pixels || o >= outputs) continue;
@@ -198,10 +198,10 @@ BLOCK conv_weight_gradient_block(const pmc_job *j, int64_t block) {
     SHARED factor_columns columns;
     SHARED position at[TILE_DEPTH];
     SHARED filter_tap taps[TILE_COLUMNS];
-    own_sums sum[EACH];
+    fragment sum[EACH];
     FOR_THREADS(t) {
         if (t < TILE_COLUMNS) taps[t] = tap_of(s, here.column + t);
-        FOR_OWN(e) sum[OWN(t)][e] = 0;
+        FOR_FRAGMENT(e) sum[OWN(t)][e] = 0;
     }
     for (int64_t k = 0; k < depth; k += TILE_DEPTH) {
         FOR_THREADS(t) {
@@ -224,8 +224,8 @@ BLOCK conv_weight_gradient_block(const pmc_job *j, int64_t block) {
         FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, j->precision);
     }
     FOR_THREADS(t) {
-        FOR_OWN(e) {
-            const own_place own = own_at(j->precision, t, e);
+        FOR_FRAGMENT(e) {
+            const fragment_place own = fragment_at(j->precision, t, e);
             const int64_t o = here.row + own.row, element = here.column + own.column;
             if (o < outputs && element <= elements)
                 store_weight_gradient(j, shard, group * outputs + o, element, sum[OWN(t)][e]);
@@ -265,8 +265,8 @@ BLOCK conv_input_gradient_block(const pmc_job *job, int64_t block) {
     SHARED factor_rows rows;
     SHARED factor_columns columns;
     SHARED position at[TILE_ROWS];
-    own_sums sum[EACH];
-    FOR_THREADS(t) { FOR_OWN(e) sum[OWN(t)][e] = 0; }
+    fragment sum[EACH];
+    FOR_THREADS(t) { FOR_FRAGMENT(e) sum[OWN(t)][e] = 0; }
     for (int64_t i = 0; i < s->kh; i++)
         for (int64_t j = 0; j < s->kw; j++) {
             const real *of_tap = w + group * outputs * filter + i * pmc_filter_row(s) + j * inputs;
@@ -290,8 +290,8 @@ BLOCK conv_input_gradient_block(const pmc_job *job, int64_t block) {
             }
         }
     FOR_THREADS(t) {
-        FOR_OWN(e) {
-            const own_place own = own_at(job->precision, t, e);
+        FOR_FRAGMENT(e) {
+            const fragment_place own = fragment_at(job->precision, t, e);
             const int64_t pixel = here.row + own.row, channel = here.column + own.column;
             const int64_t size = s->in.h * s->in.w;
             if (pixel >= pixels || channel >= inputs) continue;

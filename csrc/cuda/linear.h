@@ -78,13 +78,13 @@ INLINE real factor_at(const factor *f, int64_t i, int64_t k, int64_t depth) {
 }
 
 /* sum = the tile of a product over the depth, on top of start[column] (or NULL) */
-BLOCK matrix_tile(own_sums *sum, const factor *a, const factor *b, const real *start, int64_t depth, tile here,
+BLOCK matrix_tile(fragment *sum, const factor *a, const factor *b, const real *start, int64_t depth, tile here,
                   int64_t precision) {
     SHARED factor_rows rows;
     SHARED factor_columns columns;
     FOR_THREADS(t) {
-        FOR_OWN(e) {
-            const int64_t column = here.column + own_at(precision, t, e).column;
+        FOR_FRAGMENT(e) {
+            const int64_t column = here.column + fragment_at(precision, t, e).column;
             sum[OWN(t)][e] = start && column < b->size ? start[column] : 0;
         }
     }
@@ -106,10 +106,10 @@ BLOCK matrix_tile(own_sums *sum, const factor *a, const factor *b, const real *s
 }
 
 /* Tensor 0 of each sample [features] <- the sums of a tile of samples x features */
-BLOCK store_samples(const pmc_job *j, const own_sums *sum, tile here, int64_t features) {
+BLOCK store_samples(const pmc_job *j, const fragment *sum, tile here, int64_t features) {
     FOR_THREADS(t) {
-        FOR_OWN(e) {
-            const own_place own = own_at(j->precision, t, e);
+        FOR_FRAGMENT(e) {
+            const fragment_place own = fragment_at(j->precision, t, e);
             const int64_t sample = here.row + own.row, i = here.column + own.column;
             if (sample < j->n && i < features) SAMPLE(0, sample, pmc_vector_stride(features))[i] = sum[OWN(t)][e];
         }
@@ -122,7 +122,7 @@ BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
     const factor x = {(const real *)j->ref[1], j->n, pmc_vector_stride(s->in), 1, 0};
     const factor w = {(const real *)j->ref[2], s->out, 1, pmc_padded(s->out), 0};
     const tile here = tile_of(block, j->n, s->out);
-    own_sums sum[EACH];
+    fragment sum[EACH];
     matrix_tile(sum, &x, &w, (const real *)j->ref[3], s->in, here, j->precision);
     store_samples(j, sum, here, s->out);
 }
@@ -139,11 +139,11 @@ BLOCK linear_tile_weight_gradient_block(const pmc_job *j, int64_t block) {
     const factor x = {(const real *)j->ref[3], s->in, 1, pmc_vector_stride(s->in), 1};
     const factor dy = {(const real *)j->ref[2], s->out, 1, pmc_vector_stride(s->out), 0};
     const tile here = tile_of(block, s->in + 1, out);
-    own_sums sum[EACH];
+    fragment sum[EACH];
     matrix_tile(sum, &x, &dy, NULL, j->n, here, j->precision);
     FOR_THREADS(t) {
-        FOR_OWN(e) {
-            const own_place own = own_at(j->precision, t, e);
+        FOR_FRAGMENT(e) {
+            const fragment_place own = fragment_at(j->precision, t, e);
             const int64_t row = here.row + own.row, o = here.column + own.column;
             if (row < s->in && o < out) ((real *)j->ref[0])[row * out + o] = sum[OWN(t)][e];
             if (row == s->in && o < out && j->ref[1]) ((real *)j->ref[1])[o] = sum[OWN(t)][e];
@@ -158,7 +158,7 @@ BLOCK linear_tile_input_gradient_block(const pmc_job *j, int64_t block) {
     const factor dy = {(const real *)j->ref[1], j->n, pmc_vector_stride(s->out), 1, 0};
     const factor w = {(const real *)j->ref[2], s->in, pmc_padded(s->out), 1, 0};
     const tile here = tile_of(block, j->n, s->in);
-    own_sums sum[EACH];
+    fragment sum[EACH];
     matrix_tile(sum, &dy, &w, NULL, s->out, here, j->precision);
     store_samples(j, sum, here, s->in);
 }

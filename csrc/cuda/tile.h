@@ -1,6 +1,6 @@
 /* Products in tiles: what convolutions and large linear layers are made of.
  *
- * A block computes TILE_ROWS x TILE_COLUMNS sums, each thread OWN_SUMS of them in registers. Piece by piece of the
+ * A block computes TILE_ROWS x TILE_COLUMNS sums, each thread FRAGMENT of them in registers. Piece by piece of the
  * depth, its threads bring both factors to shared memory, each in its own way, and then add their products, so that
  * every sum is one chain of FMAs in the order of the depth.
  *
@@ -10,24 +10,24 @@
 #pragma once
 #include "grid.h"
 
-enum { TILE_ROWS = 64, TILE_COLUMNS = 32, TILE_DEPTH = 16, OWN_SUMS = TILE_ROWS * TILE_COLUMNS / THREADS };
+enum { TILE_ROWS = 64, TILE_COLUMNS = 32, TILE_DEPTH = 16, FRAGMENT = TILE_ROWS * TILE_COLUMNS / THREADS };
 enum { WARP = 32, CORE_ROWS = 16, CORE_COLUMNS = 8, APART = 4 /* banks of shared memory */ };
 
 typedef real factor_rows[TILE_DEPTH][TILE_ROWS + APART];
 typedef real factor_columns[TILE_DEPTH][TILE_COLUMNS + APART];
-typedef real own_sums[OWN_SUMS];
-#define FOR_OWN(e) UNROLL for (int e = 0; e < OWN_SUMS; e++)
+typedef real fragment[FRAGMENT];
+#define FOR_FRAGMENT(e) UNROLL for (int e = 0; e < FRAGMENT; e++)
 
 /* Where a thread's sum e lies in the tile: in squares of 4 x 4; or, a warp having CORE_ROWS rows, where the tensor
  * cores' products of CORE_ROWS x CORE_COLUMNS leave it (PTX ISA, mma.m16n8k8 and m16n8k16). */
 typedef struct {
     int row, column;
-} own_place;
-INLINE own_place own_at(int64_t precision, int t, int e) {
+} fragment_place;
+INLINE fragment_place fragment_at(int64_t precision, int t, int e) {
     const int across = TILE_COLUMNS / 4, lane = t % WARP;
-    const own_place square = {t / across * 4 + e / 4, t % across * 4 + e % 4};
-    const own_place core = {t / WARP * CORE_ROWS + lane / 4 + e % 4 / 2 * 8,
-                            e / 4 * CORE_COLUMNS + lane % 4 * 2 + e % 2};
+    const fragment_place square = {t / across * 4 + e / 4, t % across * 4 + e % 4};
+    const fragment_place core = {t / WARP * CORE_ROWS + lane / 4 + e % 4 / 2 * 8,
+                                 e / 4 * CORE_COLUMNS + lane % 4 * 2 + e % 2};
     return precision == PMC_FULL ? square : core;
 }
 
@@ -46,13 +46,13 @@ INLINE uint32_t to_bf16_pair(float low, float high) {
 }
 
 /* sum += a' * b, a warp's CORE_ROWS rows; lane l has rows l / 4 and l / 4 + 8 of a, columns l / 4 of b. */
-BLOCK tile_add_on_cores(own_sums sum, const factor_rows a, const factor_columns b, int t, int64_t precision) {
+BLOCK tile_add_on_cores(fragment sum, const factor_rows a, const factor_columns b, int t, int64_t precision) {
     const int row = t / WARP * CORE_ROWS + t % WARP / 4, quad = t % 4, column = t % WARP / 4;
     if (precision == PMC_TF32) {
         UNROLL for (int k = quad; k < TILE_DEPTH; k += 8) {
             const uint32_t a0 = to_tf32(a[k][row]), a1 = to_tf32(a[k][row + 8]);
             const uint32_t a2 = to_tf32(a[k + 4][row]), a3 = to_tf32(a[k + 4][row + 8]);
-            UNROLL for (int e = 0; e < OWN_SUMS; e += 4) {
+            UNROLL for (int e = 0; e < FRAGMENT; e += 4) {
                 const uint32_t b0 = to_tf32(b[k][e / 4 * CORE_COLUMNS + column]);
                 const uint32_t b1 = to_tf32(b[k + 4][e / 4 * CORE_COLUMNS + column]);
                 __asm__("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
@@ -68,7 +68,7 @@ BLOCK tile_add_on_cores(own_sums sum, const factor_rows a, const factor_columns 
     const uint32_t a1 = to_bf16_pair(a[k][row + 8], a[k + 1][row + 8]);
     const uint32_t a2 = to_bf16_pair(a[behind][row], a[behind + 1][row]);
     const uint32_t a3 = to_bf16_pair(a[behind][row + 8], a[behind + 1][row + 8]);
-    UNROLL for (int e = 0; e < OWN_SUMS; e += 4) {
+    UNROLL for (int e = 0; e < FRAGMENT; e += 4) {
         const int at = e / 4 * CORE_COLUMNS + column;
         const uint32_t b0 = to_bf16_pair(b[k][at], b[k + 1][at]), b1 = to_bf16_pair(b[behind][at], b[behind + 1][at]);
         __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -95,22 +95,22 @@ INLINE real rounded(real v, int64_t precision) {
 #endif
 
 /* sum += a' * b, a piece of the depth */
-BLOCK tile_add(own_sums sum, const factor_rows a, const factor_columns b, int t, int64_t precision) {
+BLOCK tile_add(fragment sum, const factor_rows a, const factor_columns b, int t, int64_t precision) {
     if (precision == PMC_FULL) {
-        const own_place first = own_at(PMC_FULL, t, 0);
+        const fragment_place first = fragment_at(PMC_FULL, t, 0);
         for (int k = 0; k < TILE_DEPTH; k++) {
             real rows[4], columns[4];
             UNROLL for (int r = 0; r < 4; r++) rows[r] = a[k][first.row + r];
             UNROLL for (int c = 0; c < 4; c++) columns[c] = b[k][first.column + c];
-            FOR_OWN(e) sum[e] = v_fma(rows[e / 4], columns[e % 4], sum[e]);
+            FOR_FRAGMENT(e) sum[e] = v_fma(rows[e / 4], columns[e % 4], sum[e]);
         }
         return;
     }
 #if TENSOR_CORES
     tile_add_on_cores(sum, a, b, t, precision);
 #else
-    for (int k = 0; k < TILE_DEPTH; k++) FOR_OWN(e) {
-            const own_place at = own_at(precision, t, e);
+    for (int k = 0; k < TILE_DEPTH; k++) FOR_FRAGMENT(e) {
+            const fragment_place at = fragment_at(precision, t, e);
             sum[e] = v_fma(rounded(a[k][at.row], precision), rounded(b[k][at.column], precision), sum[e]);
         }
 #endif
