@@ -54,8 +54,8 @@ typedef struct {
     int64_t scope, first_op, ops;
 } pmc_phase;
 
-/* Consecutive phases. What a plan can do: each is run from its first phase to its last. PREPARE derives PACK from PARAM,
- * and runs before any of the others. */
+/* Consecutive phases. What a plan can do: each is run from its first phase to its last. PREPARE derives PACK from
+ * PARAM, and runs before any of the others. */
 #define PMC_PROGRAM_KINDS(PROGRAM)                                                                                     \
     PROGRAM(PREPARE) PROGRAM(TRAIN) PROGRAM(EVALUATE) PROGRAM(PREDICT) PROGRAM(FORWARD) PROGRAM(BACKWARD)
 #define PMC_PROGRAM_NAME(NAME) PMC_##NAME,

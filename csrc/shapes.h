@@ -115,7 +115,8 @@ typedef struct {
     double rotation, shift, scale, shear, elastic, sigma, fill;
 } pmc_warp;
 
-/* Batch norm of an image's channels. momentum < 0: the average of all steps. Rows of its statistics: PMC_NORM_MEAN... */
+/* Batch norm of an image's channels. momentum < 0: the average of all steps. Rows of its statistics:
+ * PMC_NORM_MEAN... */
 typedef struct {
     pmc_image image;
     double epsilon, momentum;

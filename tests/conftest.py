@@ -1,5 +1,7 @@
 """Fixtures of all tests, and the count of kernel cases that the run ends with."""
 
+import signal
+
 import pytest
 
 from pymnistcnn import _native
@@ -20,6 +22,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     config.stash[RAN] = set()
 
 

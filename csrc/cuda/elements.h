@@ -1,5 +1,5 @@
-/* Device kernels that go element by element: the caller's arrays, flattening, activations, dropout, noise. Borders and slack of
- * images are not written, as no kernel reads them. */
+/* Device kernels that go element by element: the caller's arrays, flattening, activations, dropout, noise. Borders
+ * and slack of images are not written, as no kernel reads them. */
 #pragma once
 #include "grid.h"
 #include "../kernels/activation.h"

@@ -1,5 +1,5 @@
-/* How a device kernel is written: as the work of one block of threads, in stretches between which all of them meet. A processor
- * that emulates it does a stretch for one thread after the other. */
+/* How a device kernel is written: as the work of one block of threads, in stretches between which all of them meet.
+ * A processor that emulates it does a stretch for one thread after the other. */
 #pragma once
 #include "device.h"
 #include "../kernels/vectors.h"

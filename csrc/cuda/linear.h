@@ -1,5 +1,5 @@
-/* Device kernels of linear layers. Small ones, of w [out][in, padded], directly; large ones, of w [in][out, padded], by tiles.
- */
+/* Device kernels of linear layers. Small ones, of w [out][in, padded], directly; large ones, of w [in][out, padded],
+ * by tiles. */
 #pragma once
 #include "tile.h"
 

@@ -1,5 +1,5 @@
-/* Device kernels of pooling of its own. Gradients are gathered: an element of dx looks for the windows that see it, so that no
- * two threads add to one place. */
+/* Device kernels of pooling of its own. Gradients are gathered: an element of dx looks for the windows that see it,
+ * so that no two threads add to one place. */
 #pragma once
 #include "grid.h"
 #include "../kernels/window.h"

@@ -22,8 +22,8 @@ INLINE real *conv_dots_packed(const real *packed, const pmc_conv *s) {
 
 /* packed [groups][kh][kw][c/g][k/g, padded] <- w [k][kh][kw * c/g, padded], times scale [k] (or NULL), what a batch
  * norm behind the convolution multiplies with; a task is 16 output channels. Where every channel is a group of its
- * own the lanes of the packed weights go over groups: [kh][kw][k, padded]. Channels that are computed as dot products lie behind
- * the others as they lie in w. */
+ * own the lanes of the packed weights go over groups: [kh][kw][k, padded]. Channels that are computed as dot
+ * products lie behind the others as they lie in w. */
 static void conv_pack(real *packed, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
     const int64_t c = s->in.c / s->groups, k = pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups;
     const int64_t pitch = conv_columns(s), blocks = pmc_padded(k) / PMC_PAD, row = pmc_filter_row(s);
@@ -48,8 +48,9 @@ static void conv_pack(real *packed, const real *w, const real *scale, const pmc_
     }
 }
 
-/* The output pixels of row oy that see a pixel other than zero. A picture of one channel has margins: what they give is the
- * bias, and their part of the gradient is zero (0 * w is, for every finite w), so that neither need be computed. */
+/* The output pixels of row oy that see a pixel other than zero. A picture of one channel has margins: what they give
+ * is the bias, and their part of the gradient is zero (0 * w is, for every finite w), so that neither need be
+ * computed. */
 static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
     const int64_t step = s->pool_w * s->stride_w,
                   window = (s->pool_w - 1) * s->stride_w + (s->kw - 1) * s->dilation_w + 1;

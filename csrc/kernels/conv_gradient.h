@@ -1,14 +1,17 @@
-/* The convolution block's gradients: sparse, exactly. Of a window one window index carries gradient, and none if ReLU was
- * off. Both gradients are then sums of scaled patches (patch.h): dw[co]           = sum over output pixels of dy[output pixel][co] *
- * x[patch at the argmax] dx[patch] at a output pixel += sum over co with that argmax of dy[output pixel][co] * w[co] A block without
- * pool or ReLU is the case where every window index is alive. Where every channel is a group of its own (depthwise), and in
- * the first layer, lanes go across channels instead. */
+/* The convolution block's gradients: sparse, exactly. In a pool window only one output carries a gradient, and none
+ * where ReLU was off. Both gradients are then sums of scaled patches (patch.h):
+ *
+ *   dw[co]     = sum over output pixels of dy[pixel][co] * x[patch at the argmax]
+ *   dx[patch] += sum over co with that argmax of dy[pixel][co] * w[co]
+ *
+ * A block without pool or ReLU is the case where every window index carries a gradient. Where every channel is a
+ * group of its own (depthwise), and in the first layer, lanes go across channels instead. */
 #pragma once
 #include "conv.h"
 #include "patch.h"
 
-/* Where the patch of each window index lies from that of the first; 0 for what is no window index: then memory is safe whatever
- * an argmax holds. */
+/* Where the patch of each window index lies from that of the first; 0 for what is no window index: then memory is
+ * safe whatever an argmax holds. */
 static void conv_window_offsets(int32_t at[PMC_NO_GRADIENT + 1], const pmc_conv *s) {
     memset(at, 0, (PMC_NO_GRADIENT + 1) * sizeof *at);
     for (int64_t i = 0; i < s->pool_h; i++)
@@ -129,7 +132,8 @@ INLINE vi conv_window_offset(vi where, const pmc_conv *s) {
     return at;
 }
 
-/* The nonzeros of a square of VL output pixels (the first n are there) and VL output channels, to the lists of the channels. */
+/* The nonzeros of a square of VL output pixels (the first n are there) and VL output channels, to the lists of the
+ * channels. */
 INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
                       const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of, int64_t n,
                       const pmc_conv *s) {

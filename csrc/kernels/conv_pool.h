@@ -1,5 +1,5 @@
-/* The output pixels of a convolution block, and what it does with the window of one: the best is kept, with its window index,
- * and activated. */
+/* The output pixels of a convolution block, and what it does with the window of one: the best is kept, with its
+ * window index, and activated. */
 #pragma once
 #include "activation.h"
 #include "images.h"

@@ -1,11 +1,11 @@
 /* Dot products, where there are too few outputs to fill the lanes: small linear layers, and the last one to four
  * channels of a convolution.
  *
- *   out[p][t] = sum over i < rows, e < length of x[p * x_pitch + i * x_row + e] * w[t * w_pitch + i * w_row + e] +
- * start[t]
+ *   out[p][t] = start[t] +
+ *       sum over i < rows, e < length of x[p * x_pitch + i * x_row + e] * w[t * w_pitch + i * w_row + e]
  *
- * Lanes go along e: element e of a row is added to partial e % 16, and the 16 partials by one tree, the same on every
- * ISA. w's rows are padded with zeros to a multiple of 16; of x nothing is read beyond its rows. */
+ * Lanes go along e: element e of a row is added to partial e % 16, and the 16 partials by one tree, the same on
+ * every ISA. w's rows are padded with zeros to a multiple of 16; of x nothing is read beyond its rows. */
 #pragma once
 #include "transpose.h"
 

@@ -1,7 +1,7 @@
-/* How an operation's kernel is called: its arguments come out of a task. Units of a subject are compiled once for each
- * instruction set and dtype, with -DPMC_ISA=PMC_AVX2 -DPMC_REAL=float -DPMC_DOUBLE=0 -DPMC_SUFFIX=avx2_f32 and the flags
- * of the instruction set. Everything in them is static but these kernels, whose names end with the suffix, so that no
- * other instruction set's code can be linked in their place. */
+/* How an operation's kernel is called: its arguments come out of a task. Units of a subject are compiled once for
+ * each instruction set and dtype, with -DPMC_ISA=PMC_AVX2 -DPMC_REAL=float -DPMC_DOUBLE=0 -DPMC_SUFFIX=avx2_f32 and
+ * the flags of the instruction set. Everything in them is static but these kernels, whose names end with the suffix,
+ * so that no other instruction set's code can be linked in their place. */
 #pragma once
 #include "../kernels.h"
 

@@ -53,8 +53,8 @@ INLINE patch_shape patch_reversed(patch_shape s) {
     return s;
 }
 
-/* `tail`: lanes of the last column that are there. There is at least one nonzero: a loop that may be empty makes GCC keep
- * the sums in memory around it. */
+/* `tail`: lanes of the last column that are there. There is at least one nonzero: a loop that may be empty makes GCC
+ * keep the sums in memory around it. */
 INLINE void patch_microkernel(const int R, const int C, real *to, const real *from, const nonzero *nonzeros,
                               int64_t count, int64_t to_row, int64_t from_row, int64_t tail) {
     vf sum[PATCH_ROWS][PATCH_COLUMNS];

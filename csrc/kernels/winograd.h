@@ -70,8 +70,8 @@ INLINE void winograd_outputs(const int side, vf *m, const int step) {
     m[step] = v_fma(v_splat(2), difference2, difference) + m[5 * step];
 }
 
-/* Elements from a point to the next, of patches and of a block of the packed weights: not a power of 2, since so many points are
- * written in turns that they would fight for the same lines of L1. */
+/* Elements from a point to the next, of patches and of a block of the packed weights: not a power of 2, since so
+ * many points are written in turns that they would fight for the same lines of L1. */
 INLINE int64_t patches_apart(const pmc_conv *s) { return PMC_WINOGRAD_TILES * pmc_padded(s->in.c) + PMC_PAD; }
 INLINE int64_t packed_apart(const pmc_conv *s) { return s->in.c * PMC_WINOGRAD_COLUMNS + PMC_PAD; }
 
