@@ -127,7 +127,7 @@ class Block:
 
     def __init__(self, case, isa, threads):
         layers, shape, self.n = CASES[case]
-        self.network, self.how = Network(layers(), shape), dict(isa=isa, threads=threads)
+        self.network, self.target, self.threads = Network(layers(), shape), target_of(isa), threads
         rng = np.random.default_rng(0)
         self.x, self.dy = (
             rng.standard_normal((self.n, *size), np.float32) for size in (shape, self.network.output_shape)
@@ -140,15 +140,15 @@ class Block:
         calls = 0
         while not calls or forward + backward < seconds:
             started = time.perf_counter()
-            self.network.forward(self.x, **self.how)
+            self.network.forward(self.x, True, self.target, self.threads)
             between = time.perf_counter()
-            self.network.backward(self.dy, **self.how)
+            self.network.backward(self.dy, self.target, self.threads)
             forward, backward, calls = forward + between - started, backward + time.perf_counter() - between, calls + 1
         return dict(
             images_per_second=calls * self.n / (forward + backward),
             forward_seconds=forward / calls,
             backward_seconds=backward / calls,
-            fma_peak_gflops=fma_peak(**self.how),
+            fma_peak_gflops=fma_peak(str(self.target), threads=self.threads),
         )
 
 
