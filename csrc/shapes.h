@@ -43,7 +43,11 @@ typedef struct {
     ACTIVATION(LEAKY_RELU, 1, 1)                                                                                       \
     ACTIVATION(ELU, 1, 1)                                                                                              \
     ACTIVATION(SIGMOID, 1, 1)                                                                                          \
-    ACTIVATION(SOFTPLUS, 1, 1)
+    ACTIVATION(SOFTPLUS, 1, 1)                                                                                         \
+    ACTIVATION(GELU, 0, 0)                                                                                             \
+    ACTIVATION(GELU_TANH, 0, 0)                                                                                        \
+    ACTIVATION(SILU, 0, 0)                                                                                             \
+    ACTIVATION(HARDSWISH, 0, 0)
 #define PMC_ACTIVATION_NAME(NAME, monotone, from_y) PMC_##NAME,
 typedef enum { PMC_ACTIVATION_KINDS(PMC_ACTIVATION_NAME) PMC_ACTIVATIONS } pmc_activation_kind;
 

@@ -116,6 +116,9 @@ ACTIVATIONS = by_name(
         options=({}, {"beta": 2.0}, {"beta": 0.5, "threshold": 15.0}),
         ranges={"beta": (0.2, 3)},
     ),
+    Operation("gelu", pm.GELU, f"{TF}.gelu", options=({}, {"approximate": "tanh"}), monotone=False),
+    Operation("silu", pm.SiLU, f"{TF}.silu", monotone=False),
+    Operation("hardswish", pm.Hardswish, f"{TF}.hardswish", monotone=False),
 )
 SOFTMAXES = by_name(
     Operation("softmax", pm.Softmax, f"{TF}.softmax"),

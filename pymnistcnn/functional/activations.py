@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..layers import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers import ELU, GELU, Hardswish, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .single import backward, forward, numbers, rows
 
 __all__ = [
     "elu",
     "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "hardswish",
+    "hardswish_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "log_softmax",
@@ -18,6 +22,8 @@ __all__ = [
     "relu_backward",
     "sigmoid",
     "sigmoid_backward",
+    "silu",
+    "silu_backward",
     "softmax",
     "softmax_backward",
     "softplus",
@@ -148,6 +154,79 @@ def softplus_backward(dy, x, beta=1.0, threshold=20.0, *, isa=None, threads=None
     array([2., 8.])
     """
     return _backward(Softplus(beta, threshold), dy, x, isa, threads)
+
+
+def gelu(x, approximate="none", *, isa=None, threads=None):
+    """x times the normal distribution's share below x, of x of any shape; approximate: "none" or "tanh". ValueError if
+    x is empty or holds no numbers, or for another approximation.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.gelu(np.array([-1.0, 1.0])).round(4)
+    array([-0.1587,  0.8413])
+    """
+    return _forward(GELU(approximate), x, isa, threads)
+
+
+def gelu_backward(dy, x, approximate="none", *, isa=None, threads=None):
+    """dx of `gelu`, for dy like x. ValueError as from `gelu`, and for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.gelu_backward([4, 4], np.array([0.0, 30.0]))
+    array([2., 4.])
+    """
+    return _backward(GELU(approximate), dy, x, isa, threads)
+
+
+def silu(x, *, isa=None, threads=None):
+    """x / (1 + exp(-x)) of x of any shape. ValueError if x is empty or holds no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.silu(np.array([0.0, 1.0])).round(4)
+    array([0.    , 0.7311])
+    """
+    return _forward(SiLU(), x, isa, threads)
+
+
+def silu_backward(dy, x, *, isa=None, threads=None):
+    """dx of `silu`, for dy like x. ValueError for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.silu_backward([4, 4], np.array([0.0, 50.0]))
+    array([2., 4.])
+    """
+    return _backward(SiLU(), dy, x, isa, threads)
+
+
+def hardswish(x, *, isa=None, threads=None):
+    """x (x + 3) / 6 from -3 to 3, 0 below and x above, of x of any shape. ValueError if x is empty or holds no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.hardswish(np.array([-4.0, 0.0, 3.0]))
+    array([0., 0., 3.])
+    """
+    return _forward(Hardswish(), x, isa, threads)
+
+
+def hardswish_backward(dy, x, *, isa=None, threads=None):
+    """dx of `hardswish`, for dy like x. ValueError for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.hardswish_backward([4, 4], np.array([0.0, 3.0]))
+    array([2., 4.])
+    """
+    return _backward(Hardswish(), dy, x, isa, threads)
 
 
 def tanh(x, *, isa=None, threads=None):

@@ -10,9 +10,12 @@ from .base import Layer
 
 __all__ = [
     "ELU",
+    "GELU",
+    "Hardswish",
     "LeakyReLU",
     "LogSoftmax",
     "ReLU",
+    "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
@@ -113,6 +116,58 @@ class Softplus(Layer):
 
     def lower(self, builder):
         builder.activation(ActivationKind.SOFTPLUS, self.beta, self.threshold)
+
+
+@dataclass(eq=False, repr=False)
+class GELU(Layer):
+    """x times the normal distribution's share below x, element by element (Hendrycks and Gimpel, 2016);
+    approximate: "none", or "tanh", their approximation.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.GELU().forward(np.array([[-1.0, 1.0]], np.float32)).round(4)
+    array([[-0.1587,  0.8413]], dtype=float32)
+    """
+
+    approximate: str = "none"
+
+    def __post_init__(self):
+        if self.approximate not in ("none", "tanh"):
+            raise ValueError(f'approximate must be "none" or "tanh", not {self.approximate!r}')
+
+    def lower(self, builder):
+        builder.activation(ActivationKind.GELU_TANH if self.approximate == "tanh" else ActivationKind.GELU)
+
+
+@dataclass(eq=False, repr=False)
+class SiLU(Layer):
+    """x / (1 + exp(-x)), element by element (Elfwing, Uchibe and Doya, 2018); also called swish.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.SiLU().forward(np.array([[0.0, 1.0]], np.float32)).round(4)
+    array([[0.    , 0.7311]], dtype=float32)
+    """
+
+    def lower(self, builder):
+        builder.activation(ActivationKind.SILU)
+
+
+@dataclass(eq=False, repr=False)
+class Hardswish(Layer):
+    """x (x + 3) / 6 from -3 to 3, 0 below and x above, element by element (Howard et al., 2019).
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.Hardswish().forward(np.array([[-4.0, 0.0, 3.0]], np.float32))
+    array([[0., 0., 3.]], dtype=float32)
+    """
+
+    def lower(self, builder):
+        builder.activation(ActivationKind.HARDSWISH)
 
 
 @dataclass(eq=False, repr=False)

@@ -1,5 +1,7 @@
 """Activations and softmaxes: `name`, and `name_backward`, which takes dy and then what `name` takes."""
 
+import math
+
 import numpy as np
 
 from .arrays import f64
@@ -74,6 +76,51 @@ def softplus(x, beta=1.0, threshold=20.0):
 def softplus_backward(dy, x, beta=1.0, threshold=20.0):
     dy, x = f64(dy, x)
     return np.where(beta * x > threshold, dy, dy * sigmoid(beta * x))
+
+
+def normal_share(x):
+    """The normal distribution's share below x: erfc(-x / sqrt 2) / 2."""
+    return np.vectorize(lambda value: math.erfc(-value / math.sqrt(2)) / 2, otypes=[float])(x)
+
+
+def gelu(x, approximate="none"):
+    (x,) = f64(x)
+    with np.errstate(invalid="ignore", over="ignore"):  # of infinities
+        if approximate == "tanh":
+            return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+        return x * normal_share(x)
+
+
+def gelu_backward(dy, x, approximate="none"):
+    dy, x = f64(dy, x)
+    if approximate == "tanh":
+        t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+        slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
+        return dy * 0.5 * (1 + t + x * slope * (1 - t**2))
+    return dy * (normal_share(x) + x * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi))
+
+
+def silu(x):
+    (x,) = f64(x)
+    with np.errstate(invalid="ignore"):  # -inf * 0
+        return x * sigmoid(x)
+
+
+def silu_backward(dy, x):
+    dy, x = f64(dy, x)
+    share = sigmoid(x)
+    return dy * share * (1 + x * (1 - share))
+
+
+def hardswish(x):
+    (x,) = f64(x)
+    with np.errstate(over="ignore"):
+        return np.where(x <= -3, 0, np.where(x >= 3, x, x * (x + 3) / 6))
+
+
+def hardswish_backward(dy, x):
+    dy, x = f64(dy, x)
+    return dy * np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))
 
 
 def log_softmax(z):
