@@ -83,6 +83,12 @@ CHECK(linear_fits) {
 
 CHECK(image_fits) { return is_image(&op->shape.image); }
 CHECK(activation_fits) { return image_fits(op, sizes) && is_activation(&op->shape.elements.activation); }
+static int same_size(const pmc_image *a, const pmc_image *b) { return a->h == b->h && a->w == b->w && a->c == b->c; }
+CHECK(add_fits) {
+    const pmc_sum *s = &op->shape.sum;
+    return is_image(&s->out) && is_image(&s->a) && is_image(&s->b) && same_size(&s->out, &s->a) &&
+           same_size(&s->out, &s->b);
+}
 CHECK(dropout_fits) { return image_fits(op, sizes) && between(op->shape.dropout.threshold, 0, UINT32_MAX); }
 
 /* Angles stay under a half turn (a lean under a quarter), and a picture is not scaled to nothing. */
@@ -175,6 +181,9 @@ REALS(large_weights, LINEAR->in * pmc_padded(LINEAR->out))
 REALS(linear_bias, pmc_padded(LINEAR->out))
 REALS(linear_packed, LINEAR->out * PMC_TILE_COLUMNS)
 
+REALS(sum_out, pmc_image_stride(&op->shape.sum.out))
+REALS(sum_a, pmc_image_stride(&op->shape.sum.a))
+REALS(sum_b, pmc_image_stride(&op->shape.sum.b))
 REALS(warp_field, pmc_warp_field(&op->shape.warp))
 
 #define CHANNELS pmc_padded(op->shape.norm.image.c)
@@ -304,6 +313,8 @@ BY_TILES(linear_tile_input_gradient, linear_fits, tile_input_gradient_parts, til
 BY_SAMPLE(activation_forward, activation_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 /* dy becomes dx; `from` is what the gradient is computed from, y or x. */
 BY_SAMPLE(activation_backward, activation_fits, {"dy", image, SAMPLE | WRITTEN}, {"from", image, SAMPLE})
+/* Without b, a copy of a. */
+BY_SAMPLE(add, add_fits, {"y", sum_out, SAMPLE | WRITTEN}, {"a", sum_a, SAMPLE}, {"b", sum_b, SAMPLE | OPTIONAL})
 BY_SAMPLE(dropout, dropout_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 BY_SAMPLE(noise, image_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 BY_SAMPLE(warp_forward, warp_fits,

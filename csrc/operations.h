@@ -27,6 +27,7 @@
     OP(LINEAR_TILE_INPUT_GRADIENT, linear_tile_input_gradient)                                                         \
     OP(ACTIVATION_FORWARD, activation_forward)                                                                         \
     OP(ACTIVATION_BACKWARD, activation_backward)                                                                       \
+    OP(ADD, add)                                                                                                       \
     OP(DROPOUT, dropout)                                                                                               \
     OP(NOISE, noise)                                                                                                   \
     OP(WARP_FORWARD, warp_forward)                                                                                     \
@@ -81,6 +82,7 @@ typedef struct {
         pmc_pool pool;
         pmc_linear linear;
         pmc_elements elements;
+        pmc_sum sum;
         pmc_dropout dropout;
         pmc_noise noise;
         pmc_warp warp;

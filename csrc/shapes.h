@@ -88,6 +88,11 @@ typedef struct {
     pmc_activation activation;
 } pmc_elements;
 
+/* A sum of images of one size, whose borders may differ. */
+typedef struct {
+    pmc_image out, a, b;
+} pmc_sum;
+
 /* keep an element when its 32 random bits are at least `threshold`; survivors are multiplied by `scale`. */
 typedef struct {
     pmc_image image;

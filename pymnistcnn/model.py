@@ -15,6 +15,7 @@ from .checks import checked_path, checked_shape, exact_cast, instance, number, w
 from .datasets import Dataset
 from .files import FORMAT, check_shapes
 from .layers import Layer, LogSoftmax, Softmax
+from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, Loss
 from .network import Network, checked_threads, lowered, shapes_through
 from .optimizers import Adam, Optimizer, checked_optimizer
@@ -72,27 +73,29 @@ class Sequential:
         layers, seen = list(layers), set()
         for layer in layers:
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
-            if layer._in_model or layer in seen:
-                raise ValueError(f"{layer} is in a model already: make a new layer for each place")
-            seen.add(layer)
+            for one in {layer, *(leaf for _, leaf in layer.leaves())}:
+                if one._in_model or one in seen:
+                    raise ValueError(f"{one} is in a model already: make a new layer for each place")
+                seen.add(one)
         if not layers:
             raise ValueError("a model needs at least one layer")
         self.network = Network(layers, input_shape, dtype, seed)
         self.epochs_trained = 0
         self.notes: dict = {}
-        starts = {p.layer: p.offset for p in reversed(self.network.parameters)}
-        for index, layer in enumerate(layers):
-            self._share_memory(index, layer, starts.get(index, 0))
+        self._share_memory(zip(layers, self.network.shapes, strict=False), 0)
 
-    def _share_memory(self, index, layer, start):
-        """Let the layer, called by hand, use its piece of the model's vectors."""
+    def _share_memory(self, layers, number):
+        """Let the layers, called by hand, use their pieces of the model's vectors; `number`: the first leaf's."""
         network = self.network
-        alone = Network(
-            [layer], network.shapes[index], network.dtype, network.seed, index, memory=(None, None), lock=network.lock
-        )
-        piece = slice(start, start + alone.elements)
-        alone.param, alone.gradient = network.param[piece], network.gradient[piece]
-        layer._network, layer._in_model = alone, True
+        for layer, shape in layers:
+            alone = Network([layer], shape, network.dtype, network.seed, number, memory=(None, None), lock=network.lock)
+            behind = number + len(alone.leaves)
+            start = min((p.offset for p in network.parameters if number <= p.layer < behind), default=0)
+            piece = slice(start, start + alone.elements)
+            alone.param, alone.gradient = network.param[piece], network.gradient[piece]
+            layer._network, layer._in_model = alone, True
+            self._share_memory(layer.inside(shape), number)
+            number = behind
 
     @property
     def layers(self) -> list[Layer]:
@@ -115,7 +118,8 @@ class Sequential:
         rows = [("layer", "output", "parameters", "multiply-adds")]
         totals = [0, 0]
         for index, layer in enumerate(self.layers):
-            parameters = sum(np.prod(p.shape) for p in self.network.parameters if p.layer == index and p.trained)
+            own = (p for p in self.network.parameters if self.network.owners[p.layer] == index and p.trained)
+            parameters = sum(np.prod(p.shape) for p in own)
             work = layer.multiply_adds(self.network.shapes[index])
             totals = [totals[0] + parameters, totals[1] + work]
             shape = " x ".join(map(str, self.network.shapes[index + 1]))
@@ -295,15 +299,35 @@ class Sequential:
             "dtype": self.dtype.name,
             "format": FORMAT,
             "input_shape": self.input_shape,
-            "layers": [{"class": type(layer).__name__, **layer.settings()} for layer in self.layers],
+            "layers": [described(layer) for layer in self.layers],
         }
         return description | ({"notes": self.notes} if self.notes else {})
 
 
+def described(value):
+    """A layer's class and settings, those of layers inside, too; other values as they are."""
+    if isinstance(value, Layer):
+        return {"class": type(value).__name__, **{name: described(v) for name, v in value.settings().items()}}
+    return [described(v) for v in value] if isinstance(value, list) else value
+
+
+def layer_of(value):
+    """What `described` was given, from a file."""
+    if isinstance(value, list):
+        return [layer_of(v) for v in value]
+    if not isinstance(value, dict) or "class" not in value:
+        return value
+    settings = {name: layer_of(v) for name, v in value.items() if name != "class"}
+    kind = getattr(layer_classes, str(value["class"]), None)
+    if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:
+        raise ValueError(f"there is no layer {value['class']!r}")
+    return kind(**settings)
+
+
 def parameter_names(layers, parameters) -> list[str]:
     """PyTorch's names of a Sequential's parameters; layers that PyTorch has not do not count."""
-    counts = np.cumsum([layer.in_pytorch for layer in layers]) - 1
-    return [f"{counts[p.layer]}.{p.name}" for p in parameters]
+    names = [name for name, _ in named_leaves(layers)]
+    return [f"{names[p.layer]}.{p.name}" for p in parameters]
 
 
 def checked_callbacks(callbacks) -> list:
@@ -349,14 +373,7 @@ def model_of(description, state) -> Sequential:
     notes = description.pop("notes", {})
     if description.keys() != {"dtype", "format", "input_shape", "layers"} or description["format"] != FORMAT:
         raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
-    layers = []
-    for settings in description["layers"]:
-        settings = dict(settings)
-        name = settings.pop("class")
-        kind = getattr(layer_classes, str(name), None)
-        if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:
-            raise ValueError(f"there is no layer {name!r}")
-        layers.append(kind(**settings))
+    layers = [layer_of(dict(settings)) for settings in description["layers"]]
     shape = checked_shape(description["input_shape"])
     shapes_through(layers, shape)
     parameters = lowered(layers, shape).parameters

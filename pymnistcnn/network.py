@@ -62,7 +62,7 @@ class Network:
 
     Parameters
     ----------
-    layers : objects with `output_shape` and `lower`, `initialize`
+    layers : objects with `output_shape`, `lower`, `initialize` and `leaves`; parameters are numbered by the leaves
     input_shape : (c, h, w) or (n,), of one sample
     dtype : float32 or float64
     seed : decides the first weights and all masks
@@ -78,11 +78,13 @@ class Network:
         self.shapes = shapes_through(self.layers, self.input_shape)
         builder = lowered(self.layers, self.input_shape, first_layer)
         self.parameters, self.elements = builder.parameters, builder.vector_elements
+        leaves = [(index, leaf) for index, layer in enumerate(self.layers) for _, leaf in layer.leaves()]
+        self.owners, self.leaves = [index for index, _ in leaves], [leaf for _, leaf in leaves]
         if memory is None:
             self.param, self.gradient = (aligned_zeros(self.elements, self.dtype) for _ in range(2))
             weight_shapes = {p.layer: p.shape for p in self.parameters if p.name == "weight"}
             for parameter, weights in zip(self.parameters, self.views(self.param), strict=True):
-                layer = self.layers[parameter.layer - first_layer]
+                layer = self.leaves[parameter.layer - first_layer]
                 rng = self._rng(parameter)
                 weights[...] = layer.initialize(parameter.name, rng, weight_shapes.get(parameter.layer))
         else:
@@ -332,9 +334,18 @@ def shapes_through(layers, input_shape):
     return shapes
 
 
+def lower_all(layers, builder, number) -> int:
+    """Let a builder take layers, the first of which has this number: those that hold layers count as these. Returns the
+    number behind the last."""
+    for layer in layers:
+        builder.layer = number
+        layer.lower(builder)
+        number += len(layer.leaves())
+    return number
+
+
 def lowered(layers, input_shape, first_layer=0, inference=False) -> PlanBuilder:
     """A builder that has taken all layers; nothing is allocated."""
     builder = PlanBuilder(input_shape, inference)
-    for builder.layer, layer in enumerate(layers, first_layer):
-        layer.lower(builder)
+    lower_all(layers, builder, first_layer)
     return builder

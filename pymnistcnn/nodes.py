@@ -474,6 +474,59 @@ class Elementwise(Node):
         return [self.op(Op.ACTIVATION_BACKWARD, refs, self.shape())] if input_gradient else []
 
 
+class Fork(Node):
+    """Where a residual block begins: the gradients of its two ways add up here. `skip`: the tensor that brings the
+    other one, known when the block ends; `shape`: the public one."""
+
+    skip: Tensor
+    shape: tuple
+
+    def forward(self, training):
+        return []
+
+    def backward(self, input_gradient):
+        return [self.add(self.x.gradient, self.x, self.skip)] if input_gradient else []
+
+    def add(self, y, a, b):
+        """The gradient y of tensor a and that of b."""
+        shape = [*a.geometry.words, *a.geometry.words, *b.geometry.words]
+        return self.op(Op.ADD, [y, y, b.gradient], shape)
+
+
+class Copy(Node):
+    """A tensor of its own for what another way reads; the gradient is added by the Fork."""
+
+    def shape(self):
+        return [*self.y.geometry.words, *self.x.geometry.words, *self.x.geometry.words]
+
+    def forward(self, training):
+        return [self.op(Op.ADD, [self.y.value, self.x.value, None], self.shape())]
+
+    def backward(self, input_gradient):
+        return []
+
+
+class Add(Node):
+    """The end of a residual block: y = x + skip. The gradient of y is that of both; a skip without nodes of its own
+    has none."""
+
+    def __init__(self, layer, x, y, skip, projected):
+        super().__init__(layer, x, y)
+        self.skip, self.projected = skip, projected
+
+    def forward(self, training):
+        shape = [*self.y.geometry.words, *self.x.geometry.words, *self.skip.geometry.words]
+        return [self.op(Op.ADD, [self.y.value, self.x.value, self.skip.value], shape)]
+
+    def backward(self, input_gradient):
+        ways = [self.x, self.skip] if self.projected else [self.x]
+        dy = self.y
+        return [
+            self.op(Op.ADD, [way.gradient, dy.gradient, None], [*way.geometry.words, *dy.geometry.words * 2])
+            for way in (ways if input_gradient else ())
+        ]
+
+
 class Dropout(Node):
     """Its random stream is its layer's index. Forward and backward are one mask, drawn twice."""
 

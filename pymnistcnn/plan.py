@@ -141,6 +141,28 @@ class PlanBuilder:
         elif len(self.shape) == 3:
             self._append(nodes.Flatten, y, shape=(x.c * x.h * x.w,))
 
+    def fork(self) -> nodes.Fork:
+        """A residual block begins: its input stays as it is until `join`."""
+        self.current.kept = True
+        fork = self._append(nodes.Fork, self.current)
+        fork.shape = self.shape
+        return fork
+
+    def join(self, fork, projection=None):
+        """A residual block ends: to the current tensor comes the fork's, or what the layer `projection` makes of it."""
+        branch, shape, skip = self.current, self.shape, fork.x
+        if projection is not None:
+            self.current = fork.x
+            fork.skip = Tensor(Geometry(fork.x.geometry.h, fork.x.geometry.w, fork.x.geometry.c))
+            self._append(nodes.Copy, fork.skip, shape=fork.shape)
+            projection.lower(self)
+            skip, self.current = self.current, branch
+        g = branch.geometry
+        y = Tensor(Geometry(g.h, g.w, g.c))
+        self._append(nodes.Add, y, skip, projection is not None, shape=shape)
+        if projection is None:
+            fork.skip = y
+
     def dropout(self, p):
         if p > 0 and not self.inference:
             self._append(nodes.Dropout, self._overwritten_or_new(kept=False), p)

@@ -273,9 +273,9 @@ class Training:
             self._last.put_back()
             if begin + error.done > self.batch:
                 self._train(order, begin + error.done - self.batch)
-            first = self.batch * self.batch_size
+            first, layer = self.batch * self.batch_size, self.network.owners[error.layer]
             raise Diverged(
-                error.layer, self.network.layers[error.layer], self.epoch + 1, self.batch + 1,
+                layer, self.network.layers[layer], self.epoch + 1, self.batch + 1,
                 order[first : first + self.batch_size],
             ) from None  # fmt: skip
         self._steps_a_slice = next_slice(steps, self.totals[4] - seconds)

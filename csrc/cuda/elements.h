@@ -67,6 +67,16 @@ KERNEL void activation_backward_item(const pmc_job *j, int64_t sample, int64_t e
 }
 PER_SAMPLE(activation_backward)
 
+INLINE int64_t add_items(const pmc_job *j) { return image_elements(&j->op.shape.sum.out); }
+KERNEL void add_item(const pmc_job *j, int64_t sample, int64_t e) {
+    const pmc_sum *s = &j->op.shape.sum;
+    const real a = SAMPLE(1, sample, pmc_image_stride(&s->a))[inside(&s->a, e)];
+    const real b = j->ref[2] ? SAMPLE(2, sample, pmc_image_stride(&s->b))[inside(&s->b, e)] : 0;
+    real *y = SAMPLE(0, sample, pmc_image_stride(&s->out));
+    y[inside(&s->out, e)] = a + b;
+}
+PER_SAMPLE(add)
+
 /* An item is the four elements of a random block. */
 INLINE int64_t dropout_items(const pmc_job *j) { return blocks_of(image_elements(&j->op.shape.dropout.image), 4); }
 KERNEL void dropout_item(const pmc_job *j, int64_t sample, int64_t block) {

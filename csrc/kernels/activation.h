@@ -36,12 +36,20 @@ INLINE vf normal_share(vf x, vf *density) {
     return v_select(x > 0, 1 - tail, tail);
 }
 
-/* tanh of what GELU's approximation takes it of (Hendrycks and Gimpel, 2016), and that number's slope */
-INLINE vf gelu_tanh(vf x, vf *slope) {
-    const real scale = (real)0.79788456080286535588, cubic = (real)0.044715;
-    const vf t = v_tanh(x * scale * v_fma(x * x, v_splat(cubic), v_splat(1)));
-    *slope = v_select(1 - t * t > 0, v_fma(x * x, v_splat(3 * cubic * scale), v_splat(scale)), (vf){0});
-    return t;
+/* 1 / (1 + exp(-x)) and its slope, without cancellation. */
+INLINE vf logistic_share(vf x, vf *slope) {
+    const vf e = v_exp(v_select(x > 0, -x, x)), share = 1 / (1 + e);
+    *slope = e * share * share;
+    return v_select(x > 0, share, e * share);
+}
+
+/* What GELU's approximation takes for the normal share (Hendrycks and Gimpel, 2016), and its slope. */
+INLINE vf gelu_share(vf x, vf *slope) {
+    const real scale = (real)1.59576912160573071176, cubic = (real)0.044715;
+    const vf share = logistic_share(x * scale * v_fma(x * x, v_splat(cubic), v_splat(1)), slope);
+    const vf inner = v_fma(x * x, v_splat(3 * cubic * scale), v_splat(scale));
+    *slope = v_select(*slope > 0, *slope * inner, (vf){0});
+    return share;
 }
 
 INLINE vf activated(vf x, const pmc_activation *f) {
@@ -54,8 +62,8 @@ INLINE vf activated(vf x, const pmc_activation *f) {
     case PMC_SIGMOID: return 1 / (1 + v_exp(-x));
     case PMC_SOFTPLUS: return softplus(x, f);
     case PMC_GELU: return x * normal_share(x, &unused);
-    case PMC_GELU_TANH: return x * (real)0.5 * (1 + gelu_tanh(x, &unused));
-    case PMC_SILU: return x / (1 + v_exp(-x));
+    case PMC_GELU_TANH: return x * gelu_share(x, &unused);
+    case PMC_SILU: return x * logistic_share(x, &unused);
     case PMC_HARDSWISH: return v_select(x <= -3, (vf){0}, v_select(x >= 3, x, x * (x + 3) / 6));
     case PMC_IDENTITY:
     case PMC_ACTIVATIONS: break;
@@ -66,7 +74,7 @@ INLINE vf activated(vf x, const pmc_activation *f) {
 /* from: y or x */
 INLINE vf activation_gradient(vf dy, vf from, const pmc_activation *f) {
     const vf y = from, x = from;
-    vf slope;
+    vf share, slope;
     switch ((pmc_activation_kind)f->kind) {
     case PMC_RELU: return v_select(y <= 0, (vf){0}, dy);
     case PMC_TANH: return dy * (1 - y * y);
@@ -77,23 +85,14 @@ INLINE vf activation_gradient(vf dy, vf from, const pmc_activation *f) {
         const vf scaled = y * (real)f->alpha;
         return v_select(scaled > (real)f->threshold, dy, dy * -v_expm1(-scaled));
     }
-    case PMC_GELU: {
-        const vf share = normal_share(x, &slope);
-        return dy * v_fma(x, slope, share);
-    }
-    case PMC_GELU_TANH: {
-        const vf t = gelu_tanh(x, &slope);
-        return dy * (real)0.5 * (1 + t + x * slope * (1 - t * t));
-    }
-    case PMC_SILU: {
-        const vf share = 1 / (1 + v_exp(-x));
-        return dy * v_fma(x * share, 1 - share, share);
-    }
+    case PMC_GELU: share = normal_share(x, &slope); break;
+    case PMC_GELU_TANH: share = gelu_share(x, &slope); break;
+    case PMC_SILU: share = logistic_share(x, &slope); break;
     case PMC_HARDSWISH:
         return v_select(x <= -3, (vf){0},
                         v_select(x >= 3, dy, dy * v_fma(x, v_splat(1 / (real)3), v_splat((real)0.5))));
     case PMC_IDENTITY:
-    case PMC_ACTIVATIONS: break;
+    case PMC_ACTIVATIONS: return dy;
     }
-    return dy;
+    return dy * v_fma(x, slope, share); /* of x times a share of it */
 }

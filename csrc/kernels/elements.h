@@ -29,6 +29,22 @@ static void activation_backward(real *dy, const real *y, const pmc_elements *s, 
         }
 }
 
+/* y <- a + b, or a where b is NULL; y may be a or b. */
+static void add(real *y, const real *a, const real *b, const pmc_sum *s, int64_t n) {
+    const int64_t width = s->out.w * s->out.c;
+    for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), a += pmc_image_stride(&s->a)) {
+        if (y != a && y != b) image_clear_border(y, &s->out);
+        for (int64_t row = 0; row < s->out.h; row++) {
+            real *to = image_inside(y, &s->out) + row * pmc_image_pitch(&s->out);
+            const real *of_a = a + image_start(&s->a) + row * pmc_image_pitch(&s->a);
+            const real *of_b = b ? b + image_start(&s->b) + row * pmc_image_pitch(&s->b) : NULL;
+            for (int64_t e = 0; e < width; e += VL)
+                v_store_n(to + e, b ? v_load(of_a + e) + v_load(of_b + e) : v_load(of_a + e), width - e);
+        }
+        if (b) b += pmc_image_stride(&s->b);
+    }
+}
+
 /* y <- x * scale where kept, 0 elsewhere (Hinton et al., 2012; scaled in training). Forward and backward are
  * the same: the mask is drawn again. Element e, in the order h, w, c, of the sample at `position` is word
  * e % 4 of Philox(counter = (e / 4, position, stream, epoch), key = seed). */

@@ -15,4 +15,6 @@ INLINE void image_clear_border(real *x, const pmc_image *s) {
     memset(x + below, 0, (size_t)(pmc_image_stride(s) - below) * sizeof *x);
 }
 
-INLINE real *image_inside(real *x, const pmc_image *s) { return x + s->top * pmc_image_pitch(s) + s->left * s->c; }
+/* Where the inside begins. */
+INLINE int64_t image_start(const pmc_image *s) { return s->top * pmc_image_pitch(s) + s->left * s->c; }
+INLINE real *image_inside(real *x, const pmc_image *s) { return x + image_start(s); }

@@ -225,7 +225,7 @@ def profile(name, isa, threads, batch=None, seconds=0.5) -> list[tuple[str, str,
     step.run(steps, clocks)
     taken = {}
     for (kind, layer), seconds_of_op in zip(kinds, clocks.sum(axis=0), strict=True):
-        key = Op(kind).name.lower(), f"{layer} {step.model.layers[layer]}"
+        key = Op(kind).name.lower(), f"{layer} {step.model.network.leaves[layer]}"
         taken[key] = taken.get(key, 0) + seconds_of_op
     total = sum(taken.values())
     rows = [(*key, t / total, 1e6 * t / (steps * step.batch)) for key, t in taken.items() if t]

@@ -11,13 +11,14 @@ hand, on NumPy arrays with the batch first:
 ((2, 4), (3, 4))
 """
 
-from . import activations, base, normalization, pooling, products, randomness, shapes
+from . import activations, base, normalization, pooling, products, randomness, residual, shapes
 from .activations import *
 from .base import *
 from .normalization import *
 from .pooling import *
 from .products import *
 from .randomness import *
+from .residual import *
 from .shapes import *
 
 __all__ = []
@@ -27,4 +28,5 @@ __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += products.__all__
 __all__ += randomness.__all__
+__all__ += residual.__all__
 __all__ += shapes.__all__

@@ -51,6 +51,14 @@ class Layer:
         """Tell a plan.PlanBuilder what this layer does."""
         raise NotImplementedError
 
+    def leaves(self) -> list[tuple[str, Layer]]:
+        """The layers inside, by their names behind this one's in `state_dict`: a layer that holds none is its own."""
+        return [("", self)]
+
+    def inside(self, shape) -> list[tuple[Layer, tuple]]:
+        """The layers that this one holds, with the shapes that they get where it gets `shape`."""
+        return []
+
     def initialize(self, name, rng, weight_shape):
         """The first values of a parameter."""
         if name == "bias":
@@ -108,8 +116,9 @@ class Layer:
         network = self._network
         if network is None:
             return {}
-        flat = getattr(network, flat)
-        return {p.name: p.view(flat) for p in network.parameters if p.trained == trained}
+        flat, names = getattr(network, flat), (f"{name}.".lstrip(".") for name, _ in self.leaves())
+        prefix = dict(enumerate(names, network.first_layer))
+        return {prefix[p.layer] + p.name: p.view(flat) for p in network.parameters if p.trained == trained}
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:

@@ -94,9 +94,9 @@ def gelu(x, approximate="none"):
 def gelu_backward(dy, x, approximate="none"):
     dy, x = f64(dy, x)
     if approximate == "tanh":
-        t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
-        slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
-        return dy * 0.5 * (1 + t + x * slope * (1 - t**2))
+        inner = math.sqrt(8 / math.pi) * (x + 0.044715 * x**3)  # (1 + tanh(z)) / 2 is the sigmoid of 2 z
+        slope = math.sqrt(8 / math.pi) * (1 + 3 * 0.044715 * x**2)
+        return dy * sigmoid(inner) * (1 + x * slope * sigmoid(-inner))
     return dy * (normal_share(x) + x * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi))
 
 
@@ -108,8 +108,7 @@ def silu(x):
 
 def silu_backward(dy, x):
     dy, x = f64(dy, x)
-    share = sigmoid(x)
-    return dy * share * (1 + x * (1 - share))
+    return dy * sigmoid(x) * (1 + x * sigmoid(-x))
 
 
 def hardswish(x):
