@@ -56,7 +56,8 @@ class Row:
         ]  # fmt: skip
 
     def as_dict(self):
-        return {**asdict(self), "mean": self.mean, "deviation": self.deviation}
+        return {**asdict(self), "seeds": len(self.accuracies), "mean": self.mean, "deviation": self.deviation,
+                "low": min(self.accuracies), "high": max(self.accuracies)}  # fmt: skip
 
 
 HEAD = ["recipe", "epochs", "isa", "threads", "seeds", "test accuracy, mean (sd; range)", "seconds of training",
