@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ from measured import FOLDER, write
 from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.provenance import processor_kind
 from pymnistcnn.benchmarking.report import Report
+from pymnistcnn.benchmarking.targets import THREADS
 from pymnistcnn.benchmarking.tutorials import CASES
 from pymnistcnn.cli.info import cpu_model
 from pymnistcnn.network import default_isa
@@ -50,14 +52,14 @@ def example() -> dict:
 
 
 def jobs(peers, measuring, seeds) -> dict:
-    """By name, what each file is made by."""
-    made = {f"training-{name}": ("training", name, *peers, *measuring, "--check") for name in NETWORKS}
-    made["kernels"] = ("kernels", *peers, *measuring, "--check")
-    made["accuracy"] = ("accuracy", *seeds, "--check")
-    made |= {"tutorial-" + re.sub(r"\W+", "-", name): ("tutorials", name, *seeds) for name in CASES}
-    return {name: lambda arguments=arguments: bench(*arguments) for name, arguments in made.items()} | {
-        "example": example
-    }
+    """By name, what gives the report of each file."""
+    seeds = ["--threads", str(THREADS), *seeds]
+    made = {f"training-{name}": partial(bench, "training", name, *peers, *measuring, "--check") for name in NETWORKS}
+    made["kernels"] = partial(bench, "kernels", *peers, *measuring, "--check")
+    made["accuracy"] = partial(bench, "accuracy", *seeds, "--check")
+    for name in CASES:
+        made["tutorial-" + re.sub(r"\W+", "-", name)] = partial(bench, "tutorials", name, *seeds)
+    return made | {"example": example}
 
 
 @click.command(help=__doc__)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import fingerprints
 
+from pymnistcnn.benchmarking.targets import PYTORCH, THREADS
+
 FOLDER = Path(__file__).parent / "measurements"
-PYTORCH = "PyTorch"
-OURS = "pymnistcnn"  # a comparison with fewer threads of ours
-NUMPY = "the tutorial's NumPy code"
 NAMES = {"amd": "AMD", "intel": "Intel", "arm": "ARM"}
 
 
@@ -43,8 +42,8 @@ class Kind:
         return [report for name, report in self.files.items() if name.partition("-")[0] == subject]
 
     def found(self, subject, table, /, **fields) -> dict | None:
-        """The row of a table, such as the comparisons of training, that has these fields; on 2 threads."""
-        fields = {"threads": 2, **fields}
+        """The row of a table, such as the comparisons of training, that has these fields; on two threads."""
+        fields = {"threads": THREADS, **fields}
         rows = (row for report in self.of(subject) for row in report.get(table, []))
         return next((row for row in rows if all(row.get(key) == value for key, value in fields.items())), None)
 
@@ -59,11 +58,10 @@ class Kind:
 
 def kinds(folder=FOLDER) -> list[Kind]:
     """All kinds, what was measured last first."""
-    made = [
-        Kind(path.name, {file.stem: json.loads(file.read_text()) for file in sorted(path.glob("*.json"))})
-        for path in sorted(folder.iterdir())
-    ]
-    return sorted(made, key=lambda kind: kind.date, reverse=True)
+    files = {}
+    for path in sorted(folder.glob("*/*.json")):
+        files.setdefault(path.parent.name, {})[path.stem] = json.loads(path.read_text())
+    return sorted((Kind(*item) for item in files.items()), key=lambda kind: kind.date, reverse=True)
 
 
 def write(path, report):
@@ -95,7 +93,7 @@ def standing(kind, *subjects) -> dict[str, str]:
 
 def _standing(name, report):
     if report["commit"] is None:
-        return report["source"]
+        return report.get("source", "of a commit that is not known")
     line = f"measured at `{report['commit']}`" + " with changes that were not committed" * (report["clean"] is False)
     line += f" on {report['date']}" + f", {report.get('source')}" * ("source" in report)
     since = fingerprints.changed(name, report["code"])
@@ -127,9 +125,9 @@ def rounded(number) -> str:
     return f"{round(number, 3 - len(str(int(number)))):,.0f}"
 
 
-def times(number, digits=1) -> str:
-    """A ratio."""
-    return f"{number:,.0f}" if number >= 9.95 else f"{number:.{digits}f}"
+def times(ratio) -> str:
+    """To two digits or to the unit."""
+    return f"{ratio:,.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
 
 
 def percent(share) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from measured import NUMPY, OURS, PYTORCH, percent, rounded, spread, standing, times
+from measured import percent, rounded, spread, standing, times
 
+from pymnistcnn.benchmarking.comparing import OURS
 from pymnistcnn.benchmarking.kernels import CASES
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.networks import NETWORKS
+from pymnistcnn.benchmarking.peers import NUMPY
+from pymnistcnn.benchmarking.targets import PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 
 SUBJECTS = ("training", "kernels", "accuracy", "tutorial", "example")
@@ -98,7 +101,7 @@ def kernels(kinds):
     def shares(kind, case):
         rows = [row for report in kind.of("kernels") for row in report["rows"]]
         return " / ".join(f"{100 * row['share']['median']:.0f}" for row in rows if row["share"] and
-                          (row["case"], row["isa"], row["threads"]) == (case, kind.isa, 2))  # fmt: skip
+                          (row["case"], row["isa"], row["threads"]) == (case, kind.isa, THREADS))  # fmt: skip
 
     def ratios(kind, case):
         found = [

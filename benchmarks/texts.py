@@ -9,6 +9,7 @@ from measured import Kind, joined, rounded, standing, times
 from page import OWN
 
 from pymnistcnn.benchmarking.measuring import markdown
+from pymnistcnn.benchmarking.targets import PYTORCH
 from pymnistcnn.benchmarking.tutorials import CASES
 
 REGION = re.compile(r"(<!-- figures: ([\w-]+) -->)(.*?)(<!-- end -->)", re.DOTALL)
@@ -21,7 +22,10 @@ def written(text, kinds) -> str:
 
 def shown(kinds, names, has):
     """The kind that a text shows: of those that have all of this, the one measured last."""
-    return next(kind for kind in kinds if all(has(kind, name) for name in names))
+    for kind in kinds:
+        if all(has(kind, name) for name in names):
+            return kind
+    raise LookupError(f"no kind of processor has all of {', '.join(names)}: python benchmarks/measure.py")
 
 
 # ---- README.md ----
@@ -50,7 +54,7 @@ def to_accuracy(kind) -> str:
 def training(_, kinds):
     """Speeds of one kind, ratios of all."""
     ours = shown(kinds, OWN, lambda kind, name: kind.beside(name, "training", OWN[name]))
-    version = ".".join(ours.of("training")[0]["machine"]["PyTorch"].split(".")[:2])
+    version = ".".join(ours.of("training")[0]["machine"][PYTORCH].split(".")[:2])
     all_of_them = [ours, *(kind for kind in kinds if kind is not ours and kind.of("training"))]
     lines = [("the network of `pymnistcnn train`", "fast", None), ("... AVX2 on both sides", "fast", "avx2")]
     lines += [(name, name, None) for name in OWN if name != "fast"]
@@ -60,7 +64,7 @@ def training(_, kinds):
         speeds = [rounded(found[0][side]["median"]) for side in ("ours", "theirs")] if found[0] else ["", ""]
         ratios = [f"**{times(beside['ratio']['median'])}**" if beside else "" for beside in found]
         rows.append([label, OWN[name], *speeds, *ratios])
-    head = ["training, images a second", "batch", "pymnistcnn", f"PyTorch {version} at its best",
+    head = ["training, images a second", "batch", "pymnistcnn", f"{PYTORCH} {version} at its best",
             *(f"ratio, {kind.label}" for kind in all_of_them)]  # fmt: skip
     where = [f"{kind.label}: {line}." for kind in all_of_them for line in standing(kind, "training").values()]
     return "\n".join(["", markdown(head, rows), "", f"Images a second are of {ours.label}.", *where, ""])
