@@ -46,7 +46,9 @@ def example() -> dict:
     """What the program in README.md prints."""
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([*PYTHON, "-c", program], stdout=subprocess.PIPE, text=True, cwd=folder, check=True)
+        done = subprocess.run([*PYTHON, "-c", program], capture_output=True, text=True, cwd=folder)
+    if done.returncode:
+        raise ChildProcessError(done.stderr.strip().splitlines()[-1])
     report = json.loads(Report("the program in README.md", cpu_model(), default_isa(), []).as_json())
     return report | {"rows": [{"printed": line} for line in done.stdout.splitlines()]}
 
@@ -82,7 +84,7 @@ def main(pythons, only, rounds, seconds, seeds, output):
         code = fingerprints.of(name)
         try:
             report = json.dumps(job() | {"code": code})
-        except (ChildProcessError, subprocess.CalledProcessError) as error:
+        except ChildProcessError as error:
             failed.append(f"{name}: {error}")
             continue
         for path in sorted([sys.executable, *words[1::2]], key=len, reverse=True):  # one may begin with another

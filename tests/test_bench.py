@@ -293,6 +293,13 @@ def test_targets_on_a_gpu():
     assert late == ["fast, training: 0.2 s, at most 0.15 s"]
 
 
+def test_verdicts_of_what_was_measured_are_json():
+    rows = kernels.measure("flux conv2", _native.isas()[-1], 1, rounds=1, seconds=0.001)
+    rows = [replace(row, isa=targets.ISA) for row in rows]  # also where there is none
+    (verdict,) = targets.of_kernels(rows, ["flux conv2"])
+    assert json.loads(json.dumps(verdict.as_dict()))["measured"] == verdict.measured > 0
+
+
 def test_check_names_what_is_missed(tmp_path):
     run("kernels", "mlp linear1", *QUICK, "--check")  # has no target
     output = tmp_path / "report.md"
