@@ -139,9 +139,10 @@ def section(kind) -> str:
     facts = [f"{kind.of('training')[0]['machine']['cpu']}, {machines[0]['cores']} cores"]
     facts.append(f"FMA peak of one thread up to {max(peaks):,.0f} GFLOP/s with {kind.isa}")
     facts += [f"{VERSIONS[key]} {version}".strip() for key, version in versions.items()]
-    lines = [f"{names.capitalize()}: {line}." for names, line in standing(kind, *SUBJECTS).items()]
+    lines = ["; ".join(facts) + "."]
+    lines += [f"{names.capitalize()}: {line}." for names, line in standing(kind, *SUBJECTS).items()]
     lines += [*beside_others(kind), *missed(kind)]
-    return f"## {kind.label}\n\n{'; '.join(facts)}.\n\n" + "\n".join(f"- {line}" for line in lines)
+    return f"## {kind.label}\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
 def beside_others(kind) -> list[str]:
