@@ -136,8 +136,8 @@ def section(kind) -> str:
     machines = [report["machine"] for report in kind.files.values()]
     versions = {key: machine[key] for machine in machines for key in VERSIONS if machine.get(key)}
     peaks = [peak for machine in machines if (peak := machine["fma_peak_gflops"][0])]
-    facts = [f"{kind.of('training')[0]['machine']['cpu']}, {machines[0]['cores']} cores"]
-    facts.append(f"FMA peak of one thread up to {max(peaks):,.0f} GFLOP/s with {kind.isa}")
+    facts = [f"{machines[0]['cpu']}, {machines[0]['cores']} cores"]
+    facts += [f"FMA peak of one thread up to {max(peaks):,.0f} GFLOP/s with {kind.isa}"] if peaks else []
     facts += [f"{VERSIONS[key]} {version}".strip() for key, version in versions.items()]
     lines = ["; ".join(facts) + "."]
     lines += [f"{names.capitalize()}: {line}." for names, line in standing(kind, *SUBJECTS).items()]

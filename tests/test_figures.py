@@ -87,6 +87,8 @@ def test_a_figure_that_differs_is_found_wherever_it_stands(copy):
 def test_a_kind_that_is_half_measured_has_a_column_but_the_texts_show_a_whole_one(copy):
     folder = copy / "benchmarks/measurements/arm-something"
     folder.mkdir()
+    shutil.copy(MEASUREMENTS / "amd-zen-5/tutorial-flux.json", folder)
+    assert "## ARM Something" in results.made(copy)["benchmarks/results.md"]
     shutil.copy(MEASUREMENTS / "amd-zen-5/training-flux.json", folder)
     edit(folder / "training-flux.json", lambda report: report.update(date="2999-01-01"))
     kinds = measured.kinds(copy / "benchmarks/measurements")
