@@ -1,62 +1,49 @@
-"""Remakes the results page: runs the three benchmarks and puts their tables before the notes of notes.md.
+"""Writes every figure that people read, from the JSON in measurements/: results.md, its picture, and what stands
+between `<!-- figures: NAME -->` and `<!-- end -->` in README.md and docs/tutorials.md.
 
-    python benchmarks/results.py --peer-python PYTHON_WITH_TORCH --peer-python PYTHON_WITH_JAX
-
-With both peers it takes an hour or two, as each job first tries every setting of each peer. For a quick look:
---rounds 1 --seconds 0.01 --seeds 1 --output page.md.
+    python benchmarks/results.py            # after `python benchmarks/measure.py`, or after a change in the code
+    python benchmarks/results.py --check    # writes nothing; says what differs, and exits with 1 if something does
 """
 
-import subprocess
-import sys
+from __future__ import annotations
+
+from difflib import unified_diff
 from pathlib import Path
 
 import click
+from measured import kinds
+from page import page
+from picture import picture
+from texts import written
 
-from pymnistcnn.benchmarking.networks import NETWORKS
-
-HERE = Path(__file__).parent.absolute()
-INTRODUCTION = """# Results
-
-Medians with their range, of processes of their own that were measured in turns; a ratio is of what was measured in the
-same round. Networks, batch sizes, losses and optimizers are the tutorials' own, in
-[networks.py](../pymnistcnn/benchmarking/networks.py); float32. Made by `python benchmarks/results.py`, which runs the
-command that stands over each table."""
+ROOT = Path(__file__).parents[1]
+TEXTS = ("README.md", "docs/tutorials.md")
 
 
-def report(arguments):
-    """The Markdown that `pymnistcnn bench` prints; that it exits with 1 for a missed target is a result, too."""
-    command = [sys.executable, "-P", "-m", "pymnistcnn", "bench", *arguments, "--check"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent)
-    if not done.stdout:
-        raise click.ClickException(f"bench {arguments[0]} gave nothing")
-    return done.stdout
+def made(root=ROOT) -> dict[str, str]:
+    """All files, by their path, as they should be."""
+    measured = kinds(root / "benchmarks" / "measurements")
+    files = {"benchmarks/results.md": page(measured), "benchmarks/results.svg": picture(measured)}
+    return files | {path: written((root / path).read_text(), measured) for path in TEXTS}
+
+
+def differences(root=ROOT) -> list[str]:
+    """Lines of a diff: what stands there, and what the measurements say."""
+    lines = []
+    for path, text in made(root).items():
+        there = (root / path).read_text() if (root / path).is_file() else ""
+        lines += unified_diff(there.splitlines(), text.splitlines(), path, "the measurements", lineterm="", n=0)
+    return lines
 
 
 @click.command(help=__doc__)
-@click.option("--peer-python", "pythons", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--rounds", type=click.IntRange(1), default=11, show_default=True)
-@click.option(
-    "--seconds", type=click.FloatRange(0.001, 60), help="Of each measurement.  [default: the benchmarks' own]"
-)
-@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Trainings of each recipe.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=HERE / "results.md",
-              help="[default: benchmarks/results.md]")  # fmt: skip
-def main(pythons, rounds, seconds, seeds, output):
-    peers = ["--peers", *(word for path in pythons for word in ("--peer-python", str(path.absolute())))]
-    measuring = ["--rounds", str(rounds), *(["--seconds", str(seconds)] if seconds else [])]
-    parts = [
-        INTRODUCTION,
-        "## Training and inference",
-        *(f"### {name}\n\n" + report(["training", name, *peers, *measuring]) for name in NETWORKS),
-        "## Kernels\n\n" + report(["kernels", *peers, *measuring]),
-        "## Accuracy\n\n" + report(["accuracy", "--seeds", str(seeds)]),
-        (HERE / "notes.md").read_text(),
-    ]
-    page = "\n\n".join(part.strip() for part in parts) + "\n"
-    paths = [sys.executable, *(str(path.absolute()) for path in pythons)]
-    for path in sorted(paths, key=len, reverse=True):  # one may begin with another
-        page = page.replace(path, "PYTHON")  # where it is on this machine is nobody's business
-    output.write_text(page)
+@click.option("--check", is_flag=True, help="Compare, and write nothing.")
+def main(check):
+    if not check:
+        for path, text in made().items():
+            (ROOT / path).write_text(text)
+    elif lines := differences():
+        raise click.ClickException("\n".join([*lines, "to write them anew: python benchmarks/results.py"]))
 
 
 if __name__ == "__main__":

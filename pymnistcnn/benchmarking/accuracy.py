@@ -61,7 +61,8 @@ class Row:
         }
 
     def as_dict(self):
-        return {**asdict(self), "mean": self.mean, "deviation": self.deviation}
+        return {**asdict(self), "seeds": len(self.accuracies), "mean": self.mean, "deviation": self.deviation,
+                "low": min(self.accuracies), "high": max(self.accuracies)}  # fmt: skip
 
 
 def trained(name, seed, isa, threads) -> tuple[float, float]:

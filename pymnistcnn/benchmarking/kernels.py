@@ -99,7 +99,7 @@ def measure(name, isa, threads, dtype="float32", rounds=7, seconds=0.05) -> list
     repeats = max(1, int(seconds / max(run(1).sum() * n / threads, 1e-6)))
     taken, peaks = [], []
     for _ in range(rounds):
-        taken.append(run(repeats))
+        taken.append(run(repeats).tolist())
         peaks.append(fma_peak(isa, dtype, threads) * 1e9)
     rows = []
     for index, (kind, _) in enumerate(plan.op_kinds):

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from .. import __version__, _native
 from ..target import ISAS, default_target, target_of
 from . import targets
 from .measuring import fma_peak, markdown
+from .provenance import processor_kind, source
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Report:
 
     def machine(self) -> dict:
         isa = self.isa if self.isa in ISAS else str(default_target())
-        made = dict(cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=isa)
+        made = dict(cpu=self.cpu, processor=processor_kind(), cores=len(os.sched_getaffinity(0)), isa=isa)
         if target_of(self.isa).device == "cuda":
             made |= dict(gpu=_native.cuda_build()[1], device=self.isa)
         return made | dict(
@@ -55,7 +57,8 @@ class Report:
         )  # fmt: skip
 
     def as_json(self) -> str:
-        made = dict(command=self.command, machine=self.machine(), notes=self.notes)
+        made = dict(command=self.command, date=date.today().isoformat(), **source(), machine=self.machine(),
+                    notes=self.notes)  # fmt: skip
         made |= {table.name: [row.as_dict() for row in table.rows] for table in self.tables}
         if self.verdicts is not None:
             made["targets"] = [verdict.as_dict() for verdict in self.verdicts]
@@ -66,7 +69,7 @@ class Report:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         parts = [f"{machine['gpu']}, as {machine['device']}"] if "gpu" in machine else []
         parts += [
-            f"{machine['cpu']}, {machine['cores']} cores",
+            f"{machine['cpu']} ({machine['processor']}), {machine['cores']} cores",
             "FMA peak of {} now {:.0f} GFLOP/s on one thread, {:.0f} on two".format(
                 machine["isa"], *machine["fma_peak_gflops"]
             ),
@@ -74,6 +77,9 @@ class Report:
             f"Python {machine['python']}, NumPy {machine['numpy']}, pymnistcnn {__version__}",
         ]
         parts += [f"beside {versions}"] * bool(versions)
+        made = source()
+        if made["commit"]:
+            parts.append(f"commit {made['commit']}" + " and changes" * (not made["clean"]))
         lines = ["; ".join(parts), f"    {self.command}"]
         for table in self.tables:
             if table.rows:

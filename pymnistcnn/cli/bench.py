@@ -15,6 +15,7 @@ from ..benchmarking import accuracy as accuracy_bench
 from ..benchmarking import comparing, peers, targets
 from ..benchmarking import kernels as kernel_bench
 from ..benchmarking import training as training_bench
+from ..benchmarking import tutorials as tutorial_bench
 from ..benchmarking.measuring import markdown
 from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
@@ -46,11 +47,11 @@ SECONDS = click.option("--seconds", type=click.FloatRange(0.001, 60), help="Of e
 ROUNDS = click.option("--rounds", type=click.IntRange(1, 1000), default=11, show_default=True,
                       help="Measurements, of which the median and the range are shown.")  # fmt: skip
 OUTPUT = options(
-    click.option("--check", is_flag=True, help="Exit with 1, and name them, if targets are missed or not measured."),
     click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=report_file,
                  help="Write there, .md or .json, and not to stdout."),
     JSON,
 )  # fmt: skip
+CHECK = click.option("--check", is_flag=True, help="Exit with 1, and name them, if targets are missed or not measured.")
 PEERS = options(
     click.option("--peers", "with_peers", is_flag=True, help="Measure PyTorch and others beside ours, in turns."),
     click.option("--peer-python", "pythons", metavar="PATH", multiple=True,
@@ -59,7 +60,7 @@ PEERS = options(
     click.option("--peer-folder", metavar="DIR", type=click.Path(path_type=Path), default=Path("benchmarks/peers"),
                  show_default=True, help="Of the peers' scripts."),
 )  # fmt: skip
-COMMON = options(ISA, THREADS, ROUNDS, SECONDS, PEERS, OUTPUT)
+COMMON = options(ISA, THREADS, ROUNDS, SECONDS, PEERS, CHECK, OUTPUT)
 
 
 @click.group()
@@ -206,6 +207,7 @@ def show_profiles(settings, batches, as_json, **how):
 @click.argument("recipes", metavar="[RECIPE]...", nargs=-1, type=click.Choice(list(RECIPES)))
 @click.option("--seeds", type=click.IntRange(1, 1000), default=10, show_default=True, help="From 0 on.")
 @COMPUTE
+@CHECK
 @OUTPUT
 def accuracy(recipes, seeds, threads, isa, check, output, as_json):
     """Test accuracy and seconds of training of the recipes, over several seeds.
@@ -227,3 +229,23 @@ def accuracy(recipes, seeds, threads, isa, check, output, as_json):
     device = None if isa in ISAS else isa
     verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), device) if check else None
     deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)
+
+
+@bench.command()
+@click.argument("names", metavar="[TUTORIAL]...", nargs=-1, type=click.Choice(list(tutorial_bench.CASES)))
+@click.option("--seeds", type=click.IntRange(1, 1000), help="How many.  [default: as in docs/tutorials.md]")
+@COMPUTE
+@OUTPUT
+def tutorials(names, seeds, threads, isa, output, as_json):
+    """Test accuracy and seconds of training of the tutorials, over several seeds. They have no targets.
+
+    TUTORIAL is what stands behind `pymnistcnn tutorial`, such as flux or "scratch --full"; all if none is named.
+    """
+    names = names or list(tutorial_bench.CASES)
+    runs = {name: [] for name in names}
+    jobs = [(name, seed) for name in names for seed in tutorial_bench.seeds_of(name, seeds)]
+    for name, seed in progress(jobs):
+        runs[name].append(tutorial_bench.run(name, seed, isa, threads))
+    rows = [tutorial_bench.row(name, runs[name]) for name in names]
+    tables = [Table("rows", "Tutorials", tutorial_bench.HEAD, rows)]
+    deliver(tables, tutorial_bench.NOTES, isa, comparing.Company(), None, output, as_json)

@@ -1,0 +1,99 @@
+"""Measures everything, on this processor, and writes measurements/KIND/NAME.json, a file as soon as it is there.
+
+    python benchmarks/measure.py --peer-python PYTHON_WITH_TORCH --peer-python PYTHON_WITH_JAX
+    python benchmarks/results.py
+
+Install the checkout first: a file says which commit was measured, and whether what is installed is that commit.
+For a quick look: --rounds 1 --seconds 0.01 --seeds 1 --output FOLDER.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import click
+import fingerprints
+from measured import FOLDER, write
+
+from pymnistcnn.benchmarking.networks import NETWORKS
+from pymnistcnn.benchmarking.provenance import processor_kind
+from pymnistcnn.benchmarking.report import Report
+from pymnistcnn.benchmarking.targets import THREADS
+from pymnistcnn.benchmarking.tutorials import CASES
+from pymnistcnn.cli.info import cpu_model
+from pymnistcnn.target import default_target
+
+ROOT = Path(__file__).parents[1]
+PYTHON = [sys.executable, "-P"]
+
+
+def bench(*arguments) -> dict:
+    """What `pymnistcnn bench` says; that it exits with 1 for a missed target is a result, too."""
+    command = [*PYTHON, "-m", "pymnistcnn", "bench", *arguments, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    if not done.stdout:
+        raise ChildProcessError(f"bench {' '.join(arguments)} gave nothing")
+    return json.loads(done.stdout)
+
+
+def example() -> dict:
+    """What the program in README.md prints."""
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([*PYTHON, "-c", program], capture_output=True, text=True, cwd=folder)
+    if done.returncode:
+        raise ChildProcessError(done.stderr.strip().splitlines()[-1])
+    report = json.loads(Report("the program in README.md", cpu_model(), str(default_target()), []).as_json())
+    return report | {"rows": [{"printed": line} for line in done.stdout.splitlines()]}
+
+
+def jobs(peers, measuring, seeds) -> dict:
+    """By name, what gives the report of each file."""
+    seeds = ["--threads", str(THREADS), *seeds]
+    made = {f"training-{name}": partial(bench, "training", name, *peers, *measuring, "--check") for name in NETWORKS}
+    made["kernels"] = partial(bench, "kernels", *peers, *measuring, "--check")
+    made["accuracy"] = partial(bench, "accuracy", *seeds, "--check")
+    for name in CASES:
+        made["tutorial-" + re.sub(r"\W+", "-", name)] = partial(bench, "tutorials", name, *seeds)
+    return made | {"example": example}
+
+
+@click.command(help=__doc__)
+@click.option("--peer-python", "pythons", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--only", metavar="NAME", multiple=True, help="Files whose names begin so: training-flux, tutorial, ...")
+@click.option("--rounds", type=click.IntRange(1), default=11, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0.001, 60), help="Of each turn.  [default: the benchmarks' own]")
+@click.option("--seeds", type=click.IntRange(1), help="Trainings of each recipe and tutorial.  [default: their own]")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=FOLDER,
+              help="[default: benchmarks/measurements]")  # fmt: skip
+def main(pythons, only, rounds, seconds, seeds, output):
+    words = [word for path in pythons for word in ("--peer-python", str(path.absolute()))]
+    measuring = ["--rounds", str(rounds), *(["--seconds", str(seconds)] if seconds else [])]
+    wanted = jobs(["--peers", *words], measuring, ["--seeds", str(seeds)] if seeds else [])
+    wanted = {name: job for name, job in wanted.items() if not only or name.startswith(only)}
+    if not wanted:
+        raise click.UsageError(f"--only {' '.join(only)}: no name begins so")
+    failed = []
+    for name, job in wanted.items():
+        code = fingerprints.of(name)
+        try:
+            report = json.dumps(job() | {"code": code})
+        except ChildProcessError as error:
+            failed.append(f"{name}: {error}")
+            continue
+        for path in sorted([sys.executable, *words[1::2]], key=len, reverse=True):  # one may begin with another
+            report = report.replace(path, "PYTHON")  # where it is on this machine is nobody's business
+        write(output / processor_kind() / f"{name}.json", json.loads(report))
+        click.echo(f"{name}: written", err=True)
+    if failed:
+        raise click.ClickException("\n".join(failed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The measurements: measurements/KIND/NAME.json, a folder a kind of processor, a file a command."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import fingerprints
+
+from pymnistcnn.benchmarking.targets import PYTORCH, THREADS
+
+FOLDER = Path(__file__).parent / "measurements"
+NAMES = {"amd": "AMD", "intel": "Intel", "arm": "ARM"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of processor, such as amd-zen-5, and what was measured on it, by name."""
+
+    name: str
+    files: dict[str, dict]
+
+    @property
+    def label(self):
+        """For people; with a mark if it was measured by somebody else's means."""
+        name = " ".join(NAMES.get(word, word.capitalize()) for word in self.name.split("-"))
+        return name + " †" * any(report["commit"] is None for report in self.files.values())
+
+    @property
+    def date(self):
+        return max(report["date"] or "" for report in self.files.values())
+
+    @property
+    def isa(self):
+        """The one that is measured where none was named: the widest."""
+        return next(iter(self.of("training") or self.files.values()))["machine"]["isa"]
+
+    def of(self, subject) -> list[dict]:
+        """The reports of a subject: training, kernels, accuracy, tutorial or example."""
+        return [report for name, report in self.files.items() if name.partition("-")[0] == subject]
+
+    def found(self, subject, table, /, **fields) -> dict | None:
+        """The row of a table, such as the comparisons of training, that has these fields; on two threads."""
+        fields = {"threads": THREADS, **fields}
+        rows = (row for report in self.of(subject) for row in report.get(table, []))
+        return next((row for row in rows if all(row.get(key) == value for key, value in fields.items())), None)
+
+    def beside(self, network, task, batch, peer=PYTORCH, isa=None):
+        """A comparison of a network with a peer."""
+        return self.found("training", "comparisons", subject=network, task=task, batch=batch, peer=peer,
+                          isa=isa or self.isa)  # fmt: skip
+
+    def tutorial(self, name):
+        return self.found("tutorial", "rows", tutorial=name)
+
+
+def kinds(folder=FOLDER) -> list[Kind]:
+    """All kinds, what was measured last first."""
+    files = {}
+    for path in sorted(folder.glob("*/*.json")):
+        files.setdefault(path.parent.name, {})[path.stem] = json.loads(path.read_text())
+    return sorted((Kind(*item) for item in files.items()), key=lambda kind: kind.date, reverse=True)
+
+
+def write(path, report):
+    """A file that is there whole or not at all; a row a line, so that a change is a line, too."""
+    lines = []
+    for key, value in report.items():
+        if isinstance(value, list) and value:
+            value = "[\n    " + ",\n    ".join(map(json.dumps, value)) + "\n  ]"
+        else:
+            value = json.dumps(value)
+        lines.append(f"  {json.dumps(key)}: {value}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    beside.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    os.replace(beside, path)
+
+
+# ---- what a text says of where its figures come from ----
+
+
+def standing(kind, *subjects) -> dict[str, str]:
+    """When, and of which commit, these subjects were measured, and what has changed since: by what it is said of."""
+    groups = {}
+    for name, report in kind.files.items():
+        if name.partition("-")[0] in subjects:
+            groups.setdefault(_standing(name, report), []).append(name)
+    return {_named(names, kind): line for line, names in groups.items()}
+
+
+def _standing(name, report):
+    if report["commit"] is None:
+        return report.get("source", "of a commit that is not known")
+    line = f"measured at `{report['commit']}`" + " with changes that were not committed" * (report["clean"] is False)
+    line += f" on {report['date']}" + f", {report.get('source')}" * ("source" in report)
+    since = fingerprints.changed(name, report["code"])
+    return line + (f"; **changed since: {joined(since)}**" if since else "")
+
+
+def _named(names, kind):
+    """A subject for all of its files, else with what they are of: training, tutorial (flux, gorgonia)."""
+    subjects = {}
+    for name in names:
+        subject, _, of = name.partition("-")
+        subjects.setdefault(subject, []).append(of)
+    return ", ".join(
+        subject if len(of) == len(kind.of(subject)) else f"{subject} ({', '.join(of)})"
+        for subject, of in subjects.items()
+    )
+
+
+def joined(words) -> str:
+    """a, b and c."""
+    return ", ".join(words[:-1]) + " and " * (len(words) > 1) + words[-1]
+
+
+# ---- numbers ----
+
+
+def rounded(number) -> str:
+    """To three digits."""
+    return f"{round(number, 3 - len(str(int(number)))):,.0f}"
+
+
+def times(ratio) -> str:
+    """To two digits or to the unit."""
+    return f"{ratio:,.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
+
+
+def percent(share) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def spread(figure, text) -> str:
+    """A median in bold, and its range, where it is known."""
+    low_to_high = "" if figure["low"] is None else f" ({text(figure['low'])} to {text(figure['high'])})"
+    return f"**{text(figure['median'])}**{low_to_high}"

@@ -1,0 +1,174 @@
+"""The results page: a table a question, a column a kind of processor; and a section a kind."""
+
+from __future__ import annotations
+
+from measured import percent, rounded, spread, standing, times
+
+from pymnistcnn.benchmarking.comparing import OURS
+from pymnistcnn.benchmarking.kernels import CASES
+from pymnistcnn.benchmarking.measuring import markdown
+from pymnistcnn.benchmarking.networks import NETWORKS
+from pymnistcnn.benchmarking.peers import NUMPY
+from pymnistcnn.benchmarking.targets import PYTORCH, THREADS
+from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
+
+SUBJECTS = ("training", "kernels", "accuracy", "tutorial", "example")
+VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy", "PyTorch": "PyTorch", "JAX": "JAX"}
+OWN = {name: make().batch_size for name, make in NETWORKS.items()}
+BEGINNING = """# Results
+
+Made by `python benchmarks/results.py` from the JSON in [measurements](measurements), a folder a kind of processor and a
+file a command, which `python benchmarks/measure.py` writes. What was learnt on the way is in [notes.md](notes.md).
+
+**How.** Each side is a process of its own. They are measured in turns; a figure is the median of all rounds, with the
+range in brackets; a ratio is of what was measured in the same round. float32, two threads on two cores. Networks, batch
+sizes, losses and optimizers are the tutorials' own, in [networks.py](../pymnistcnn/benchmarking/networks.py); `fast` is
+the network of `pymnistcnn train`. PyTorch runs at the best that was found of 1 and 2 threads, contiguous and channels
+last, eager and compiled. Machines are shared and noisy: compare ratios, not speeds.
+
+![Training speed over PyTorch's, by network and processor](results.svg)"""
+
+OF_KERNELS = """Forward / weight gradient / input gradient in % of the FMA peak, dense-equivalent: sparse gradients and
+Winograd's method compute less than is counted, and may be over 100. Forward / backward, times PyTorch's speed in the
+same layer."""
+OF_ACCURACY = """Test accuracy and seconds of `fit`, after fixed epochs; nothing was chosen by the test set. The
+tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
+
+
+def page(kinds) -> str:
+    parts = [BEGINNING, training(kinds), batches(kinds), inference(kinds), threads(kinds), kernels(kinds),
+             accuracy(kinds), *(section(kind) for kind in kinds)]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def table(title, note, first, kinds, columns, rows) -> str:
+    """A row for each of `rows`, (label, arguments of the columns' functions); columns, (title, function), for each
+    kind. What is empty throughout is left out."""
+    made = [[first, *(kind.label + column for kind in kinds for column, _ in columns)]]
+    made += [[label, *(of(kind, *arguments) for kind in kinds for _, of in columns)] for label, arguments in rows]
+    made = [row for row in made if any(row[1:])]
+    head, *cells = zip(*(column for column in zip(*made, strict=True) if any(column[1:])), strict=True)
+    return f"## {title}\n\n{note}\n\n" + markdown(list(head), cells)
+
+
+def race(kind, network, task, batch, isa=None) -> str:
+    """Ours, PyTorch's and the ratio."""
+    found = kind.beside(network, task, batch, isa=isa)
+    if found is None:
+        return ""
+    ours, theirs = (rounded(found[side]["median"]) for side in ("ours", "theirs"))
+    return f"{ours} : {theirs} = {spread(found['ratio'], times)}"
+
+
+def training(kinds):
+    rows = [(f"{name} ({n})", (name, "training", n)) for name, n in OWN.items()]
+    rows += [(f"{name} ({n}), AVX2", (name, "training", n, "avx2")) for name, n in OWN.items()]
+    note = "Images a second, ours : PyTorch's; with AVX-512, where there is, and with both sides held to AVX2."
+    return table("Training", note, "network (batch)", kinds, [("", race)], rows)
+
+
+def batches(kinds):
+    def ratios(kind, network):
+        found = [kind.beside(network, "training", batch) for batch in BATCHES]
+        return " / ".join(times(beside["ratio"]["median"]) for beside in found) if all(found) else ""
+
+    note = f"Times PyTorch's speed at batch {' / '.join(map(str, BATCHES))}."
+    return table("Training at other batch sizes", note, "network", kinds, [("", ratios)], by_name())
+
+
+def inference(kinds):
+    columns = [
+        (f", batch {batch}", lambda kind, network, batch=batch: race(kind, network, "inference", batch))
+        for batch in INFERENCE
+    ]
+    return table("Inference", "Images a second, ours : PyTorch's.", "network", kinds, columns, by_name())
+
+
+def threads(kinds):
+    def grown(kind, network, task, batch):
+        beside = kind.beside(network, task, batch, peer=OURS)
+        return spread(beside["ratio"], "{:.2f}".format) if beside else ""
+
+    columns = [
+        (", training", lambda kind, network: grown(kind, network, "training", OWN[network])),
+        (f", inference at {INFERENCE[-1]}", lambda kind, network: grown(kind, network, "inference", INFERENCE[-1])),
+    ]
+    rows = [(f"{name} ({n})", (name,)) for name, n in OWN.items()]
+    return table("Two threads beside one", "Times the speed of one.", "network (batch)", kinds, columns, rows)
+
+
+def kernels(kinds):
+    def shares(kind, case):
+        rows = [row for report in kind.of("kernels") for row in report["rows"]]
+        return " / ".join(f"{100 * row['share']['median']:.0f}" for row in rows if row["share"] and
+                          (row["case"], row["isa"], row["threads"]) == (case, kind.isa, THREADS))  # fmt: skip
+
+    def ratios(kind, case):
+        found = [
+            kind.found("kernels", "comparisons", subject=case, task=task, peer=PYTORCH, isa=kind.isa)
+            for task in ("forward", "backward")
+        ]
+        return " / ".join(times(row["ratio"]["median"]) for row in found) if all(found) else ""
+
+    columns = [(", %", shares), (", times", ratios)]
+    return table("Kernels by themselves", OF_KERNELS, "layer", kinds, columns, [(case, (case,)) for case in CASES])
+
+
+def accuracy(kinds):
+    def learnt(kind, recipe):
+        row = kind.found("accuracy", "rows", recipe=recipe)
+        return f"**{percent(row['mean'])}** (sd {percent(row['deviation'])}, {row['seeds']} seeds)" if row else ""
+
+    def seconds(kind, recipe):
+        row = kind.found("accuracy", "rows", recipe=recipe)
+        return spread(row["seconds"], "{:.2f}".format) if row else ""
+
+    recipes = {row["recipe"]: None for kind in kinds for report in kind.of("accuracy") for row in report["rows"]}
+    rows, columns = [(name, (name,)) for name in recipes], [("", learnt), (", seconds", seconds)]
+    return table("Time to accuracy", OF_ACCURACY, "`pymnistcnn train`", kinds, columns, rows)
+
+
+def by_name():
+    return [(name, (name,)) for name in OWN]
+
+
+def section(kind) -> str:
+    machines = [report["machine"] for report in kind.files.values()]
+    versions = {key: machine[key] for machine in machines for key in VERSIONS if machine.get(key)}
+    peaks = [peak for machine in machines if (peak := machine["fma_peak_gflops"][0])]
+    facts = [f"{machines[0]['cpu']}, {machines[0]['cores']} cores"]
+    facts += [f"FMA peak of one thread up to {max(peaks):,.0f} GFLOP/s with {kind.isa}"] if peaks else []
+    facts += [f"{VERSIONS[key]} {version}".strip() for key, version in versions.items()]
+    lines = ["; ".join(facts) + "."]
+    lines += [f"{names.capitalize()}: {line}." for names, line in standing(kind, *SUBJECTS).items()]
+    lines += [*beside_others(kind), *missed(kind)]
+    return f"## {kind.label}\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def beside_others(kind) -> list[str]:
+    """What stands beside others than PyTorch, at the networks' own batches."""
+    jax = [found for name, n in OWN.items() if (found := kind.beside(name, "training", n, peer="JAX"))]
+    numpy = kind.beside("scratch", "training", OWN["scratch"], peer=NUMPY)
+    lines = []
+    if jax:
+        ratios = [found["ratio"]["median"] for found in jax]
+        lines.append(f"Training over JAX: {times(min(ratios))} to {times(max(ratios))} times.")
+    if numpy:
+        lines.append(f"`scratch` over the tutorial's own NumPy code: {times(numpy['ratio']['median'])} times.")
+    return lines
+
+
+def missed(kind) -> list[str]:
+    """The targets that are missed, on a line."""
+    verdicts = [verdict for report in kind.files.values() for verdict in report.get("targets", [])]
+    if not verdicts:
+        return []
+    lost = [verdict for verdict in verdicts if not verdict["reached"]]
+    line = f"Targets: {len(verdicts) - len(lost)} of {len(verdicts)} reached."
+    return [line + (" Missed: " + "; ".join(map(in_words, lost)) + "." if lost else "")]
+
+
+def in_words(verdict) -> str:
+    bound = f"at {'most' if verdict['at_most'] else 'least'} {verdict['bound']:g}"
+    measured = "not measured" if verdict["measured"] is None else f"{verdict['measured']:.3g}{verdict['unit']}"
+    return f"{verdict['what']}: {measured}, {bound}"

@@ -1,0 +1,134 @@
+"""The figures in README.md and docs/tutorials.md. They stand between `<!-- figures: NAME -->` and `<!-- end -->`, and
+are written anew by the function of that name here, which is given what stands there and all kinds of processors."""
+
+from __future__ import annotations
+
+import re
+
+from measured import Kind, joined, rounded, standing, times
+from page import OWN
+
+from pymnistcnn.benchmarking.measuring import markdown
+from pymnistcnn.benchmarking.targets import PYTORCH
+from pymnistcnn.benchmarking.tutorials import CASES
+
+REGION = re.compile(r"(<!-- figures: ([\w-]+) -->)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def written(text, kinds) -> str:
+    """The text with the figures of these measurements."""
+    return REGION.sub(lambda found: found[1] + REGIONS[found[2]](found[3], kinds) + found[4], text)
+
+
+def shown(kinds, names, has):
+    """The kind that a text shows: of those that have all of this, the one measured last."""
+    for kind in kinds:
+        if all(has(kind, name) for name in names):
+            return kind
+    raise LookupError(f"no kind of processor has all of {', '.join(names)}: python benchmarks/measure.py")
+
+
+# ---- README.md ----
+
+
+def headline(_, kinds):
+    """A sentence a kind. The range is of batches of several images: of one, all is overhead, and the ratio another."""
+    sentences = []
+    for kind in kinds:
+        found = [kind.beside(name, "training", n) for name, n in OWN.items() if n > 1]
+        ratios = [beside["ratio"]["median"] for beside in found if beside]
+        if ratios:
+            speed = f"{times(min(ratios))} to {times(max(ratios))} times PyTorch's training speed"
+            sentences.append(f"**On two cores of {kind.label}: {speed}{to_accuracy(kind)}.**")
+    return "\n".join(["", *sentences, ""])
+
+
+def to_accuracy(kind) -> str:
+    rows = [kind.found("accuracy", "rows", recipe=recipe) for recipe in ("fast", "accurate")]
+    if not all(rows):
+        return ""
+    parts = [f"to {100 * row['mean']:.1f} % in {row['seconds']['median']:.1f} seconds" for row in rows]
+    return f"; MNIST {joined(parts)}"
+
+
+def training(_, kinds):
+    """Speeds of one kind, ratios of all."""
+    ours = shown(kinds, OWN, lambda kind, name: kind.beside(name, "training", OWN[name]))
+    version = ".".join(ours.of("training")[0]["machine"][PYTORCH].split(".")[:2])
+    all_of_them = [ours, *(kind for kind in kinds if kind is not ours and kind.of("training"))]
+    lines = [("the network of `pymnistcnn train`", "fast", None), ("... AVX2 on both sides", "fast", "avx2")]
+    lines += [(name, name, None) for name in OWN if name != "fast"]
+    rows = []
+    for label, name, isa in lines:
+        found = [kind.beside(name, "training", OWN[name], isa=isa) for kind in all_of_them]
+        speeds = [rounded(found[0][side]["median"]) for side in ("ours", "theirs")] if found[0] else ["", ""]
+        ratios = [f"**{times(beside['ratio']['median'])}**" if beside else "" for beside in found]
+        rows.append([label, OWN[name], *speeds, *ratios])
+    head = ["training, images a second", "batch", "pymnistcnn", f"{PYTORCH} {version} at its best",
+            *(f"ratio, {kind.label}" for kind in all_of_them)]  # fmt: skip
+    where = [f"{kind.label}: {line}." for kind in all_of_them for line in standing(kind, "training").values()]
+    return "\n".join(["", markdown(head, rows), "", f"Images a second are of {ours.label}.", *where, ""])
+
+
+def example(text, kinds):
+    """What the program prints, behind the line that prints it."""
+    (report,) = shown(kinds, ["example"], Kind.of).of("example")
+    (row,) = report["rows"]
+    return re.sub(r"(?m)^(print\(.*\)  # ).*$", lambda found: found[1] + f"{float(row['printed']):.3f}", text)
+
+
+# ---- docs/tutorials.md ----
+
+SHOWN = {"mccaffrey": ("training_accuracy", "test_accuracy"), "scratch --full": ("epoch_accuracies",)}
+
+
+def tutorials(text, kinds):
+    """The last two columns of a table whose rows begin with the tutorial's name, and the line below it."""
+    kind = shown(kinds, CASES, Kind.tutorial)
+    lines = []
+    for line in text.splitlines():
+        name = re.match(r"\| `([^`]+)`", line)
+        if name and name[1] != "pymnistcnn tutorial":
+            cells = [cell.strip() for cell in line.split("|")[1:-1]]
+            cells[-2:] = learnt(kind.tutorial(name[1])), seconds(kind.tutorial(name[1]))
+            line = f"| {' | '.join(cells)} |"
+        elif line.startswith("Seconds "):
+            where = " ".join(f"{names.capitalize()}: {words}." for names, words in standing(kind, "tutorial").items())
+            line = f"Seconds are of training, one seed, on two cores of {kind.label}. {where}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def learnt(row) -> str:
+    means = [mean for what in SHOWN.get(row["tutorial"], ("test_accuracy",)) for mean in row["means"][what]]
+    return f"{', '.join(map(with_range, means))}; seeds {row['seeds'][0]} to {row['seeds'][-1]}"
+
+
+def full_test_accuracy(_, kinds):
+    (mean,) = shown(kinds, CASES, Kind.tutorial).tutorial("mccaffrey")["means"]["full_test_accuracy"]
+    return with_range(mean)
+
+
+def losses(_, kinds):
+    means = shown(kinds, CASES, Kind.tutorial).tutorial("mccaffrey")["means"]["losses"]
+    return f"from {means[0]['mean']:.2f} to {means[-1]['mean']:.2f}"
+
+
+def with_range(mean) -> str:
+    low_to_high = "" if mean["low"] is None else f" ({mean['low']:.4f} to {mean['high']:.4f})"
+    return f"{mean['mean']:.4f}{low_to_high}"
+
+
+def seconds(row) -> str:
+    median = (row["seconds"] or {"median": None})["median"]
+    return "" if median is None else f"{median:.0f}" if median >= 10 else f"{median:.2g}"
+
+
+REGIONS = {
+    "headline": headline,
+    "training": training,
+    "example": example,
+    "tutorials": tutorials,
+    "mccaffrey-full": full_test_accuracy,
+    "mccaffrey-losses": losses,
+}
