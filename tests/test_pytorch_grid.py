@@ -229,7 +229,7 @@ def check_update(c, rng):
 # ---- blocks that a Sequential fuses -----------------------------------------------------------------------
 
 
-def twin(layer, before):
+def in_torch(layer, before):
     """The PyTorch layer of one of ours, for samples of this shape."""
     options = {name: value for name, value in layer.settings().items() if name not in ("out_channels", "padding")}
     if isinstance(layer, pm.Conv2d):
@@ -244,7 +244,7 @@ def block_pair(c, rng):
     first, *others = (type(layer)(**layer.settings()) for layer in c.options["layers"])
     model = pm.Sequential([first, *others], c.shapes["x"][1:], dtype=c.dtype)
     top, bottom, left, right = first._sides
-    theirs = nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), *map(twin, model.layers, model.network.shapes))
+    theirs = nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), *map(in_torch, model.layers, model.network.shapes))
     weights = model.state_dict()
     for name in weights:
         if name.endswith(("weight", "bias")):

@@ -136,7 +136,7 @@ def test_noise_depends_on_seed_call_layer_and_position_only(shape, isa, dtype):
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (2, 100), (2, 3, 5, 7)])
-def test_noise_is_that_of_the_twin(shape, isa, dtype):
+def test_noise_is_that_of_the_reference(shape, isa, dtype):
     n, *inside = shape
     channels_last = (*inside[1:], inside[0]) if len(inside) == 3 else inside
     expected = [reference.noise(np.prod(inside), i, 0, 5, 1).reshape(channels_last) for i in range(n)]

@@ -53,7 +53,7 @@ INLINE vf gelu_share(vf x, vf *slope) {
 }
 
 INLINE vf activated(vf x, const pmc_activation *f) {
-    vf unused;
+    vf unused = (vf){0};
     switch ((pmc_activation_kind)f->kind) {
     case PMC_RELU: return v_select(x <= 0, (vf){0}, x);
     case PMC_TANH: return v_tanh(x);
@@ -74,7 +74,7 @@ INLINE vf activated(vf x, const pmc_activation *f) {
 /* from: y or x */
 INLINE vf activation_gradient(vf dy, vf from, const pmc_activation *f) {
     const vf y = from, x = from;
-    vf share, slope;
+    vf share = (vf){0}, slope = share;
     switch ((pmc_activation_kind)f->kind) {
     case PMC_RELU: return v_select(y <= 0, (vf){0}, dy);
     case PMC_TANH: return dy * (1 - y * y);

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def relu(x, *, isa=None, threads=None):
+def relu(x, *, threads=None, isa=None):
     """max(x, 0) of x of any shape; NaN is passed on. ValueError if x is empty or holds no numbers.
 
     Examples
@@ -42,10 +42,10 @@ def relu(x, *, isa=None, threads=None):
     >>> pm.functional.relu(np.array([-1.0, 2.0]))
     array([0., 2.])
     """
-    return _forward(ReLU(), x, isa, threads)
+    return _forward(ReLU(), x, threads, isa)
 
 
-def relu_backward(dy, x, *, isa=None, threads=None):
+def relu_backward(dy, x, *, threads=None, isa=None):
     """dx of `relu`, for dy like x: 0 where x is not above 0. ValueError for other shapes.
 
     Examples
@@ -54,10 +54,10 @@ def relu_backward(dy, x, *, isa=None, threads=None):
     >>> pm.functional.relu_backward([5, 5], np.array([-1.0, 2.0]))
     array([0., 5.])
     """
-    return _backward(ReLU(), dy, x, isa, threads)
+    return _backward(ReLU(), dy, x, threads, isa)
 
 
-def leaky_relu(x, negative_slope=0.01, *, isa=None, threads=None):
+def leaky_relu(x, negative_slope=0.01, *, threads=None, isa=None):
     """x, or negative_slope * x below 0, of x of any shape. ValueError if x is empty or holds no numbers, or the
     slope is negative.
 
@@ -67,10 +67,10 @@ def leaky_relu(x, negative_slope=0.01, *, isa=None, threads=None):
     >>> pm.functional.leaky_relu(np.array([-1.0, 2.0]), 0.5)
     array([-0.5,  2. ])
     """
-    return _forward(LeakyReLU(negative_slope), x, isa, threads)
+    return _forward(LeakyReLU(negative_slope), x, threads, isa)
 
 
-def leaky_relu_backward(dy, x, negative_slope=0.01, *, isa=None, threads=None):
+def leaky_relu_backward(dy, x, negative_slope=0.01, *, threads=None, isa=None):
     """dx of `leaky_relu`, for dy like x. ValueError as from `leaky_relu`, and for other shapes.
 
     Examples
@@ -79,10 +79,10 @@ def leaky_relu_backward(dy, x, negative_slope=0.01, *, isa=None, threads=None):
     >>> pm.functional.leaky_relu_backward([5, 5], np.array([-1.0, 2.0]), 0.5)
     array([2.5, 5. ])
     """
-    return _backward(LeakyReLU(negative_slope), dy, x, isa, threads)
+    return _backward(LeakyReLU(negative_slope), dy, x, threads, isa)
 
 
-def elu(x, alpha=1.0, *, isa=None, threads=None):
+def elu(x, alpha=1.0, *, threads=None, isa=None):
     """x, or alpha * (exp(x) - 1) below 0, of x of any shape. ValueError if x is empty or holds no numbers, or
     alpha is negative.
 
@@ -92,10 +92,10 @@ def elu(x, alpha=1.0, *, isa=None, threads=None):
     >>> pm.functional.elu(np.array([-100.0, 2.0]))
     array([-1.,  2.])
     """
-    return _forward(ELU(alpha), x, isa, threads)
+    return _forward(ELU(alpha), x, threads, isa)
 
 
-def elu_backward(dy, x, alpha=1.0, *, isa=None, threads=None):
+def elu_backward(dy, x, alpha=1.0, *, threads=None, isa=None):
     """dx of `elu`, for dy like x. ValueError as from `elu`, and for other shapes.
 
     Examples
@@ -104,10 +104,10 @@ def elu_backward(dy, x, alpha=1.0, *, isa=None, threads=None):
     >>> pm.functional.elu_backward([5, 5], np.array([-100.0, 2.0]))
     array([0., 5.])
     """
-    return _backward(ELU(alpha), dy, x, isa, threads)
+    return _backward(ELU(alpha), dy, x, threads, isa)
 
 
-def sigmoid(x, *, isa=None, threads=None):
+def sigmoid(x, *, threads=None, isa=None):
     """1 / (1 + exp(-x)) of x of any shape. ValueError if x is empty or holds no numbers.
 
     Examples
@@ -116,10 +116,10 @@ def sigmoid(x, *, isa=None, threads=None):
     >>> pm.functional.sigmoid(np.zeros(2))
     array([0.5, 0.5])
     """
-    return _forward(Sigmoid(), x, isa, threads)
+    return _forward(Sigmoid(), x, threads, isa)
 
 
-def sigmoid_backward(dy, x, *, isa=None, threads=None):
+def sigmoid_backward(dy, x, *, threads=None, isa=None):
     """dx of `sigmoid`, for dy like x. ValueError for other shapes.
 
     Examples
@@ -128,10 +128,10 @@ def sigmoid_backward(dy, x, *, isa=None, threads=None):
     >>> pm.functional.sigmoid_backward([4, 8], np.zeros(2))
     array([1., 2.])
     """
-    return _backward(Sigmoid(), dy, x, isa, threads)
+    return _backward(Sigmoid(), dy, x, threads, isa)
 
 
-def softplus(x, beta=1.0, threshold=20.0, *, isa=None, threads=None):
+def softplus(x, beta=1.0, threshold=20.0, *, threads=None, isa=None):
     """log(1 + exp(beta * x)) / beta of x of any shape; x itself where beta * x is above the threshold. ValueError
     if x is empty or holds no numbers, beta is not above 0, or the threshold is below 15.
 
@@ -141,10 +141,10 @@ def softplus(x, beta=1.0, threshold=20.0, *, isa=None, threads=None):
     >>> pm.functional.softplus(np.array([0.0, 30.0])).round(4)
     array([ 0.6931, 30.    ])
     """
-    return _forward(Softplus(beta, threshold), x, isa, threads)
+    return _forward(Softplus(beta, threshold), x, threads, isa)
 
 
-def softplus_backward(dy, x, beta=1.0, threshold=20.0, *, isa=None, threads=None):
+def softplus_backward(dy, x, beta=1.0, threshold=20.0, *, threads=None, isa=None):
     """dx of `softplus`, for dy like x. ValueError as from `softplus`, and for other shapes.
 
     Examples
@@ -153,10 +153,10 @@ def softplus_backward(dy, x, beta=1.0, threshold=20.0, *, isa=None, threads=None
     >>> pm.functional.softplus_backward([4, 8], np.array([0.0, 30.0])).round(4)
     array([2., 8.])
     """
-    return _backward(Softplus(beta, threshold), dy, x, isa, threads)
+    return _backward(Softplus(beta, threshold), dy, x, threads, isa)
 
 
-def gelu(x, approximate="none", *, isa=None, threads=None):
+def gelu(x, approximate="none", *, threads=None, isa=None):
     """x times the normal distribution's share below x, of x of any shape; approximate: "none" or "tanh". ValueError if
     x is empty or holds no numbers, or for another approximation.
 
@@ -166,10 +166,10 @@ def gelu(x, approximate="none", *, isa=None, threads=None):
     >>> pm.functional.gelu(np.array([-1.0, 1.0])).round(4)
     array([-0.1587,  0.8413])
     """
-    return _forward(GELU(approximate), x, isa, threads)
+    return _forward(GELU(approximate), x, threads, isa)
 
 
-def gelu_backward(dy, x, approximate="none", *, isa=None, threads=None):
+def gelu_backward(dy, x, approximate="none", *, threads=None, isa=None):
     """dx of `gelu`, for dy like x. ValueError as from `gelu`, and for other shapes.
 
     Examples
@@ -178,10 +178,10 @@ def gelu_backward(dy, x, approximate="none", *, isa=None, threads=None):
     >>> pm.functional.gelu_backward([4, 4], np.array([0.0, 30.0]))
     array([2., 4.])
     """
-    return _backward(GELU(approximate), dy, x, isa, threads)
+    return _backward(GELU(approximate), dy, x, threads, isa)
 
 
-def silu(x, *, isa=None, threads=None):
+def silu(x, *, threads=None, isa=None):
     """x / (1 + exp(-x)) of x of any shape. ValueError if x is empty or holds no numbers.
 
     Examples
@@ -190,10 +190,10 @@ def silu(x, *, isa=None, threads=None):
     >>> pm.functional.silu(np.array([0.0, 1.0])).round(4)
     array([0.    , 0.7311])
     """
-    return _forward(SiLU(), x, isa, threads)
+    return _forward(SiLU(), x, threads, isa)
 
 
-def silu_backward(dy, x, *, isa=None, threads=None):
+def silu_backward(dy, x, *, threads=None, isa=None):
     """dx of `silu`, for dy like x. ValueError for other shapes.
 
     Examples
@@ -202,10 +202,10 @@ def silu_backward(dy, x, *, isa=None, threads=None):
     >>> pm.functional.silu_backward([4, 4], np.array([0.0, 50.0]))
     array([2., 4.])
     """
-    return _backward(SiLU(), dy, x, isa, threads)
+    return _backward(SiLU(), dy, x, threads, isa)
 
 
-def hardswish(x, *, isa=None, threads=None):
+def hardswish(x, *, threads=None, isa=None):
     """x (x + 3) / 6 from -3 to 3, 0 below and x above, of x of any shape. ValueError if x is empty or holds no numbers.
 
     Examples
@@ -214,10 +214,10 @@ def hardswish(x, *, isa=None, threads=None):
     >>> pm.functional.hardswish(np.array([-4.0, 0.0, 3.0]))
     array([0., 0., 3.])
     """
-    return _forward(Hardswish(), x, isa, threads)
+    return _forward(Hardswish(), x, threads, isa)
 
 
-def hardswish_backward(dy, x, *, isa=None, threads=None):
+def hardswish_backward(dy, x, *, threads=None, isa=None):
     """dx of `hardswish`, for dy like x. ValueError for other shapes.
 
     Examples
@@ -226,10 +226,10 @@ def hardswish_backward(dy, x, *, isa=None, threads=None):
     >>> pm.functional.hardswish_backward([4, 4], np.array([0.0, 3.0]))
     array([2., 4.])
     """
-    return _backward(Hardswish(), dy, x, isa, threads)
+    return _backward(Hardswish(), dy, x, threads, isa)
 
 
-def tanh(x, *, isa=None, threads=None):
+def tanh(x, *, threads=None, isa=None):
     """tanh(x) of x of any shape. ValueError if x is empty or holds no numbers.
 
     Examples
@@ -238,10 +238,10 @@ def tanh(x, *, isa=None, threads=None):
     >>> pm.functional.tanh(np.array([0.0, 30.0]))
     array([0., 1.])
     """
-    return _forward(Tanh(), x, isa, threads)
+    return _forward(Tanh(), x, threads, isa)
 
 
-def tanh_backward(dy, x, *, isa=None, threads=None):
+def tanh_backward(dy, x, *, threads=None, isa=None):
     """dx of `tanh`, for dy like x. ValueError for other shapes.
 
     Examples
@@ -250,10 +250,10 @@ def tanh_backward(dy, x, *, isa=None, threads=None):
     >>> pm.functional.tanh_backward([4, 8], np.array([0.0, 30.0]))
     array([4., 0.])
     """
-    return _backward(Tanh(), dy, x, isa, threads)
+    return _backward(Tanh(), dy, x, threads, isa)
 
 
-def softmax(x, dim=-1, *, isa=None, threads=None):
+def softmax(x, dim=-1, *, threads=None, isa=None):
     """Probabilities, along the axis `dim` of x of any shape, of what are scores there. ValueError if x is empty or
     holds no numbers, or has no such axis.
 
@@ -263,10 +263,10 @@ def softmax(x, dim=-1, *, isa=None, threads=None):
     >>> pm.functional.softmax(np.zeros((1, 2)))
     array([[0.5, 0.5]])
     """
-    return _along(dim, lambda x: forward(Softmax(), x, isa=isa, threads=threads), x)
+    return _along(dim, lambda x: forward(Softmax(), x, threads=threads, isa=isa), x)
 
 
-def softmax_backward(dy, x, dim=-1, *, isa=None, threads=None):
+def softmax_backward(dy, x, dim=-1, *, threads=None, isa=None):
     """dx of `softmax`, for dy like x. ValueError as from `softmax`, and for other shapes.
 
     Examples
@@ -275,10 +275,10 @@ def softmax_backward(dy, x, dim=-1, *, isa=None, threads=None):
     >>> pm.functional.softmax_backward([[4, 0]], np.zeros((1, 2)))
     array([[ 1., -1.]])
     """
-    return _along(dim, lambda dy, x: backward(Softmax(), dy, x, isa=isa, threads=threads), dy, x)
+    return _along(dim, lambda dy, x: backward(Softmax(), dy, x, threads=threads, isa=isa), dy, x)
 
 
-def log_softmax(x, dim=-1, *, isa=None, threads=None):
+def log_softmax(x, dim=-1, *, threads=None, isa=None):
     """Logarithms of `softmax`, also where those are too small to be told from 0; x, dim and errors as there.
 
     Examples
@@ -287,10 +287,10 @@ def log_softmax(x, dim=-1, *, isa=None, threads=None):
     >>> pm.functional.log_softmax(np.array([[0.0, 1e4]]))
     array([[-10000.,      0.]])
     """
-    return _along(dim, lambda x: forward(LogSoftmax(), x, isa=isa, threads=threads), x)
+    return _along(dim, lambda x: forward(LogSoftmax(), x, threads=threads, isa=isa), x)
 
 
-def log_softmax_backward(dy, x, dim=-1, *, isa=None, threads=None):
+def log_softmax_backward(dy, x, dim=-1, *, threads=None, isa=None):
     """dx of `log_softmax`, for dy like x. ValueError as from `log_softmax`, and for other shapes.
 
     Examples
@@ -299,17 +299,17 @@ def log_softmax_backward(dy, x, dim=-1, *, isa=None, threads=None):
     >>> pm.functional.log_softmax_backward([[4, 0]], np.zeros((1, 2)))
     array([[ 2., -2.]])
     """
-    return _along(dim, lambda dy, x: backward(LogSoftmax(), dy, x, isa=isa, threads=threads), dy, x)
+    return _along(dim, lambda dy, x: backward(LogSoftmax(), dy, x, threads=threads, isa=isa), dy, x)
 
 
-def _forward(layer, x, isa, threads):
+def _forward(layer, x, threads, isa):
     x = numbers(x)
-    return forward(layer, rows(x), isa=isa, threads=threads).reshape(x.shape)
+    return forward(layer, rows(x), threads=threads, isa=isa).reshape(x.shape)
 
 
-def _backward(layer, dy, x, isa, threads):
+def _backward(layer, dy, x, threads, isa):
     dy, x = _alike(dy, x)
-    return backward(layer, rows(dy), rows(x), isa=isa, threads=threads).reshape(x.shape)
+    return backward(layer, rows(dy), rows(x), threads=threads, isa=isa).reshape(x.shape)
 
 
 def _alike(dy, x):

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-def cross_entropy(x, target, weight=None, label_smoothing=0.0, sample_weight=None, *, isa=None, threads=None):
+def cross_entropy(x, target, weight=None, label_smoothing=0.0, sample_weight=None, *, threads=None, isa=None):
     """Mean cross-entropy between softmax of logits x (n, classes) and the target, as a float.
 
     Parameters
@@ -40,11 +40,11 @@ def cross_entropy(x, target, weight=None, label_smoothing=0.0, sample_weight=Non
     0.6931
     """
     loss = CrossEntropyLoss(weight, label_smoothing)
-    return _value_and_gradient(loss, x, target, sample_weight, isa, threads)[0]
+    return _value_and_gradient(loss, x, target, sample_weight, threads, isa)[0]
 
 
 def cross_entropy_backward(
-    dy, x, target, weight=None, label_smoothing=0.0, sample_weight=None, *, isa=None, threads=None
+    dy, x, target, weight=None, label_smoothing=0.0, sample_weight=None, *, threads=None, isa=None
 ):
     """dx (n, classes) of `cross_entropy`, for a number dy. ValueError as from `cross_entropy`.
 
@@ -55,10 +55,10 @@ def cross_entropy_backward(
     array([[ 0.5, -0.5]])
     """
     loss = CrossEntropyLoss(weight, label_smoothing)
-    return _scaled(dy, _value_and_gradient(loss, x, target, sample_weight, isa, threads))
+    return _scaled(dy, _value_and_gradient(loss, x, target, sample_weight, threads, isa))
 
 
-def nll_loss(x, target, weight=None, sample_weight=None, *, isa=None, threads=None):
+def nll_loss(x, target, weight=None, sample_weight=None, *, threads=None, isa=None):
     """Mean negative log-likelihood of labels (n,), from log-probabilities x (n, classes), as a float.
 
     weight (classes,) and sample_weight (n,) as in `cross_entropy`; ValueError for other shapes, labels that are
@@ -70,10 +70,10 @@ def nll_loss(x, target, weight=None, sample_weight=None, *, isa=None, threads=No
     >>> pm.functional.nll_loss([[-0.5, -2.0]], [1])
     2.0
     """
-    return _value_and_gradient(NLLLoss(weight), x, target, sample_weight, isa, threads)[0]
+    return _value_and_gradient(NLLLoss(weight), x, target, sample_weight, threads, isa)[0]
 
 
-def nll_loss_backward(dy, x, target, weight=None, sample_weight=None, *, isa=None, threads=None):
+def nll_loss_backward(dy, x, target, weight=None, sample_weight=None, *, threads=None, isa=None):
     """dx (n, classes) of `nll_loss`, for a number dy. ValueError as from `nll_loss`.
 
     Examples
@@ -82,10 +82,10 @@ def nll_loss_backward(dy, x, target, weight=None, sample_weight=None, *, isa=Non
     >>> pm.functional.nll_loss_backward(1, [[-0.5, -2.0]], [1])
     array([[-0., -1.]])
     """
-    return _scaled(dy, _value_and_gradient(NLLLoss(weight), x, target, sample_weight, isa, threads))
+    return _scaled(dy, _value_and_gradient(NLLLoss(weight), x, target, sample_weight, threads, isa))
 
 
-def mse_loss(x, target, sample_weight=None, *, isa=None, threads=None):
+def mse_loss(x, target, sample_weight=None, *, threads=None, isa=None):
     """The mean of (x - target)**2, both of any one shape, as a float; sample_weight (n,) says how much each x[i]
     counts. ValueError for different shapes, and for weights that are negative.
 
@@ -96,10 +96,10 @@ def mse_loss(x, target, sample_weight=None, *, isa=None, threads=None):
     2.0
     """
     x, target = _alike(x, target)
-    return _value_and_gradient(MSELoss(), rows(x), rows(target), sample_weight, isa, threads)[0]
+    return _value_and_gradient(MSELoss(), rows(x), rows(target), sample_weight, threads, isa)[0]
 
 
-def mse_loss_backward(dy, x, target, sample_weight=None, *, isa=None, threads=None):
+def mse_loss_backward(dy, x, target, sample_weight=None, *, threads=None, isa=None):
     """dx, like x, of `mse_loss`, for a number dy. ValueError as from `mse_loss`.
 
     Examples
@@ -109,11 +109,11 @@ def mse_loss_backward(dy, x, target, sample_weight=None, *, isa=None, threads=No
     array([[ 0., -2.]])
     """
     x, target = _alike(x, target)
-    gradient = _scaled(dy, _value_and_gradient(MSELoss(), rows(x), rows(target), sample_weight, isa, threads))
+    gradient = _scaled(dy, _value_and_gradient(MSELoss(), rows(x), rows(target), sample_weight, threads, isa))
     return gradient.reshape(x.shape)
 
 
-def expected_probability_loss(x, target, sample_weight=None, *, isa=None, threads=None):
+def expected_probability_loss(x, target, sample_weight=None, *, threads=None, isa=None):
     """The mean of -(x * target), for probabilities x (n, classes) and labels (n,) or numbers (n, classes), as a
     float; sample_weight (n,) says how much each sample counts. ValueError for other shapes, labels that are no
     class, and weights that are negative.
@@ -124,10 +124,10 @@ def expected_probability_loss(x, target, sample_weight=None, *, isa=None, thread
     >>> pm.functional.expected_probability_loss([[0.25, 0.75]], [1])
     -0.375
     """
-    return _value_and_gradient(ExpectedProbabilityLoss(), x, target, sample_weight, isa, threads)[0]
+    return _value_and_gradient(ExpectedProbabilityLoss(), x, target, sample_weight, threads, isa)[0]
 
 
-def expected_probability_loss_backward(dy, x, target, sample_weight=None, *, isa=None, threads=None):
+def expected_probability_loss_backward(dy, x, target, sample_weight=None, *, threads=None, isa=None):
     """dx (n, classes) of `expected_probability_loss`, for a number dy. ValueError as from there.
 
     Examples
@@ -136,10 +136,10 @@ def expected_probability_loss_backward(dy, x, target, sample_weight=None, *, isa
     >>> pm.functional.expected_probability_loss_backward(1, [[0.25, 0.75]], [1])
     array([[-0. , -0.5]])
     """
-    return _scaled(dy, _value_and_gradient(ExpectedProbabilityLoss(), x, target, sample_weight, isa, threads))
+    return _scaled(dy, _value_and_gradient(ExpectedProbabilityLoss(), x, target, sample_weight, threads, isa))
 
 
-def _value_and_gradient(loss, x, target, sample_weight, isa, threads):
+def _value_and_gradient(loss, x, target, sample_weight, threads, isa):
     x = numbers(x)
     with network([], x, loss) as found:
         return found.loss_by_hand(x, target, sample_weight, target_of(isa), threads)

@@ -16,7 +16,7 @@ __all__ = [
 
 
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *,
-               isa=None, threads=None):  # fmt: skip
+               threads=None, isa=None):  # fmt: skip
     """Batch norm of every channel of x (n, c) or (n, c, h, w); y has its shape.
 
     Parameters
@@ -59,7 +59,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     return y
 
 
-def batch_norm_backward(dy, x, weight=None, eps=1e-5, *, isa=None, threads=None):
+def batch_norm_backward(dy, x, weight=None, eps=1e-5, *, threads=None, isa=None):
     """dx like x, dweight (c,) and dbias (c,) of `batch_norm` in training, for dy like x.
 
     ValueError as from `batch_norm`, and if dy does not have the shape of x.
@@ -73,7 +73,7 @@ def batch_norm_backward(dy, x, weight=None, eps=1e-5, *, isa=None, threads=None)
     (array([2.]), array([2.]))
     """
     x = numbers(x)
-    return backward(_norm(x, eps, 0.0), dy, x, _weights(x, weight, None), isa=isa, threads=threads)
+    return backward(_norm(x, eps, 0.0), dy, x, _weights(x, weight, None), threads=threads, isa=isa)
 
 
 def _channels(x):

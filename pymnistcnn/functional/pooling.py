@@ -19,7 +19,7 @@ __all__ = [
 
 
 def max_pool2d(
-    x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, isa=None, threads=None
+    x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, threads=None, isa=None
 ):
     """The largest value of every window of x (n, c, h, w): y (n, c, oh, ow). NaN is passed on.
 
@@ -42,7 +42,7 @@ def max_pool2d(
     """
     layer = MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode)
     if not return_indices:
-        return forward(layer, x, isa=isa, threads=threads)
+        return forward(layer, x, threads=threads, isa=isa)
     x = numbers(x)
     with holding(layer, x, ()) as found:
         target = target_of(isa)
@@ -59,7 +59,7 @@ def _indices(network, n, target):
 
 
 def max_pool2d_backward(
-    dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, isa=None, threads=None
+    dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, threads=None, isa=None
 ):
     """dx (n, c, h, w) of `max_pool2d`, for dy (n, c, oh, ow): each number goes where the largest value was.
 
@@ -74,11 +74,11 @@ def max_pool2d_backward(
              [0., 0.]]]], dtype=float32)
     """
     layer = MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode)
-    return backward(layer, dy, x, isa=isa, threads=threads)
+    return backward(layer, dy, x, threads=threads, isa=isa)
 
 
 def avg_pool2d(
-    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, isa=None, threads=None
+    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, threads=None, isa=None
 ):
     """The mean of every window of x (n, c, h, w): y (n, c, oh, ow).
 
@@ -98,11 +98,11 @@ def avg_pool2d(
     array([[[[2.75]]]], dtype=float32)
     """
     layer = AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad)
-    return forward(layer, x, isa=isa, threads=threads)
+    return forward(layer, x, threads=threads, isa=isa)
 
 
 def avg_pool2d_backward(
-    dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, isa=None, threads=None
+    dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, threads=None, isa=None
 ):
     """dx (n, c, h, w) of `avg_pool2d`, for dy (n, c, oh, ow): each number is spread over its window.
 
@@ -116,10 +116,10 @@ def avg_pool2d_backward(
              [2., 2.]]]], dtype=float32)
     """
     layer = AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad)
-    return backward(layer, dy, x, isa=isa, threads=threads)
+    return backward(layer, dy, x, threads=threads, isa=isa)
 
 
-def global_avg_pool2d(x, *, isa=None, threads=None):
+def global_avg_pool2d(x, *, threads=None, isa=None):
     """The mean of every channel of x (n, c, h, w): y (n, c, 1, 1). ValueError for other shapes.
 
     Examples
@@ -128,10 +128,10 @@ def global_avg_pool2d(x, *, isa=None, threads=None):
     >>> pm.functional.global_avg_pool2d(np.array([[[[1, 5], [3, 2]]]], np.float32))
     array([[[[2.75]]]], dtype=float32)
     """
-    return forward(GlobalAvgPool2d(), x, isa=isa, threads=threads)
+    return forward(GlobalAvgPool2d(), x, threads=threads, isa=isa)
 
 
-def global_avg_pool2d_backward(dy, x, *, isa=None, threads=None):
+def global_avg_pool2d_backward(dy, x, *, threads=None, isa=None):
     """dx (n, c, h, w) of `global_avg_pool2d`, for dy (n, c, 1, 1). ValueError for other shapes.
 
     Examples
@@ -141,4 +141,4 @@ def global_avg_pool2d_backward(dy, x, *, isa=None, threads=None):
     array([[[[2., 2.],
              [2., 2.]]]], dtype=float32)
     """
-    return backward(GlobalAvgPool2d(), dy, x, isa=isa, threads=threads)
+    return backward(GlobalAvgPool2d(), dy, x, threads=threads, isa=isa)

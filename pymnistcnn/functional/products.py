@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *, isa=None, threads=None):
+def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *, threads=None, isa=None):
     """2-D convolution (cross-correlation): y (n, k, oh, ow).
 
     Parameters
@@ -44,10 +44,10 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *, isa=None,
              [4., 6., 4.]]]], dtype=float32)
     """
     layer = _conv(w, b is not None, stride, padding, dilation, groups)
-    return forward(layer, x, {"w": w} if b is None else {"w": w, "b": b}, isa=isa, threads=threads)
+    return forward(layer, x, {"w": w} if b is None else {"w": w, "b": b}, threads=threads, isa=isa)
 
 
-def conv2d_backward(dy, x, w, stride=1, padding=0, dilation=1, groups=1, *, isa=None, threads=None):
+def conv2d_backward(dy, x, w, stride=1, padding=0, dilation=1, groups=1, *, threads=None, isa=None):
     """dx (n, c, h, w), dw (k, c / groups, kh, kw) and db (k,) of `conv2d`, for dy (n, k, oh, ow).
 
     ValueError as from `conv2d`, and if dy does not have the shape of y.
@@ -61,7 +61,7 @@ def conv2d_backward(dy, x, w, stride=1, padding=0, dilation=1, groups=1, *, isa=
     (np.float32(18.0), array([2.], dtype=float32))
     """
     layer = _conv(w, True, stride, padding, dilation, groups)
-    return backward(layer, dy, x, {"w": w, "b": np.zeros(len(w))}, isa=isa, threads=threads)
+    return backward(layer, dy, x, {"w": w, "b": np.zeros(len(w))}, threads=threads, isa=isa)
 
 
 def _conv(w, bias, stride, padding, dilation, groups):
@@ -71,7 +71,7 @@ def _conv(w, bias, stride, padding, dilation, groups):
     return Conv2d(k, tuple(kernel), stride, padding, dilation, groups, bias, Zeros())
 
 
-def linear(x, w, b=None, *, isa=None, threads=None):
+def linear(x, w, b=None, *, threads=None, isa=None):
     """x w' + b, of x (n, in), w (out, in) and b (out,) or None: y (n, out). ValueError for other shapes.
 
     Examples
@@ -80,10 +80,10 @@ def linear(x, w, b=None, *, isa=None, threads=None):
     >>> pm.functional.linear(np.ones((1, 2), np.float32), [[1, 2], [3, 4], [5, 6]], [0, 0, 1])
     array([[ 3.,  7., 12.]], dtype=float32)
     """
-    return forward(_linear(w, b is not None), x, {"w": w} if b is None else {"w": w, "b": b}, isa=isa, threads=threads)
+    return forward(_linear(w, b is not None), x, {"w": w} if b is None else {"w": w, "b": b}, threads=threads, isa=isa)
 
 
-def linear_backward(dy, x, w, *, isa=None, threads=None):
+def linear_backward(dy, x, w, *, threads=None, isa=None):
     """dx (n, in), dw (out, in) and db (out,) of `linear`, for dy (n, out). ValueError for other shapes.
 
     Examples
@@ -93,7 +93,7 @@ def linear_backward(dy, x, w, *, isa=None, threads=None):
     >>> dx, db
     (array([[11., 14.]]), array([1., 0., 2.]))
     """
-    return backward(_linear(w, True), dy, x, {"w": w, "b": np.zeros(len(w))}, isa=isa, threads=threads)
+    return backward(_linear(w, True), dy, x, {"w": w, "b": np.zeros(len(w))}, threads=threads, isa=isa)
 
 
 def _linear(w, bias):
@@ -102,7 +102,7 @@ def _linear(w, bias):
     return Linear(len(w), bias, Zeros())
 
 
-def matmul(a, b, *, isa=None, threads=None):
+def matmul(a, b, *, threads=None, isa=None):
     """The product (n, m) of matrices a (n, k) and b (k, m), in the dtype that a decides. ValueError for other
     shapes.
 
@@ -113,10 +113,10 @@ def matmul(a, b, *, isa=None, threads=None):
     array([[11.]], dtype=float32)
     """
     a, b = _matrices(a, b)
-    return forward(_linear(b.T, False), a, {"b'": b.T}, isa=isa, threads=threads)
+    return forward(_linear(b.T, False), a, {"b'": b.T}, threads=threads, isa=isa)
 
 
-def matmul_backward(dy, a, b, *, isa=None, threads=None):
+def matmul_backward(dy, a, b, *, threads=None, isa=None):
     """da (n, k) and db (k, m) of `matmul`, for dy (n, m). ValueError for other shapes.
 
     Examples
@@ -126,7 +126,7 @@ def matmul_backward(dy, a, b, *, isa=None, threads=None):
     array([[6., 8.]], dtype=float32)
     """
     a, b = _matrices(a, b)
-    da, db = backward(_linear(b.T, False), dy, a, {"b'": b.T}, isa=isa, threads=threads)
+    da, db = backward(_linear(b.T, False), dy, a, {"b'": b.T}, threads=threads, isa=isa)
     return da, np.ascontiguousarray(db.T)
 
 

@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 
-def dropout(x, p=0.5, training=True, *, seed=0, isa=None, threads=None):
+def dropout(x, p=0.5, training=True, *, seed=0, threads=None, isa=None):
     """x (n, features) or (n, c, h, w) with each element 0 with probability p and the others divided by 1 - p;
     x itself outside of training. ValueError for other shapes, and if p is not from 0 to 1 (excluded).
 
@@ -27,10 +27,10 @@ def dropout(x, p=0.5, training=True, *, seed=0, isa=None, threads=None):
     >>> sorted(set(y.ravel().tolist()))
     [0.0, 2.0]
     """
-    return forward(_dropout(p, training), x, seed=seed, training=True, isa=isa, threads=threads)
+    return forward(_dropout(p, training), x, seed=seed, training=True, threads=threads, isa=isa)
 
 
-def dropout_backward(dy, x, p=0.5, training=True, *, seed=0, isa=None, threads=None):
+def dropout_backward(dy, x, p=0.5, training=True, *, seed=0, threads=None, isa=None):
     """dx of `dropout`, for dy like x: what the same seed drops has no gradient. ValueError as from `dropout`, and
     if dy does not have the shape of x.
 
@@ -41,7 +41,7 @@ def dropout_backward(dy, x, p=0.5, training=True, *, seed=0, isa=None, threads=N
     >>> bool((pm.functional.dropout_backward(x, x, seed=1) == pm.functional.dropout(x, seed=1)).all())
     True
     """
-    return backward(_dropout(p, training), dy, x, seed=seed, isa=isa, threads=threads)
+    return backward(_dropout(p, training), dy, x, seed=seed, threads=threads, isa=isa)
 
 
 def _dropout(p, training):
@@ -49,7 +49,7 @@ def _dropout(p, training):
     return layer if training else Dropout(0.0)
 
 
-def gaussian_noise(x, std, *, seed=0, isa=None, threads=None):
+def gaussian_noise(x, std, *, seed=0, threads=None, isa=None):
     """x (n, features) or (n, c, h, w) plus normal numbers with standard deviation `std`. ValueError for other
     shapes, and if std is negative.
 
@@ -59,10 +59,10 @@ def gaussian_noise(x, std, *, seed=0, isa=None, threads=None):
     >>> round(float(pm.functional.gaussian_noise(np.ones((1, 1000), np.float32), 0.1, seed=1).std()), 2)
     0.1
     """
-    return forward(GaussianNoise(std), x, seed=seed, training=True, isa=isa, threads=threads)
+    return forward(GaussianNoise(std), x, seed=seed, training=True, threads=threads, isa=isa)
 
 
-def gaussian_noise_backward(dy, x, std, *, seed=0, isa=None, threads=None):
+def gaussian_noise_backward(dy, x, std, *, seed=0, threads=None, isa=None):
     """dx of `gaussian_noise`, for dy like x: dy itself. ValueError as from `gaussian_noise`, and if dy does not
     have the shape of x.
 
@@ -72,10 +72,10 @@ def gaussian_noise_backward(dy, x, std, *, seed=0, isa=None, threads=None):
     >>> pm.functional.gaussian_noise_backward([[1, 2]], np.zeros((1, 2), np.float32), 0.1)
     array([[1., 2.]], dtype=float32)
     """
-    return backward(GaussianNoise(std), dy, x, seed=seed, isa=isa, threads=threads)
+    return backward(GaussianNoise(std), dy, x, seed=seed, threads=threads, isa=isa)
 
 
-def augment(x, *, seed=0, isa=None, threads=None, **numbers):
+def augment(x, *, seed=0, threads=None, isa=None, **numbers):
     """Each picture of x (n, c, h, w) through a random map; y has its shape. numbers: as `pm.Augmentation` takes
     them, such as shift, rotation and scale, by name. ValueError for other shapes, and for numbers outside their
     ranges.
@@ -87,10 +87,10 @@ def augment(x, *, seed=0, isa=None, threads=None, **numbers):
     >>> int((pm.functional.augment(x, seed=1, cutout=4) == 0).sum())
     16
     """
-    return forward(Augmentation(**numbers), x, seed=seed, training=True, isa=isa, threads=threads)
+    return forward(Augmentation(**numbers), x, seed=seed, training=True, threads=threads, isa=isa)
 
 
-def augment_backward(dy, x, *, seed=0, isa=None, threads=None, **numbers):
+def augment_backward(dy, x, *, seed=0, threads=None, isa=None, **numbers):
     """dx of `augment`, for dy like x, back along the map of the same seed. ValueError as from `augment`, and if dy
     does not have the shape of x.
 
@@ -101,4 +101,4 @@ def augment_backward(dy, x, *, seed=0, isa=None, threads=None, **numbers):
     >>> int((pm.functional.augment_backward(x, x, seed=1, cutout=4) == 0).sum())
     16
     """
-    return backward(Augmentation(**numbers), dy, x, seed=seed, isa=isa, threads=threads)
+    return backward(Augmentation(**numbers), dy, x, seed=seed, threads=threads, isa=isa)

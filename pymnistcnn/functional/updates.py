@@ -14,7 +14,7 @@ from ..target import target_of
 __all__ = ["update"]
 
 
-def update(optimizer, weights, gradient, state=None, clip_norm=None, *, isa=None, threads=None):
+def update(optimizer, weights, gradient, state=None, clip_norm=None, *, threads=None, isa=None):
     """(weights, state) after one step of an optimizer; what was given stays as it is.
 
     Parameters
