@@ -90,7 +90,7 @@ class WholeGradient:
 
 
 class Buffer:
-    """Memory for every sample in flight. Where it lies follows from who uses it; see `plan.assemble`."""
+    """Memory for every sample in flight. Where it lies follows from who uses it; see placing.py."""
 
     arena, offset = Arena.NOWHERE, 0
 

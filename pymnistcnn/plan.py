@@ -1,6 +1,6 @@
-"""Builds plans: layers lower themselves into nodes, nodes emit ops, ops get phases and memory.
+"""Builds plans: layers lower themselves into nodes, nodes emit ops; placing.py gives them phases and memory.
 
-A plan is pure data for a backend in csrc (see csrc/pmc.h for the meaning of every field). Nothing here computes.
+A plan is pure data for a backend in csrc. Nothing here computes.
 """
 
 from __future__ import annotations
@@ -10,25 +10,9 @@ import math
 import numpy as np
 
 from . import _native, nodes
-from ._native import Arena, Constant, Op, Program, padded
-from .nodes import (
-    SCRATCH,
-    Activation,
-    Buffer,
-    Geometry,
-    Gradient,
-    Packed,
-    Parameter,
-    PlannedOp,
-    Row,
-    ShardGradient,
-    Tensor,
-    WholeGradient,
-    real_word,
-)
-
-MICROBATCH_BYTES = 192 * 1024  # what a thread's microbatch may take: a part of any L2
-MICROBATCH_MOST = 8
+from ._native import Constant, Op, Program, padded
+from .nodes import Activation, Geometry, Gradient, Packed, Parameter, PlannedOp, Tensor, WholeGradient, real_word
+from .placing import assemble
 
 
 def small_linear(inputs, outputs) -> bool:
@@ -314,160 +298,3 @@ def plan_by_hand(training, inference, dtype, capacity, target) -> _native.Plan:
 def update_plan(builder, dtype, clip, target) -> _native.Plan:
     """The plan whose program BACKWARD is only the builder's updates, with gradients that are there already."""
     return assemble([{Program.BACKWARD: builder.updates(clip)}], [builder], np.dtype(dtype), 1, target)
-
-
-# ---- phases and memory --------------------------------------------------------------------------------
-
-
-def memory(ref):
-    """What a reference stands for: two ops that share none of it know nothing of each other."""
-    if isinstance(ref, WholeGradient):
-        return ref.gradients
-    return () if ref is None or ref is SCRATCH else (ref.packed if isinstance(ref, Row) else ref,)
-
-
-def touched(op, written) -> set:
-    """What an op writes, or all that it sees."""
-    refs = zip(op.refs, op.record.references, strict=False)
-    return {one for ref, record in refs if record.written or not written for one in memory(ref)}
-
-
-def split_into_phases(ops) -> list[list[PlannedOp]]:
-    """Adjacent ops of SHARD scope are a phase; of TILES scope those that know nothing of each other."""
-    phases, seen, written = [], set(), set()
-    for op in ops:
-        sees, writes = touched(op, written=False), touched(op, written=True)
-        apart = not (sees & written or writes & seen)
-        tiles = op.record.tiles
-        if not phases or tiles != phases[-1][0].record.tiles or (tiles and not apart):
-            phases.append([])
-            seen, written = set(), set()
-        phases[-1].append(op)
-        seen |= sees
-        written |= writes
-    return phases
-
-
-def place_buffers(lifetime):
-    """THREAD for what lives within one phase of a lifetime's programs, BATCH for what outlives it; all buffers."""
-    uses: dict[Buffer, set] = {}
-    in_tiles = set()
-    for program, program_phases in lifetime.items():
-        for number, phase in enumerate(program_phases):
-            for op in phase:
-                for ref in op.refs:
-                    if isinstance(ref, Buffer):
-                        uses.setdefault(ref, set()).add((program, number))
-                        if op.record.tiles:
-                            in_tiles.add(ref)
-    for buffer, places in uses.items():
-        programs = {program for program, _ in places}
-        outlives = {Program.FORWARD, Program.BACKWARD} <= programs or len(places) > len(programs)
-        buffer.arena = Arena.BATCH if outlives or buffer in in_tiles else Arena.THREAD
-    return list(uses)
-
-
-class Sizes:
-    """What C says that the references of ops hold: bytes of each sample, and of all there is."""
-
-    def __init__(self, ops, sizes):
-        self.sample, self.whole, self.scratch = {}, {}, 0
-        extents = _native.extents([op.words for op in ops], sizes).tolist() if ops else []
-        rows = []
-        for op, of_op in zip(ops, extents, strict=True):
-            for ref, (sample, whole) in zip(op.refs, of_op, strict=False):
-                if ref is SCRATCH:
-                    self.scratch = max(self.scratch, whole + sample * sizes["microbatch"])
-                elif isinstance(ref, Row):
-                    rows.append((ref, whole))
-                elif ref is not None:
-                    self.sample[ref] = max(sample, self.sample.get(ref, 0))
-                    self.whole[ref] = max(whole, self.whole.get(ref, 0))
-        self.row = {ref.packed: self.whole[ref.packed] // Constant.NORM_ROWS for ref, _ in rows}
-        for ref, whole in rows:  # vectors of the last group of channels reach over it
-            end = ref.number * self.row[ref.packed] + whole
-            self.whole[ref.packed] = max(end, self.whole[ref.packed])
-
-
-def assemble(lifetimes, builders, dtype, capacity, target) -> _native.Plan:
-    """Gives every buffer its place and encodes ops, phases and programs.
-
-    lifetimes: ops by program; what the programs of one leave in memory the others of it find there. On a device all
-    samples of a batch are in flight at once: they are one microbatch.
-    """
-    real, network = dtype.itemsize, builders[0]
-    prepare = {op.refs[0]: op for builder in builders for op in builder.prepare()}.values()
-    prepare = sorted(prepare, key=lambda op: op.kind == Op.CONV_PACK)  # norms are folded into filters
-    phases = {program: split_into_phases(ops) for lifetime in lifetimes for program, ops in lifetime.items()}
-    phases[Program.PREPARE] = split_into_phases(prepare)
-    ops = [op for program in phases.values() for phase in program for op in phase]
-    sizes = dict(
-        dtype=int(dtype == np.float64),
-        capacity=capacity,
-        microbatch=1,
-        model_bytes=network.vector_elements * real,
-        x_elements=network.input.geometry.elements,
-        y_elements=network.current.geometry.elements,
-        pack_bytes=0,
-        shard_bytes=0,
-    )
-
-    def take(sizes, name, size):
-        offset = sizes[name]
-        sizes[name] += -(-size // Constant.ALIGN) * Constant.ALIGN + Constant.GUARD
-        return offset
-
-    needed = Sizes(ops, sizes)
-    placed = [place_buffers({program: phases[program] for program in lifetime}) for lifetime in lifetimes]
-    in_thread = [sum(needed.sample[b] for b in buffers if b.arena == Arena.THREAD) for buffers in placed]
-    fitting = min(MICROBATCH_MOST, MICROBATCH_BYTES // max(*in_thread, 1))
-    sizes["microbatch"] = max(1, min(capacity, fitting if target.device == "cpu" else capacity))
-    needed = Sizes(ops, sizes)
-
-    places = {}
-    for ref in needed.whole:
-        if isinstance(ref, Packed):
-            places[ref] = Arena.PACK, take(sizes, "pack_bytes", needed.whole[ref])
-        elif isinstance(ref, ShardGradient):
-            places[ref] = Arena.SHARD, take(sizes, "shard_bytes", needed.whole[ref])
-        elif isinstance(ref, WholeGradient):
-            places[ref] = Arena.GRADIENT, 0
-        elif isinstance(ref, Parameter):
-            places[ref] = Arena.PARAM, ref.offset * real
-        elif isinstance(ref, Gradient):
-            places[ref] = Arena.GRADIENT, ref.parameter.offset * real
-    ends = []
-    for buffers in placed:  # lifetimes do not remember each other: each has the memory to itself
-        ends.append(dict.fromkeys(("batch_bytes", "thread_bytes"), 0))
-        for buffer in buffers:
-            in_batch = buffer.arena == Arena.BATCH
-            name, samples = ("batch_bytes", capacity) if in_batch else ("thread_bytes", sizes["microbatch"])
-            places[buffer] = buffer.arena, take(ends[-1], name, samples * needed.sample[buffer])
-            buffer.offset = places[buffer][1]
-    sizes |= {name: max(end[name] for end in ends) for name in ("batch_bytes", "thread_bytes")}
-    places[SCRATCH] = Arena.THREAD, take(sizes, "thread_bytes", needed.scratch)
-    places[None] = Arena.NOWHERE, 0
-
-    def place(ref):
-        if isinstance(ref, Row):
-            arena, offset = places[ref.packed]
-            return arena, offset + ref.number * needed.row[ref.packed]
-        return places[ref]
-
-    def encode(op):
-        words = op.words
-        for i, ref in enumerate(op.refs):
-            words[2 + 2 * i : 4 + 2 * i] = place(ref)
-        return words
-
-    rows, phase_rows = [], []
-    program_rows = np.zeros((len(Program), 2), np.int64)
-    for program, program_phases in phases.items():
-        program_rows[program] = len(phase_rows), len(program_phases)
-        for phase in program_phases:
-            phase_rows.append((phase[0].record.tiles, len(rows), len(phase)))
-            rows += [encode(op) for op in phase]
-    if max(sizes.values()) >= 2**63:
-        raise ValueError("the network or batch is too large: its workspaces have more bytes than can be counted")
-    ops, phases = np.array(rows, np.int64), np.array(phase_rows, np.int64)
-    return _native.Plan(sizes, ops.reshape(-1, _native.OP_WORDS), phases.reshape(-1, 3), program_rows, target)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pymnistcnn as pm
-from pymnistcnn import _native, plan
+from pymnistcnn import _native, placing
 from pymnistcnn._native import Constant, Op, OptimizerKind, Program
 from pymnistcnn.target import default_target
 
@@ -38,7 +38,7 @@ def network(dtype):
 
 
 class Recorder:
-    """Stands where plan.assemble looks for the native module, and keeps what a plan is made from."""
+    """Stands where placing.py looks for the native module, and keeps what a plan is made from."""
 
     def __init__(self):
         self.arguments = []
@@ -54,12 +54,12 @@ class Recorder:
 def recorded(dtype, by_hand, clip=False):
     """The arguments of a valid plan, and its network."""
     recorder, net = Recorder(), network(dtype)
-    plan._native = recorder
+    placing._native = recorder
     try:
         net.loss, net.clip = pm.CrossEntropyLoss(label_smoothing=0.1), clip
         net.plan(by_hand, BATCH, default_target())
     finally:
-        plan._native = _native
+        placing._native = _native
     return recorder.arguments[-1], net
 
 

@@ -490,6 +490,7 @@ def test_a_forked_child_trains_and_predicts():
 ORDER = [
     {"checks", "_native"},
     {"nodes"},
+    {"placing"},
     {"plan"},
     {"target"},
     {"network"},

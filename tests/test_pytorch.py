@@ -63,7 +63,9 @@ def pair(name, dtype):
     """Our network and PyTorch's, with the same weights."""
     layers = [type(layer)(**layer.settings()) for layer in NETWORKS[name]]
     ours = pm.Sequential(layers, (1, 28, 28), dtype=dtype, seed=3)
-    theirs = nn.Sequential(*map(in_torch, layers, ours.network.shapes, ours.network.shapes[1:])).to(getattr(torch, dtype))
+    theirs = nn.Sequential(*map(in_torch, layers, ours.network.shapes, ours.network.shapes[1:])).to(
+        getattr(torch, dtype)
+    )
     theirs.load_state_dict({name: torch.tensor(weights) for name, weights in ours.state_dict().items()})
     return ours, theirs
 
