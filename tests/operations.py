@@ -51,7 +51,7 @@ class Operation(Named):
     options : sets of options that tests go through
     exact : those of them with which results, of small whole numbers, are not rounded
     ranges : (low, high) of options that are drawn
-    kink : whether the slope jumps at 0, so that the sign of a rounding error decides
+    kink : whether the slope jumps somewhere, so that the sign of a rounding error decides
     monotone : whether it may be part of a convolution that a max-pool follows
     everywhere : whether it is tried in a block with every convolution, and not with a few
     """

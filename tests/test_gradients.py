@@ -52,6 +52,7 @@ LAYERS = [
     (pm.BatchNorm1d(eps=0.1), FEATURES),
     *((operation.layer(**options), FEATURES if options else PICTURES) for operation, options in ACTIVATION_CASES),
     *((operation.layer(), FEATURES) for operation in SOFTMAXES.values()),
+    (pm.Residual([pm.Conv2d(3, 3, stride=2, padding=1), pm.Tanh()]), PICTURES),
     (pm.Flatten(), PICTURES),
     (pm.Dropout(0.3), PICTURES),
     (pm.GaussianNoise(0.1), PICTURES),
