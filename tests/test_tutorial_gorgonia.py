@@ -177,12 +177,11 @@ def test_read_an_image_file(trained, folder):
 
 
 @pytest.mark.slow
-def test_accuracy_after_one_and_two_epochs(capsys):
-    one, two = [], []
-    for seed in range(5):
-        two.append(gorgonia(seed=seed).test_accuracy)
-        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch 0")]
-        one.append(float(lines[0].split()[-1]))
-    # After one epoch some seeds lack a digit still.
-    assert min(one) > 0.84 and max(one) == pytest.approx(0.959, abs=0.005), one
-    assert np.mean(two) == pytest.approx(0.972, abs=0.005), two
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_lost_digit_is_back_after_ten_epochs(seed, capsys):
+    """The two of seeds 0 to 9 that are without it for longest: through epoch 3, and through epoch 6. Without a digit a
+    network has at most 0.91; with all of them these have 0.987 and 0.988."""
+    accuracy = gorgonia(seed=seed).test_accuracy
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
+    assert len(lines) == 10 and min(float(line.split()[-1]) for line in lines) < 0.91, lines
+    assert accuracy > 0.98

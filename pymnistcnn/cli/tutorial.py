@@ -59,7 +59,7 @@ def run(function, as_json, epochs, data, output, **settings):
 
 
 @tutorial.command()
-@common(epochs=2, batch_size=100, seed=0, dtype="float64", output="gorgonia.safetensors")
+@common(epochs=10, batch_size=100, seed=0, dtype="float64", output="gorgonia.safetensors")
 @click.option("--loss", type=click.Choice(["cost", "cross-entropy"]), default="cost", show_default=True,
               help="The tutorial's cost, without a logarithm, or the usual one.")  # fmt: skip
 def gorgonia(loss, as_json, **settings):

@@ -13,8 +13,8 @@ hardly learns any more.
   count. Steps are then 10 g, in proportion to the gradient, and stay gentle until the network knows its way.
 - The mean over rows has 10 times these gradients, and 100 times this v: steps are large too soon, and classes are lost.
 
-Even so one may be lost for a while: after an epoch some seeds are at 96 %, others at 87 %, a digit short. In float64
-it came back in the next, for every seed that was tried, and in float32 a few later.
+Even so a class may be lost for a while: after an epoch some seeds are at 96 %, others at 87 %, a digit short. It comes
+back two to seven epochs later; rounding decides when. After ten epochs all of seeds 0 to 9 have all ten digits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from . import Outcome
 
 
 def gorgonia(
-    epochs=2, batch_size=100, seed=0, threads=None, isa=None, dtype="float64", limit=None, data=None,
+    epochs=10, batch_size=100, seed=0, threads=None, isa=None, dtype="float64", limit=None, data=None,
     output="gorgonia.safetensors", cross_entropy=False, picture="output.png",
 ):  # fmt: skip
     """Train, test, save.
