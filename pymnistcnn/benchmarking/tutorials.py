@@ -70,17 +70,21 @@ class Row:
     means: dict[str, list[Mean]]
     runs: list[dict]
 
-    def cells(self):
+    def cells(self) -> dict:
         (accuracy,) = self.means["test_accuracy"]
-        shown = f"**{accuracy.mean:.4f}** ({accuracy.low:.4f} to {accuracy.high:.4f})"
-        return [self.tutorial, self.epochs, self.dtype, self.isa, self.threads, len(self.seeds), shown,
-                self.seconds.text(2)]  # fmt: skip
+        return {
+            "tutorial": self.tutorial,
+            "epochs": self.epochs,
+            "dtype": self.dtype,
+            "isa": self.isa,
+            "threads": self.threads,
+            "seeds": len(self.seeds),
+            "test accuracy, mean (range)": f"**{accuracy.mean:.4f}** ({accuracy.low:.4f} to {accuracy.high:.4f})",
+            "seconds of training": self.seconds.text(2),
+        }
 
     def as_dict(self):
         return asdict(self)
-
-
-HEAD = ["tutorial", "epochs", "dtype", "isa", "threads", "seeds", "test accuracy, mean (range)", "seconds of training"]
 
 
 def seeds_of(name, number=None) -> range:

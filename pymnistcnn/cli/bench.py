@@ -247,5 +247,5 @@ def tutorials(names, seeds, threads, isa, output, as_json):
     for name, seed in progress(jobs):
         runs[name].append(tutorial_bench.run(name, seed, isa, threads))
     rows = [tutorial_bench.row(name, runs[name]) for name in names]
-    tables = [Table("rows", "Tutorials", tutorial_bench.HEAD, rows)]
+    tables = [Table("rows", "Tutorials", rows)]
     deliver(tables, tutorial_bench.NOTES, isa, comparing.Company(), None, output, as_json)
