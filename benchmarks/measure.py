@@ -19,7 +19,7 @@ from pathlib import Path
 
 import click
 import fingerprints
-from measured import FOLDER, write
+from measured import FOLDER, file_name, write
 
 from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.provenance import processor_kind
@@ -60,7 +60,7 @@ def jobs(peers, measuring, seeds) -> dict:
     made["kernels"] = partial(bench, "kernels", *peers, *measuring, "--check")
     made["accuracy"] = partial(bench, "accuracy", *seeds, "--check")
     for name in CASES:
-        made["tutorial-" + re.sub(r"\W+", "-", name)] = partial(bench, "tutorials", name, *seeds)
+        made[file_name("tutorial", name)] = partial(bench, "tutorials", name, *seeds)
     return made | {"example": example}
 
 

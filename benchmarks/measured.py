@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,14 @@ class Kind:
         return self.found("tutorial", "rows", tutorial=name)
 
 
+def file_name(subject, of) -> str:
+    """
+    >>> file_name("tutorial", "scratch --full")
+    'tutorial-scratch-full'
+    """
+    return f"{subject}-" + re.sub(r"\W+", "-", of)
+
+
 def kinds(folder=FOLDER) -> list[Kind]:
     """All kinds, what was measured last first."""
     files = {}
@@ -82,13 +91,14 @@ def write(path, report):
 # ---- what a text says of where its figures come from ----
 
 
-def standing(kind, *subjects) -> dict[str, str]:
-    """When, and of which commit, these subjects were measured, and what has changed since: by what it is said of."""
+def standing(kind, *names) -> dict[str, str]:
+    """When, and of which commit, these files or all of these subjects were measured, and what has changed since: by
+    what it is said of."""
     groups = {}
     for name, report in kind.files.items():
-        if name.partition("-")[0] in subjects:
+        if name in names or name.partition("-")[0] in names:
             groups.setdefault(_standing(name, report), []).append(name)
-    return {_named(names, kind): line for line, names in groups.items()}
+    return {_named(of_one, kind): line for line, of_one in groups.items()}
 
 
 def _standing(name, report):

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import re
 
-from measured import Kind, joined, rounded, standing, times
+from measured import Kind, file_name, joined, rounded, standing, times
 from page import OWN
 
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.targets import PYTORCH
-from pymnistcnn.benchmarking.tutorials import CASES
 
 REGION = re.compile(r"(<!-- figures: ([\w-]+) -->)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -83,18 +82,23 @@ SHOWN = {"mccaffrey": ("training_accuracy", "test_accuracy"), "scratch --full": 
 
 
 def tutorials(text, kinds):
-    """The last two columns of a table whose rows begin with the tutorial's name, and the line below it."""
-    kind = shown(kinds, CASES, Kind.tutorial)
-    lines = []
+    """The last two columns of a table whose rows begin with the tutorial's name, and the line below it. Each is of the
+    kind that it was last measured on."""
+    lines, of_kinds = [], {}
     for line in text.splitlines():
         name = re.match(r"\| `([^`]+)`", line)
         if name and name[1] != "pymnistcnn tutorial":
+            kind = shown(kinds, [name[1]], Kind.tutorial)
+            of_kinds.setdefault(kind.name, (kind, []))[1].append(file_name("tutorial", name[1]))
             cells = [cell.strip() for cell in line.split("|")[1:-1]]
             cells[-2:] = learnt(kind.tutorial(name[1])), seconds(kind.tutorial(name[1]))
             line = f"| {' | '.join(cells)} |"
         elif line.startswith("Seconds "):
-            where = " ".join(f"{names.capitalize()}: {words}." for names, words in standing(kind, "tutorial").items())
-            line = f"Seconds are of training, one seed, on two cores of {kind.label}. {where}"
+            line = "Seconds are of training, one seed, on two cores. " + " ".join(
+                f"{kind.label}: {names}: {words}."
+                for kind, files in of_kinds.values()
+                for names, words in standing(kind, *files).items()
+            )
         lines.append(line)
     return "\n".join(lines) + "\n"
 
@@ -105,12 +109,12 @@ def learnt(row) -> str:
 
 
 def full_test_accuracy(_, kinds):
-    (mean,) = shown(kinds, CASES, Kind.tutorial).tutorial("mccaffrey")["means"]["full_test_accuracy"]
+    (mean,) = shown(kinds, ["mccaffrey"], Kind.tutorial).tutorial("mccaffrey")["means"]["full_test_accuracy"]
     return with_range(mean)
 
 
 def losses(_, kinds):
-    means = shown(kinds, CASES, Kind.tutorial).tutorial("mccaffrey")["means"]["losses"]
+    means = shown(kinds, ["mccaffrey"], Kind.tutorial).tutorial("mccaffrey")["means"]["losses"]
     return f"from {means[0]['mean']:.2f} to {means[-1]['mean']:.2f}"
 
 
