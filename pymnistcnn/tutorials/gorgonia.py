@@ -14,7 +14,7 @@ hardly learns any more.
 - The mean over rows has 10 times these gradients, and 100 times this v: steps are large too soon, and classes are lost.
 
 Even so a class may be lost for a while: after an epoch some seeds are at 96 %, others at 87 %, a digit short. It comes
-back two to seven epochs later; rounding decides when. After ten epochs all of seeds 0 to 9 have all ten digits.
+back two to seven epochs later; rounding decides when. After eight epochs all of seeds 0 to 9 have all ten digits.
 """
 
 from __future__ import annotations
