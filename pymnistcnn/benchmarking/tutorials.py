@@ -98,7 +98,8 @@ def run(name, seed, isa, threads) -> dict:
     with TemporaryDirectory() as folder:
         command = our_python("-m", "pymnistcnn", "tutorial", *name.split(), "--json", "--seed", str(seed), "--isa", isa,
                              "--threads", str(threads), "--output", f"{folder}/network.safetensors")  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, env=our_environment())
+        # there, as gorgonia leaves a picture where it runs
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=our_environment())
     if done.returncode:
         raise ChildProcessError(f"pymnistcnn tutorial {name}: {done.stderr.strip().splitlines()[-1]}")
     result = json.loads(done.stdout)
