@@ -111,13 +111,13 @@ def _standing(name, report):
 
 
 def _named(names, kind):
-    """A subject for all of its files, else with what they are of: training, tutorial (flux, gorgonia)."""
+    """A subject for all of its files, if several, else with what they are of: training, tutorial (flux, gorgonia)."""
     subjects = {}
     for name in names:
         subject, _, of = name.partition("-")
         subjects.setdefault(subject, []).append(of)
     return ", ".join(
-        subject if len(of) == len(kind.of(subject)) else f"{subject} ({', '.join(of)})"
+        subject if of == [""] or len(of) == len(kind.of(subject)) > 1 else f"{subject} ({', '.join(of)})"
         for subject, of in subjects.items()
     )
 

@@ -96,7 +96,7 @@ def test_a_kind_that_is_half_measured_has_a_column_but_speeds_are_of_a_whole_one
     made = results.made(copy)
     assert "Images a second are of AMD Zen 5." in made["README.md"] and "ratio, ARM Something" in made["README.md"]
     assert "AMD Zen 5: tutorial (" in made["docs/tutorials.md"]
-    assert "ARM Something: tutorial: measured at" in made["docs/tutorials.md"]
+    assert "ARM Something: tutorial (flux): measured at" in made["docs/tutorials.md"]
     assert "## ARM Something" in made["benchmarks/results.md"] and "ARM Something" in made["benchmarks/results.svg"]
 
 
