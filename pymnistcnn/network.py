@@ -212,11 +212,11 @@ class Network:
             del self._residents[before:]
 
     def _run(self, plan, program, n, threads, batch=None, **arguments):
-        class_weight = self.loss and self.loss.class_weight
-        arguments |= dict(param=self.param, gradient=self.gradient, seed=self.seed, class_weight=class_weight)
-        batch = batch or min(n, plan.capacity)
-        threads = checked_threads(threads)
-        return plan.run(program, threads=threads, count=n, batch=batch, residents=self._residents, **arguments)
+        return plan.run(
+            program, threads=checked_threads(threads), param=self.param, gradient=self.gradient, count=n,
+            batch=batch or min(n, plan.capacity), seed=self.seed, class_weight=self.loss and self.loss.class_weight,
+            residents=self._residents, **arguments,
+        )  # fmt: skip
 
     def train(self, x, targets, index, batch, optimizer, rates, epoch, first_position, target, threads=None,
               clip_norm=None, average=None, op_seconds=None):  # fmt: skip

@@ -54,7 +54,7 @@ def target_of(isa=None, device=None, precision=None) -> Target:
     """
     if isinstance(isa, Target):
         isa = str(isa)
-    if precision not in (None, *PRECISIONS):
+    if precision is not None and precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     precision = precision or "full"
     if device in (None, "cpu"):
@@ -62,7 +62,7 @@ def target_of(isa=None, device=None, precision=None) -> Target:
             raise ValueError(f"precision {precision!r} is of a GPU's tensor cores: it needs device 'cuda'")
         if isa is None:
             return default_target()
-        if isa not in BY_NAME or target_problem(BY_NAME[isa]) is not None:
+        if isa not in ISAS and (isa not in BY_NAME or target_problem(BY_NAME[isa]) is not None):
             raise ValueError(f"isa must be one of {', '.join(ISAS)} on this machine, not {isa!r}")
         return BY_NAME[isa]
     if device == "emulated":  # for tests: CUDA's kernels on the processor, very slowly
