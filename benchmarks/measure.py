@@ -19,13 +19,13 @@ from pathlib import Path
 
 import click
 import fingerprints
+import tutorials
 from measured import FOLDER, file_name, write
+from provenance import processor_kind, source
 
 from pymnistcnn.benchmarking.networks import NETWORKS
-from pymnistcnn.benchmarking.provenance import processor_kind
-from pymnistcnn.benchmarking.report import Report
+from pymnistcnn.benchmarking.report import Report, Table
 from pymnistcnn.benchmarking.targets import THREADS
-from pymnistcnn.benchmarking.tutorials import CASES
 from pymnistcnn.cli.info import cpu_model
 from pymnistcnn.target import default_target
 
@@ -49,18 +49,27 @@ def example() -> dict:
         done = subprocess.run([*PYTHON, "-c", program], capture_output=True, text=True, cwd=folder)
     if done.returncode:
         raise ChildProcessError(done.stderr.strip().splitlines()[-1])
-    report = json.loads(Report("the program in README.md", cpu_model(), str(default_target()), []).as_json())
-    return report | {"rows": [{"printed": line} for line in done.stdout.splitlines()]}
+    return report("the program in README.md", []) | {"rows": [{"printed": line} for line in done.stdout.splitlines()]}
+
+
+def tutorial(name, number) -> dict:
+    """What a tutorial comes to, over its seeds or so many of them."""
+    row = tutorials.measure(name, tutorials.seeds_of(name, number), THREADS)
+    return report(f"pymnistcnn tutorial {name}", [Table("rows", "Tutorials", [row])], tutorials.NOTES)
+
+
+def report(command, tables, notes=()) -> dict:
+    return json.loads(Report(command, cpu_model(), str(default_target()), tables, list(notes)).as_json())
 
 
 def jobs(peers, measuring, seeds) -> dict:
-    """By name, what gives the report of each file."""
-    seeds = ["--threads", str(THREADS), *seeds]
+    """By name, what gives the report of each file; `seeds`: how many, or None."""
+    number = ["--seeds", str(seeds)] if seeds else []
     made = {f"training-{name}": partial(bench, "training", name, *peers, *measuring, "--check") for name in NETWORKS}
     made["kernels"] = partial(bench, "kernels", *peers, *measuring, "--check")
-    made["accuracy"] = partial(bench, "accuracy", *seeds, "--check")
-    for name in CASES:
-        made[file_name("tutorial", name)] = partial(bench, "tutorials", name, *seeds)
+    made["accuracy"] = partial(bench, "accuracy", "--threads", str(THREADS), *number, "--check")
+    for name in tutorials.CASES:
+        made[file_name("tutorial", name)] = partial(tutorial, name, seeds)
     return made | {"example": example}
 
 
@@ -75,7 +84,7 @@ def jobs(peers, measuring, seeds) -> dict:
 def main(pythons, only, rounds, seconds, seeds, output):
     words = [word for path in pythons for word in ("--peer-python", str(path.absolute()))]
     measuring = ["--rounds", str(rounds), *(["--seconds", str(seconds)] if seconds else [])]
-    wanted = jobs(["--peers", *words], measuring, ["--seeds", str(seeds)] if seeds else [])
+    wanted = jobs(["--peers", *words], measuring, seeds)
     wanted = {name: job for name, job in wanted.items() if not only or name.startswith(only)}
     if not wanted:
         raise click.UsageError(f"--only {' '.join(only)}: no name begins so")
@@ -83,13 +92,15 @@ def main(pythons, only, rounds, seconds, seeds, output):
     for name, job in wanted.items():
         code = fingerprints.of(name)
         try:
-            report = json.dumps(job() | {"code": code})
+            made = job()
         except ChildProcessError as error:
             failed.append(f"{name}: {error}")
             continue
+        made["machine"]["processor"] = processor_kind()
+        text = json.dumps(made | source() | {"code": code})
         for path in sorted([sys.executable, *words[1::2]], key=len, reverse=True):  # one may begin with another
-            report = report.replace(path, "PYTHON")  # where it is on this machine is nobody's business
-        write(output / processor_kind() / f"{name}.json", json.loads(report))
+            text = text.replace(path, "PYTHON")  # where it is on this machine is nobody's business
+        write(output / processor_kind() / f"{name}.json", json.loads(text))
         click.echo(f"{name}: written", err=True)
     if failed:
         raise click.ClickException("\n".join(failed))

@@ -39,8 +39,7 @@ class Checkpoint:
 
     Examples
     --------
-    >>> import os, tempfile
-    >>> import pymnistcnn as pm
+    >>> import os, tempfile, pymnistcnn as pm
     >>> path = os.path.join(tempfile.mkdtemp(), "run.checkpoint")
     >>> train, test = pm.datasets.mnist()
     >>> model = pm.Sequential([pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))

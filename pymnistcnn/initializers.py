@@ -38,8 +38,7 @@ class Initializer:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> class Ones(pm.initializers.Initializer):
     ...     def __call__(self, shape, rng):
     ...         return np.ones(shape)
@@ -51,22 +50,8 @@ class Initializer:
         check_fields(self, number, *(field.name for field in fields(self)), low=0, open_low=True)
 
     def __call__(self, shape, rng):
-        """Draw weights.
-
-        Parameters
-        ----------
-        shape : tuple of int, (out, in) or (out, in/groups, kh, kw)
-        rng : numpy.random.Generator
-
-        Returns
-        -------
-        ndarray of float64, shape `shape`
-
-        Raises
-        ------
-        ValueError
-            If the shape is not that of a weight, or `rng` not a Generator.
-        """
+        """Draw weights: float64 of `shape`, (out, in) or (out, in/groups, kh, kw). ValueError if the shape is not that
+        of a weight, or `rng` not a numpy.random.Generator."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to draw weights")
 
     def bias(self, weight_shape, rng):
@@ -83,8 +68,7 @@ class GlorotNormal(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> pm.initializers.GlorotNormal()((10, 3, 5, 5), np.random.default_rng(0)).shape
     (10, 3, 5, 5)
     """
@@ -101,8 +85,7 @@ class GlorotUniform(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> weight = pm.initializers.GlorotUniform()((2, 4), np.random.default_rng(0))
     >>> bool(abs(weight).max() <= 1)
     True
@@ -120,8 +103,7 @@ class HeNormal(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> pm.initializers.HeNormal()((3, 4), np.random.default_rng(0)).shape
     (3, 4)
     """
@@ -136,8 +118,7 @@ class HeUniform(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> weight = pm.initializers.HeUniform()((2, 6), np.random.default_rng(0))
     >>> bool(abs(weight).max() <= 1)
     True
@@ -153,8 +134,7 @@ class Uniform(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> weight = pm.initializers.Uniform(0.1)((2, 6), np.random.default_rng(0))
     >>> bool(abs(weight).max() <= 0.1)
     True
@@ -172,8 +152,7 @@ class Normal(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> pm.initializers.Normal(0.01)((3, 4), np.random.default_rng(0)).shape
     (3, 4)
     """
@@ -194,8 +173,7 @@ class PyTorchDefault(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> rng = np.random.default_rng(0)
     >>> start = pm.initializers.PyTorchDefault()
     >>> start((8, 1, 3, 3), rng).shape, start.bias((8, 1, 3, 3), rng).shape
@@ -217,8 +195,7 @@ class Zeros(Initializer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> pm.initializers.Zeros()((1, 3), np.random.default_rng(0))
     array([[0., 0., 0.]])
     """

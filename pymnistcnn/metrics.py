@@ -33,8 +33,7 @@ class Metric:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pymnistcnn as pm
+    >>> import numpy as np, pymnistcnn as pm
     >>> class Errors(pm.Metric):
     ...     def reset(self):
     ...         self.errors = 0
@@ -51,21 +50,12 @@ class Metric:
         self.reset()
 
     def update(self, outputs, labels):
-        """Add a batch, which may be empty.
+        """Add a batch, which may be empty; returns this metric.
 
-        Parameters
-        ----------
         outputs : (n, classes) of real numbers, or (n,) of integers, the predicted classes
         labels : (n,) of integers
 
-        Returns
-        -------
-        Metric, this one
-
-        Raises
-        ------
-        ValueError
-            If shapes, types or classes are not so. Nothing has been added then.
+        ValueError if shapes, types or classes are not so. Nothing has been added then.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how to add a batch")
 
@@ -135,10 +125,7 @@ class TopK(_Share):
     Of equal scores those of lower classes come first, so that `TopK(1)` is the accuracy. A sample with a NaN among
     its scores is wrong. Outputs must be scores (n, classes).
 
-    Parameters
-    ----------
-    k : int
-        At least 1, else ValueError. With k classes or fewer, all labels are among them.
+    k : a whole number from 1 on, else ValueError; with k classes or fewer, all labels are among them
 
     Examples
     --------
@@ -189,10 +176,7 @@ class ConfusionMatrix(_Counts):
 
     A NaN among the scores is a ValueError: it has no column.
 
-    Parameters
-    ----------
-    classes : int
-        How many classes there are, at least 1, else ValueError.
+    classes : how many there are, a whole number from 1 on, else ValueError
 
     Examples
     --------
@@ -214,10 +198,7 @@ class Precision(_Counts):
     A class that was never predicted has 0, as scikit-learn's `precision_score` has it with `average=None` and
     `zero_division=0`. A NaN among the scores is a ValueError.
 
-    Parameters
-    ----------
-    classes : int
-        How many classes there are, at least 1, else ValueError.
+    classes : how many there are, a whole number from 1 on, else ValueError
 
     Examples
     --------
@@ -237,10 +218,7 @@ class Recall(_Counts):
     A class without samples has 0, as scikit-learn's `recall_score` has it with `average=None` and
     `zero_division=0`. A NaN among the scores is a ValueError.
 
-    Parameters
-    ----------
-    classes : int
-        How many classes there are, at least 1, else ValueError.
+    classes : how many there are, a whole number from 1 on, else ValueError
 
     Examples
     --------

@@ -261,16 +261,9 @@ class Conv(Node):
         return Packed("filters with a norm" if self.norm else "filters", self.layer)
 
     def shape(self):
+        window = [*self.kernel, *self.stride, *self.dilation]
         geometries = self.x.geometry.words + self.y.geometry.words
-        return [
-            *geometries,
-            *self.kernel,
-            *self.stride,
-            *self.dilation,
-            self.groups,
-            *self.pool,
-            *self.activation.words,
-        ]
+        return [*geometries, *window, self.groups, *self.pool, *self.activation.words]
 
     def forward(self, training):
         weight, bias = pair_up(self.parameters)

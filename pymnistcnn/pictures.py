@@ -34,29 +34,15 @@ def read_digit(path, height=28, width=28):
     size (aspect kept), stretched to full contrast, and placed with the centre of mass in the middle, if it
     fits so. A picture without ink gives zeros. Transparent parts count as white; 16-bit greys become 8-bit.
 
-    Parameters
-    ----------
-    path : str or Path
-        Any file that Pillow reads, with one digit on a page that is plainly lighter or darker than the digit.
-    height, width : int
-        The size that the network wants.
+    path : of a file that Pillow reads, with one digit on a page that is plainly lighter or darker than the digit
+    height, width : the size that the network wants
 
-    Returns
-    -------
-    ndarray of uint8, shape (height, width)
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is not a picture, is damaged, is too large to decode safely, or is smaller than
-        `height` x `width` in either direction.
+    Returns uint8 (height, width). FileNotFoundError if there is no such file; ValueError if it is not a picture, is
+    damaged, is too large to decode safely, or is smaller than `height` x `width` in either direction.
 
     Examples
     --------
-    >>> import tempfile
-    >>> import pymnistcnn as pm
+    >>> import tempfile, pymnistcnn as pm
     >>> from PIL import Image, ImageDraw
     >>> page = Image.new("L", (200, 300), "white")
     >>> ImageDraw.Draw(page).line([(90, 50), (110, 250)], fill="black", width=20)

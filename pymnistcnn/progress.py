@@ -111,42 +111,31 @@ class Log(Callback):
     """Base class of files with a line an epoch. A new training begins a new file; a resumed one goes on with the
     lines of the epochs that it has, and no others."""
 
-    header = ""
-
     def __init__(self, path):
         self.path = os.fspath(path)
+
+    def header(self, history) -> str:
+        """What the file begins with."""
+        return ""
 
     def line(self, row: dict) -> str:
         raise NotImplementedError(f"{type(self).__name__} does not say how to write a line")
 
     def on_train_begin(self, training):
-        epochs = len(training.history)
-        keep = epochs + (self.header != "") if epochs else 0
+        epochs, header = len(training.history), self.header(training.history)
+        keep = epochs + (header != "") if epochs else 0
         with open(self.path, "a+b") as file:
             file.seek(0)
             kept = sum(len(line) for line in islice(file, keep))
             file.truncate(kept)
             if not kept:
-                file.write(self.header.encode())
+                file.write(header.encode())
 
     def on_epoch_end(self, training):
-        history = training.history
-        row = {"epoch": len(history)}
-        row |= {name: getattr(history, name)[-1] if getattr(history, name) else None for name in COLUMNS[1:]}
+        row = {"epoch": len(training.history)}
+        row |= {name: values[-1] if values else None for name, values in vars(training.history).items()}
         with open(self.path, "a", encoding="utf-8", newline="") as file:
             file.write(self.line(row))
-
-
-COLUMNS = (
-    "epoch",
-    "loss",
-    "accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "learning_rate",
-    "seconds",
-    "images_per_second",
-)
 
 
 class CSVLog(Log):
@@ -155,8 +144,7 @@ class CSVLog(Log):
 
     Examples
     --------
-    >>> import os, tempfile
-    >>> import pymnistcnn as pm
+    >>> import os, tempfile, pymnistcnn as pm
     >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
     >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
     >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), epochs=2, callbacks=[pm.CSVLog(path)], progress=False)
@@ -165,7 +153,8 @@ class CSVLog(Log):
     epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate,seconds,images_per_second
     """
 
-    header = ",".join(COLUMNS) + "\n"
+    def header(self, history):
+        return ",".join(["epoch", *vars(history)]) + "\n"
 
     def line(self, row):
         return ",".join("" if value is None else repr(value) for value in row.values()) + "\n"
@@ -176,8 +165,7 @@ class JSONLog(Log):
 
     Examples
     --------
-    >>> import json, os, tempfile
-    >>> import pymnistcnn as pm
+    >>> import json, os, tempfile, pymnistcnn as pm
     >>> path = os.path.join(tempfile.mkdtemp(), "log.jsonl")
     >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
     >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), epochs=2, callbacks=[pm.JSONLog(path)], progress=False)

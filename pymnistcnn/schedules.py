@@ -32,14 +32,8 @@ class Schedule:
     """What schedules share; one of a user's own needs no more than `rates`."""
 
     def rates(self, first_step, count, total_steps):
-        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,).
-
-        Raises
-        ------
-        ValueError
-            If these steps are not all among the run's 0 to `total_steps - 1`, or the run's last rate is too large
-            for float64.
-        """
+        """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,). ValueError if not
+        all of them are among the run's 0 to `total_steps - 1`, or the run's last rate is too large for float64."""
         return self._rates(*_checked_steps(first_step, count, total_steps))
 
     def _rates(self, first_step, count, total_steps):
@@ -48,12 +42,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same rate at every step.
-
-    Parameters
-    ----------
-    rate : float
-        From 0 on and finite, else ValueError.
+    """The same rate at every step, finite and from 0 on, else ValueError.
 
     Examples
     --------
@@ -75,24 +64,14 @@ class Constant(Schedule):
 class Cosine(Schedule):
     """Along half a cosine, from `max_rate` at step 0 down to `min_rate` at the last step.
 
-    The rates of PyTorch's `CosineAnnealingLR` with `T_max = total_steps - 1`: the paper's, without its restarts.
-    A run of one step has `max_rate`.
+    The rates of PyTorch's `CosineAnnealingLR` with `T_max = total_steps - 1`: those of "SGDR: Stochastic Gradient
+    Descent with Warm Restarts" (Loshchilov and Hutter, 2017, arXiv:1608.03983), without restarts. A run of one step
+    has `max_rate`.
 
     Parameters
     ----------
-    max_rate : float
-        The rate of the first step.
-    min_rate : float
-        The rate of the last step, 0 to `max_rate`.
-
-    Raises
-    ------
-    ValueError
-        If `max_rate` is not positive and finite, or `min_rate` is outside 0 to `max_rate`.
-
-    References
-    ----------
-    I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, arXiv:1608.03983.
+    max_rate : of the first step, positive and finite, else ValueError
+    min_rate : of the last step, from 0 to `max_rate`, else ValueError
 
     Examples
     --------
@@ -120,15 +99,10 @@ class Exponential(Schedule):
 
     Parameters
     ----------
-    rate : float
-        The rate of the first step.
-    factor : float
-        Below 1 the rate falls, in the end to 0; above 1 it rises, as when a good rate is looked for.
+    rate : of the first step
+    factor : below 1 the rate falls, in the end to 0; above 1 it rises, as when a good rate is looked for
 
-    Raises
-    ------
-    ValueError
-        If a parameter is not positive and finite.
+    ValueError if one of them is not positive and finite.
 
     Examples
     --------
@@ -154,26 +128,17 @@ class OneCycle(Schedule):
     The rates of PyTorch's `OneCycleLR` with `anneal_strategy="cos"` and `three_phase=False`. The peak is at
     step `warm_up * total_steps - 1`, which may lie between two steps, or before step 0 in a run of very few
     steps; unless `warm_up` is 1 the last step, and so the only step of a run of one, has the lowest rate.
-    Where PyTorch divides by zero (the peak is exactly at step 0), that step gets `max_rate`.
+    Where PyTorch divides by zero (the peak is exactly at step 0), that step gets `max_rate`. The cosines are PyTorch's
+    and fast.ai's; the cycle of "Super-Convergence" (Smith and Topin, 2018, arXiv:1708.07120) is linear.
 
     Parameters
     ----------
-    max_rate : float
-        The highest rate.
-    warm_up : float
-        The share of the run, 0 to 1, that goes up.
-    start_divisor, final_divisor : float
-        The run starts from `max_rate / start_divisor` and ends at `max_rate / start_divisor / final_divisor`.
+    max_rate : the highest rate
+    warm_up : share of the run, from 0 to 1, that goes up
+    start_divisor, final_divisor : the run starts from `max_rate / start_divisor` and ends at that rate over
+        `final_divisor`
 
-    Raises
-    ------
-    ValueError
-        If `warm_up` is outside 0 to 1, or another parameter is not positive and finite.
-
-    References
-    ----------
-    L. N. Smith and N. Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
-    Rates", 2018, arXiv:1708.07120. The cosines are PyTorch's (and fast.ai's); the paper's cycle is linear.
+    ValueError if `warm_up` is outside 0 to 1, or another parameter is not positive and finite.
 
     Examples
     --------
@@ -200,12 +165,8 @@ class OneCycle(Schedule):
         up, down = steps[steps <= peak], steps[steps > peak]
         # A peak of exactly 0 leaves a warm-up of one step and no length: that step is already the top.
         climbed = up / peak if peak else np.ones(len(up))
-        return np.concatenate(
-            [
-                _half_cosine(start, self.max_rate, climbed),
-                _half_cosine(self.max_rate, end, (down - peak) / (last - peak)),
-            ]
-        )
+        rising = _half_cosine(start, self.max_rate, climbed)
+        return np.concatenate([rising, _half_cosine(self.max_rate, end, (down - peak) / (last - peak))])
 
 
 @dataclass(frozen=True)
@@ -214,17 +175,11 @@ class Step(Schedule):
 
     Parameters
     ----------
-    rate : float
-        The rate of the first steps.
-    every : int
-        How many steps have the same rate, at least 1. Steps are batches, not epochs.
-    factor : float
-        Below 1 the rate falls, in the end to 0; above 1 it rises.
+    rate : of the first steps
+    every : how many steps have the same rate; steps are batches, not epochs
+    factor : below 1 the rate falls, in the end to 0; above 1 it rises
 
-    Raises
-    ------
-    ValueError
-        If `every` is not a whole number from 1 on, or another parameter is not positive and finite.
+    ValueError if `every` is not a whole number from 1 on, or another parameter is not positive and finite.
 
     Examples
     --------
@@ -251,24 +206,15 @@ class WarmUp(Schedule):
 
     Step `s` of the warm-up has `(s + 1) / steps` of the first rate of `then`, so that its last step has that rate.
     `then` runs from its own step 0 on, in a run of `total_steps - steps`. A run that is not longer than the
-    warm-up only warms up, to the rate that `then` has in a run of one step.
+    warm-up only warms up, to the rate that `then` has in a run of one step. This is the gradual warmup of "Accurate,
+    Large Minibatch SGD: Training ImageNet in 1 Hour" (Goyal et al., 2017, arXiv:1706.02677, section 2.2).
 
     Parameters
     ----------
-    steps : int
-        How many steps go up, at least 1. Steps are batches, not epochs.
-    then : schedule
-        Anything with `rates(first_step, count, total_steps)`.
+    steps : how many steps go up; steps are batches, not epochs
+    then : a schedule: anything with `rates(first_step, count, total_steps)`
 
-    Raises
-    ------
-    ValueError
-        If `steps` is not a whole number from 1 on, or `then` not a schedule.
-
-    References
-    ----------
-    P. Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour", 2017, arXiv:1706.02677,
-    section 2.2, gradual warmup.
+    ValueError if `steps` is not a whole number from 1 on, or `then` not a schedule.
 
     Examples
     --------
@@ -322,7 +268,6 @@ def _checked_steps(first_step, count, total_steps):
     given = {"first_step": first_step, "count": count, "total_steps": total_steps}
     first_step, count, total_steps = (whole(name, value, 0, INT64_MAX) for name, value in given.items())
     if total_steps == 0 or first_step + count > total_steps:
-        raise ValueError(
-            f"{count} steps from step {first_step} on do not fit into a run of {total_steps} steps, first 0"
-        )
+        last = f"a run of {total_steps} steps, first 0"
+        raise ValueError(f"{count} steps from step {first_step} on do not fit into {last}")
     return first_step, count, total_steps

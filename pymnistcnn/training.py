@@ -26,8 +26,8 @@ SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and 
 class History:
     """What each epoch gave: a list each, an entry an epoch; the validation's are empty without one.
 
-    loss and accuracy are means over the epoch, while the weights were learning; seconds are of training alone;
-    learning_rate is that of the epoch's last step.
+    loss and accuracy are means over the epoch, while the weights were learning; learning_rate is that of the epoch's
+    last step; seconds are of training alone.
 
     Examples
     --------
@@ -43,9 +43,9 @@ class History:
     accuracy: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
     validation_accuracy: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     images_per_second: list[float] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)
 
     def __len__(self):
         return len(self.loss)

@@ -1,7 +1,6 @@
 """`pymnistcnn bench`: the tables and objects it makes, on measurements too short to mean anything."""
 
 import json
-import platform
 import shutil
 import signal
 import subprocess
@@ -20,10 +19,8 @@ from pymnistcnn.benchmarking import (
     kernels,
     measuring,
     peers,
-    provenance,
     targets,
     training,
-    tutorials,
     workers,
 )
 from pymnistcnn.benchmarking.networks import NETWORKS
@@ -354,74 +351,3 @@ def test_bad_use():
     ):
         result = CliRunner().invoke(main, ["bench", *arguments])
         assert result.exit_code == 2 and "Traceback" not in result.output
-
-
-# ---- tutorials ----
-
-
-def test_tutorials_are_of_several_seeds():
-    (row,) = json.loads(run("tutorials", "scratch", "--seeds", 2, "--threads", 1, "--json"))["rows"]
-    assert (row["tutorial"], row["seeds"], row["threads"], row["dtype"]) == ("scratch", [0, 1], 1, "float64")
-    accuracies = [of_seed["test_accuracy"] for of_seed in row["runs"]]
-    assert row["means"]["test_accuracy"] == [
-        {"mean": pytest.approx(sum(accuracies) / 2), "low": min(accuracies), "high": max(accuracies)}
-    ]
-    assert min(accuracies) > 0.7 and row["seconds"]["low"] > 0
-
-
-def test_what_a_tutorial_says_is_a_mean_each():
-    runs = [
-        dict(test_accuracy=last, epoch_accuracies=[0.5, last], train_seconds=1.0, seed=seed, isa="avx2", threads=2,
-             dtype="float64", epochs=2)
-        for seed, last in enumerate((0.25, 0.75))
-    ]  # fmt: skip
-    row = tutorials.row("gorgonia", runs)
-    means = row.means["epoch_accuracies"]
-    assert [mean.mean for mean in means] == [0.5, 0.5] and (means[1].low, means[1].high) == (0.25, 0.75)
-    assert row.cells()["test accuracy, mean (range)"] == "**0.5000** (0.2500 to 0.7500)"
-    assert tutorials.seeds_of("mccaffrey") == range(1, 6) and tutorials.seeds_of("mccaffrey", 2) == range(1, 3)
-
-
-# ---- where it comes from ----
-
-
-@pytest.mark.parametrize(
-    "cpuinfo, kind",
-    [
-        ("AuthenticAMD 25 17", "amd-zen-4"), ("AuthenticAMD 25 33", "amd-zen-3"), ("AuthenticAMD 26 2", "amd-zen-5"),
-        ("GenuineIntel 6 143", "intel-sapphire-rapids"), ("GenuineIntel 6 85", "intel-family-6-model-85"),
-        ("HygonGenuine 24 1", "hygongenuine-family-24-model-1"),
-    ],
-)  # fmt: skip
-def test_a_processor_has_a_kind(cpuinfo, kind):
-    vendor, family, model = cpuinfo.split()
-    block = f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: EPYC\n"
-    assert provenance.processor_kind(f"{block}\n{block}\n") == kind
-    assert provenance.processor_kind("CPU implementer\t: 0x41\n") == platform.machine()
-
-
-def test_a_report_says_which_commit_it_is_of(tmp_path, monkeypatch):
-    def git(*arguments):
-        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a", *arguments], check=True)
-
-    shutil.copytree(provenance.PACKAGE, tmp_path / "pymnistcnn", ignore=shutil.ignore_patterns("data", "__pycache__"))
-    monkeypatch.setattr(provenance, "checkout", lambda: tmp_path)
-    assert provenance.source() == {"commit": None, "clean": None}  # a folder, but no repository
-    if shutil.which("git") is None:
-        return
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "all")
-    made = provenance.source()
-    assert made["clean"] and len(made["commit"]) >= 7
-    report = json.loads(run("kernels", "mlp linear1", *QUICK, "--json"))
-    assert report["commit"] == made["commit"] and report["machine"]["processor"] == provenance.processor_kind()
-    assert f"commit {made['commit']}" in run("kernels", "mlp linear1", *QUICK).splitlines()[0]
-    with (tmp_path / "pymnistcnn" / "plan.py").open("a") as file:
-        file.write("# changed, and not installed\n")
-    assert provenance.source() == {**made, "clean": False}
-    git("commit", "--quiet", "--all", "--message", "changed")  # a commit now, but not what is installed
-    later = provenance.source()
-    assert later["commit"] != made["commit"] and not later["clean"]
-    monkeypatch.setattr(provenance, "checkout", lambda: None)
-    assert provenance.source() == {"commit": None, "clean": None}

@@ -2,15 +2,15 @@
 
 import importlib
 import json
+import platform
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-
-from pymnistcnn.benchmarking import provenance, tutorials
 
 ROOT = Path(__file__).parent.parent
 MEASUREMENTS = ROOT / "benchmarks" / "measurements"
@@ -25,6 +25,7 @@ def module(name):
 
 
 results, measured, fingerprints = map(module, ("results", "measured", "fingerprints"))
+measure, provenance, tutorials = map(module, ("measure", "provenance", "tutorials"))
 
 
 @pytest.fixture
@@ -131,22 +132,90 @@ def test_what_changed_since_is_said(tmp_path):
 
 
 def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch):
-    measure = module("measure")
-    assert {path.stem for path in FILES if path.parent.name == "amd-zen-5"} == measure.jobs([], [], []).keys()
+    assert {path.stem for path in FILES if path.parent.name == "amd-zen-5"} == measure.jobs([], [], None).keys()
 
-    def bench(subject, name, *arguments):
+    def tutorial(name, seeds):
         if name == "flux":
             raise ChildProcessError("no luck")
-        command = f"{measure.sys.executable} {subject} {name}"
-        return {"command": command, "date": "2026-11-26", "rows": [1, {"a": 2}], "notes": []}
+        command = f"{measure.sys.executable} {name}"
+        return {"command": command, "date": "2026-11-26", "machine": {}, "rows": [1, {"a": 2}], "notes": []}
 
-    monkeypatch.setattr(measure, "bench", bench)
+    monkeypatch.setattr(measure, "tutorial", tutorial)
     result = CliRunner().invoke(measure.main, ["--only", "tutorial", "--output", str(tmp_path)])
     assert result.exit_code == 1 and "tutorial-flux: no luck" in result.output
     (kind,) = measured.kinds(tmp_path)
     assert kind.name == provenance.processor_kind() and len(kind.files) == len(tutorials.CASES) - 1
     assert kind.files["tutorial-scratch-full"] == {
-        "command": "PYTHON tutorials scratch --full", "date": "2026-11-26", "rows": [1, {"a": 2}], "notes": [],
-        "code": fingerprints.of("tutorial-scratch-full"),
+        "command": "PYTHON scratch --full", "date": "2026-11-26", "machine": {"processor": kind.name},
+        "rows": [1, {"a": 2}], "notes": [], **provenance.source(), "code": fingerprints.of("tutorial-scratch-full"),
     }  # fmt: skip
     assert CliRunner().invoke(measure.main, ["--only", "nonsense"]).exit_code == 2
+
+
+# ---- tutorials ----
+
+
+def test_tutorials_are_of_several_seeds():
+    report = measure.tutorial("scratch", 2)
+    (row,) = report["rows"]
+    assert (row["tutorial"], row["seeds"], row["threads"], row["dtype"]) == ("scratch", [0, 1], 2, "float64")
+    assert report["command"] == "pymnistcnn tutorial scratch" and report["machine"]["fma_peak_gflops"][0] > 0
+    accuracies = [of_seed["test_accuracy"] for of_seed in row["runs"]]
+    assert row["means"]["test_accuracy"] == [
+        {"mean": pytest.approx(sum(accuracies) / 2), "low": min(accuracies), "high": max(accuracies)}
+    ]
+    assert min(accuracies) > 0.7 and row["seconds"]["low"] > 0
+
+
+def test_what_a_tutorial_says_is_a_mean_each():
+    runs = [
+        dict(test_accuracy=last, epoch_accuracies=[0.5, last], train_seconds=1.0, seed=seed, isa="avx2", threads=2,
+             dtype="float64", epochs=2)
+        for seed, last in enumerate((0.25, 0.75))
+    ]  # fmt: skip
+    row = tutorials.row("gorgonia", runs)
+    means = row.means["epoch_accuracies"]
+    assert [mean.mean for mean in means] == [0.5, 0.5] and (means[1].low, means[1].high) == (0.25, 0.75)
+    assert tutorials.seeds_of("mccaffrey") == range(1, 6) and tutorials.seeds_of("mccaffrey", 2) == range(1, 3)
+
+
+# ---- where it comes from ----
+
+
+@pytest.mark.parametrize(
+    "cpuinfo, kind",
+    [
+        ("AuthenticAMD 25 17", "amd-zen-4"), ("AuthenticAMD 25 33", "amd-zen-3"), ("AuthenticAMD 26 2", "amd-zen-5"),
+        ("GenuineIntel 6 143", "intel-sapphire-rapids"), ("GenuineIntel 6 85", "intel-family-6-model-85"),
+        ("HygonGenuine 24 1", "hygongenuine-family-24-model-1"),
+    ],
+)  # fmt: skip
+def test_a_processor_has_a_kind(cpuinfo, kind):
+    vendor, family, model = cpuinfo.split()
+    block = f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: EPYC\n"
+    assert provenance.processor_kind(f"{block}\n{block}\n") == kind
+    assert provenance.processor_kind("CPU implementer\t: 0x41\n") == platform.machine()
+
+
+def test_a_measurement_says_which_commit_it_is_of(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a", *arguments], check=True)
+
+    shutil.copytree(provenance.PACKAGE, tmp_path / "pymnistcnn", ignore=shutil.ignore_patterns("data", "__pycache__"))
+    monkeypatch.setattr(provenance, "checkout", lambda: tmp_path)
+    assert provenance.source() == {"commit": None, "clean": None}  # a folder, but no repository
+    if shutil.which("git") is None:
+        return
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "all")
+    made = provenance.source()
+    assert made["clean"] and len(made["commit"]) >= 7
+    with (tmp_path / "pymnistcnn" / "plan.py").open("a") as file:
+        file.write("# changed, and not installed\n")
+    assert provenance.source() == {**made, "clean": False}
+    git("commit", "--quiet", "--all", "--message", "changed")  # a commit now, but not what is installed
+    later = provenance.source()
+    assert later["commit"] != made["commit"] and not later["clean"]
+    monkeypatch.setattr(provenance, "checkout", lambda: None)
+    assert provenance.source() == {"commit": None, "clean": None}

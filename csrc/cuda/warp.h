@@ -7,8 +7,7 @@ static int64_t warp_blocks(const pmc_job *j) { return j->n; }
 #define warp_forward_blocks warp_blocks
 #define warp_backward_blocks warp_blocks
 
-/* One pass of the blur: its sum at pixel (y, x) of from [h][w], outside of which there are zeros, along x or along y.
- */
+/* One pass of the blur, along x or y: its sum at pixel (y, x) of from [h][w], outside of which there are zeros. */
 INLINE real blurred(const real *from, const real *taps, int64_t radius, int64_t y, int64_t x, int64_t h, int64_t w,
                     int along_y) {
     const int64_t step = along_y ? w : 1, place = along_y ? y : x, size = along_y ? h : w;

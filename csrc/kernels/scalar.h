@@ -53,28 +53,18 @@ INLINE vw v_interleave_words_low(vw a, vw b) { return (void)b, a; }
 INLINE vw v_interleave_words_high(vw a, vw b) { return (void)a, b; }
 
 /* Functions of C's library, or of CUDA's. */
-#if PMC_DOUBLE
-INLINE vf v_sqrt(vf x) { return sqrt(x); }
-INLINE vf v_exp(vf x) { return exp(x); }
-INLINE vf v_expm1(vf x) { return expm1(x); }
-INLINE vf v_log(vf x) { return log(x); }
-INLINE vf v_log1p(vf x) { return log1p(x); }
-INLINE vf v_tanh(vf x) { return tanh(x); }
-#else
-INLINE vf v_sqrt(vf x) { return sqrtf(x); }
-INLINE vf v_exp(vf x) { return expf(x); }
-INLINE vf v_expm1(vf x) { return expm1f(x); }
-INLINE vf v_log(vf x) { return logf(x); }
-INLINE vf v_log1p(vf x) { return log1pf(x); }
-INLINE vf v_tanh(vf x) { return tanhf(x); }
-#endif
+#define V_OF(function) (PMC_DOUBLE ? (real)function(x) : (real)function##f((float)x))
+INLINE vf v_sqrt(vf x) { return V_OF(sqrt); }
+INLINE vf v_exp(vf x) { return V_OF(exp); }
+INLINE vf v_expm1(vf x) { return V_OF(expm1); }
+INLINE vf v_log(vf x) { return V_OF(log); }
+INLINE vf v_log1p(vf x) { return V_OF(log1p); }
+INLINE vf v_tanh(vf x) { return V_OF(tanh); }
 
 /* One rounding on a GPU; where a GPU is emulated two, as in the portable build. */
 INLINE vf v_fma(vf a, vf b, vf c) {
-#if defined(__CUDA_ARCH__) && PMC_DOUBLE
-    return fma(a, b, c);
-#elif defined(__CUDA_ARCH__)
-    return fmaf(a, b, c);
+#ifdef __CUDA_ARCH__
+    return PMC_DOUBLE ? (real)fma(a, b, c) : (real)fmaf((float)a, (float)b, (float)c);
 #else
     return a * b + c;
 #endif

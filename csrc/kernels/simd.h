@@ -36,10 +36,13 @@ enum { VECTOR_BYTES = 16, REGISTERS = 16 };
 #endif
 enum { ACCUMULATORS = REGISTERS * 3 / 4 }; /* the others are for operands */
 
+/* lane: an integer as wide as a real; the bits of a real's mantissa, and the bias of its exponent */
 #if PMC_DOUBLE
-typedef int64_t lane; /* an integer as wide as a real */
+typedef int64_t lane;
+enum { MANTISSA = 52, BIAS = 1023 };
 #else
 typedef int32_t lane;
+enum { MANTISSA = 23, BIAS = 127 };
 #endif
 enum { VL = VECTOR_BYTES / sizeof(real), PARTS = PMC_PAD / VL };
 
@@ -258,13 +261,11 @@ INLINE vb v_bytes(vi v) {
 #elif PMC_ISA == PMC_NEON
     const uint8x16_t b = vqtbl1q_u8((uint8x16_t)v, PMC_DOUBLE ? (uint8x16_t){0, 8} : (uint8x16_t){0, 4, 8, 12});
 #else
-    return __builtin_convertvector(v, vb);
+    const vb b = __builtin_convertvector(v, vb);
 #endif
-#if PMC_ISA != PMC_PORTABLE
     vb bytes;
     memcpy(&bytes, &b, sizeof bytes);
     return bytes;
-#endif
 }
 INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
     vb b = v_bytes(v);
@@ -360,13 +361,7 @@ INLINE vf exp_parts(vf x, vi *k) {
     return v_fma(q * r, r, r);
 }
 
-INLINE vf v_power_of_two(vi k) {
-#if PMC_DOUBLE
-    return (vf)((k + 1023) << 52);
-#else
-    return (vf)((k + 127) << 23);
-#endif
-}
+INLINE vf v_power_of_two(vi k) { return (vf)((k + BIAS) << MANTISSA); }
 
 INLINE vf v_exp(vf x) {
     const real lowest = PMC_DOUBLE ? -746 : -104, highest = PMC_DOUBLE ? 710 : 89;
@@ -392,24 +387,16 @@ INLINE vf v_tanh(vf x) {
     vf magnitude = (vf)((vi)x ^ sign);
     magnitude = v_select(magnitude > 20, v_splat(20), magnitude);
     vi k;
-    vf q = exp_parts(magnitude + magnitude, &k);
-    vf power = v_power_of_two(k);
-    vf e = v_fma(power, q, power - 1);
+    vf q = exp_parts(magnitude + magnitude, &k), power = v_power_of_two(k), e = v_fma(power, q, power - 1);
     return (vf)((vi)(e / (e + 2)) ^ sign);
 }
 
 /* log of a normal positive number (NaN and infinity give NaN): x = 2^k m, log m = 2 atanh(s), s = (m - 1) / (m + 1),
  * |s| < 0.172. */
 INLINE vf v_log(vf x) {
-#if PMC_DOUBLE
-    enum { MANTISSA = 52, BIAS = 1023, TERMS = 11 };
-    const lane sqrt_half = 0x3fe6a09e667f3bcdLL;
-#else
-    enum { MANTISSA = 23, BIAS = 127, TERMS = 5 };
-    const lane sqrt_half = 0x3f3504f3;
-#endif
-    vi bits = (vi)x - sqrt_half;
-    vi k = bits >> MANTISSA;
+    enum { TERMS = PMC_DOUBLE ? 11 : 5 };
+    const lane sqrt_half = (lane)(PMC_DOUBLE ? 0x3fe6a09e667f3bcdLL : 0x3f3504f3);
+    vi k = ((vi)x - sqrt_half) >> MANTISSA;
     vf m = (vf)((vi)x - (k << MANTISSA));
     vf s = (m - 1) / (m + 1), square = s * s, sum = (vf){0};
     for (int i = TERMS; i > 0; i--) sum = v_fma(sum, square, v_splat((real)2 / (2 * i + 1)));

@@ -1,11 +1,10 @@
 """How fast the kernels and the training are, on this machine, now: `pymnistcnn bench`.
 
     measuring.py   medians, the FMA peak, tables
-    networks.py    what is trained; kernels.py, training.py, accuracy.py, tutorials.py: the benchmarks, a row each
+    networks.py    what is trained; kernels.py, training.py, accuracy.py: the benchmarks, a row each
     workers.py     processes that are measured, in turns; worker.py is ours
     peers.py       other libraries; comparing.py: ours beside them
     targets.py     what is to be reached; report.py: all of it as Markdown or JSON
-    provenance.py  of which commit, on which kind of processor
 
 Every figure is a median with its range, and stands beside the peak of fused multiply-adds (FMA) that the same run
 measured in turns with it. Rates are dense-equivalent: what a dense convolution would take to compute, over the

@@ -162,19 +162,12 @@ def compare(case, isa, threads, company: Company, rounds=5, seconds=0.2) -> list
             return []
         mine = stack.enter_context(ours(task="kernel", case=case, isa=isa, threads=threads))
         answers, *others = turns([mine, *(worker for _, _, worker in theirs)], rounds, seconds)
+
+    def speed(task):
+        return lambda answer: batch / answer[f"{task}_seconds"]
+
     return [
-        compared(
-            case,
-            task,
-            batch,
-            isa,
-            threads,
-            answers,
-            name,
-            setting,
-            other,
-            lambda answer, task=task: batch / answer[f"{task}_seconds"],
-        )
+        compared(case, task, batch, isa, threads, answers, name, setting, other, speed(task))
         for (name, setting, _), other in zip(theirs, others, strict=True)
         for task in ("forward", "backward")
     ]

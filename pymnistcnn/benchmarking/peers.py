@@ -30,13 +30,7 @@ HOW_CHOSEN = (
     "On a GPU PyTorch compiles with CUDA graphs (reduce-overhead), and its optimizers are fused where it has such."
 )
 # A peer is held to the instructions that ours uses. What is not here is not held.
-HELD = {
-    "avx2": {
-        "ATEN_CPU_CAPABILITY": "avx2",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
-    },
-}
+HELD = {"avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"}}
 
 
 @dataclass(frozen=True)

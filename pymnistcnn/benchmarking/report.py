@@ -16,7 +16,6 @@ from .. import __version__, _native
 from ..target import ISAS, default_target, target_of
 from . import targets
 from .measuring import fma_peak, markdown
-from .provenance import processor_kind, source
 
 
 @dataclass
@@ -48,7 +47,7 @@ class Report:
 
     def machine(self) -> dict:
         isa = self.isa if self.isa in ISAS else str(default_target())
-        made = dict(cpu=self.cpu, processor=processor_kind(), cores=len(os.sched_getaffinity(0)), isa=isa)
+        made = dict(cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=isa)
         if target_of(self.isa).device == "cuda":
             made |= dict(gpu=_native.cuda_build()[1], device=self.isa)
         return made | dict(
@@ -57,8 +56,8 @@ class Report:
         )  # fmt: skip
 
     def as_json(self) -> str:
-        made = dict(command=self.command, date=date.today().isoformat(), **source(), machine=self.machine(),
-                    notes=self.notes)  # fmt: skip
+        today = date.today().isoformat()
+        made = dict(command=self.command, date=today, machine=self.machine(), notes=self.notes)
         made |= {table.name: [row.as_dict() for row in table.rows] for table in self.tables}
         if self.verdicts is not None:
             made["targets"] = [verdict.as_dict() for verdict in self.verdicts]
@@ -69,7 +68,7 @@ class Report:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         parts = [f"{machine['gpu']}, as {machine['device']}"] if "gpu" in machine else []
         parts += [
-            f"{machine['cpu']} ({machine['processor']}), {machine['cores']} cores",
+            f"{machine['cpu']}, {machine['cores']} cores",
             "FMA peak of {} now {:.0f} GFLOP/s on one thread, {:.0f} on two".format(
                 machine["isa"], *machine["fma_peak_gflops"]
             ),
@@ -77,9 +76,6 @@ class Report:
             f"Python {machine['python']}, NumPy {machine['numpy']}, pymnistcnn {__version__}",
         ]
         parts += [f"beside {versions}"] * bool(versions)
-        made = source()
-        if made["commit"]:
-            parts.append(f"commit {made['commit']}" + " and changes" * (not made["clean"]))
         lines = ["; ".join(parts), f"    {self.command}"]
         for table in self.tables:
             if table.rows:

@@ -147,9 +147,7 @@ class Calls:
             self.model.predict_outputs(self.pieces[calls % len(self.pieces)], **self.how)
             calls, taken = calls + 1, time.perf_counter() - started
         return dict(
-            images_per_second=calls * self.batch / taken,
-            fma_peak_gflops=peak_of(**self.how),
-            workspace_megabytes=0.0,
+            images_per_second=calls * self.batch / taken, fma_peak_gflops=peak_of(**self.how), workspace_megabytes=0.0
         )
 
 

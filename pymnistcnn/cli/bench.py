@@ -15,7 +15,6 @@ from ..benchmarking import accuracy as accuracy_bench
 from ..benchmarking import comparing, peers, targets
 from ..benchmarking import kernels as kernel_bench
 from ..benchmarking import training as training_bench
-from ..benchmarking import tutorials as tutorial_bench
 from ..benchmarking.measuring import markdown
 from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
@@ -229,23 +228,3 @@ def accuracy(recipes, seeds, threads, isa, check, output, as_json):
     device = None if isa in ISAS else isa
     verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), device) if check else None
     deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)
-
-
-@bench.command()
-@click.argument("names", metavar="[TUTORIAL]...", nargs=-1, type=click.Choice(list(tutorial_bench.CASES)))
-@click.option("--seeds", type=click.IntRange(1, 1000), help="How many.  [default: as in docs/tutorials.md]")
-@COMPUTE
-@OUTPUT
-def tutorials(names, seeds, threads, isa, output, as_json):
-    """Test accuracy and seconds of training of the tutorials, over several seeds. They have no targets.
-
-    TUTORIAL is what stands behind `pymnistcnn tutorial`, such as flux or "scratch --full"; all if none is named.
-    """
-    names = names or list(tutorial_bench.CASES)
-    runs = {name: [] for name in names}
-    jobs = [(name, seed) for name in names for seed in tutorial_bench.seeds_of(name, seeds)]
-    for name, seed in progress(jobs):
-        runs[name].append(tutorial_bench.run(name, seed, isa, threads))
-    rows = [tutorial_bench.row(name, runs[name]) for name in names]
-    tables = [Table("rows", "Tutorials", rows)]
-    deliver(tables, tutorial_bench.NOTES, isa, comparing.Company(), None, output, as_json)

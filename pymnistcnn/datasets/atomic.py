@@ -18,8 +18,7 @@ def atomic_write(path):
 
     Examples
     --------
-    >>> import os, tempfile
-    >>> import pymnistcnn as pm
+    >>> import os, tempfile, pymnistcnn as pm
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with pm.datasets.atomic_write(f"{folder}/model") as file:
     ...         _ = file.write(b"weights")

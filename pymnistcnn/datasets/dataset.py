@@ -17,8 +17,7 @@ class DataError(ValueError):
 
     Examples
     --------
-    >>> import tempfile
-    >>> import pymnistcnn as pm
+    >>> import tempfile, pymnistcnn as pm
     >>> with tempfile.NamedTemporaryFile() as file:
     ...     try:
     ...         pm.datasets.read_idx(file.name)

@@ -24,22 +24,12 @@ def mnist(directory=None):
     Source: Yann LeCun, Corinna Cortes, Christopher J. C. Burges, The MNIST database of handwritten
     digits, CC BY-SA 3.0.
 
-    Parameters
-    ----------
-    directory : path, optional
-        The folder with the four files ``{train,t10k}-{images-idx3,labels-idx1}-ubyte``, each spelled with
-        a dash or a dot before ``idx``, raw or ``.gz``. By default the copy embedded in the package.
+    directory : the folder with the four files ``{train,t10k}-{images-idx3,labels-idx1}-ubyte``, each spelled with a
+        dash or a dot before ``idx``, raw or ``.gz``; the copy embedded in the package if not given
 
-    Returns
-    -------
-    train, test : Dataset
-        Images uint8 (n, h, w), C-contiguous; labels uint8 (n,), 0 to 9. Embedded: 60000 and 10000 images
-        of 28x28, 0 for the background and 255 for the ink.
-
-    Raises
-    ------
-    FileNotFoundError, DataError
-        If a file is missing; if one is damaged or the four do not fit together.
+    Returns two Datasets, for training and testing: images uint8 (n, h, w), C-contiguous; labels uint8 (n,), 0 to 9.
+    Embedded: 60000 and 10000 images of 28x28, 0 for the background and 255 for the ink. FileNotFoundError if a file
+    is missing; DataError if one is damaged or the four do not fit together.
 
     Examples
     --------
@@ -63,24 +53,12 @@ def load(typ, loc=None, dtype="float64"):
 
     A pixel becomes pixel / 255 * 0.9 + 0.1, but a full one 0.999, so that no input is 0 or 1.
 
-    Parameters
-    ----------
     typ : "train", "dev" (the same files) or "test"
-    loc : path, optional
-        The folder with the files, as in `mnist`. By default the copy embedded in the package.
+    loc : the folder with the files, as in `mnist`
     dtype : "float32" or "float64"
 
-    Returns
-    -------
-    inputs : ndarray of dtype, shape (n, 784), 0.1 for the background to 0.999 for the ink
-    targets : ndarray of dtype, shape (n, 10), 0.9 for the label and 0.1 elsewhere
-
-    Raises
-    ------
-    ValueError
-        If `typ` or `dtype` is none of these.
-    FileNotFoundError, DataError
-        As in `mnist`.
+    Returns inputs (n, 784), 0.1 for the background to 0.999 for the ink, and targets (n, 10), 0.9 for the label and
+    0.1 elsewhere. ValueError if `typ` or `dtype` is none of these; other errors as from `mnist`.
 
     Examples
     --------

@@ -41,21 +41,13 @@ def read_idx(path):
 
     Safe on hostile files: memory grows with the data that is there, up to what the header promises.
 
-    Returns
-    -------
-    ndarray
-        Shape and dtype as in the header (uint8, int8, int16, int32, float32 or float64), native byte
-        order, C-contiguous, writable.
-
-    Raises
-    ------
-    DataError
-        If the header is not IDX or not true to the bytes that follow, or the gzip stream is corrupt.
+    Returns an array of the header's shape and dtype (uint8, int8, int16, int32, float32 or float64), native byte
+    order, C-contiguous, writable. DataError if the header is not IDX or not true to the bytes that follow, or the
+    gzip stream is corrupt.
 
     Examples
     --------
-    >>> import tempfile
-    >>> import numpy as np, pymnistcnn as pm
+    >>> import tempfile, numpy as np, pymnistcnn as pm
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     pm.datasets.write_idx(f"{folder}/a.gz", np.array([[1, 2], [3, 4]], np.int16))
     ...     pm.datasets.read_idx(f"{folder}/a.gz")
@@ -122,16 +114,11 @@ def write_idx(path, array):
 
     The bytes depend on the array alone (no time stamp, no name).
 
-    Parameters
-    ----------
-    path : path
-    array : ndarray
-        Of rank 1 to 32, dtype uint8, int8, int16, int32, float32 or float64; ValueError for any other.
+    array : of rank 1 to 32, dtype uint8, int8, int16, int32, float32 or float64; ValueError for any other
 
     Examples
     --------
-    >>> import pathlib, tempfile
-    >>> import numpy as np, pymnistcnn as pm
+    >>> import pathlib, tempfile, numpy as np, pymnistcnn as pm
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     pm.datasets.write_idx(f"{folder}/labels-idx1-ubyte", np.array([7, 2, 1], np.uint8))
     ...     pathlib.Path(folder, "labels-idx1-ubyte").read_bytes().hex(" ")

@@ -33,31 +33,18 @@ def read_text(path, label_first=None):
     Columns are separated by tabs, as `write_text` has it, or by commas. A ``#`` begins a comment; blank lines are
     skipped, and so is a header: a first row without a number, or whose columns all differ.
 
-    Parameters
-    ----------
-    path : path
-    label_first : bool, optional
-        Whether the label is the first of the 785 columns, or the last. If not given, it is where the header says
+    label_first : is the label the first of the 785 columns, or the last? If not given, it is where the header says
         "label" or "class". Without that, the column with more different digits from 1 to 9 is taken, for the other
         is a corner of all images, and mostly empty; then the one with more such digits, then with fewer zeros. If
         both columns are still equal, labels are first before commas and last after tabs.
 
-    Returns
-    -------
-    Dataset
-        Images uint8 (n, 28, 28), labels uint8 (n,), 0 to 9.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    DataError
-        If a row is not 784 whole numbers from 0 to 255 and one from 0 to 9, or there is none. It names the line.
+    Returns a Dataset: images uint8 (n, 28, 28), labels uint8 (n,), 0 to 9. FileNotFoundError if there is no such file;
+    DataError, which names the line, if a row is not 784 whole numbers from 0 to 255 and one from 0 to 9, or there is
+    none.
 
     Examples
     --------
-    >>> import pathlib, tempfile
-    >>> import pymnistcnn as pm
+    >>> import pathlib, tempfile, pymnistcnn as pm
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = pathlib.Path(folder, "two.csv").write_text("5" + ",0" * 784 + "\\n3" + ",0" * 784)
     ...     pm.datasets.read_text(f"{folder}/two.csv").labels
@@ -147,16 +134,11 @@ def write_text(path, dataset):
     """Write images of 28x28 and their labels as text, whole or not at all: an image a line, 784 pixels and the
     label, separated by tabs.
 
-    Parameters
-    ----------
-    path : path
-    dataset : Dataset
-        Images uint8 (n, 28, 28) or (n, 1, 28, 28), labels 0 to 9; ValueError for any other.
+    dataset : a Dataset: images uint8 (n, 28, 28) or (n, 1, 28, 28), labels 0 to 9; ValueError for any other
 
     Examples
     --------
-    >>> import tempfile
-    >>> import pymnistcnn as pm
+    >>> import tempfile, pymnistcnn as pm
     >>> train, test = pm.datasets.mnist()
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     pm.datasets.write_text(f"{folder}/mnist_test_100.txt", test[:100])

@@ -11,9 +11,10 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from .. import _native
+import pymnistcnn
+from pymnistcnn import _native
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(pymnistcnn.__file__).parent
 # What decides how fast a commit is; changes elsewhere leave a measurement clean.
 CODE = ("csrc", "pymnistcnn", "CMakeLists.txt", "pyproject.toml", "benchmarks/peers")
 # Vendor, family, first and last model, as /proc/cpuinfo has them: processors of one kind have the same cores.

@@ -9,8 +9,9 @@ import subprocess
 from dataclasses import asdict, dataclass, field
 from tempfile import TemporaryDirectory
 
-from .measuring import Figure
-from .workers import our_environment, our_python
+from pymnistcnn.benchmarking.measuring import Figure
+from pymnistcnn.benchmarking.workers import our_environment, our_python
+from pymnistcnn.target import default_target
 
 NOTES = ["Accuracies are on the tutorial's own test images. Seconds are of training, one seed."]
 
@@ -70,19 +71,6 @@ class Row:
     means: dict[str, list[Mean]]
     runs: list[dict]
 
-    def cells(self) -> dict:
-        (accuracy,) = self.means["test_accuracy"]
-        return {
-            "tutorial": self.tutorial,
-            "epochs": self.epochs,
-            "dtype": self.dtype,
-            "isa": self.isa,
-            "threads": self.threads,
-            "seeds": len(self.seeds),
-            "test accuracy, mean (range)": f"**{accuracy.mean:.4f}** ({accuracy.low:.4f} to {accuracy.high:.4f})",
-            "seconds of training": self.seconds.text(2),
-        }
-
     def as_dict(self):
         return asdict(self)
 
@@ -91,6 +79,12 @@ def seeds_of(name, number=None) -> range:
     """The seeds of a case, or so many from its first on."""
     own = CASES[name].seeds
     return range(own.start, own.start + number) if number else own
+
+
+def measure(name, seeds, threads) -> Row:
+    """A tutorial, seed by seed, on the widest instruction set."""
+    isa = str(default_target())
+    return row(name, [run(name, seed, isa, threads) for seed in seeds])
 
 
 def run(name, seed, isa, threads) -> dict:
