@@ -34,6 +34,12 @@ class Kind:
         return max(report["date"] or "" for report in self.files.values())
 
     @property
+    def is_current(self):
+        """Was all of it measured with the code as it is?"""
+        reports = self.files.items()
+        return all(report["commit"] and not fingerprints.changed(name, report["code"]) for name, report in reports)
+
+    @property
     def isa(self):
         """The one that is measured where none was named: the widest."""
         return next(iter(self.of("training") or self.files.values()))["machine"]["isa"]

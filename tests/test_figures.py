@@ -101,6 +101,17 @@ def test_a_kind_that_is_half_measured_has_a_column_but_speeds_are_of_a_whole_one
     assert "## ARM Something" in made["benchmarks/results.md"] and "ARM Something" in made["benchmarks/results.svg"]
 
 
+def test_texts_show_what_was_measured_with_this_code(copy):
+    measurements = copy / "benchmarks/measurements"
+    shutil.copytree(measurements / "amd-zen-5", measurements / "arm-something")
+    for path in (measurements / "arm-something").iterdir():
+        edit(path, lambda report, name=path.stem: report.update(code=fingerprints.of(name)))
+    made = results.made(copy)
+    assert "AMD Zen 5" in made["benchmarks/results.md"] and "changed since" in made["benchmarks/results.md"]
+    for path in results.TEXTS:
+        assert "ARM Something" in made[path] and "Zen 5" not in made[path] and "changed since" not in made[path]
+
+
 def test_what_changed_since_is_said(tmp_path):
     for path in ("csrc/run.c", "csrc/cuda/run.c", "pymnistcnn/plan.py", "pymnistcnn/cli/bench.py",
                  "pymnistcnn/tutorials/flux.py", "pymnistcnn/benchmarking/networks.py"):  # fmt: skip
