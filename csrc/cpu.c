@@ -200,7 +200,8 @@ static void part_task(void *context, int64_t part, int64_t thread) {
 static void shard_task(void *context, int64_t shard, int64_t thread) {
     const step_context *c = context;
     const int64_t begin = pmc_shard_begin(shard, c->shards, c->n), end = pmc_shard_begin(shard + 1, c->shards, c->n);
-    for (int64_t first = begin; first < end; first += c->plan->sizes.microbatch) {
+    for (int64_t first = begin; first < end && !pmc_stopping(c->args, thread == 0);
+         first += c->plan->sizes.microbatch) {
         const place at = {.first = first,
                           .n = smaller(c->plan->sizes.microbatch, end - first),
                           .shard = shard,
@@ -221,6 +222,7 @@ static void tile_task(void *context, int64_t task, int64_t thread) {
     const step_context *c = context;
     const pmc_op *op = c->plan->ops + c->phase->first_op;
     int64_t parts;
+    if (pmc_stopping(c->args, thread == 0)) return;
     for (; task >= (parts = parts_of(op, c->n, c->args->threads)); op++) task -= parts;
     const place whole = {.n = c->n, .thread = thread};
     const double started = clock_of(c);
@@ -268,7 +270,7 @@ static int64_t threads_of(const step_context *c) {
     return 1;
 }
 
-/* All steps of a run, until a parameter is no longer finite. */
+/* All steps of a run, until a parameter is no longer finite, or the caller has enough. */
 static void run_steps(void *context, pmc_team *team) {
     step_context *c = context;
     pmc_step *step = &c->args->step;
@@ -278,6 +280,7 @@ static void run_steps(void *context, pmc_team *team) {
         c->n = smaller(c->args->batch, c->args->count - step->start);
         c->shards = pmc_shards(c->n);
         run_program(c, c->program);
+        if (pmc_stopping(c->args, 0)) return;
         if (pmc_has_loss(c->program)) {
             double loss = 0;
             int64_t correct = 0;
@@ -293,6 +296,7 @@ static void run_steps(void *context, pmc_team *team) {
 static pmc_status cpu_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args) {
     cpu_memory *memory = plan->memory;
     pmc_step *step = &args->step;
+    args->threads = smaller(args->threads, PMC_SHARDS); /* more have nothing to do */
     if (make_room(plan, PMC_THREAD, args->threads) != PMC_OK) return PMC_NO_MEMORY;
     guard(plan, 1);
     step_context c = {.plan = plan,
@@ -304,7 +308,7 @@ static pmc_status cpu_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args
     c.arena[PMC_PARAM] = (char *)step->param, c.arena[PMC_GRADIENT] = (char *)step->gradient;
     step->sample_loss = memory->loss, step->sample_correct = memory->correct;
     pmc_with_threads(threads_of(&c), run_steps, &c);
-    return PMC_OK;
+    return pmc_stopping(args, 0) ? PMC_INTERRUPTED : PMC_OK;
 }
 
 const pmc_backend pmc_cpu_backend = {cpu_new, cpu_free, cpu_fill, cpu_peek, cpu_run};

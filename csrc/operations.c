@@ -26,9 +26,9 @@ static int product_fits(const int64_t *factors, int count) {
 static int vector_fits(int64_t n) { return between(n, 1, INT32_MAX / 4); }
 
 static int is_image(const pmc_image *s) {
-    const int64_t sizes[] = {s->h, s->w, s->c, s->top + 1, s->bottom + 1, s->left + 1, s->right + 1};
+    const int64_t sizes[] = {s->h, s->w, s->c, s->top, s->bottom, s->left, s->right};
     for (int i = 0; i < 7; i++)
-        if (!between(sizes[i], 1, INT32_MAX / 4)) return 0;
+        if (!between(sizes[i], i < 3, INT32_MAX / 4)) return 0;
     return FITS(pmc_image_rows(s), s->left + s->w + s->right, s->c);
 }
 
@@ -188,6 +188,7 @@ REALS(warp_field, pmc_warp_field(&op->shape.warp))
 
 #define CHANNELS pmc_padded(op->shape.norm.image.c)
 REALS(norm_channels, CHANNELS)
+REALS(norm_moment_rows, PMC_MOMENTS_ROWS * CHANNELS)
 REALS(norm_sums, 2 * CHANNELS)
 REALS(norm_rows, PMC_NORM_ROWS * CHANNELS)
 REALS(norm_running, 2 * CHANNELS + PMC_PAD)
@@ -272,7 +273,7 @@ BY_TILES(conv_pack, conv_fits, conv_pack_parts, conv_pack_work,
 BY_CHANNELS(conv_forward, conv_fits,
             {"y", conv_out, SAMPLE | WRITTEN}, {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
             {"x", conv_in, SAMPLE}, {"packed", conv_packed, PACKED}, {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
-            {"rows", conv_rows, SCRATCH})
+            {"rows", conv_rows, SCRATCH}, {"w", conv_weights, WEIGHT}, {"scale", conv_channels, PACKED | OPTIONAL})
 BY_CHANNELS(conv_weight_gradient, conv_fits,
             {"dw", conv_weights, SHARD}, {"db", conv_channels, SHARD | OPTIONAL}, {"dy", conv_out, SAMPLE},
             {"argmax", conv_argmax, SAMPLE}, {"x", conv_in, SAMPLE}, {"nonzeros", conv_nonzeros, SCRATCH})
@@ -322,9 +323,9 @@ BY_SAMPLE(warp_forward, warp_fits,
 BY_SAMPLE(warp_backward, warp_fits,
           {"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE})
 
-BY_SAMPLE(norm_moments, norm_fits, {"moments", norm_sums, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+BY_SAMPLE(norm_moments, norm_fits, {"moments", norm_moment_rows, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 BY_TILES(norm_statistics, norm_fits, alone, norm_work,
-         {"statistics", norm_rows, PACKED | WRITTEN}, {"moments", norm_sums, SAMPLE},
+         {"statistics", norm_rows, PACKED | WRITTEN}, {"moments", norm_moment_rows, SAMPLE},
          {"w", norm_channels, WEIGHT | OPTIONAL}, {"b", norm_channels, WEIGHT | OPTIONAL},
          {"running", norm_running, WEIGHT | WRITTEN})
 BY_TILES(norm_fold, norm_fits, alone, norm_fold_work,

@@ -1,5 +1,6 @@
 /* A plan is checked here, once: every shape, every size and every reference. Runs then trust it. */
 #include "plan.h"
+#include "threads.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,10 +60,12 @@ static pmc_status check_op(pmc_extent extents[PMC_REFS], const pmc_op *op, const
     const pmc_status sound = pmc_op_extents(extents, op, sizes);
     if (sound != PMC_OK) return sound;
     const pmc_operation *operation = pmc_operations[op->kind];
-    for (int i = 0; i < PMC_REFS && operation->ref[i].name; i++) {
+    for (int i = 0; i < PMC_REFS; i++) {
         const unsigned flags = operation->ref[i].flags;
+        const int needless = !operation->ref[i].name || flags & PMC_OPTIONAL;
         at[i] = (place){PMC_NOWHERE, 0, 0};
-        if (op->ref[i].arena == PMC_NOWHERE && flags & PMC_OPTIONAL) continue;
+        if (op->ref[i].arena == PMC_NOWHERE && needless) continue;
+        if (!operation->ref[i].name) return PMC_BAD_BOUNDS;
         if (!arena_fits(operation, i, op->ref[i].arena)) return PMC_BAD_BOUNDS;
         const pmc_status status = place_of(&at[i], &op->ref[i], &extents[i], sizes);
         if (status != PMC_OK) return status;
@@ -190,6 +193,14 @@ static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pm
     return 1;
 }
 
+/* Labels choose weights of classes, and outputs. */
+static int labels_fit(const pmc_plan *plan, const pmc_run_args *a) {
+    const pmc_step *s = &a->step;
+    for (int64_t i = 0; s->labels && !s->targets && i < a->count; i++)
+        if (!between(s->labels[s->index ? s->index[i] : i], 0, plan->sizes.y_elements - 1)) return 0;
+    return 1;
+}
+
 double pmc_step_weight(const pmc_step *s, int64_t start, int64_t n) {
     const double *of_class = s->labels && !s->targets ? s->class_weight : NULL;
     double sum = 0;
@@ -201,13 +212,27 @@ double pmc_step_weight(const pmc_step *s, int64_t start, int64_t n) {
     return sum;
 }
 
+int pmc_stopping(pmc_run_args *args, int callers_thread) {
+    enum { INTERVAL = 100000000 };
+    if (callers_thread && args->interrupted) {
+        const int64_t now = pmc_nanoseconds();
+        if (!args->next_look) args->next_look = now + INTERVAL;
+        if (now >= args->next_look && !args->stopping) {
+            args->next_look = now + INTERVAL;
+            if (args->interrupted(args->context)) __atomic_store_n(&args->stopping, 1, __ATOMIC_RELAXED);
+        }
+    }
+    return __atomic_load_n(&args->stopping, __ATOMIC_RELAXED);
+}
+
 pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args) {
     pmc_step *step = &args->step;
-    args->done = 0;
+    args->done = args->next_look = args->stopping = 0;
     step->start = step->number = 0;
     step->bad_layer = step->bad_step = INT64_MAX;
     if (!between(args->batch, 1, plan->sizes.capacity) || args->count < 1 || args->threads < 1) return PMC_BAD_SHAPE;
     if (!between(program, 0, PMC_PROGRAMS - 1) || !arrays_given(plan, program, args)) return PMC_MISSING;
+    if (!labels_fit(plan, args)) return PMC_BAD_SHAPE;
     for (int64_t i = 0, start = 0; pmc_has_loss(program) && start < args->count; i++, start += args->batch) {
         const int64_t left = args->count - start;
         step->weight[i] = pmc_step_weight(step, start, left < args->batch ? left : args->batch);
@@ -215,5 +240,5 @@ pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args)
     const pmc_status status = plan->target->backend->run(plan, program, args);
     if (status != PMC_OK) return status;
     args->done = step->bad_step < step->number ? step->bad_step : step->number;
-    return step->bad_layer != INT64_MAX ? PMC_NOT_FINITE : PMC_OK;
+    return step->bad_layer != INT64_MAX && program != PMC_FORWARD ? PMC_NOT_FINITE : PMC_OK;
 }

@@ -36,6 +36,9 @@ struct pmc_plan {
 
 extern const pmc_backend pmc_cpu_backend, pmc_device_backend;
 
+/* Is the run to stop? The caller is asked some ten times a second, and only by its own thread. */
+int pmc_stopping(pmc_run_args *args, int callers_thread);
+
 /* Are a program's outputs compared with labels or targets? */
 PMC_INLINE int pmc_has_loss(pmc_program_kind program) { return program == PMC_TRAIN || program == PMC_EVALUATE; }
 

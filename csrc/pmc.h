@@ -17,7 +17,8 @@ typedef enum {
     PMC_BAD_BOUNDS, /* a reference reaches outside its arena */
     PMC_NO_MEMORY,
     PMC_MISSING,       /* a run was not given an array that its program needs */
-    PMC_NOT_FINITE,    /* an update made a parameter NaN or infinite; the step's bad_layer names it */
+    PMC_NOT_FINITE,    /* a step made a parameter or a running moment NaN or infinite; its bad_layer names it */
+    PMC_INTERRUPTED,   /* the caller's `interrupted` said so: what a step began with is lost */
     PMC_DEVICE_MEMORY, /* of a device other than the processor, as: */
     PMC_DEVICE_FAILED  /* what went wrong is in pmc_target_error */
 } pmc_status;
@@ -108,6 +109,13 @@ typedef struct {
     int64_t residents;
     double *op_seconds; /* out, [threads][ops], added to: a profile; or NULL */
     int64_t done;       /* out: steps that were finished */
+    /* NULL, or asked now and then, in the calling thread, whether to stop in the middle. */
+    int (*interrupted)(void *context);
+    void *context;
+
+    /* Set by the runner: */
+    int64_t next_look; /* when to ask again, in nanoseconds */
+    int stopping;
 } pmc_run_args;
 
 /* Runs PREPARE, then `program` once for every step of `batch` samples (the last may be partial). */
@@ -116,6 +124,7 @@ pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args)
 /* ---- small things ---------------------------------------------------------------------------------------- */
 
 int64_t pmc_default_threads(void);
+int64_t pmc_usable_threads(int64_t threads); /* so many, or fewer where the system refuses to make them */
 const char *pmc_openmp_runtime(void);
 
 /* Philox4x32-10, for tests: out[4] from counter[4] and key[2]. */

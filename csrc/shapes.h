@@ -41,9 +41,9 @@ typedef struct {
     ACTIVATION(RELU, 1, 1)                                                                                             \
     ACTIVATION(TANH, 1, 1)                                                                                             \
     ACTIVATION(LEAKY_RELU, 1, 1)                                                                                       \
-    ACTIVATION(ELU, 1, 1)                                                                                              \
+    ACTIVATION(ELU, 1, 0)                                                                                              \
     ACTIVATION(SIGMOID, 1, 1)                                                                                          \
-    ACTIVATION(SOFTPLUS, 1, 1)                                                                                         \
+    ACTIVATION(SOFTPLUS, 0, 0)                                                                                         \
     ACTIVATION(GELU, 0, 0)                                                                                             \
     ACTIVATION(GELU_TANH, 0, 0)                                                                                        \
     ACTIVATION(SILU, 0, 0)                                                                                             \
@@ -130,6 +130,7 @@ typedef struct {
     pmc_image image;
     double epsilon, momentum;
 } pmc_norm;
+enum { PMC_MOMENTS_MEAN, PMC_MOMENTS_REST, PMC_MOMENTS_DEVIATION, PMC_MOMENTS_ROWS }; /* of a sample */
 enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_SHIFT, PMC_NORM_ROWS };
 
 typedef struct {
@@ -176,11 +177,13 @@ PMC_INLINE int pmc_conv_depthwise(const pmc_conv *s) {
     return s->groups > 1 && s->groups == s->in.c && s->groups == s->out.c;
 }
 
-/* Is it computed by Winograd's method? Then the pixels on a side of a pool window's patch, 4 or 6; otherwise 0. */
+/* Is it computed by Winograd's method? Then the pixels on a side of a pool window's patch, 4 or 6; otherwise 0. For 5x5
+ * filters of many channels it would have several times the error of the definition. */
+enum { PMC_WINOGRAD_CHANNELS = 80 };
 PMC_INLINE int64_t pmc_conv_winograd(const pmc_conv *s) {
     const int dense = s->stride_h == 1 && s->stride_w == 1 && s->dilation_h == 1 && s->dilation_w == 1;
-    const int fits = s->kh == s->kw && (s->kh == 3 || s->kh == 5) && s->pool_h == 2 && s->pool_w == 2;
-    return dense && fits && s->groups == 1 && s->in.c >= PMC_PAD ? s->kh + 1 : 0;
+    const int square = s->kh == s->kw && (s->kh == 3 || (s->kh == 5 && s->in.c <= PMC_WINOGRAD_CHANNELS));
+    return dense && square && s->pool_h == 2 && s->pool_w == 2 && s->groups == 1 && s->in.c >= PMC_PAD ? s->kh + 1 : 0;
 }
 
 /* A convolution is packed 16 output channels of a group at a time. */

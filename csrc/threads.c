@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 
 #ifdef _OPENMP
@@ -94,18 +95,76 @@ static void wait_for_tasks(pmc_team *team, int64_t thread) {
  * ALONE times as long: results are the same with any number of threads. */
 enum { ALONE = 20 };
 static _Atomic int64_t alone_until;
+#endif
 
-static int64_t nanoseconds(void) {
+int64_t pmc_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
-#endif
+
+/* ---- how many there can be ---- */
+
+static void *wait_until_open(void *gate) {
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* The stack that an OpenMP runtime gives its threads, as the environment has it: a number and B, K (if none), M, G, T.
+ * 0: the system's own. */
+static size_t openmp_stack(void) {
+    const char *text = getenv("OMP_STACKSIZE");
+    if (!text) text = getenv("GOMP_STACKSIZE");
+    char *unit;
+    const double size = text ? strtod(text, &unit) : 0;
+    if (!(size > 0)) return 0;
+    while (*unit == ' ') unit++;
+    const char letter = (char)(*unit & ~0x20); /* upper case */
+    const double bytes = size * (letter == 'B'   ? 1
+                                 : letter == 'M' ? 0x1p20
+                                 : letter == 'G' ? 0x1p30
+                                 : letter == 'T' ? 0x1p40
+                                                 : 0x1p10);
+    return bytes < 0x1p62 ? (size_t)bytes : (size_t)1 << 62;
+}
+
+/* Makes up to `wanted` threads at once, which then end; returns how many there were. */
+static int64_t tried(int64_t wanted) {
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *threads = malloc((size_t)wanted * sizeof *threads);
+    pthread_attr_t attributes;
+    const size_t stack = openmp_stack();
+    int64_t made = 0;
+    if (!threads) return 0;
+    pthread_attr_init(&attributes);
+    if (stack) pthread_attr_setstacksize(&attributes, stack); /* what is refused is the system's own, there as here */
+    pthread_mutex_lock(&gate);
+    while (made < wanted && !pthread_create(&threads[made], &attributes, wait_until_open, &gate)) made++;
+    pthread_mutex_unlock(&gate);
+    for (int64_t i = 0; i < made; i++) pthread_join(threads[i], NULL);
+    pthread_attr_destroy(&attributes);
+    free(threads);
+    return made;
+}
+
+/* An OpenMP runtime that cannot make a thread ends the process: so it is tried before, once. */
+int64_t pmc_usable_threads(int64_t threads) {
+    static _Atomic int64_t made = 1, refused = INT64_MAX;             /* so many could be made; so many could not */
+    const int64_t busy = threads < PMC_SHARDS ? threads : PMC_SHARDS; /* others are never made */
+    if (busy > atomic_load(&made) && busy < atomic_load(&refused)) {
+        const int64_t can = tried(busy - 1) + 1;
+        if (can > atomic_load(&made)) atomic_store(&made, can);
+        if (can < busy) atomic_store(&refused, can + 1);
+    }
+    return busy < atomic_load(&refused) ? threads : atomic_load(&refused) - 1;
+}
 
 void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *team), void *context) {
 #ifdef _OPENMP
-    const int64_t start = threads > 1 ? nanoseconds() : 0;
-    if (threads > 1 && !forked && start >= atomic_load_explicit(&alone_until, memory_order_relaxed)) {
+    threads = forked ? 1 : pmc_usable_threads(threads);
+    const int64_t start = threads > 1 ? pmc_nanoseconds() : 0;
+    if (threads > 1 && start >= atomic_load_explicit(&alone_until, memory_order_relaxed)) {
         pmc_team team = {.threads = threads};
         int64_t work = 0;
 #pragma omp parallel num_threads((int)threads)
@@ -113,13 +172,13 @@ void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *tea
             const int64_t thread = omp_get_thread_num();
             if (thread) wait_for_tasks(&team, thread);
             else {
-                work = -nanoseconds();
+                work = -pmc_nanoseconds();
                 body(context, &team);
-                work += nanoseconds();
+                work += pmc_nanoseconds();
                 atomic_store_explicit(&team.closing, 1, memory_order_release);
             }
         }
-        const int64_t end = nanoseconds(), around = end - start - work;
+        const int64_t end = pmc_nanoseconds(), around = end - start - work;
         if (around > work) atomic_store_explicit(&alone_until, end + ALONE * around, memory_order_relaxed);
         return;
     }

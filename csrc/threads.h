@@ -5,6 +5,8 @@
 
 typedef void (*pmc_thread_task)(void *context, int64_t task, int64_t thread);
 
+int64_t pmc_nanoseconds(void); /* of a clock that nobody sets */
+
 /* Threads that stand ready while a body runs: at most so many, and none after a fork (then the team is NULL). */
 typedef struct pmc_team pmc_team;
 void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *team), void *context);

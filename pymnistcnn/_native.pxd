@@ -16,6 +16,7 @@ cdef extern from "pmc.h" nogil:
         PMC_NO_MEMORY
         PMC_MISSING
         PMC_NOT_FINITE
+        PMC_INTERRUPTED
         PMC_DEVICE_MEMORY
         PMC_DEVICE_FAILED
 
@@ -81,6 +82,8 @@ cdef extern from "pmc.h" nogil:
         int64_t residents
         double *op_seconds
         int64_t done
+        int (*interrupted)(void *context) noexcept nogil
+        void *context
 
     int64_t pmc_padded(int64_t n)
     int64_t pmc_target_count()
@@ -104,5 +107,6 @@ cdef extern from "pmc.h" nogil:
     void pmc_resident_free(pmc_resident *resident)
     pmc_status pmc_run(pmc_plan *plan, int program, pmc_run_args *args)
     int64_t pmc_default_threads()
+    int64_t pmc_usable_threads(int64_t threads)
     const char *pmc_openmp_runtime()
     void pmc_philox(uint32_t *out, const uint32_t *counter, const uint32_t *key)

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset, strcmp
 
@@ -163,6 +164,11 @@ def default_threads():
     return pmc_default_threads()
 
 
+def usable_threads(int64_t threads):
+    """So many, or fewer where the system refuses to make them."""
+    return pmc_usable_threads(threads)
+
+
 def openmp_runtime():
     return pmc_openmp_runtime().decode()
 
@@ -284,6 +290,16 @@ def named_op(ops, i):
     return "" if i < 0 else f" (op {i}: {Op(ops[i, 0]).name}, layer {ops[i, 1]})"
 
 
+cdef int interrupted(void *caught) noexcept with gil:
+    """Let the handlers of signals run; 1, and what was raised kept, if one of them raised."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<list> caught).append(error)
+        return 1
+    return 0
+
+
 cdef class Plan:
     """A checked copy of a plan in C, with its workspaces. Not safe for two runs at once: the model locks.
 
@@ -362,12 +378,15 @@ cdef class Plan:
             class_weight=None, y=None, dy=None, dx=None, int64_t optimizer=0, coefficients=None, uint64_t seed=0,
             uint32_t epoch=0, uint32_t first_position=0, op_seconds=None, residents=()):
         """Run a program over `count` samples, `batch` a step; returns each step's summed loss, correct, and the
-        weight that a mean loss is divided by, or None where nothing is compared. op_seconds (threads, ops): what each op took is added to it, on the
-        processor. residents: of arrays that a device has a copy of."""
+        weight that a mean loss is divided by, or None where nothing is compared. op_seconds (threads, ops): what each
+        op took is added to it, on the processor. residents: of arrays that a device has a copy of.
+
+        Handlers of signals are called in between. What one raises, as that of Ctrl-C does, ends the run in the middle
+        of a step."""
         cdef bytes real = FLOAT64 if self.sizes.dtype else FLOAT32
         cdef int64_t steps, i, items, model = self.sizes.model_bytes // (8 if self.sizes.dtype else 4)
-        if count < 1 or not 1 <= batch <= self.sizes.capacity or threads < 1:
-            raise ValueError(f"count and threads must be at least 1 and batch 1 to {self.sizes.capacity}, "
+        if count < 1 or not 1 <= batch <= self.sizes.capacity or not 1 <= threads <= 1 << 20:
+            raise ValueError(f"count must be at least 1, threads 1 to 2**20 and batch 1 to {self.sizes.capacity}, "
                              f"not {count}, {threads} and {batch}")
         steps = (count + batch - 1) // batch
         items = count
@@ -421,9 +440,13 @@ cdef class Plan:
         a.op_seconds = <double *> address(op_seconds, "op_seconds", FLOAT64, threads * self.sizes.ops, True)
         step.weight = <double *> address(weight, "weight", FLOAT64, steps)
         step.correct = <int64_t *> address(correct, "correct", INT64, steps)
+        caught = []
+        a.interrupted, a.context = interrupted, <void *> caught
         cdef pmc_status status
         with nogil:
             status = pmc_run(self.plan, program, &a)
+        if status == PMC_INTERRUPTED:
+            raise caught[0]
         if status == PMC_DEVICE_MEMORY or status == PMC_DEVICE_FAILED:
             failed(self.target, status)
         if status == PMC_NOT_FINITE:

@@ -155,10 +155,9 @@ class Activation(NamedTuple):
         """Is the gradient computed from the output, or else from the input?"""
         return self.kind in FROM_Y
 
-    @property
-    def in_block(self):
+    def in_block(self, inference):
         """May a convolution block take it in?"""
-        return self.kind in MONOTONE and self.from_y
+        return self.kind in MONOTONE and (inference or self.from_y)
 
     @property
     def in_argmax(self):
@@ -266,10 +265,11 @@ class Conv(Node):
         return [*geometries, *window, self.groups, *self.pool, *self.activation.words]
 
     def forward(self, training):
-        weight, bias = pair_up(self.parameters)
+        (weight, bias), scale = pair_up(self.parameters), None
         if self.norm:
-            bias = self.norm.row(Constant.NORM_SHIFT)
-        refs = [self.y.value, self.argmax if training else None, self.x.value, self.packed, bias, SCRATCH]
+            bias, scale = self.norm.row(Constant.NORM_SHIFT), self.norm.row(Constant.NORM_SCALE)
+        argmax = self.argmax if training else None
+        refs = [self.y.value, argmax, self.x.value, self.packed, bias, SCRATCH, weight, scale]
         return [self.op(Op.CONV_FORWARD, refs, self.shape())]
 
     def backward(self, input_gradient):

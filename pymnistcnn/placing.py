@@ -21,20 +21,12 @@ def assemble(lifetimes, builders, dtype, capacity, target) -> _native.Plan:
     lifetimes: ops by program; what the programs of one leave in memory the others of it find there. On a device all
     samples of a batch are in flight at once: they are one microbatch.
     """
-    network = builders[0]
     prepare = {op.refs[0]: op for builder in builders for op in builder.prepare()}.values()
     prepare = sorted(prepare, key=lambda op: op.kind == Op.CONV_PACK)  # norms are folded into filters
     phases = {program: split_into_phases(ops) for lifetime in lifetimes for program, ops in lifetime.items()}
     phases[Program.PREPARE] = split_into_phases(prepare)
     ops = [op for program in phases.values() for phase in program for op in phase]
-    sizes = dict(
-        dtype=int(dtype == np.float64),
-        capacity=capacity,
-        microbatch=1,
-        model_bytes=network.vector_elements * dtype.itemsize,
-        x_elements=network.input.geometry.elements,
-        y_elements=network.current.geometry.elements,
-    )
+    sizes = sizes_of(builders[0], dtype, capacity)
     buffers = [place_buffers({program: phases[program] for program in lifetime}) for lifetime in lifetimes]
     if target.device == "cpu":
         sample = Extents(ops, sizes).sample
@@ -45,6 +37,25 @@ def assemble(lifetimes, builders, dtype, capacity, target) -> _native.Plan:
         sizes["microbatch"] = capacity
     places = Places(Extents(ops, sizes), sizes, buffers, dtype.itemsize)
     return encoded(phases, places, target)
+
+
+def sizes_of(network, dtype, capacity) -> dict:
+    """The sizes of a plan; a microbatch is one sample until more is known."""
+    return dict(
+        dtype=int(dtype == np.float64),
+        capacity=capacity,
+        microbatch=1,
+        model_bytes=network.vector_elements * dtype.itemsize,
+        x_elements=network.input.geometry.elements,
+        y_elements=network.current.geometry.elements,
+    )
+
+
+def bytes_of(builder, dtype) -> int:
+    """What a forward pass of one sample takes, weights included."""
+    sizes = sizes_of(builder, dtype, 1)
+    extents = Extents([*builder.prepare(), *builder.forward()], sizes)
+    return sizes["model_bytes"] + sum(extents.sample.values()) + sum(extents.whole.values()) + extents.scratch
 
 
 # ---- phases -------------------------------------------------------------------------------------------

@@ -60,7 +60,8 @@ class PlanBuilder:
 
     def activation(self, kind, alpha=0.0, threshold=0.0):
         activation, last = Activation(kind, alpha, threshold), self._last
-        if isinstance(last, nodes.Conv) and last.activation == Activation() and activation.in_block:
+        plain = isinstance(last, nodes.Conv) and last.activation == Activation()
+        if plain and activation.in_block(self.inference):
             last.activation = activation
             last.y.kept = not activation.in_argmax
             return

@@ -286,12 +286,13 @@ static pmc_status fetch_all(const pmc_plan *plan, const pmc_run_args *a, pmc_ste
     return on->device->finish(on->queue);
 }
 
-static pmc_status run_steps(const pmc_plan *plan, pmc_program_kind program, const pmc_run_args *a) {
+static pmc_status run_steps(const pmc_plan *plan, pmc_program_kind program, pmc_run_args *a) {
     const device_memory *on = plan->memory;
     const recording one = {plan, 1, 1};
     for (int64_t start = 0; start < a->count; start += a->batch) {
         const recording r = {plan, smaller(a->batch, a->count - start), a->batch};
         void *graph;
+        if (pmc_stopping(a, 1)) return PMC_INTERRUPTED;
         TRY(step_of(&r, program, &graph));
         if (start == 0) TRY(launch_program(&one, PMC_PREPARE));
         TRY(on->device->replay(on->queue, graph));

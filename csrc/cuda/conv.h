@@ -107,7 +107,8 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
     SHARED factor_rows rows;
     SHARED factor_columns columns;
     SHARED position at[TILE_ROWS];
-    fragment sum[EACH], best[EACH];
+    tile_sums sum[EACH];
+    fragment best[EACH];
     uint8_t index[EACH][FRAGMENT];
     for (int64_t p = 0; p < s->pool_h * s->pool_w; p++) {
         FOR_THREADS(t) {
@@ -116,7 +117,7 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
             if (t < TILE_ROWS && out_pixel < out_pixels) at[t] = position_of(s, 0, pixel_of_output(s, out_pixel, p));
             FOR_FRAGMENT(e) {
                 const int64_t o = here.column + fragment_at(j->precision, t, e).column;
-                sum[OWN(t)][e] = b && o < outputs ? b[group * outputs + o] : 0;
+                tile_begin(&sum[OWN(t)], e, b && o < outputs ? b[group * outputs + o] : 0);
             }
         }
         for (int64_t k = 0; k < depth; k += TILE_DEPTH) {
@@ -131,11 +132,11 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
                         o < outputs && element < depth ? packed[packed_at(s, group, from / c, from % c, o)] : 0;
                 }
             }
-            FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, j->precision);
+            FOR_THREADS(t) tile_add(&sum[OWN(t)], rows, columns, t, j->precision);
         }
         FOR_THREADS(t) {
             FOR_FRAGMENT(e) {
-                const real value = sum[OWN(t)][e];
+                const real value = tile_sum(&sum[OWN(t)], e);
                 const int take = p == 0 || value > best[OWN(t)][e] || value != value; /* NaN is passed on */
                 best[OWN(t)][e] = take ? value : best[OWN(t)][e];
                 index[OWN(t)][e] = take ? (uint8_t)p : index[OWN(t)][e];
@@ -198,10 +199,10 @@ BLOCK conv_weight_gradient_block(const pmc_job *j, int64_t block) {
     SHARED factor_columns columns;
     SHARED position at[TILE_DEPTH];
     SHARED filter_tap taps[TILE_COLUMNS];
-    fragment sum[EACH];
+    tile_sums sum[EACH];
     FOR_THREADS(t) {
         if (t < TILE_COLUMNS) taps[t] = tap_of(s, here.column + t);
-        FOR_FRAGMENT(e) sum[OWN(t)][e] = 0;
+        FOR_FRAGMENT(e) tile_begin(&sum[OWN(t)], e, 0);
     }
     for (int64_t k = 0; k < depth; k += TILE_DEPTH) {
         FOR_THREADS(t) {
@@ -221,14 +222,14 @@ BLOCK conv_weight_gradient_block(const pmc_job *j, int64_t block) {
                     is_bias ? 1 : seen_at(x, s, &at[e / TILE_COLUMNS], taps[column], group);
             }
         }
-        FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, j->precision);
+        FOR_THREADS(t) tile_add(&sum[OWN(t)], rows, columns, t, j->precision);
     }
     FOR_THREADS(t) {
         FOR_FRAGMENT(e) {
             const fragment_place own = fragment_at(j->precision, t, e);
             const int64_t o = here.row + own.row, element = here.column + own.column;
             if (o < outputs && element <= elements)
-                store_weight_gradient(j, shard, group * outputs + o, element, sum[OWN(t)][e]);
+                store_weight_gradient(j, shard, group * outputs + o, element, tile_sum(&sum[OWN(t)], e));
         }
     }
 }
@@ -265,8 +266,8 @@ BLOCK conv_input_gradient_block(const pmc_job *job, int64_t block) {
     SHARED factor_rows rows;
     SHARED factor_columns columns;
     SHARED position at[TILE_ROWS];
-    fragment sum[EACH];
-    FOR_THREADS(t) { FOR_FRAGMENT(e) sum[OWN(t)][e] = 0; }
+    tile_sums sum[EACH];
+    FOR_THREADS(t) { FOR_FRAGMENT(e) tile_begin(&sum[OWN(t)], e, 0); }
     for (int64_t i = 0; i < s->kh; i++)
         for (int64_t j = 0; j < s->kw; j++) {
             const real *of_tap = w + group * outputs * filter + i * pmc_filter_row(s) + j * inputs;
@@ -286,7 +287,7 @@ BLOCK conv_input_gradient_block(const pmc_job *job, int64_t block) {
                             c < inputs && from < outputs ? of_tap[from * filter + c] : 0;
                     }
                 }
-                FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, job->precision);
+                FOR_THREADS(t) tile_add(&sum[OWN(t)], rows, columns, t, job->precision);
             }
         }
     FOR_THREADS(t) {
@@ -296,7 +297,7 @@ BLOCK conv_input_gradient_block(const pmc_job *job, int64_t block) {
             const int64_t size = s->in.h * s->in.w;
             if (pixel >= pixels || channel >= inputs) continue;
             real *dx = (real *)job->ref[0] + pixel / size * pmc_image_stride(&s->in);
-            dx[inside(&s->in, pixel % size * s->in.c + group * inputs + channel)] = sum[OWN(t)][e];
+            dx[inside(&s->in, pixel % size * s->in.c + group * inputs + channel)] = tile_sum(&sum[OWN(t)], e);
         }
     }
 }

@@ -64,4 +64,13 @@ INLINE int64_t inside_by_channel(const pmc_image *s, int64_t e) {
     return (s->top + pixel / width) * pmc_image_pitch(s) + (s->left + pixel % width) * s->c + channel;
 }
 
+/* The op's layer has made something NaN or infinite: the first layer is named. */
+INLINE void name_bad_layer(const pmc_job *j) {
+#ifdef __CUDA_ARCH__
+    atomicMin((long long *)&j->step->bad_layer, (long long)j->op.layer);
+#else
+    j->step->bad_layer = MIN(j->step->bad_layer, j->op.layer);
+#endif
+}
+
 INLINE int64_t image_elements(const pmc_image *s) { return s->h * s->w * s->c; }

@@ -17,9 +17,9 @@ BLOCK linear_forward_block(const pmc_job *j, int64_t sample) {
         FOR_THREADS(t) {
             const int64_t o = first + t / DOT_THREADS;
             const real *w = (const real *)j->ref[2] + o * pmc_padded(s->in);
-            real sum = 0;
-            for (int64_t e = t % DOT_THREADS; o < s->out && e < s->in; e += DOT_THREADS) sum = v_fma(x[e], w[e], sum);
-            partial[t] = sum;
+            cascade sum = {{0}, 0};
+            for (int64_t e = t % DOT_THREADS; o < s->out && e < s->in; e += DOT_THREADS) add_product(&sum, x[e], w[e]);
+            partial[t] = sum_of(&sum);
         }
         FOR_THREADS(t) {
             const int64_t o = first + t;
@@ -43,12 +43,12 @@ KERNEL void linear_weight_gradient_item(const pmc_job *j, int64_t shard, int64_t
     const int64_t row = pmc_padded(s->in), weights = s->out * row, x_stride = pmc_vector_stride(s->in);
     const int64_t o = e < weights ? e / row : e - weights, at = e % row;
     const real *x = (const real *)j->ref[3], *dy = (const real *)j->ref[2];
-    real sum = 0;
+    cascade sum = {{0}, 0};
     for (int64_t i = first_of_shard(j, shard); i < first_of_shard(j, shard + 1); i++)
-        if (e >= weights) sum += o < s->out ? dy[i * pmc_vector_stride(s->out) + o] : 0;
-        else if (at < s->in) sum = v_fma(dy[i * pmc_vector_stride(s->out) + o], x[i * x_stride + at], sum);
-    if (e < weights) SHARD(0, shard)[e] = sum;
-    else SHARD(1, shard)[o] = sum;
+        if (e >= weights) add_value(&sum, o < s->out ? dy[i * pmc_vector_stride(s->out) + o] : 0);
+        else if (at < s->in) add_product(&sum, dy[i * pmc_vector_stride(s->out) + o], x[i * x_stride + at]);
+    if (e < weights) SHARD(0, shard)[e] = sum_of(&sum);
+    else SHARD(1, shard)[o] = sum_of(&sum);
 }
 PER_SHARD(linear_weight_gradient)
 
@@ -78,14 +78,14 @@ INLINE real factor_at(const factor *f, int64_t i, int64_t k, int64_t depth) {
 }
 
 /* sum = the tile of a product over the depth, on top of start[column] (or NULL) */
-BLOCK matrix_tile(fragment *sum, const factor *a, const factor *b, const real *start, int64_t depth, tile here,
+BLOCK matrix_tile(tile_sums *sum, const factor *a, const factor *b, const real *start, int64_t depth, tile here,
                   int64_t precision) {
     SHARED factor_rows rows;
     SHARED factor_columns columns;
     FOR_THREADS(t) {
         FOR_FRAGMENT(e) {
             const int64_t column = here.column + fragment_at(precision, t, e).column;
-            sum[OWN(t)][e] = start && column < b->size ? start[column] : 0;
+            tile_begin(&sum[OWN(t)], e, start && column < b->size ? start[column] : 0);
         }
     }
     for (int64_t k = 0; k < depth; k += TILE_DEPTH) {
@@ -101,17 +101,18 @@ BLOCK matrix_tile(fragment *sum, const factor *a, const factor *b, const real *s
                 columns[along][i] = factor_at(b, here.column + i, k + along, depth);
             }
         }
-        FOR_THREADS(t) tile_add(sum[OWN(t)], rows, columns, t, precision);
+        FOR_THREADS(t) tile_add(&sum[OWN(t)], rows, columns, t, precision);
     }
 }
 
 /* Tensor 0 of each sample [features] <- the sums of a tile of samples x features */
-BLOCK store_samples(const pmc_job *j, const fragment *sum, tile here, int64_t features) {
+BLOCK store_samples(const pmc_job *j, const tile_sums *sum, tile here, int64_t features) {
     FOR_THREADS(t) {
         FOR_FRAGMENT(e) {
             const fragment_place own = fragment_at(j->precision, t, e);
             const int64_t sample = here.row + own.row, i = here.column + own.column;
-            if (sample < j->n && i < features) SAMPLE(0, sample, pmc_vector_stride(features))[i] = sum[OWN(t)][e];
+            if (sample < j->n && i < features)
+                SAMPLE(0, sample, pmc_vector_stride(features))[i] = tile_sum(&sum[OWN(t)], e);
         }
     }
 }
@@ -122,7 +123,7 @@ BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
     const factor x = {(const real *)j->ref[1], j->n, pmc_vector_stride(s->in), 1, 0};
     const factor w = {(const real *)j->ref[2], s->out, 1, pmc_padded(s->out), 0};
     const tile here = tile_of(block, j->n, s->out);
-    fragment sum[EACH];
+    tile_sums sum[EACH];
     matrix_tile(sum, &x, &w, (const real *)j->ref[3], s->in, here, j->precision);
     store_samples(j, sum, here, s->out);
 }
@@ -139,14 +140,14 @@ BLOCK linear_tile_weight_gradient_block(const pmc_job *j, int64_t block) {
     const factor x = {(const real *)j->ref[3], s->in, 1, pmc_vector_stride(s->in), 1};
     const factor dy = {(const real *)j->ref[2], s->out, 1, pmc_vector_stride(s->out), 0};
     const tile here = tile_of(block, s->in + 1, out);
-    fragment sum[EACH];
+    tile_sums sum[EACH];
     matrix_tile(sum, &x, &dy, NULL, j->n, here, j->precision);
     FOR_THREADS(t) {
         FOR_FRAGMENT(e) {
             const fragment_place own = fragment_at(j->precision, t, e);
             const int64_t row = here.row + own.row, o = here.column + own.column;
-            if (row < s->in && o < out) ((real *)j->ref[0])[row * out + o] = sum[OWN(t)][e];
-            if (row == s->in && o < out && j->ref[1]) ((real *)j->ref[1])[o] = sum[OWN(t)][e];
+            if (row < s->in && o < out) ((real *)j->ref[0])[row * out + o] = tile_sum(&sum[OWN(t)], e);
+            if (row == s->in && o < out && j->ref[1]) ((real *)j->ref[1])[o] = tile_sum(&sum[OWN(t)], e);
         }
     }
 }
@@ -158,7 +159,7 @@ BLOCK linear_tile_input_gradient_block(const pmc_job *j, int64_t block) {
     const factor dy = {(const real *)j->ref[1], j->n, pmc_vector_stride(s->out), 1, 0};
     const factor w = {(const real *)j->ref[2], s->in, pmc_padded(s->out), 1, 0};
     const tile here = tile_of(block, j->n, s->in);
-    fragment sum[EACH];
+    tile_sums sum[EACH];
     matrix_tile(sum, &dy, &w, NULL, s->out, here, j->precision);
     store_samples(j, sum, here, s->in);
 }

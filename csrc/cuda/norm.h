@@ -14,7 +14,8 @@ INLINE int64_t norm_elements(const pmc_job *j) { return image_elements(&j->op.sh
 
 KERNEL void norm_moments_item(const pmc_job *j, int64_t sample, int64_t c) {
     const pmc_norm *s = &j->op.shape.norm;
-    moments_of(SAMPLE(0, sample, 2 * channels_of(j)), SAMPLE(1, sample, pmc_image_stride(&s->image)), s, c);
+    moments_of(SAMPLE(0, sample, PMC_MOMENTS_ROWS * channels_of(j)), SAMPLE(1, sample, pmc_image_stride(&s->image)), s,
+               c);
 }
 PER_SAMPLE(norm_moments)
 
@@ -26,8 +27,9 @@ BLOCK norm_statistics_block(const pmc_job *j, int64_t block) {
     FOR_THREADS(t) {
         const real fresh = s->momentum < 0 ? 1 / (*steps + 1) : (real)s->momentum;
         for (int64_t c = t + block; c < channels_of(j); c += THREADS)
-            merged_statistics((real *)j->ref[0], (const real *)j->ref[1], (const real *)j->ref[2],
-                              (const real *)j->ref[3], running, s, j->n, c, fresh);
+            if (!merged_statistics((real *)j->ref[0], (const real *)j->ref[1], (const real *)j->ref[2],
+                                   (const real *)j->ref[3], running, s, j->n, c, fresh))
+                name_bad_layer(j);
     }
     FOR_THREADS(t) {
         if (t == 0) *steps += 1;

@@ -71,11 +71,11 @@ KERNEL void average_forward_item(const pmc_job *j, int64_t sample, int64_t e) {
     const real *x = SAMPLE(1, sample, pmc_image_stride(&s->in));
     const spot out_pixel = spot_of(&s->out, e);
     const window at = pool_window(s, out_pixel.y, out_pixel.x);
-    real sum = 0;
+    cascade sum = {{0}, 0};
     for (int64_t iy = at.top; iy < at.bottom; iy++)
         for (int64_t ix = at.left; ix < at.right; ix++)
-            sum += x[(s->in.top + iy) * pmc_image_pitch(&s->in) + (s->in.left + ix) * s->in.c + out_pixel.c];
-    SAMPLE(0, sample, pmc_image_stride(&s->out))[inside(&s->out, e)] = sum / (real)at.count;
+            add_value(&sum, x[(s->in.top + iy) * pmc_image_pitch(&s->in) + (s->in.left + ix) * s->in.c + out_pixel.c]);
+    SAMPLE(0, sample, pmc_image_stride(&s->out))[inside(&s->out, e)] = sum_of(&sum) / (real)at.count;
 }
 PER_SAMPLE(average_forward)
 

@@ -2,7 +2,7 @@
  *
  * A block computes TILE_ROWS x TILE_COLUMNS sums, each thread FRAGMENT of them in registers. Piece by piece of the
  * depth, its threads bring both factors to shared memory, each in its own way, and then add their products, so that
- * every sum is one chain of FMAs in the order of the depth.
+ * every sum is a chain of FMAs in the order of the depth, or several, of a long one.
  *
  * If it is asked for, tensor cores take the products instead: factors are rounded to TF32 (10 bits behind the point) or
  * bfloat16 (7 bits), their products are exact and are added up as float32. Elsewhere than on tensor cores, FMAs of
@@ -17,6 +17,14 @@ typedef real factor_rows[TILE_DEPTH][TILE_ROWS + APART];
 typedef real factor_columns[TILE_DEPTH][TILE_COLUMNS + APART];
 typedef real fragment[FRAGMENT];
 #define FOR_FRAGMENT(e) UNROLL for (int e = 0; e < FRAGMENT; e++)
+
+/* A thread's sums: of a stretch of the depth, which are added to those of the stretches before it at its end. */
+typedef struct {
+    fragment now, before;
+    int64_t depth;
+} tile_sums;
+INLINE void tile_begin(tile_sums *s, int e, real start) { s->now[e] = start, s->before[e] = 0, s->depth = 0; }
+INLINE real tile_sum(const tile_sums *s, int e) { return s->before[e] + s->now[e]; }
 
 /* Where a thread's sum e lies in the tile: in squares of 4 x 4; or, a warp having CORE_ROWS rows, where the tensor
  * cores' products of CORE_ROWS x CORE_COLUMNS leave it (PTX ISA, mma.m16n8k8 and m16n8k16). */
@@ -95,7 +103,7 @@ INLINE real rounded(real v, int64_t precision) {
 #endif
 
 /* sum += a' * b, a piece of the depth */
-BLOCK tile_add(fragment sum, const factor_rows a, const factor_columns b, int t, int64_t precision) {
+BLOCK tile_add_piece(fragment sum, const factor_rows a, const factor_columns b, int t, int64_t precision) {
     if (precision == PMC_FULL) {
         const fragment_place first = fragment_at(PMC_FULL, t, 0);
         for (int k = 0; k < TILE_DEPTH; k++) {
@@ -114,6 +122,13 @@ BLOCK tile_add(fragment sum, const factor_rows a, const factor_columns b, int t,
             sum[e] = v_fma(rounded(a[k][at.row], precision), rounded(b[k][at.column], precision), sum[e]);
         }
 #endif
+}
+
+BLOCK tile_add(tile_sums *sums, const factor_rows a, const factor_columns b, int t, int64_t precision) {
+    tile_add_piece(sums->now, a, b, t, precision);
+    sums->depth += TILE_DEPTH;
+    if (sums->depth % CHAIN) return;
+    FOR_FRAGMENT(e) sums->before[e] += sums->now[e], sums->now[e] = 0;
 }
 
 /* The tile of a block, where tiles of columns follow each other. */

@@ -34,12 +34,7 @@ KERNEL void update_element(const pmc_job *j, int64_t e, double clip) {
     pmc_step *step = j->step;
     real *w = (real *)j->ref[0], *g = (real *)j->ref[1] + e;
     if (j->ref[2]) reduce(g, (const real *)j->ref[2] + e, j->shard_elements, j->shards, 1);
-    if (!w || step->bad_step != INT64_MAX || updated(step, w + e, g, clip, 1)) return;
-#ifdef __CUDA_ARCH__
-    atomicMin((long long *)&step->bad_layer, (long long)j->op.layer);
-#else
-    step->bad_layer = MIN(step->bad_layer, j->op.layer);
-#endif
+    if (w && step->bad_step == INT64_MAX && !updated(step, w + e, g, clip, 1)) name_bad_layer(j);
 }
 
 static int64_t update_blocks(const pmc_job *j) { return blocks_of(j->op.shape.parameter.elements, THREADS); }

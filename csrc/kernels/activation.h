@@ -79,11 +79,11 @@ INLINE vf activation_gradient(vf dy, vf from, const pmc_activation *f) {
     case PMC_RELU: return v_select(y <= 0, (vf){0}, dy);
     case PMC_TANH: return dy * (1 - y * y);
     case PMC_LEAKY_RELU: return v_select(y > 0, dy, dy * (real)f->alpha);
-    case PMC_ELU: return v_select(y > 0, dy, dy * (y + (real)f->alpha));
+    case PMC_ELU: return v_select(x > 0, dy, dy * (v_exp(v_select(x > 0, (vf){0}, x)) * (real)f->alpha));
     case PMC_SIGMOID: return dy * (y * (1 - y));
     case PMC_SOFTPLUS: {
-        const vf scaled = y * (real)f->alpha;
-        return v_select(scaled > (real)f->threshold, dy, dy * -v_expm1(-scaled));
+        const vf scaled = x * (real)f->alpha;
+        return v_select(scaled > (real)f->threshold, dy, dy * logistic_share(scaled, &slope));
     }
     case PMC_GELU: share = normal_share(x, &slope); break;
     case PMC_GELU_TANH: share = gelu_share(x, &slope); break;

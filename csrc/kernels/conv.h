@@ -171,12 +171,13 @@ INLINE int conv_in_place(const pmc_conv *s) {
     return s->pool_h == 1 && s->pool_w == 1 && whole;
 }
 
-/* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, packed and b [k]; rows [pool_h][ow * pool_w][pitch].
- * Output channels first to last - 1, of which first is a multiple of 16 (with groups: all). */
-static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *packed, const real *b, const pmc_conv *s,
-                         int64_t n, int64_t first, int64_t last, real *rows) {
+/* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, packed and b [k]; rows [pool_h][ow * pool_w][pitch]; w and
+ * scale: what was packed. Output channels first to last - 1, of which first is a multiple of 16 (with groups: all). */
+static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *packed, const real *b, const real *w,
+                         const real *scale, const pmc_conv *s, int64_t n, int64_t first, int64_t last, real *rows) {
     if (pmc_conv_winograd(s)) {
-        winograd_forward(y, argmax, x, packed, b, s, n, first, last, rows);
+        const winograd_filters filters = {packed, b, w, scale};
+        winograd_forward(y, argmax, x, &filters, s, n, first, last, rows);
         return;
     }
     const int channels = pmc_conv_depthwise(s), in_place = conv_in_place(s);

@@ -24,15 +24,17 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
                                int opening, int64_t first, int64_t last) {
     const int64_t k = s->out.c, pitch = pmc_image_pitch(&s->out);
     for (int64_t co = first; co < last; co += VL) {
-        vf sum = opening ? (vf){0} : v_load(db + co);
+        vf all = opening ? (vf){0} : v_load(db + co);
         for (int64_t i = 0; i < n; i++)
             for (int64_t oy = 0; oy < s->out.h; oy++) {
+                vf sum = (vf){0};
                 const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
                 const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
                 for (int64_t ox = 0; ox < s->out.w; ox++)
                     sum += v_select(v_load_bytes(a + ox * k) != PMC_NO_GRADIENT, v_load(g + ox * k), (vf){0});
+                all += sum;
             }
-        v_store(db + co, sum);
+        v_store(db + co, all);
     }
     for (int64_t co = last; last == k && co < pmc_padded(k); co++) db[co] = 0;
 }
@@ -46,9 +48,10 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
     const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
     const int64_t column = s->dilation_w * s->in.c, step = s->pool_w * s->stride_w * s->in.c;
     const int indices = (int)(s->pool_h * s->pool_w);
-    vf sum[3][8];
+    vf sum[3][8], all_sums[3][8];
+    int64_t summed = 0; /* pixels in sum */
     for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) sum[r][c] = (vf){0};
+        for (int c = 0; c < C; c++) sum[r][c] = all_sums[r][c] = (vf){0};
     for (int64_t i = 0; i < n; i++)
         for (int64_t oy = 0; oy < s->out.h; oy++) {
             const range all = {0, (int32_t)s->out.w}, seen = own ? all : ranges[i * s->out.h + oy];
@@ -70,7 +73,13 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
                         }
                 }
             }
+            if ((summed += seen.end - seen.begin) < CHAIN) continue;
+            summed = 0;
+            for (int r = 0; r < R; r++)
+                for (int c = 0; c < C; c++) all_sums[r][c] += sum[r][c], sum[r][c] = (vf){0};
         }
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) sum[r][c] += all_sums[r][c];
     for (int lane = 0; lane < MIN(VL, k - co); lane++)
         for (int r = 0; r < R; r++)
             for (int c = 0; c < C; c++) {

@@ -5,13 +5,14 @@
  *       sum over i < rows, e < length of x[p * x_pitch + i * x_row + e] * w[t * w_pitch + i * w_row + e]
  *
  * Lanes go along e: element e of a row is added to partial e % 16, and the 16 partials by one tree, the same on
- * every ISA. w's rows are padded with zeros to a multiple of 16; of x nothing is read beyond its rows. */
+ * every ISA; of a long row, each stretch by itself. w's rows are padded with zeros to a multiple of 16; of x nothing is read beyond its rows. */
 #pragma once
 #include "transpose.h"
 
 typedef struct {
     int64_t rows, length;
     int64_t x_pitch, x_row, w_pitch, w_row, out_pitch;
+    int adds; /* to what is in out; or else that is overwritten */
 } dot_shape;
 
 /* As many dot products at a time as have their partials, of floats, in half of the registers. */
@@ -44,7 +45,10 @@ INLINE void dot_microkernel(const int P, const int T, real *out, const real *x, 
     real sums[DOT_X * DOT_W];
     sums_of_partials(sums, partial, P * T);
     for (int p = 0; p < P; p++)
-        for (int t = 0; t < T; t++) out[p * s->out_pitch + t] = sums[p * T + t] + (start ? start[t] : 0);
+        for (int t = 0; t < T; t++) {
+            real *to = out + p * s->out_pitch + t;
+            *to = sums[p * T + t] + (s->adds ? *to : start ? start[t] : 0);
+        }
 }
 
 typedef void dot_block(real *out, const real *x, const real *w, const real *start, const dot_shape *s);
@@ -59,9 +63,9 @@ _Static_assert((DOT_X == 1 || DOT_X == 2 || DOT_X == 4) && DOT_W <= 4, "there is
 #define DOT_ENTRY(P, T) [P][T] = ((P) == 1 || (P) == DOT_X) && (T) <= DOT_W ? dot_##P##x##T : NULL,
 static dot_block *const dot_blocks[5][5] = {DOT_BLOCKS(DOT_ENTRY)};
 
-/* out [pixels][out_pitch] <- x, w [outputs] */
-static void dots(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t outputs,
-                 const dot_shape *s) {
+/* out [pixels][out_pitch] <- x, w [outputs]; a tree each */
+static void dots_tree(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t outputs,
+                      const dot_shape *s) {
     for (int64_t p = 0, many; p < pixels; p += many) {
         many = pixels - p >= DOT_X ? DOT_X : 1;
         for (int64_t t = 0, some; t < outputs; t += some) {
@@ -70,4 +74,22 @@ static void dots(real *out, const real *x, const real *w, const real *start, int
                                    start ? start + t : NULL, s);
         }
     }
+}
+
+/* The same of any length: a partial gets one element of 16. */
+static void dots(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t outputs,
+                 const dot_shape *s) {
+    const int64_t row = (s->length + PMC_PAD - 1) / PMC_PAD, stretch = stretch_of(s->rows * row);
+    dot_shape part = *s;
+    if (stretch == s->rows * row) {
+        dots_tree(out, x, w, start, pixels, outputs, s);
+        return;
+    }
+    const int64_t rows = MAX(1, stretch / row), length = MIN(row, stretch) * PMC_PAD;
+    for (int64_t i = 0; i < s->rows; i += rows)
+        for (int64_t e = 0; e < s->length; e += length) {
+            part.rows = MIN(rows, s->rows - i), part.length = MIN(length, s->length - e);
+            part.adds = i || e;
+            dots_tree(out, x + i * s->x_row + e, w + i * s->w_row + e, start, pixels, outputs, &part);
+        }
 }

@@ -5,7 +5,7 @@
  *
  * A filter whose rows lie together in memory is one column of length kw * c; a matrix has one row and
  * one column. Lanes v go across output channels, so that every output is one chain of FMAs in the order of
- * (i, j, k): the same on every ISA. */
+ * (i, j, k), or, of a long sum, several: the same on every ISA. */
 #pragma once
 #include "vectors.h"
 
@@ -17,7 +17,7 @@ typedef struct {
 
 /* Pixels whose sums, of V vectors each, fit the registers beside V weights and a value. */
 #define MR(V) ((REGISTERS - 1 - (V)) / (V))
-enum { MR_MAX = MR(2), MR_WIDE = MR(4) };
+enum { MR_MAX = MR(2), MR_WIDE = MR(4), NR_MAX = 4 * VL };
 
 /* P pixels x V vectors, in registers. Few pixels take many vectors: their chains of FMAs hide each other's latency. */
 INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x, const real *w, const real *start,
@@ -65,9 +65,9 @@ ROWS(GEMM_BLOCKS)
 #define GEMM_ENTRIES(P) [P] = {GEMM_ENTRY(P, 1), GEMM_ENTRY(P, 2), GEMM_ENTRY(P, 4)},
 static gemm_block *const gemm_blocks[15][3] = {ROWS(GEMM_ENTRIES)};
 
-/* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in balanced blocks of pixels. */
-static void gemm(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
-                 const gemm_shape *s) {
+/* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in balanced blocks of pixels; one chain each. */
+static void gemm_chain(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
+                       const gemm_shape *s) {
     int64_t blocks = (pixels + MR_MAX - 1) / MR_MAX, smaller = pixels / blocks, larger = pixels % blocks;
     for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
         const int64_t left = (columns - column) / VL, wide = pixels <= MR_WIDE && left >= 4 ? 2 : left >= 2;
@@ -78,4 +78,43 @@ static void gemm(real *out, const real *x, const real *w, const real *start, int
                                     start ? start + column : NULL, s);
         }
     }
+}
+
+/* out [pixels][out_pitch] <- a long sum: piece by piece, each a chain of several rows or, where they are long, of a part
+ * of one. pixels and columns: a block's at most. */
+static void gemm_pieces(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
+                        int64_t stretch, const gemm_shape *s) {
+    const int64_t row = s->columns * s->length, rows = MAX(1, stretch / row);
+    const int64_t taps = row <= stretch ? s->columns : MAX(1, stretch / s->length), length = MIN(s->length, stretch);
+    real piece[MR_MAX * NR_MAX];
+    for (int64_t i = 0; i < s->rows; i += rows)
+        for (int64_t j = 0; j < s->columns; j += taps)
+            for (int64_t k = 0; k < s->length; k += length) {
+                gemm_shape part = *s;
+                part.rows = MIN(rows, s->rows - i), part.columns = MIN(taps, s->columns - j);
+                part.length = MIN(length, s->length - k), part.out_pitch = columns;
+                gemm_chain(piece, x + i * s->row + j * s->column + k * s->step,
+                           w + ((i * s->columns + j) * s->length + k) * s->w_pitch, i || j || k ? NULL : start, pixels,
+                           columns, &part);
+                for (int64_t p = 0; p < pixels; p++)
+                    for (int64_t c = 0; c < columns; c += VL) {
+                        real *to = out + p * s->out_pitch + c;
+                        const vf sum = v_load(piece + p * columns + c);
+                        v_store(to, i || j || k ? v_load(to) + sum : sum);
+                    }
+            }
+}
+
+/* The same of any length. */
+static void gemm(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
+                 const gemm_shape *s) {
+    const int64_t length = s->rows * s->columns * s->length, stretch = stretch_of(length);
+    if (stretch == length) {
+        gemm_chain(out, x, w, start, pixels, columns, s);
+        return;
+    }
+    for (int64_t c = 0; c < columns; c += NR_MAX)
+        for (int64_t p = 0; p < pixels; p += MR_MAX)
+            gemm_pieces(out + p * s->out_pitch + c, x + p * s->pixel, w + c, start ? start + c : NULL,
+                        MIN(MR_MAX, pixels - p), MIN(NR_MAX, columns - c), stretch, s);
 }

@@ -73,15 +73,20 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
                                     .out_pitch = out};
         const int64_t inputs = MIN(PMC_TILE_BAND, s->in - row);
         x += row, dw += row * out;
-        if (s->sparse && n >= PMC_PAD && mostly_zeros(x, n, inputs, product.step))
+        if (s->sparse && n >= PMC_PAD && n <= CHAIN && mostly_zeros(x, n, inputs, product.step))
             linear_sparse_weight_gradient(dw, dy, x, inputs, s, n);
         else gemm(dw, x, dy, NULL, inputs, out, &product);
         return;
     }
+    const int64_t stretch = stretch_of(n);
     for (int64_t o = 0; db && o < out; o += VL) {
-        vf sum = (vf){0};
-        for (int64_t i = 0; i < n; i++) sum += v_load(dy + i * dy_stride + o);
-        v_store(db + o, sum);
+        vf all = (vf){0};
+        for (int64_t i = 0; i < n;) {
+            vf sum = (vf){0};
+            for (const int64_t end = MIN(n, i + stretch); i < end; i++) sum += v_load(dy + i * dy_stride + o);
+            all += sum;
+        }
+        v_store(db + o, all);
     }
 }
 

@@ -3,20 +3,24 @@
 #include "images.h"
 #include "moments.h"
 
-/* moments [n][2][c, padded] */
+/* moments [n][PMC_MOMENTS_ROWS][c, padded] */
 static void norm_moments(real *moments, const real *x, const pmc_norm *s, int64_t n) {
     const int64_t row = pmc_padded(s->image.c);
-    for (int64_t i = 0; i < n; i++, x += pmc_image_stride(&s->image), moments += 2 * row)
+    for (int64_t i = 0; i < n; i++, x += pmc_image_stride(&s->image), moments += PMC_MOMENTS_ROWS * row)
         for (int64_t c = 0; c < row; c += VL) moments_of(moments, x, s, c);
 }
 
-static void norm_statistics(real *statistics, const real *moments, const real *w, const real *b, real *running,
-                            const pmc_norm *s, int64_t n) {
+/* returns 1 if the running moments are finite */
+static int norm_statistics(real *statistics, const real *moments, const real *w, const real *b, real *running,
+                           const pmc_norm *s, int64_t n) {
     const int64_t row = pmc_padded(s->image.c);
     real *steps = running + 2 * row;
     *steps += 1;
     const real fresh = s->momentum < 0 ? 1 / *steps : (real)s->momentum;
-    for (int64_t c = 0; c < row; c += VL) merged_statistics(statistics, moments, w, b, running, s, n, c, fresh);
+    int finite = 1;
+    for (int64_t c = 0; c < row; c += VL)
+        finite &= merged_statistics(statistics, moments, w, b, running, s, n, c, fresh);
+    return finite;
 }
 
 static void norm_fold(real *statistics, const real *w, const real *b, const real *running, const real *conv_bias,

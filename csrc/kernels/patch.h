@@ -3,7 +3,7 @@
  *   to[o][r][v] += sum over nonzeros e of e.value * from[e.index][o][r][v],   o < outer, r < rows, v < length
  *
  * A tile of R x C vectors of the patch stays in registers while the list of nonzeros is walked. Each
- * element is one chain of FMAs in the order of the nonzeros: the same on every ISA. Loads of `from` may read
+ * element is one chain of FMAs in the order of the nonzeros, and then added: the same on every ISA. Loads of `from` may read
  * up to 15 elements past its end, and of `nonzeros` one past the last; `to` is touched nowhere else. */
 #pragma once
 #include "vectors.h"
@@ -58,10 +58,8 @@ INLINE patch_shape patch_reversed(patch_shape s) {
 INLINE void patch_microkernel(const int R, const int C, real *to, const real *from, const nonzero *nonzeros,
                               int64_t count, int64_t to_row, int64_t from_row, int64_t tail) {
     vf sum[PATCH_ROWS][PATCH_COLUMNS];
-    for (int r = 0; r < R; r++) {
-        for (int c = 0; c < C - 1; c++) sum[r][c] = v_load(to + r * to_row + c * VL);
-        sum[r][C - 1] = v_load_n(to + r * to_row + (C - 1) * VL, tail);
-    }
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) sum[r][c] = (vf){0};
     const nonzero *end = nonzeros + count;
     int64_t index = nonzeros->index; /* read one index ahead: loads then need not wait for their address */
     do {
@@ -72,8 +70,9 @@ INLINE void patch_microkernel(const int R, const int C, real *to, const real *fr
             for (int c = 0; c < C; c++) sum[r][c] = v_fma(value, v_load(row + c * VL), sum[r][c]);
     } while (nonzeros < end);
     for (int r = 0; r < R; r++) {
-        for (int c = 0; c < C - 1; c++) v_store(to + r * to_row + c * VL, sum[r][c]);
-        v_store_n(to + r * to_row + (C - 1) * VL, sum[r][C - 1], tail);
+        real *at = to + r * to_row;
+        for (int c = 0; c < C - 1; c++, at += VL) v_store(at, v_load(at) + sum[r][c]);
+        v_store_n(at, v_load_n(at, tail) + sum[r][C - 1], tail);
     }
 }
 

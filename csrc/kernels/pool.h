@@ -55,11 +55,11 @@ static void average_forward(real *y, const real *x, const pmc_pool *s, int64_t n
                 real *mean = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out) + ox * c;
                 const window at = pool_window(s, oy, ox);
                 for (int64_t e = 0; e < c; e += VL) {
-                    vf sum = (vf){0};
+                    cascade sum = {{{0}}, 0};
                     for (int64_t iy = at.top; iy < at.bottom; iy++)
                         for (int64_t ix = at.left; ix < at.right; ix++)
-                            sum += v_load(x + (s->in.top + iy) * pitch + (s->in.left + ix) * c + e);
-                    v_store_n(mean + e, sum / (real)at.count, c - e);
+                            add_value(&sum, v_load(x + (s->in.top + iy) * pitch + (s->in.left + ix) * c + e));
+                    v_store_n(mean + e, sum_of(&sum) / (real)at.count, c - e);
                 }
             }
     }

@@ -1,18 +1,29 @@
 /* Winograd's convolution: 3x3 and 5x5 filters whose outputs are pooled 2x2 (Lavin and Gray 2016, arXiv:1509.09308).
  *
  * The 2x2 outputs of a pool window come from a patch of side x side pixels, side = 3 + 1 or 5 + 1. Patch and filter are
- * transformed (each polynomial of its rows and columns is evaluated at 0, 1, -1, for 5x5 also 2, -2, and at infinity);
- * there a convolution is a product point by point, so that each point is a matrix product over the channels,
+ * transformed (each polynomial of its rows and columns is evaluated at 0, at 1, -1, or, for 5x5, at 3/2, -3/2, 2/3,
+ * -2/3, and at infinity); there a convolution is a product point by point, so that each point is a matrix product over
+ * the channels,
  *
  *   products[point][tile][k] = sum over c of patches[point][tile][c] * packed[k / 32][point][c][k % 32]
  *
  * and comes back with a few additions. That takes 16 multiplications where the 2x2 outputs had 36, or 36 for 100. The
- * outputs are rounded otherwise than the sum of the definition, not worse for 3x3, some three times for 5x5. What is
- * infinite in a patch makes NaN of its window. */
+ * outputs are rounded otherwise than the sum of the definition, not worse for 3x3; for 5x5 these points, each other's
+ * reciprocals, have 1.6 times its error (0, 1, -1, 2, -2: four times). Where something becomes infinite or NaN, be it in
+ * between, a window is computed by the definition. */
 #pragma once
 #include "conv_pool.h"
 #include "gemm.h"
 #include "transpose.h"
+
+/* The points of 5x5: A and B = 1 / A, with either sign. */
+#define POINT_A ((real)1.5)
+#define POINT_B ((real)(2.0 / 3))
+#define A_SQUARED ((real)2.25)
+#define B_SQUARED ((real)(4.0 / 9))
+#define BOTH_SQUARED ((real)(2.25 + 4.0 / 9))
+#define OVER_A ((real)(1 / (2 * 2.25 * (2.25 - 4.0 / 9)))) /* what the taps' polynomial is divided by, there */
+#define OVER_B ((real)(1 / (2 * 4.0 / 9 * (4.0 / 9 - 2.25))))
 
 /* In place, d[0], d[step], ... d[(side - 1) * step]: pixels -> points. */
 INLINE void winograd_pixels(const int side, vf *d, const int step) {
@@ -24,15 +35,16 @@ INLINE void winograd_pixels(const int side, vf *d, const int step) {
         d[3 * step] = d1 - d3;
         return;
     }
-    const vf d4 = d[4 * step], d5 = d[5 * step], four = v_splat(4), minus_four = v_splat(-4), minus_five = v_splat(-5);
-    const vf even1 = v_fma(minus_four, d2, d4), odd1 = v_fma(minus_four, d1, d3);
-    const vf even2 = d4 - d2, odd2 = (d3 - d1) * v_splat(2);
-    d[0] = v_fma(four, d0, v_fma(minus_five, d2, d4));
-    d[step] = even1 + odd1;
-    d[2 * step] = even1 - odd1;
-    d[3 * step] = even2 + odd2;
-    d[4 * step] = even2 - odd2;
-    d[5 * step] = v_fma(four, d1, v_fma(minus_five, d3, d5));
+    const vf d4 = d[4 * step], d5 = d[5 * step], a = v_splat(POINT_A), b = v_splat(POINT_B);
+    const vf minus_aa = v_splat(-A_SQUARED), minus_bb = v_splat(-B_SQUARED), minus_both = v_splat(-BOTH_SQUARED);
+    const vf even_a = v_fma(minus_bb, d2, d4), odd_a = v_fma(minus_bb, d1, d3);
+    const vf even_b = v_fma(minus_aa, d2, d4), odd_b = v_fma(minus_aa, d1, d3);
+    d[0] = v_fma(minus_both, d2, d4) + d0;
+    d[step] = v_fma(a, odd_a, even_a);
+    d[2 * step] = v_fma(-a, odd_a, even_a);
+    d[3 * step] = v_fma(b, odd_b, even_b);
+    d[4 * step] = v_fma(-b, odd_b, even_b);
+    d[5 * step] = v_fma(minus_both, d3, d5) + d1;
 }
 
 /* In place, side - 1 taps -> side points. */
@@ -45,15 +57,15 @@ INLINE void winograd_taps(const int side, vf *g, const int step) {
         g[3 * step] = g2;
         return;
     }
-    const vf g3 = g[3 * step], g4 = g[4 * step], sixth = v_splat((real)(-1.0 / 6)), part = v_splat((real)(1.0 / 24));
-    const vf even1 = (g0 + g2 + g4) * sixth, odd1 = (g1 + g3) * sixth;
-    const vf even2 = v_fma(v_splat(16), g4, v_fma(v_splat(4), g2, g0)) * part;
-    const vf odd2 = v_fma(v_splat(8), g3, g1 * v_splat(2)) * part;
-    g[0] = g0 * v_splat((real)0.25);
-    g[step] = even1 + odd1;
-    g[2 * step] = even1 - odd1;
-    g[3 * step] = even2 + odd2;
-    g[4 * step] = even2 - odd2;
+    const vf g3 = g[3 * step], g4 = g[4 * step], aa = v_splat(A_SQUARED), bb = v_splat(B_SQUARED);
+    const vf even_a = v_fma(aa, v_fma(aa, g4, g2), g0) * v_splat(OVER_A);
+    const vf odd_a = v_fma(aa, g3, g1) * v_splat(POINT_A * OVER_A);
+    const vf even_b = v_fma(bb, v_fma(bb, g4, g2), g0) * v_splat(OVER_B);
+    const vf odd_b = v_fma(bb, g3, g1) * v_splat(POINT_B * OVER_B);
+    g[step] = even_a + odd_a;
+    g[2 * step] = even_a - odd_a;
+    g[3 * step] = even_b + odd_b;
+    g[4 * step] = even_b - odd_b;
     g[5 * step] = g4;
 }
 
@@ -65,9 +77,9 @@ INLINE void winograd_outputs(const int side, vf *m, const int step) {
         m[step] = difference - m[3 * step];
         return;
     }
-    const vf sum2 = m[3 * step] + m[4 * step], difference2 = m[3 * step] - m[4 * step];
-    m[0] = m[0] + sum + sum2;
-    m[step] = v_fma(v_splat(2), difference2, difference) + m[5 * step];
+    const vf sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
+    m[0] = m[0] + sum + sum_b;
+    m[step] = v_fma(v_splat(POINT_A), difference, v_fma(v_splat(POINT_B), difference_b, m[5 * step]));
 }
 
 /* Elements from a point to the next, of patches and of a block of the packed weights: not a power of 2, since so
@@ -132,10 +144,11 @@ INLINE void winograd_patch(const int side, real *patches, const real *x, const p
     }
 }
 
-/* y [n], argmax [n] or NULL <- products [points][PMC_WINOGRAD_TILES][PMC_WINOGRAD_COLUMNS] of one tile, b [n] or NULL
- */
-INLINE void winograd_window(const int side, const int relu, real *y, uint8_t *argmax, const real *products,
-                            const real *b, const pmc_conv *s, int64_t n) {
+/* y [n], argmax [n] or NULL <- products [points][PMC_WINOGRAD_TILES][PMC_WINOGRAD_COLUMNS] of one tile, b [n] or NULL;
+ * returns 1 if all was finite, and the sum of a window, too. */
+INLINE int winograd_window(const int side, const int relu, real *y, uint8_t *argmax, const real *products,
+                           const real *b, const pmc_conv *s, int64_t n) {
+    vf finite = (vf){0};
     for (int64_t e = 0; e < n; e += VL) {
         const vf bias = b ? v_load(b + e) : (vf){0};
         vf m[36];
@@ -149,19 +162,48 @@ INLINE void winograd_window(const int side, const int relu, real *y, uint8_t *ar
         best = better(best, m[1] + bias, 1);
         best = better(best, m[side] + bias, 2);
         best = better(best, m[side + 1] + bias, 3);
+        finite += v_finite(m[0] + m[1] + (m[side] + m[side + 1]));
         conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, s, n - e);
+    }
+    return all_finite(finite);
+}
+
+/* What a convolution's outputs are made of: w and scale as winograd_pack has them. */
+typedef struct {
+    const real *packed, *b, *w, *scale;
+} winograd_filters;
+
+/* y [k] and argmax [k] or NULL of one window, whose patch begins at x, by the definition. */
+static void defined_window(real *y, uint8_t *argmax, const real *x, const winograd_filters *f, const pmc_conv *s,
+                           int64_t first, int64_t last) {
+    const int64_t c = s->in.c, pitch = pmc_image_pitch(&s->in), row = pmc_filter_row(s);
+    for (int64_t e = first; e < last; e += VL) {
+        best_of best;
+        for (int window = 0; window < 4; window++) {
+            const real *patch = x + window / 2 * pitch + window % 2 * c;
+            vf sum = f->b ? v_load(f->b + e) : (vf){0}, weight = (vf){0};
+            for (int64_t i = 0; i < s->kh; i++)
+                for (int64_t at = 0; at < s->kw * c; at++) {
+                    for (int l = 0; l < MIN(VL, last - e); l++)
+                        weight[l] = f->w[((e + l) * s->kh + i) * row + at] * (f->scale ? f->scale[e + l] : 1);
+                    sum = v_fma(v_splat(patch[i * pitch + at]), weight, sum);
+                }
+            best = window ? better(best, sum, window) : (best_of){sum, (vi){0}};
+        }
+        const int relu = s->activation.kind == PMC_RELU;
+        conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, s, last - e);
     }
 }
 
 /* Tiles begin to end - 1 of all windows of a few pictures, at most PMC_WINOGRAD_TILES of them. */
-INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *argmax, const real *x, const real *packed,
-                           const real *b, const pmc_conv *s, int64_t begin, int64_t end, int64_t first, int64_t last,
-                           real *workspace) {
+INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *argmax, const real *x,
+                           const winograd_filters *f, const pmc_conv *s, int64_t begin, int64_t end, int64_t first,
+                           int64_t last, real *workspace) {
     const int64_t c = pmc_padded(s->in.c), k = s->out.c, out_pixels = s->out.h * s->out.w;
     const int points = side * side;
     real *patches = workspace, *products = patches + points * patches_apart(s);
     real *y_of[PMC_WINOGRAD_TILES];
-    uint8_t *argmax_of[PMC_WINOGRAD_TILES];
+    uint8_t *argmax_of[PMC_WINOGRAD_TILES], finite[PMC_WINOGRAD_TILES];
     const gemm_shape product = {.rows = 1,
                                 .columns = 1,
                                 .length = s->in.c,
@@ -174,6 +216,7 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
         y_of[tile - begin] =
             image_inside(y, &s->out) + i * pmc_image_stride(&s->out) + oy * pmc_image_pitch(&s->out) + ox * k;
         argmax_of[tile - begin] = argmax ? argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * k : NULL;
+        finite[tile - begin] = 1;
         winograd_patch(side, patches + (tile - begin) * c, x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, ox),
                        s);
     }
@@ -181,25 +224,31 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
         n = MIN(PMC_WINOGRAD_COLUMNS - from % PMC_WINOGRAD_COLUMNS, last - from);
         for (int point = 0; point < points; point++)
             gemm(products + point * PMC_WINOGRAD_TILES * PMC_WINOGRAD_COLUMNS, patches + point * patches_apart(s),
-                 packed_block(packed, s, points, from) + point * packed_apart(s), NULL, end - begin,
+                 packed_block(f->packed, s, points, from) + point * packed_apart(s), NULL, end - begin,
                  (n + VL - 1) / VL * VL, &product);
         for (int64_t tile = 0; tile < end - begin; tile++)
-            winograd_window(side, relu, y_of[tile] + from, argmax ? argmax_of[tile] + from : NULL,
-                            products + tile * PMC_WINOGRAD_COLUMNS, b ? b + from : NULL, s, n);
+            finite[tile] &= winograd_window(side, relu, y_of[tile] + from, argmax ? argmax_of[tile] + from : NULL,
+                                            products + tile * PMC_WINOGRAD_COLUMNS, f->b ? f->b + from : NULL, s, n);
+    }
+    for (int64_t tile = begin; tile < end; tile++) {
+        const int64_t i = tile / out_pixels, oy = tile % out_pixels / s->out.w, ox = tile % s->out.w;
+        if (finite[tile - begin]) continue;
+        defined_window(y_of[tile - begin], argmax_of[tile - begin],
+                       x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, ox), f, s, first, last);
     }
 }
 
 /* As conv_forward. */
-static void winograd_forward(real *y, uint8_t *argmax, const real *x, const real *packed, const real *b,
-                             const pmc_conv *s, int64_t n, int64_t first, int64_t last, real *workspace) {
+static void winograd_forward(real *y, uint8_t *argmax, const real *x, const winograd_filters *f, const pmc_conv *s,
+                             int64_t n, int64_t first, int64_t last, real *workspace) {
     const int64_t tiles = n * s->out.h * s->out.w, blocks = (tiles + PMC_WINOGRAD_TILES - 1) / PMC_WINOGRAD_TILES;
     const int relu = s->activation.kind == PMC_RELU, small = pmc_conv_winograd(s) == 4;
     for (int64_t i = 0; i < n && first == 0; i++) image_clear_border(y + i * pmc_image_stride(&s->out), &s->out);
     for (int64_t block = 0; block < blocks; block++) {
         const int64_t begin = block * tiles / blocks, end = (block + 1) * tiles / blocks;
-        if (small && relu) winograd_block(4, 1, y, argmax, x, packed, b, s, begin, end, first, last, workspace);
-        else if (small) winograd_block(4, 0, y, argmax, x, packed, b, s, begin, end, first, last, workspace);
-        else if (relu) winograd_block(6, 1, y, argmax, x, packed, b, s, begin, end, first, last, workspace);
-        else winograd_block(6, 0, y, argmax, x, packed, b, s, begin, end, first, last, workspace);
+        if (small && relu) winograd_block(4, 1, y, argmax, x, f, s, begin, end, first, last, workspace);
+        else if (small) winograd_block(4, 0, y, argmax, x, f, s, begin, end, first, last, workspace);
+        else if (relu) winograd_block(6, 1, y, argmax, x, f, s, begin, end, first, last, workspace);
+        else winograd_block(6, 0, y, argmax, x, f, s, begin, end, first, last, workspace);
     }
 }
