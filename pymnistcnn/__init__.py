@@ -8,9 +8,13 @@ __version__ = "0.1.0"
 
 REBUILD = "pip install -e ."
 
+from . import _starting  # noqa: F401, I001 - before all that takes time
+
 try:
     from ._native import __version__ as _native_version
 except ImportError as error:
+    if "interpreter" in str(error):
+        raise ImportError(f"pymnistcnn is for the main interpreter of a process: {error}") from error
     raise ImportError(
         f"pymnistcnn's compiled module is missing or does not load ({error}). "
         f"In the checkout, which hides an installed copy, run: {REBUILD}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import number, whole
+from .checks import number, shown, whole
 
 __all__ = [
     "BestCheckpoint",
@@ -89,7 +89,7 @@ class Watcher(Callback):
 
     def __init__(self, monitor=None, lower=False):
         if monitor is not None and not callable(monitor):
-            raise ValueError(f"monitor must be a function of History, such as lambda h: h.loss, not {monitor!r}")
+            raise ValueError(f"monitor must be a function of History, such as lambda h: h.loss, not {shown(monitor)}")
         self.monitor, self.lower = monitor or accuracies, lower
         self.best, self.waited = None, 0
 
@@ -102,7 +102,7 @@ class Watcher(Callback):
     def on_epoch_end(self, training):
         values = self.monitor(training.history)
         if len(values) != len(training.history):
-            raise ValueError(f"monitor must give {len(training.history)} numbers, one an epoch, not {values!r}")
+            raise ValueError(f"monitor must give {len(training.history)} numbers, one an epoch, not {shown(values)}")
         value = float(values[-1])
         better = self.as_good(value) and value != self.best
         self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)
@@ -232,10 +232,9 @@ class BestCheckpoint(Watcher):
     def judge(self, training, value, better):
         if not self.as_good(value):
             return
-        with training.averaged():
-            self._weights = {name: weights.copy() for name, weights in training.model.state_dict().items()}
-            if self.path is not None:
-                training.model.save(self.path)
+        self._weights = {name: w.copy() for name, w in training.model.named(training.validated).items()}
+        if self.path is not None:
+            training.model.save(self.path, self._weights)
         self.epoch = training.epoch
 
     def on_train_end(self, training):

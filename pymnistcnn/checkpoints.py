@@ -10,12 +10,14 @@ import json
 import os
 import re
 import zlib
+from contextlib import contextmanager
 
 import numpy as np
 
 from . import files
 from .callbacks import Callback
-from .checks import number, whole
+from .checks import number, shown, whole
+from .datasets.atomic import only_writer
 
 __all__ = ["Checkpoint"]
 
@@ -51,7 +53,21 @@ class Checkpoint:
 
     def __init__(self, path, every=None, notes=None):
         self.path, self.every = os.fspath(path), None if every is None else whole("every", every)
-        self.notes = notes
+        self.notes, self._held = notes, False
+
+    @contextmanager
+    def held(self):
+        """While it lasts, the file is this checkpoint's alone; BlockingIOError if another training, of any process,
+        writes it. May be entered again inside."""
+        if self._held:
+            yield
+            return
+        with only_writer(self.path):
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
     def is_due(self, training) -> bool:
         """Is the training at a place where the file is to be written?"""
@@ -133,7 +149,7 @@ class Snapshot:
         }
         description = json.loads(json.dumps(description, allow_nan=False))
         description[TRAINING]["checksum"] = checksum_of_all(description, arrays)
-        files.write(path, description, arrays)
+        files.write(path, description, arrays, training.model)
 
     def fill(self, path):
         """Take all from a checkpoint's file; a ValueError that names it if it is damaged, or of another training."""
@@ -143,7 +159,7 @@ class Snapshot:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: its description of the training cannot be read: {error!r}") from None
+            raise ValueError(f"{path}: its description of the training cannot be read: {shown(error)}") from None
         return self
 
     def _fill(self, description, arrays):

@@ -5,12 +5,33 @@ from __future__ import annotations
 
 import math
 import os
+import reprlib
 from numbers import Integral, Real
 
 import numpy as np
 
 DTYPES = ("float32", "float64")
 INT_MAX = 2**31 - 1
+
+
+class Shown(reprlib.Repr):
+    """`repr` for messages: short, whatever it is given, and of an array what kind it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 120  # characters
+
+    def repr_ndarray(self, value, level):
+        return f"an array of {value.dtype} {value.shape}" if value.ndim else self.repr_instance(value, level)
+
+
+shown = Shown().repr
+
+
+def names_in(names) -> str:
+    """Some names or numbers in a message, the first few of them."""
+    names = [str(name) if isinstance(name, (int, np.integer)) else shown(name) for name in names]
+    return ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)
 
 
 def whole(name, value, low=1, high=INT_MAX) -> int:
@@ -22,16 +43,16 @@ def whole(name, value, low=1, high=INT_MAX) -> int:
     if not low <= given <= high:
         most = f"2**{high.bit_length()} - 1" if high >= INT_MAX else high
         limits = f"from {low} on" if high >= INT_MAX and given < low else f"from {low} to {most}"
-        raise ValueError(f"{name} must be a whole number {limits}, not {value!r}")
+        raise ValueError(f"{name} must be a whole number {limits}, not {shown(value)}")
     return given
 
 
 def pair(name, value, low=1) -> tuple[int, ...]:
-    """A whole number, or two: (vertical, horizontal)."""
+    """A whole number, alone or in a tuple, or two: (vertical, horizontal)."""
     if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be a number or (vertical, horizontal), not {value!r}")
-        return tuple(whole(name, v, low) for v in value)
+        if len(value) not in (1, 2):
+            raise ValueError(f"{name} must be a number or (vertical, horizontal), not {shown(value)}")
+        return tuple(whole(name, v, low) for v in value) * (2 // len(value))
     return (whole(name, value, low),) * 2
 
 
@@ -51,19 +72,19 @@ def number(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_hi
         expected = f"a finite number above {low:.15g}" if open_low else f"a finite number from {low:.15g} on"
     else:
         expected = "a finite number"
-    raise ValueError(f"{name} must be {expected}, not {value!r}")
+    raise ValueError(f"{name} must be {expected}, not {shown(value)}")
 
 
 def yes_or_no(name, value) -> bool:
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, not {value!r}")
+        raise ValueError(f"{name} must be True or False, not {shown(value)}")
     return bool(value)
 
 
 def instance(name, value, kind, expected):
     """An object of this class; `expected` says so, with an example."""
     if not isinstance(value, kind):
-        raise ValueError(f"{name} must be {expected}, not {value!r}")
+        raise ValueError(f"{name} must be {expected}, not {shown(value)}")
     return value
 
 
@@ -88,7 +109,7 @@ def checked_dtype(dtype) -> np.dtype:
     except (TypeError, ValueError):
         name = None
     if name not in DTYPES:
-        raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
+        raise ValueError(f"dtype must be float32 or float64, not {shown(dtype)}")
     return np.dtype(name)
 
 
@@ -100,7 +121,7 @@ def checked_shape(shape) -> tuple[int, ...]:
     except (TypeError, ValueError, OverflowError):
         given, same = (), False
     if not same or len(given) not in (1, 3) or min(given) < 1 or max(given) > INT_MAX:
-        raise ValueError(f"input_shape must be (channels, height, width) or (features,), not {shape!r}")
+        raise ValueError(f"input_shape must be (channels, height, width) or (features,), not {shown(shape)}")
     return given
 
 

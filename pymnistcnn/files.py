@@ -8,17 +8,19 @@ from __future__ import annotations
 import errno
 import json
 import os
+import textwrap
 
 import numpy as np
 
+from .checks import names_in
 from .datasets import atomic_write
 
 FORMAT = 1
 METADATA_KEY = "pymnistcnn"
 
 
-def write(path, description: dict, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays, and what JSON can say of them."""
+def write(path, description: dict, arrays: dict[str, np.ndarray], model) -> None:
+    """Write arrays, and what JSON can say of them. An OSError has the `model` that they are of."""
     from safetensors.numpy import save as to_bytes
 
     try:
@@ -26,8 +28,12 @@ def write(path, description: dict, arrays: dict[str, np.ndarray]) -> None:
     except (TypeError, ValueError) as error:
         raise ValueError(f"JSON cannot say the settings or the notes of this model: {error}") from None
     content = to_bytes({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
-    with atomic_write(path) as file:
-        file.write(content)
+    try:
+        with atomic_write(path) as file:
+            file.write(content)
+    except OSError as error:
+        error.model = model  # so that whoever catches it can save it elsewhere
+        raise
 
 
 def read(path) -> tuple[dict, dict[str, np.ndarray]]:
@@ -38,7 +44,7 @@ def read(path) -> tuple[dict, dict[str, np.ndarray]]:
     try:
         description = json.loads(metadata[METADATA_KEY], parse_constant=no_number)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: its description is not JSON: {error}") from None
+        raise ValueError(f"{path}: its description is not JSON: {brief(error)}") from None
     if not isinstance(description, dict):
         raise ValueError(f"{path}: its description must be a JSON object, not {type(description).__name__}")
     return description, arrays
@@ -53,10 +59,32 @@ def arrays_of(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            narrow = {name for name in file.keys() if file.get_slice(name).get_dtype() == "BF16"}
+            arrays = {name: file.get_tensor(name) for name in file.keys() if name not in narrow}
+        arrays |= of_bfloat16(path, narrow) if narrow else {}
     except (SafetensorError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
+        raise ValueError(f"{path}: not a readable safetensors file ({brief(error)})") from None
     return arrays, metadata
+
+
+def of_bfloat16(path, names) -> dict[str, np.ndarray]:
+    """As float32, the arrays of a file that NumPy has no type for."""
+    from safetensors import deserialize
+
+    with open(path, "rb") as file:
+        tensors = dict(deserialize(file.read()))
+    bits = {name: np.frombuffer(tensors[name]["data"], "<u2").reshape(tensors[name]["shape"]) for name in names}
+    return {name: float_of_bfloat16(array) for name, array in bits.items()}
+
+
+def float_of_bfloat16(bits) -> np.ndarray:
+    """float32 of the bits of bfloat16, which are its upper half."""
+    return (np.asarray(bits, np.uint32) << 16).view(np.float32)
+
+
+def brief(error) -> str:
+    """What somebody else's error says, in a line."""
+    return textwrap.shorten(str(error), 300, placeholder=" ...")
 
 
 def no_number(name):
@@ -66,8 +94,11 @@ def no_number(name):
 def check_shapes(expected, arrays):
     """ValueError unless the arrays have the names and shapes that are expected."""
     if set(expected) != set(arrays):
-        missing, extra = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected))
-        raise ValueError(f"the weights do not fit this network: missing {missing}, not expected {extra}")
+        missing, extra = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected), key=str)
+        parts = [
+            f"{what} {names_in(names)}" for what, names in (("missing", missing), ("not expected", extra)) if names
+        ]
+        raise ValueError(f"the weights do not fit this network: {'; '.join(parts)}")
     for name, shape in expected.items():
         if np.shape(arrays[name]) != shape:
             raise ValueError(f"{name} must have shape {shape}, not {np.shape(arrays[name])}")

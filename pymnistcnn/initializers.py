@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .checks import check_fields, number
+from .checks import check_fields, number, shown
 
 __all__ = [
     "GlorotNormal",
@@ -209,7 +209,7 @@ def _fans(shape):
     """(fan_in, fan_out) of a weight shape; ValueError if it is not one."""
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
     if len(sizes) < 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
-        raise ValueError(f"a weight has a shape of two or more positive integers, (out, in, ...), not {shape!r}")
+        raise ValueError(f"a weight has a shape of two or more positive integers, (out, in, ...), not {shown(shape)}")
     out, into, *window = map(int, sizes)
     area = int(np.prod(window))
     return into * area, out * area
@@ -217,7 +217,7 @@ def _fans(shape):
 
 def _generator(rng):
     if not isinstance(rng, np.random.Generator):
-        raise ValueError(f"rng must be a numpy.random.Generator, as from default_rng(seed), not {rng!r}")
+        raise ValueError(f"rng must be a numpy.random.Generator, as from default_rng(seed), not {shown(rng)}")
     return rng
 
 

@@ -55,8 +55,7 @@ class Loss:
         if outputs.ndim != 2:
             raise ValueError(f"outputs must have shape (n, classes), not {outputs.shape}")
         network = Network([], outputs.shape[1:], dtype_for(outputs))
-        network.use_loss(self)
-        value, self._gradient = network.loss_by_hand(outputs, targets, sample_weight, target_of(isa), threads)
+        value, self._gradient = network.loss_by_hand(self, outputs, targets, sample_weight, target_of(isa), threads)
         return value
 
     def backward(self) -> np.ndarray:

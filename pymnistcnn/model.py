@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -11,7 +11,18 @@ from . import files
 from . import layers as layer_classes
 from .callbacks import Callback
 from .checkpoints import TRAINING, Checkpoint
-from .checks import checked_path, checked_shape, exact_cast, instance, number, whole
+from .checks import (
+    checked_dtype,
+    checked_path,
+    checked_shape,
+    exact_cast,
+    instance,
+    names_in,
+    number,
+    shown,
+    whole,
+    yes_or_no,
+)
 from .datasets import Dataset
 from .files import FORMAT, check_shapes
 from .layers import Layer, LogSoftmax, Softmax
@@ -19,10 +30,11 @@ from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, Loss
 from .network import Network, checked_threads, lowered, shapes_through
 from .optimizers import Adam, Optimizer, checked_optimizer
+from .placing import bytes_of
 from .progress import ProgressBar
 from .schedules import Constant, checked_schedule
 from .target import target_of
-from .training import History, Settings, Training
+from .training import History, Settings, Training, in_no_other_training
 
 __all__ = [
     "Evaluation",
@@ -80,6 +92,7 @@ class Sequential:
         if not layers:
             raise ValueError("a model needs at least one layer")
         self.network = Network(layers, input_shape, dtype, seed)
+        self.loss: Loss = CrossEntropyLoss()  # that of the last `fit`: what `evaluate` takes if it is given none
         self.epochs_trained = 0
         self.notes: dict = {}
         self._share_memory(zip(layers, self.network.shapes, strict=False), 0)
@@ -88,7 +101,7 @@ class Sequential:
         """Let the layers, called by hand, use their pieces of the model's vectors; `number`: the first leaf's."""
         network = self.network
         for layer, shape in layers:
-            alone = Network([layer], shape, network.dtype, network.seed, number, memory=(None, None), lock=network.lock)
+            alone = Network([layer], shape, network.dtype, network.seed, number, (None, None), network.turns)
             behind = number + len(alone.leaves)
             start = min((p.offset for p in network.parameters if number <= p.layer < behind), default=0)
             piece = slice(start, start + alone.elements)
@@ -104,6 +117,10 @@ class Sequential:
     @property
     def input_shape(self):
         return self.network.input_shape
+
+    @property
+    def output_shape(self):
+        return self.network.output_shape
 
     @property
     def dtype(self):
@@ -136,7 +153,9 @@ class Sequential:
 
     def fit(
         self,
-        train,
+        x,
+        y=None,
+        *,
         epochs=1,
         batch_size=128,
         optimizer: Optimizer | None = None,
@@ -151,6 +170,7 @@ class Sequential:
         device=None,
         precision=None,
         sample_weight=None,
+        class_weight=None,
         clip_norm=None,
         average=None,
         checkpoint=None,
@@ -160,10 +180,11 @@ class Sequential:
 
         Parameters
         ----------
-        train, validation : Dataset, or (inputs, targets); inputs (n, *input_shape), a single channel may be left
-            out; targets: labels (n,) from 0 to classes - 1, or what else the loss takes
+        x, y : inputs (n, *input_shape), a single channel may be left out, and targets: labels (n,) from 0 to
+            classes - 1, or what else the loss takes; or x alone, a Dataset or a pair of both
         optimizer : Adam() if not given; its state lasts from one `fit` to the next
         loss : CrossEntropyLoss() if not given
+        validation : a Dataset, or (inputs, targets)
         schedule : learning rates by step, such as OneCycle(1e-2); the optimizer's own rate if not given
         shuffle : a new order each epoch, from seed and epoch
         callbacks : list of Callback
@@ -174,6 +195,8 @@ class Sequential:
         precision : on a GPU, of the factors of products in convolutions and large linear layers: "full", as they are,
             if not given; "tf32" or "bf16", rounded to 11 or 8 bits for its tensor cores, which add up in float32
         sample_weight : how much each training sample counts, (n,) numbers from 0 on
+        class_weight : how much the samples of each class count: {class: number}, 1 for those that are not named, or
+            numbers (classes,); as `weight` of the loss
         clip_norm : gradients are scaled down to this norm, taken over all of them, where theirs is larger
         average : decay, from 0 to 1 (excluded), of a moving average of the weights over steps; validation uses
             the average, and the model ends with it (Polyak and Juditsky, 1992; the exponential one)
@@ -194,33 +217,41 @@ class Sequential:
         if checkpoint is not None:
             instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
         target = target_of(isa, device, precision)
-        self._use_loss(loss)
-        x, targets = self._samples(train, "train", sample_weight)
-        validation = None if validation is None else self._samples(validation, "validation")
+        loss = weighted(checked_loss(CrossEntropyLoss() if loss is None else loss), class_weight, self.output_shape)
+        x, targets = self._samples(loss, x, y, "train", sample_weight)
+        validation = None if validation is None else self._samples(loss, validation, None, "validation")
         clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
         average = None if average is None else number("average", average, 0, 1, open_high=True)
         callbacks += [ProgressBar()] * bool(progress)
-        settings = Settings(epochs, batch_size, optimizer, schedule, shuffle, callbacks, target,
+        shuffle = yes_or_no("shuffle", shuffle)
+        settings = Settings(epochs, batch_size, optimizer, loss, schedule, shuffle, callbacks, target,
                             checked_threads(threads), clip_norm, average, checkpoint)  # fmt: skip
-        training = Training(self, x, targets, validation, settings)
-        if resume is not None:
-            training.resume(checked_path("resume", resume))
-        return training.run()
+        with in_no_other_training(self, optimizer):
+            training = Training(self, x, targets, validation, settings)
+            if resume is not None:
+                training.resume(checked_path("resume", resume))
+            self.loss = loss
+            return training.run()
 
     def evaluate(
-        self, data, loss: Loss | None = None, *, threads=None, isa=None, device=None, precision=None
+        self, x, y=None, *, loss: Loss | None = None, threads=None, isa=None, device=None, precision=None
     ) -> Evaluation:
-        """Accuracy and mean loss on a Dataset or (inputs, targets), without dropout."""
-        target = target_of(isa, device, precision)
-        self._use_loss(loss)
-        x, targets = self._samples(data, "data")
-        loss, correct = self.network.evaluate(x, targets, target, threads)
-        return Evaluation(correct / len(x), loss, len(x))
+        """Accuracy and mean loss, without dropout, on inputs and targets, or on a Dataset or a pair of both. The loss
+        is that of the last `fit` if none is given, CrossEntropyLoss() if there was none."""
+        target, loss = target_of(isa, device, precision), checked_loss(self.loss if loss is None else loss)
+        x, targets = self._samples(loss, x, y, "data")
+        mean, correct = self.network.evaluate(x, targets, loss, target, threads)
+        return Evaluation(correct / len(x), mean, len(x))
 
     def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
-        """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
-        how = dict(threads=threads, isa=isa, device=device, precision=precision)
-        return self.predict_outputs(inputs, **how).argmax(axis=1)
+        """The class (n,) with the largest output for each of inputs (n, *input_shape). ValueError where an output is
+        NaN."""
+        outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
+        undecided = np.isnan(outputs).any(axis=1)
+        if undecided.any():
+            raise ValueError(f"inputs {names_in(np.flatnonzero(undecided))} have NaN among their outputs: they, or the "
+                             "network's weights, hold NaN or infinity")  # fmt: skip
+        return outputs.argmax(axis=1)
 
     def predict_proba(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
@@ -239,7 +270,7 @@ class Sequential:
     def score(self, inputs, labels, *, threads=None, isa=None, device=None, precision=None) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""
         how = dict(threads=threads, isa=isa, device=device, precision=precision)
-        return self.evaluate((inputs, labels), **how).accuracy
+        return self.evaluate(inputs, labels, **how).accuracy
 
     def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
         """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""
@@ -249,15 +280,15 @@ class Sequential:
         """The gradient of the last forward's inputs; each layer's `gradients` are then filled."""
         return self.network.backward(dy, isa and target_of(isa), threads)
 
-    def _use_loss(self, loss):
-        if loss is not None:
-            instance("loss", loss, Loss, "a loss, such as pm.CrossEntropyLoss()")
-        self.network.use_loss(loss or self.network.loss or CrossEntropyLoss())
-
-    def _samples(self, data, name, sample_weight=None):
-        inputs, targets = (data.images, data.labels) if isinstance(data, Dataset) else pair_of(data, name)
+    def _samples(self, loss, x, y, name, sample_weight=None):
+        """Inputs and targets, as the network takes them."""
+        if y is not None and isinstance(x, Dataset):
+            raise ValueError(
+                f"{name}: a Dataset has its own labels: y is left out, not {shown(y)}; pass other arguments by name"
+            )
+        inputs, targets = (x, y) if y is not None else both_of(x, name)
         x = self.network.inputs(inputs, f"{name} inputs")
-        return x, self.network.targets(targets, len(x), sample_weight, f"{name} labels")
+        return x, self.network.targets(loss, targets, len(x), sample_weight, f"{name} labels")
 
     # ---- weights ----
 
@@ -276,22 +307,29 @@ class Sequential:
 
     def load_state_dict(self, state) -> None:
         """Take weights of the same names and shapes: arrays or PyTorch's tensors by name, or the path of a
-        safetensors file, of PyTorch's too. All or, with a ValueError, none."""
+        safetensors file, of PyTorch's too; also (name, weights) one after the other, as from `named_parameters()`.
+        All or, with a ValueError, none."""
         if isinstance(state, (str, os.PathLike)):
             state, _ = files.arrays_of(state)
+        try:
+            state = {name: array_of(weights) for name, weights in dict(state).items()}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"state must be weights by name, not {shown(state)}: {files.brief(error)}") from None
         own = self.state_dict()
         check_shapes({name: weights.shape for name, weights in own.items()}, state)
-        cast = {name: exact_cast(np.asarray(state[name]), self.dtype, name) for name in own}
+        cast = {name: exact_cast(state[name], self.dtype, name) for name in own}
         for name, weights in own.items():
             weights[...] = cast[name]
 
-    def save(self, path) -> None:
-        """Write architecture, input scaling, weights and `notes` to a safetensors file.
+    def save(self, path, weights=None) -> None:
+        """Write architecture, input scaling, weights and `notes` to a safetensors file; other weights than the model's,
+        by the names of `state_dict`, if given.
 
-        The file is a function of these alone; it is written whole or not at all. `notes` is a dictionary of the
-        user's, of what JSON can say, such as {"epoch": 12, "accuracy": 0.993}; ValueError if it cannot.
+        The file is a function of these alone; it is written whole or not at all (see `datasets.atomic_write`). `notes`
+        is a dictionary of the user's, of what JSON can say, such as {"epoch": 12, "accuracy": 0.993}; ValueError if it
+        cannot. OSError if the file cannot be written.
         """
-        files.write(path, self.description(), self.state_dict())
+        files.write(path, self.description(), self.state_dict() if weights is None else weights, self)
 
     def description(self) -> dict:
         """The architecture, as what JSON can say."""
@@ -302,6 +340,9 @@ class Sequential:
             "layers": [described(layer) for layer in self.layers],
         }
         return description | ({"notes": self.notes} if self.notes else {})
+
+
+MOST_LAYERS = 10_000  # of a file
 
 
 def described(value):
@@ -320,7 +361,7 @@ def layer_of(value):
     settings = {name: layer_of(v) for name, v in value.items() if name != "class"}
     kind = getattr(layer_classes, str(value["class"]), None)
     if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:
-        raise ValueError(f"there is no layer {value['class']!r}")
+        raise ValueError(f"there is no layer {shown(value['class'])}")
     return kind(**settings)
 
 
@@ -332,21 +373,53 @@ def parameter_names(layers, parameters) -> list[str]:
 
 def checked_callbacks(callbacks) -> list:
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(c, Callback) for c in callbacks):
-        raise ValueError(f"callbacks must be a list of callbacks, not {callbacks!r}")
+        raise ValueError(f"callbacks must be a list of callbacks, not {shown(callbacks)}")
     return list(callbacks)
 
 
-def pair_of(data, name):
-    """(inputs, targets) of what is a tuple or list of two."""
+def checked_loss(loss) -> Loss:
+    return instance("loss", loss, Loss, "a loss, such as pm.CrossEntropyLoss()")
+
+
+def weighted(loss, class_weight, shape) -> Loss:
+    """A loss whose classes count so much; shape: of the outputs."""
+    if class_weight is None:
+        return loss
+    if loss.weight is not None or "weight" not in {f.name for f in fields(loss)}:
+        raise ValueError(f"class_weight is for a loss that takes weights of classes and has none yet, not {loss}")
+    if isinstance(class_weight, dict):
+        given, class_weight = class_weight, np.ones(shape[-1])
+        for label, counts in given.items():
+            label = whole("a class of class_weight", label, 0, shape[-1] - 1)
+            class_weight[label] = number(f"class_weight of {label}", counts, 0)
+    return replace(loss, weight=class_weight)
+
+
+def both_of(data, name):
+    """(inputs, targets) of a Dataset, or of what is a tuple or list of two."""
+    if isinstance(data, Dataset):
+        return data.images, data.labels
     if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise ValueError(f"{name} must be a Dataset or (inputs, labels), not {type(data).__name__}")
+        raise ValueError(f"{name} must be inputs and labels, a Dataset or a pair of both, not {type(data).__name__}")
     return data
 
 
-def load(path) -> Sequential:
+def array_of(weights) -> np.ndarray:
+    """A NumPy array of one, or of a PyTorch tensor; of bfloat16 as float32, which holds all its values."""
+    if hasattr(weights, "detach"):
+        weights = weights.detach().cpu()
+        weights = weights.float() if str(weights.dtype) == "torch.bfloat16" else weights
+    array = np.asarray(weights)
+    return files.float_of_bfloat16(array.view(np.uint16)) if array.dtype.name == "bfloat16" else array
+
+
+def load(path, *, max_bytes=2**30, max_work=10**11) -> Sequential:
     """The model that `Sequential.save`, or a Checkpoint, wrote, ready to predict or to train on.
 
-    Raises ValueError if the file is damaged or not one of ours.
+    max_bytes, max_work : what predicting one sample may take, in bytes of memory and in numbers read: a small file
+        may describe a huge network, and nothing is computed before that is known
+
+    ValueError if the file is damaged, not one of ours, or of a network that takes more.
 
     Examples
     --------
@@ -358,12 +431,12 @@ def load(path) -> Sequential:
     """
     description, state = files.read(path)
     try:
-        return model_of(description, state)
+        return model_of(description, state, max_bytes, max_work)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path}: its description of the network cannot be read: {error}") from None
+        raise ValueError(f"{path}: its description of the network cannot be read: {files.brief(error)}") from None
 
 
-def model_of(description, state) -> Sequential:
+def model_of(description, state, max_bytes, max_work) -> Sequential:
     """The network that a file's metadata describes. Its sizes are held against the weights that there are
     before any memory is taken. Of a checkpoint, only the weights and the seed are of interest."""
     seed = 0
@@ -373,10 +446,15 @@ def model_of(description, state) -> Sequential:
     notes = description.pop("notes", {})
     if description.keys() != {"dtype", "format", "input_shape", "layers"} or description["format"] != FORMAT:
         raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
+    if len(description["layers"]) > MOST_LAYERS:
+        raise ValueError(f"it has {len(description['layers']):,} layers, more than {MOST_LAYERS:,}")
     layers = [layer_of(dict(settings)) for settings in description["layers"]]
-    shape = checked_shape(description["input_shape"])
-    shapes_through(layers, shape)
-    parameters = lowered(layers, shape).parameters
+    shape, dtype = checked_shape(description["input_shape"]), checked_dtype(description["dtype"])
+    work = sum(layer.work(before) for layer, before in zip(layers, shapes_through(layers, shape), strict=False))
+    parameters, needed = lowered(layers, shape).parameters, bytes_of(lowered(layers, shape, inference=True), dtype)
+    for what, much, most, name in (("bytes", needed, max_bytes, "max_bytes"), ("numbers", work, max_work, "max_work")):
+        if much > most:
+            raise ValueError(f"predicting a sample takes {much:,} {what}, more than {most:,}: see {name} of pm.load")
     names = parameter_names(layers, parameters)
     check_shapes({name: p.shape for name, p in zip(names, parameters, strict=True)}, state)
     model = Sequential(layers, shape, seed, description["dtype"])

@@ -6,7 +6,11 @@ what `fit` runs.
 
 from __future__ import annotations
 
+import copy
+import os
 import threading
+import warnings
+import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,22 +18,29 @@ import numpy as np
 
 from . import _native
 from ._native import Constant, NotFinite, Program
-from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, whole
+from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, whole, yes_or_no
 from .plan import PlanBuilder, plan_by_hand, training_plan
 from .target import Target
 
 UINT8 = np.dtype(np.uint8)
-EVALUATION_BATCH = 256
+EVALUATION_BATCH, MOST_THREADS = 256, 1024
 
 
 def checked_threads(threads: int | None) -> int:
-    """A number of threads from 1 to 1024; None means all processors this process may use."""
-    return _native.default_threads() if threads is None else whole("threads", threads, 1, 1024)
+    """A number of threads from 1 to 1024; None means all processors this process may use. Fewer, with a warning, where
+    the system does not make so many."""
+    threads = (
+        min(_native.default_threads(), MOST_THREADS) if threads is None else whole("threads", threads, 1, MOST_THREADS)
+    )
+    usable = _native.usable_threads(threads)
+    if usable < threads:
+        warnings.warn(f"only {usable} of {threads} threads can be made here: the results are the same", stacklevel=2)
+    return usable
 
 
 def dtype_for(array: np.ndarray) -> np.dtype:
     """What arrays are computed in by hand: float64 if they are float64, else float32."""
-    return np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
+    return np.dtype(np.float64 if array.dtype.newbyteorder("=") == np.float64 else np.float32)
 
 
 def aligned_zeros(elements: int, dtype) -> np.ndarray:
@@ -57,6 +68,48 @@ class Targets:
         return dict(labels=self.labels, targets=self.values, sample_weight=self.sample_weight)
 
 
+class Turns:
+    """Who may run a network: one thread at a time; the others wait.
+
+    A thread that is in a run already cannot wait for itself: what Python calls in between, such as a signal handler,
+    gets a RuntimeError. After a fork the lock is a new one: whoever held it is not in the child.
+    """
+
+    everywhere = weakref.WeakSet()
+
+    def __init__(self):
+        self.renew()
+        Turns.everywhere.add(self)
+
+    def renew(self):
+        self._lock = threading.RLock()  # which knows its thread
+
+    def mine(self):
+        """A lock to enter."""
+        if self._lock._is_owned():
+            raise RuntimeError(
+                "this model is in use by this very thread, which was interrupted: it cannot be used here"
+            )
+        return self._lock
+
+
+def renew_all_turns():
+    for turns in Turns.everywhere:
+        turns.renew()
+
+
+os.register_at_fork(after_in_child=renew_all_turns)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and what it trains with: see `Network.plan`."""
+
+    plan: _native.Plan
+    loss: object
+    clip: bool
+
+
 class Network:
     """Layers, shapes, flat vectors of weights and gradients, and plans made when they are first needed.
 
@@ -67,14 +120,13 @@ class Network:
     dtype : float32 or float64
     seed : decides the first weights and all masks
     first_layer : index of the first layer in its model; part of every random stream
-    memory : (param, gradient) flat vectors of a larger network that this one is a part of
+    memory, turns : (param, gradient) flat vectors, and the turns, of a larger network that this one is a part of
     """
 
-    def __init__(self, layers, input_shape, dtype="float32", seed=0, first_layer=0, memory=None, lock=None):
+    def __init__(self, layers, input_shape, dtype="float32", seed=0, first_layer=0, memory=None, turns=None):
         self.layers, self.input_shape = list(layers), checked_shape(input_shape)
         self.dtype, self.seed, self.first_layer = checked_dtype(dtype), checked_seed(seed), first_layer
-        self.loss, self.clip = None, False
-        self.lock = lock or threading.Lock()
+        self.turns = turns or Turns()
         self.shapes = shapes_through(self.layers, self.input_shape)
         builder = lowered(self.layers, self.input_shape, first_layer)
         self.parameters, self.elements = builder.parameters, builder.vector_elements
@@ -89,7 +141,7 @@ class Network:
                 weights[...] = layer.initialize(parameter.name, rng, weight_shapes.get(parameter.layer))
         else:
             self.param, self.gradient = memory
-        self._plans: dict[tuple[bool, Target], _native.Plan] = {}  # by hand or not; where
+        self._plans: dict[tuple[bool, Target], Planned] = {}  # by hand or not; where
         self._residents: list[_native.Resident] = []
         self.by_hand: PlanBuilder | None = None  # the builder of the plan by hand: it knows where state is kept
         self._saved: tuple[Target, int] | None = None  # whose state a backward pass can use: where, how many samples
@@ -108,50 +160,40 @@ class Network:
         stream = 2 * parameter.layer + (parameter.name == "bias")
         return np.random.Generator(np.random.Philox(key=np.array([self.seed, stream], np.uint64)))
 
-    def plan(self, by_hand: bool, capacity: int, target: Target) -> _native.Plan:
-        """The plan for at least `capacity` samples; a larger one takes the place of a smaller."""
-        plan = self._plans.get((by_hand, target))
-        if plan is None or plan.capacity < capacity:
+    def plan(self, by_hand: bool, capacity: int, target: Target, loss=None, clip=None) -> _native.Plan:
+        """The plan for at least `capacity` samples; another one takes the place of one that is smaller, or that has
+        another loss, or clips gradients or does not, if these are given."""
+        kept = self._plans.get((by_hand, target))
+        if kept is not None:
+            capacity = max(capacity, kept.plan.capacity)
+            loss, clip = kept.loss if loss is None else loss, kept.clip if clip is None else clip
+            if (kept.plan.capacity, kept.loss, kept.clip) == (capacity, loss, clip):
+                return kept.plan
             if by_hand and self._saved is not None and self._saved[0] == target:
                 self._forget("its saved state was overwritten by a larger batch")
-            self._plans[by_hand, target] = plan = self._planned(by_hand, capacity, target)
+        plan = self._planned(by_hand, capacity, target, loss, bool(clip))
+        self._plans[by_hand, target] = Planned(plan, copy.copy(loss), bool(clip))  # a loss may be changed afterwards
         return plan
 
     @property
-    def workspace_bytes(self) -> int:
-        """Of all plans there are: one of each arena."""
-        return sum(sum(plan.workspace_bytes.values()) for plan in self._plans.values())
+    def bytes(self) -> int:
+        """Of the weights, their gradients, and of all plans there are, one of each arena."""
+        plans = sum(sum(kept.plan.workspace_bytes.values()) for kept in self._plans.values())
+        return self.param.nbytes + self.gradient.nbytes + plans
 
-    def _planned(self, by_hand, capacity, target):
+    def _planned(self, by_hand, capacity, target, loss, clip):
         builders = [lowered(self.layers, self.input_shape, self.first_layer, inference) for inference in (False, True)]
         for builder in builders:
-            if self.loss is not None:
-                self.loss.lower(builder)
+            if loss is not None:
+                loss.lower(builder)
         if by_hand:
             self.by_hand = builders[0]
             return plan_by_hand(*builders, self.dtype, capacity, target)
-        return training_plan(*builders, self.dtype, capacity, self.clip, target)
-
-    def _forget_training(self):
-        """Plans that train are made anew when they are next needed."""
-        self._plans = {key: plan for key, plan in self._plans.items() if key[0]}
+        return training_plan(*builders, self.dtype, capacity, clip, target)
 
     def restart(self, seed):
         """Draw, from the next forward on, what a new network of this seed would."""
         self.seed, self._calls = checked_seed(seed), 0
-
-    def use_loss(self, loss):
-        """Train and evaluate with this loss from now on."""
-        if loss != self.loss:
-            loss.check(self.layers, self.output_shape)
-            self.loss = loss
-            self._forget_training()
-
-    def use_clipping(self, clip: bool):
-        """Train with updates that wait for the norm of all gradients, or do not."""
-        if clip != self.clip:
-            self.clip = clip
-            self._forget_training()
 
     # ---- arrays of the caller's ----
 
@@ -182,12 +224,14 @@ class Network:
             raise ValueError(f"{name} must be from 0 to {classes - 1}, the network's classes, not {bad}")
         return labels.astype(np.int32)
 
-    def targets(self, given, n, sample_weight=None, name="labels") -> Targets:
-        """What the loss takes of n samples: labels (n,), or values (n, classes); ValueError for anything else."""
+    def targets(self, loss, given, n, sample_weight=None, name="labels") -> Targets:
+        """What a loss takes of n samples: labels (n,), or values (n, classes); ValueError for anything else, and for a
+        loss that does not fit."""
+        loss.check(self.layers, self.output_shape)
         given = np.asarray(given)
         labels = values = None
         expected = (n, *self.output_shape)
-        if self.loss.takes_values and (given.shape == expected or not self.loss.takes_labels):
+        if loss.takes_values and (given.shape == expected or not loss.takes_labels):
             if given.shape != expected:
                 raise ValueError(f"{name} must have the shape of the outputs, {expected}, not {given.shape}")
             values = exact_cast(given, self.dtype, name)
@@ -211,14 +255,14 @@ class Network:
         finally:
             del self._residents[before:]
 
-    def _run(self, plan, program, n, threads, batch=None, **arguments):
+    def _run(self, plan, program, n, threads, batch=None, param=None, loss=None, **arguments):
         return plan.run(
-            program, threads=checked_threads(threads), param=self.param, gradient=self.gradient, count=n,
-            batch=batch or min(n, plan.capacity), seed=self.seed, class_weight=self.loss and self.loss.class_weight,
-            residents=self._residents, **arguments,
+            program, threads=checked_threads(threads), param=self.param if param is None else param,
+            gradient=self.gradient, count=n, batch=batch or min(n, plan.capacity), seed=self.seed,
+            class_weight=loss and loss.class_weight, residents=self._residents, **arguments,
         )  # fmt: skip
 
-    def train(self, x, targets, index, batch, optimizer, rates, epoch, first_position, target, threads=None,
+    def train(self, x, targets, loss, index, batch, optimizer, rates, epoch, first_position, target, threads=None,
               clip_norm=None, average=None, op_seconds=None):  # fmt: skip
         """A slice of steps over the samples `index`; returns each step's summed loss, correct and weight.
 
@@ -228,12 +272,12 @@ class Network:
         """
         state = optimizer.state_for(self)
         vector, decay = average or (None, None)
-        with self.lock:
-            self.use_clipping(clip_norm is not None)
+        with self.turns.mine():
             try:
                 results = self._run(
-                    self.plan(False, batch, target), Program.TRAIN, len(index), threads, batch=batch, x=x,
-                    **targets.arguments, index=index, optimizer=optimizer.kind, moments=state.moments,
+                    self.plan(False, batch, target, loss, clip_norm is not None), Program.TRAIN, len(index), threads,
+                    batch=batch, x=x, loss=loss, **targets.arguments, index=index, optimizer=optimizer.kind,
+                    moments=state.moments,
                     coefficients=optimizer.rows(state.steps, rates, clip_norm, decay), average=vector,
                     epoch=epoch, first_position=first_position, op_seconds=op_seconds,
                 )  # fmt: skip
@@ -243,27 +287,26 @@ class Network:
         state.steps += len(rates)
         return results
 
-    def evaluate(self, x, targets, target, threads=None):
-        """Mean loss and number of correct over all samples, without dropout."""
+    def evaluate(self, x, targets, loss, target, threads=None, param=None):
+        """Mean loss and number of correct over all samples, without dropout. param: weights to use instead."""
         totals = np.zeros(3)
         for x_part, targets_part in pieces(x, targets):
-            totals += self._evaluate_piece(x_part, targets_part, target, threads)
-        loss, correct, weight = totals
-        return float(loss / weight) if weight else float("nan"), int(correct)
-
-    def _evaluate_piece(self, x, targets, target, threads):
-        batch = min(len(x), EVALUATION_BATCH)
-        with self.lock:
-            plan = self.plan(False, batch, target)
-            results = self._run(plan, Program.EVALUATE, len(x), threads, batch=batch, x=x, **targets.arguments)
-        return [result.sum() for result in results]
+            batch = min(len(x_part), EVALUATION_BATCH)
+            with self.turns.mine():
+                results = self._run(
+                    self.plan(False, batch, target, loss), Program.EVALUATE, len(x_part), threads, batch=batch,
+                    param=param, x=x_part, loss=loss, **targets_part.arguments,
+                )  # fmt: skip
+            totals += [result.sum() for result in results]
+        sum_of_losses, correct, weight = totals
+        return float(sum_of_losses / weight) if weight else float("nan"), int(correct)
 
     def predict(self, x, target, threads=None):
         """The last layer's outputs (n, *output_shape), without dropout."""
         y = np.empty((len(x), *self.output_shape), self.dtype)
         for x_part, y_part in pieces(x, y):
             n = len(x_part)
-            with self.lock:
+            with self.turns.mine():
                 plan = self.plan(False, min(n, EVALUATION_BATCH), target)
                 self._run(plan, Program.PREDICT, n, threads, x=x_part, y=y_part)
         return y
@@ -272,13 +315,14 @@ class Network:
 
     def forward(self, x, training, target, threads=None):
         """Outputs (n, *output_shape); with `training`, what `backward` needs is kept."""
-        x = self.inputs(x)
+        x, training = self.inputs(x), yes_or_no("training", training)
         y = np.empty((len(x), *self.output_shape), self.dtype)
-        with self.lock:
-            plan = self.plan(True, len(x), target)
-            self._calls += training
+        with self.turns.mine():
+            plan, calls = self.plan(True, len(x), target), self._calls + training
+            self._forget("its saved state was overwritten by a forward pass that did not come to its end")
             program = Program.FORWARD if training else Program.PREDICT
-            self._run(plan, program, len(x), threads, x=x, y=y, epoch=self._calls)
+            self._run(plan, program, len(x), threads, x=x, y=y, epoch=calls)
+            self._calls = calls
             if training:
                 self._saved = target, len(x)
             else:
@@ -288,7 +332,7 @@ class Network:
     def backward(self, dy, target=None, threads=None):
         """The gradient of the inputs (n, *input_shape); `gradient` gets the parameters'. target: where the forward pass
         was."""
-        with self.lock:
+        with self.turns.mine():
             if self._saved is None:
                 raise RuntimeError(f"backward needs the state of a forward pass: {self._why_not}")
             saved, n = self._saved
@@ -306,16 +350,19 @@ class Network:
     def _forget(self, why):
         self._saved, self._why_not = None, why
 
-    def loss_by_hand(self, z, targets, sample_weight, target, threads=None):
-        """The mean loss of outputs z (n, classes), and its gradient."""
+    def loss_by_hand(self, loss, z, targets, sample_weight, target, threads=None, each=False):
+        """The mean of a loss for outputs z (n, classes), and its gradient. With `each`, of every sample: its loss (n,)
+        and the gradient of that, times its weight, and that weight (n,)."""
         z = self.inputs(z, "outputs")
-        targets = self.targets(targets, len(z), sample_weight)
+        targets = self.targets(loss, targets, len(z), sample_weight)
         dz = np.empty((len(z), *self.output_shape), self.dtype)
-        with self.lock:
-            plan = self.plan(True, len(z), target)
-            loss, _, weight = self._run(plan, Program.EVALUATE, len(z), threads, dx=dz,
-                                        x=z.astype(self.dtype, copy=False), **targets.arguments)  # fmt: skip
-        return float(loss.sum() / weight.sum()) if weight.sum() else float("nan"), dz
+        with self.turns.mine():
+            plan = self.plan(True, len(z), target, loss)
+            losses, _, weight = self._run(plan, Program.EVALUATE, len(z), threads, dx=dz, loss=loss, batch=int(each),
+                                          x=z.astype(self.dtype, copy=False), **targets.arguments)  # fmt: skip
+        if each:
+            return losses, np.where(weight[:, None] > 0, dz * weight[:, None].astype(self.dtype), 0), weight
+        return float(losses.sum() / weight.sum()) if weight.sum() else float("nan"), dz
 
 
 def pieces(x, others):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ._native import COEFFICIENTS, OptimizerKind
-from .checks import check_fields, instance, number
+from .checks import check_fields, instance, number, shown
 from .network import aligned_zeros
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
 RATE, SHRINK, WEIGHT_DECAY, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, *others = range(COEFFICIENTS)
 CORRECTION1, CORRECTION2, INSIDE, CENTERED, CLIP_NORM, AVERAGE = others
 
+SMALLEST = 1e-37  # what is not 0 in float32
+
 
 def checked_optimizer(optimizer):
     return instance("optimizer", optimizer, Optimizer, "an optimizer, such as pm.Adam()")
@@ -30,7 +32,7 @@ def checked_optimizer(optimizer):
 
 def checked_betas(betas):
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise ValueError(f"betas must be two numbers, not {betas!r}")
+        raise ValueError(f"betas must be two numbers, not {shown(betas)}")
     return tuple(number("a beta", beta, 0, 1, open_high=True) for beta in betas)
 
 
@@ -147,7 +149,7 @@ class Adam(Optimizer):
 
     def __post_init__(self):
         check_fields(self, number, "lr", "weight_decay", low=0, high=1e6)
-        check_fields(self, number, "eps", low=0, high=1, open_low=True)
+        check_fields(self, number, "eps", low=SMALLEST, high=1)
         self.betas = checked_betas(self.betas)
 
     def moments(self):
@@ -218,7 +220,7 @@ class RMSprop(Optimizer):
     def __post_init__(self):
         check_fields(self, number, "lr", "weight_decay", low=0, high=1e6)
         check_fields(self, number, "alpha", "momentum", low=0, high=1, open_high=True)
-        check_fields(self, number, "eps", low=0, high=1, open_low=True)
+        check_fields(self, number, "eps", low=SMALLEST, high=1)
 
     def moments(self):
         return True, self.momentum > 0, bool(self.centered)
@@ -260,7 +262,7 @@ class Adagrad(Optimizer):
 
     def __post_init__(self):
         check_fields(self, number, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", low=0, high=1e6)
-        check_fields(self, number, "eps", low=0, high=1, open_low=True)
+        check_fields(self, number, "eps", low=SMALLEST, high=1)
 
     def moments(self):
         return True, False, False

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
+import sys
+from contextlib import suppress
 from itertools import islice
 
 from .callbacks import Callback
-from .checks import whole
+from .checks import shown, whole
+from .datasets import atomic_write
 
 __all__ = [
     "CSVLog",
@@ -16,6 +20,32 @@ __all__ = [
     "ProgressBar",
     "Speedometer",
 ]
+
+
+class Unbreakable:
+    """A text file that takes everything: what cannot be written stops nothing. `error`: the first reason, or None."""
+
+    def __init__(self, file):
+        self.file, self.error = file, None
+
+    def _try(self, name, *arguments):
+        try:
+            return getattr(self.file, name)(*arguments)
+        except (OSError, ValueError, AttributeError) as error:  # full or gone; closed; None
+            self.error = self.error or error
+
+    def write(self, text):
+        self._try("write", text)
+        return len(text)
+
+    def flush(self):
+        self._try("flush")
+
+    def isatty(self):
+        return bool(self._try("isatty"))
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
 
 
 class ProgressBar(Callback):
@@ -43,7 +73,7 @@ class ProgressBar(Callback):
             desc=f"epoch {training.epoch + 1}/{training.epochs}",
             unit="",
             unit_scale=True,
-            file=self.file,
+            file=Unbreakable(self.file or sys.stderr),
             dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}{postfix}",
         )
@@ -90,7 +120,7 @@ class Speedometer(Callback):
 
     def __init__(self, every=100, log=print):
         if not callable(log):
-            raise ValueError(f"log must be a function of a line, such as print, not {log!r}")
+            raise ValueError(f"log must be a function of a line, such as print, not {shown(log)}")
         self.every, self.log = whole("every", every), log
 
     def on_epoch_begin(self, training):
@@ -101,7 +131,8 @@ class Speedometer(Callback):
             return  # the epoch's last
         _, correct, _, samples, seconds = training.totals - self._before
         self._before = training.totals.copy()
-        self.log(
+        log = functools.partial(print, file=Unbreakable(sys.stdout)) if self.log is print else self.log
+        log(
             f"Epoch[{training.epoch}] Batch [{training.batch}]\tSpeed: {samples / seconds:.2f} samples/sec\t"
             f"accuracy={correct / samples:f}"
         )
@@ -123,19 +154,21 @@ class Log(Callback):
 
     def on_train_begin(self, training):
         epochs, header = len(training.history), self.header(training.history)
-        keep = epochs + (header != "") if epochs else 0
-        with open(self.path, "a+b") as file:
-            file.seek(0)
-            kept = sum(len(line) for line in islice(file, keep))
-            file.truncate(kept)
-            if not kept:
-                file.write(header.encode())
+        self._text = header.encode()
+        if epochs:
+            with suppress(FileNotFoundError), open(self.path, "rb") as file:
+                self._text = b"".join(islice(file, epochs + (header != "")))
+        self._write()
 
     def on_epoch_end(self, training):
         row = {"epoch": len(training.history)}
         row |= {name: values[-1] if values else None for name, values in vars(training.history).items()}
-        with open(self.path, "a", encoding="utf-8", newline="") as file:
-            file.write(self.line(row))
+        self._text += self.line(row).encode()
+        self._write()
+
+    def _write(self):
+        with atomic_write(self.path) as file:
+            file.write(self._text)
 
 
 class CSVLog(Log):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import check_fields, number, whole
+from .checks import check_fields, number, shown, whole
 
 __all__ = [
     "Constant",
@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 INT64_MAX = 2**63 - 1
+MOST_STEPS = 2**62
 
 
 class Schedule:
@@ -259,14 +260,14 @@ def _geometric(schedule, every, first_step, count, total_steps):
 def checked_schedule(name, schedule):
     """An object, of a class of whatever kind, that has `rates`."""
     if isinstance(schedule, type) or not callable(getattr(schedule, "rates", None)):
-        raise ValueError(f"{name} must be a schedule, such as pm.Constant(0.1), not {schedule!r}")
+        raise ValueError(f"{name} must be a schedule, such as pm.Constant(0.1), not {shown(schedule)}")
     return schedule
 
 
 def _checked_steps(first_step, count, total_steps):
     """All three as plain ints, which cannot overflow."""
     given = {"first_step": first_step, "count": count, "total_steps": total_steps}
-    first_step, count, total_steps = (whole(name, value, 0, INT64_MAX) for name, value in given.items())
+    first_step, count, total_steps = (whole(name, value, 0, MOST_STEPS) for name, value in given.items())
     if total_steps == 0 or first_step + count > total_steps:
         last = f"a run of {total_steps} steps, first 0"
         raise ValueError(f"{count} steps from step {first_step} on do not fit into {last}")

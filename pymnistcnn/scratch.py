@@ -50,10 +50,14 @@ class OneImage:
         return layer.backward(dy[None], threads=self.threads, isa=self.isa)[0]
 
     def _array(self, name, array, *shapes):
-        """float64 of one of these shapes, -1 standing for any size; else a ValueError."""
+        """float64 of one of these shapes, -1 standing for any size but 0; else a ValueError."""
         array = np.asarray(array, np.float64)
         for shape in shapes:
-            if array.ndim == len(shape) and all(n in (m, -1) for n, m in zip(shape, array.shape, strict=True)):
+            if (
+                array.size
+                and array.ndim == len(shape)
+                and all(n in (m, -1) for n, m in zip(shape, array.shape, strict=True))
+            ):
                 return array
         expected = " or ".join(str(shape).replace("-1", "any") for shape in shapes)
         raise ValueError(f"{name} of {type(self).__name__} must have shape {expected}, not {array.shape}")

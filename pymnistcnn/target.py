@@ -8,6 +8,7 @@ import os
 import warnings
 
 from ._native import TARGETS, Target, target_problem
+from .checks import shown
 
 __all__ = ["devices"]
 
@@ -43,6 +44,13 @@ def default_target() -> Target:
     return target_of(os.environ.get("PYMNISTCNN_ISA") or ISAS[-1])
 
 
+def arithmetic_of(target) -> str:
+    """What the last bits depend on: targets with the same words give the same bits."""
+    if target.device != "cpu":
+        return str(target)
+    return "without FMA" if target.isa == ISAS[0] else "FMA"
+
+
 def target_of(isa=None, device=None, precision=None) -> Target:
     """The target that these name.
 
@@ -55,22 +63,23 @@ def target_of(isa=None, device=None, precision=None) -> Target:
     if isinstance(isa, Target):
         isa = str(isa)
     if precision is not None and precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {shown(precision)}")
     precision = precision or "full"
     if device in (None, "cpu"):
         if precision != "full":
-            raise ValueError(f"precision {precision!r} is of a GPU's tensor cores: it needs device 'cuda'")
+            raise ValueError(f"precision {shown(precision)} is of a GPU's tensor cores: it needs device 'cuda'")
         if isa is None:
             return default_target()
-        if isa not in ISAS and (isa not in BY_NAME or target_problem(BY_NAME[isa]) is not None):
-            raise ValueError(f"isa must be one of {', '.join(ISAS)} on this machine, not {isa!r}")
-        return BY_NAME[isa]
+        named = BY_NAME.get(isa) if isinstance(isa, str) else None
+        if isa not in ISAS and (named is None or target_problem(named) is not None):
+            raise ValueError(f"isa must be one of {', '.join(ISAS)} on this machine, not {shown(isa)}")
+        return named
     if device == "emulated":  # for tests: CUDA's kernels on the processor, very slowly
         return Target(device, "", precision)
     if device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {shown(device)}")
     if isa is not None:
-        raise ValueError(f"isa {isa!r} is the processor's: it says nothing about device {device!r}")
+        raise ValueError(f"isa {shown(isa)} is the processor's: it says nothing about device {shown(device)}")
     problem = cuda_problem()
     if problem is None:
         return Target("cuda", "", precision)

@@ -3,8 +3,9 @@ in csrc/run.c."""
 
 from __future__ import annotations
 
+import os
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +13,10 @@ import numpy as np
 
 from ._native import NotFinite, Target
 from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
+from .checks import names_in
+from .losses import Loss
 from .optimizers import Optimizer
+from .target import arithmetic_of
 
 __all__ = [
     "Diverged",
@@ -52,11 +56,13 @@ class History:
 
 
 class Diverged(FloatingPointError):
-    """A step made a parameter NaN or infinite. Model and optimizer are again as they were before that step.
+    """A step made a parameter, or a running mean or variance, NaN or infinite. Model and optimizer are again as they
+    were before that step.
 
     layer : index of the parameter's layer
     epoch, batch : when it was, counted from 1
     images : (n,) numbers, in the training data, of the samples of that batch
+    bad_images, bad_targets : those of them that hold NaN or infinity themselves
 
     Examples
     --------
@@ -67,17 +73,20 @@ class Diverged(FloatingPointError):
     >>> try:
     ...     model.fit((x, [0, 1, 0, 1, 0, 1]), batch_size=2, shuffle=False, progress=False)
     ... except pm.Diverged as error:
-    ...     print(error.layer, error.epoch, error.batch, error.images)
-    0 1 3 [4 5]
+    ...     print(error.layer, error.epoch, error.batch, error.images, error.bad_images)
+    0 1 3 [4 5] [4]
     """
 
-    def __init__(self, layer, name, epoch, batch, images):
-        self.layer, self.epoch, self.batch, self.images = layer, epoch, batch, images
-        some = ", ".join(map(str, images[:5])) + f" and {len(images) - 5} more" * (len(images) > 5)
+    def __init__(self, layer, name, epoch, batch, numbers, images=(), targets=()):
+        self.layer, self.epoch, self.batch, self.images = layer, epoch, batch, numbers
+        self.bad_images, self.bad_targets = images, targets
+        bad = [f"{what} {names_in(which)}" for what, which in (("images", images), ("targets", targets)) if len(which)]
+        why = f"NaN or infinity is in its {' and '.join(bad)}" if bad else (
+            f"Its images, {names_in(numbers)}, are finite, and so are their targets: lower the learning rate"
+        )  # fmt: skip
         super().__init__(
             f"training diverged: a parameter of layer {layer} ({name}) became NaN or infinite in epoch {epoch}, "
-            f"batch {batch}. The weights are those before that batch, which had the images {some}. "
-            "Lower the learning rate, or look for NaN in these images"
+            f"batch {batch}. The weights are those before that batch. {why}"
         )
 
 
@@ -88,6 +97,7 @@ class Settings:
     epochs: int
     batch_size: int
     optimizer: Optimizer
+    loss: Loss
     schedule: object
     shuffle: bool
     callbacks: list
@@ -148,18 +158,22 @@ class Training:
         """End the training when the callback that says so returns."""
         self.stopped = True
 
-    @contextmanager
-    def averaged(self):
-        """Inside, the model has the moving average of its weights, if there is one: what is validated."""
-        self._swap_average()
-        try:
-            yield
-        finally:
-            self._swap_average()
+    @property
+    def validated(self) -> np.ndarray:
+        """The flat vector of what is validated: the moving average of the weights, if there is one, or the weights.
+        `model.named` gives its views; they are not to be written to."""
+        if not self.average:
+            return self.network.param
+        average = self.average[0]
+        for parameter in self.network.parameters:
+            if not parameter.trained:  # buffers have no average
+                parameter.padded(average)[...] = parameter.padded(self.network.param)
+        return average
 
     def run(self) -> History:
         """All epochs, or what is left of them. Ctrl-C and errors leave the weights as after the last step."""
-        with self.network.resident(self.how.target, *self._arrays()):
+        held = self.checkpoint.held() if self.checkpoint else nullcontext()
+        with held, self.network.resident(self.how.target, *self._arrays()):
             return self._run()
 
     def _arrays(self):
@@ -182,7 +196,7 @@ class Training:
             with ExitStack() as everyone:  # whoever fails, the others are told
                 for callback in reversed(self.callbacks):
                     everyone.callback(callback.on_train_end, self)
-                self._swap_average()  # the model ends with it
+                np.copyto(self.network.param, self.validated)  # the model ends with it; in one go, whatever interrupts
         return self.history
 
     def resume(self, path):
@@ -206,19 +220,13 @@ class Training:
             "shuffle": bool(self.how.shuffle),
             "optimizer": described(self.optimizer),
             "schedule": described(self.how.schedule),
-            "loss": described(self.network.loss),
+            "loss": described(self.how.loss),
             "clip_norm": self.how.clip_norm,
+            "arithmetic": arithmetic_of(self.how.target),
             "average": self.average and self.average[1],
             "training data": of(self.x, self.targets),
             "validation data": self.validation and of(*self.validation),
         }
-
-    def _swap_average(self):
-        """Exchange the weights with their moving average, if there is one."""
-        for parameter in self.network.parameters if self.average else ():
-            if parameter.trained:
-                here, there = (parameter.padded(vector) for vector in (self.network.param, self.average[0]))
-                here[...], there[...] = there.copy(), here.copy()
 
     def _call(self, hook):
         for callback in self.callbacks:
@@ -263,22 +271,34 @@ class Training:
             self.checkpoint.write(taken)
 
     def _run_slice(self, order):
-        """Train the next batches of an epoch's order; if that fails, all of them but the bad one and what follows."""
-        begin = self.batch
+        """Train the next batches of an epoch's order. If one fails, those before it are kept; if this is interrupted,
+        none of them are."""
+        begin, seconds = self.batch, self.totals[4]
         steps = min([self._steps_a_slice, self.batches - self.batch, *self._steps_to_callbacks()])
-        seconds = self.totals[4]
         try:
             self._train(order, steps)
         except NotFinite as error:
-            self._last.put_back()
-            if begin + error.done > self.batch:
-                self._train(order, begin + error.done - self.batch)
-            first, layer = self.batch * self.batch_size, self.network.owners[error.layer]
-            raise Diverged(
-                layer, self.network.layers[layer], self.epoch + 1, self.batch + 1,
-                order[first : first + self.batch_size],
-            ) from None  # fmt: skip
+            self._go_back_to(begin + error.done, order)
+            raise self._diverged(error.layer, order) from None
+        except BaseException:
+            self._go_back_to(begin, order)
+            raise
         self._steps_a_slice = next_slice(steps, self.totals[4] - seconds)
+
+    def _go_back_to(self, batch, order):
+        """Let all be, to the bit, as after so many batches of the epoch."""
+        self._last.put_back()
+        if batch > self.batch:
+            self._train(order, batch - self.batch)
+
+    def _diverged(self, leaf, order):
+        """What is raised where the next batch makes a parameter of a leaf NaN or infinite."""
+        layer, images = self.network.owners[leaf], order[self.batch * self.batch_size :][: self.batch_size]
+        bad = {}
+        for name, array in (("images", self.x), ("targets", self.targets.values)):
+            if array is not None and array.dtype.kind == "f":
+                bad[name] = images[~np.isfinite(array[images]).reshape(len(images), -1).all(axis=1)]
+        return Diverged(layer, self.network.layers[layer], self.epoch + 1, self.batch + 1, images, **bad)
 
     def _steps_to_callbacks(self):
         return [c.every - self.batch % c.every for c in [*self.callbacks, self.checkpoint] if c and c.every]
@@ -290,7 +310,7 @@ class Training:
         rates = self.how.schedule.rates(first_step, steps, self.epochs * self.batches) * self.rate_factor
         started = time.perf_counter()
         results = self.network.train(
-            self.x, self.targets, order[begin:end], self.batch_size, self.optimizer, rates,
+            self.x, self.targets, self.how.loss, order[begin:end], self.batch_size, self.optimizer, rates,
             self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm, self.average,
         )  # fmt: skip
         seconds = time.perf_counter() - started
@@ -304,8 +324,8 @@ class Training:
         history, validation = self.history, None
         self.model.epochs_trained += 1
         if self.validation is not None:
-            with self.averaged():
-                validation = self.network.evaluate(*self.validation, self.how.target, self.how.threads)
+            how = self.how.loss, self.how.target, self.how.threads
+            validation = self.network.evaluate(*self.validation, *how, param=self.validated)
         history.loss.append(self.loss)
         history.accuracy.append(self.accuracy)
         history.seconds.append(float(self.totals[4]))
@@ -314,6 +334,25 @@ class Training:
         if validation is not None:
             history.validation_loss.append(validation[0])
             history.validation_accuracy.append(validation[1] / len(self.validation[0]))
+
+
+@contextmanager
+def in_no_other_training(*things):
+    """While it lasts, these, a model and an optimizer, are in one training; ValueError if one is in another."""
+    mine = os.getpid(), object()  # a child that was forked meanwhile is not in it
+    try:
+        for thing in things:
+            found = vars(thing).setdefault("_in_training", mine)
+            if found is not mine and found[0] == os.getpid():
+                raise ValueError(
+                    f"this {type(thing).__name__} is in another training at the moment: each needs its own"
+                )
+            thing._in_training = mine
+        yield
+    finally:
+        for thing in things:
+            if vars(thing).get("_in_training") is mine:
+                del thing._in_training
 
 
 def mean(total, count) -> float:

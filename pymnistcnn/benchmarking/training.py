@@ -88,8 +88,8 @@ class Step:
         case = NETWORKS[network]()
         self.model, self.optimizer, self.batch = case.model, case.optimizer, batch or case.batch_size
         self.how = dict(isa=isa, threads=threads)
-        self.model._use_loss(case.loss)
-        self.x, self.targets = self.model._samples(datasets.mnist()[0], "train")
+        self.loss = case.loss
+        self.x, self.targets = self.model._samples(self.loss, datasets.mnist()[0], None, "train")
         self.resident = self.model.network.resident(target_of(isa), self.x, *self.targets.arguments.values())
         self.resident.__enter__()  # as `fit` has it, for as long as this lives
         self.shuffle, self.order = np.random.default_rng(0), np.empty(0, np.int64)
@@ -104,7 +104,17 @@ class Step:
         rates = np.full(steps, self.optimizer.lr)
         where = target_of(self.how["isa"]), self.how["threads"]
         self.model.network.train(
-            self.x, self.targets, index, self.batch, self.optimizer, rates, 0, 0, *where, op_seconds=op_seconds
+            self.x,
+            self.targets,
+            self.loss,
+            index,
+            self.batch,
+            self.optimizer,
+            rates,
+            0,
+            0,
+            *where,
+            op_seconds=op_seconds,
         )
         return time.perf_counter() - started
 
@@ -128,7 +138,7 @@ class Step:
         )
 
     def workspace_bytes(self):
-        sizes = self.model.network.plan(False, self.batch, target_of(self.how["isa"])).workspace_bytes
+        sizes = self.model.network.plan(False, self.batch, target_of(self.how["isa"]), self.loss).workspace_bytes
         return sizes["pack"] + sizes["batch"] + 16 * sizes["shard"] + self.how["threads"] * sizes["thread"]
 
 
@@ -218,7 +228,7 @@ def profile(name, isa, threads, batch=None, seconds=0.5) -> list[tuple[str, str,
     """What each op of a training step takes: (op, layer, share, microseconds an image and core), largest first."""
     step = Step(name, batch, isa, threads)
     steps = step.steps_in(seconds)
-    kinds = step.model.network.plan(False, step.batch, target_of(isa)).op_kinds
+    kinds = step.model.network.plan(False, step.batch, target_of(isa), step.loss).op_kinds
     clocks = np.zeros((threads, len(kinds)))
     step.run(steps, clocks)
     taken = {}

@@ -18,6 +18,7 @@ from ..benchmarking import training as training_bench
 from ..benchmarking.measuring import markdown
 from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
+from ..datasets import atomic_write
 from ..recipes import RECIPES
 from ..target import ISAS
 from .info import cpu_model
@@ -82,7 +83,9 @@ def deliver(tables, notes, isa, company, verdicts, output, as_json):
     if output is None:
         click.echo(report.as_json() if as_json else report.as_markdown())
     else:
-        output.write_text((report.as_json() if output.suffix == ".json" else report.as_markdown()) + "\n")
+        text = report.as_json() if output.suffix == ".json" else report.as_markdown()
+        with atomic_write(output) as file:
+            file.write(f"{text}\n".encode())
     missed = targets.missed(verdicts or [])
     for line in missed:
         click.echo(f"missed: {line}", err=True)

@@ -8,16 +8,21 @@ from __future__ import annotations
 import functools
 import json
 import os
-import stat
+import secrets
+import signal
 import sys
+import tempfile
+import textwrap
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
+from ..datasets.atomic import check_writable
 from ..network import checked_threads
+from ..progress import Unbreakable
 from ..target import ISAS, PRECISIONS, target_of
 
 
@@ -25,26 +30,87 @@ class Failure(click.ClickException):
     """What ends a command with exit code 1 and one line for people."""
 
     def show(self, file=None):
-        click.echo(f"pymnistcnn: error: {self.format_message()}", err=True)
+        with suppress(OSError, ValueError):  # standard error is full, or closed
+            click.echo(f"pymnistcnn: error: {self.format_message()}", err=True)
 
 
 @contextmanager
 def no_traceback():
-    """Turn whatever is raised into an exit code and a line for people."""
+    """Turn whatever is raised into an exit code and a line for people. A network that could not be saved where it was
+    meant to be is saved somewhere else."""
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
-    except KeyboardInterrupt:
-        click.echo(err=True)  # the shell's prompt must not follow the terminal's ^C
-        raise click.exceptions.Exit(130) from None
+    except KeyboardInterrupt as error:
+        with suppress(OSError):
+            click.echo(err=True)  # the shell's prompt must not follow the terminal's ^C
+        raise click.exceptions.Exit(exit_code(error)) from None
     except Exception as error:
         give_up_broken_stdout()
-        raise Failure(one_line(error)) from error
+        saved = rescued(error.model, error.filename) if hasattr(error, "model") else ""
+        raise Failure(one_line(error) + saved) from error
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends a command as Ctrl-C does."""
+
+
+def exit_code(error) -> int:
+    """What a shell expects of a command that a signal has ended."""
+    return 128 + (error.args[0] if isinstance(error, Stopped) else signal.SIGINT)
+
+
+@contextmanager
+def ended_by_signals():
+    """For a process that is this command alone. Inside, SIGINT, SIGTERM and SIGHUP raise Stopped: the first of them.
+    Then, and at the end, they are ignored, so that nothing interrupts what is saved. Those that whoever started the
+    command has switched off stay so."""
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+
+    def ignore():
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+
+    def stop(number, frame):
+        ignore()
+        raise Stopped(number)
+
+    for each in numbers:
+        signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        ignore()
+
+
+def rescued(model, path) -> str:
+    """Save a model that could not be written to `path` where there is room; says where, for the end of a message."""
+    name = f"{Path(os.fsdecode(path)).stem}-{secrets.token_hex(4)}.safetensors"
+    for folder in (Path.cwd, Path.home, lambda: Path(tempfile.gettempdir())):
+        with suppress(OSError, RuntimeError):
+            place = folder() / name
+            model.save(place)
+            return f"; what was learnt is in {click.format_filename(place)} instead"
+    return "; nor could what was learnt be saved anywhere else"
+
+
+@contextmanager
+def told_at_the_end():
+    """Inside, output that cannot be written (a full disk, a closed pipe) stops nothing; that is told at the end."""
+    out, err = Unbreakable(sys.stdout), Unbreakable(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(err):
+        yield
+    if out.error is not None and out.file is not None:
+        raise out.error
 
 
 class Commands(click.Group):
     """A group whose commands may raise anything: no user ever sees a traceback."""
+
+    def __call__(self, *args, **extra):  # as a program: what calls `main` has signals of its own
+        with ended_by_signals():
+            return super().__call__(*args, **extra)
 
     def make_context(self, *args, **extra):  # this is where --help and --version print
         with no_traceback():
@@ -78,7 +144,7 @@ def one_line(error: Exception) -> str:
         text = text or "out of memory"
     elif not isinstance(error, (OSError, ValueError, FloatingPointError)):
         text = f"{type(error).__name__}: {text}. This should not happen: please report it"
-    return " ".join(text.split())
+    return textwrap.shorten(text, 1000, placeholder=" ...")
 
 
 # ---- options ----
@@ -115,21 +181,11 @@ def where(threads, isa):
 
 def writable_file(context, option, path):
     """A path that a file can be written to: to be told of it only after the training would be sad."""
-    if path is None:
-        return None
-    name, folder = click.format_filename(path), path.parent
     try:
-        kind = path.stat().st_mode if path.exists() else stat.S_IFREG
+        if path is not None:
+            check_writable(path)
     except OSError as error:
-        raise click.BadParameter(f"{name}: {error.strerror}") from None
-    if stat.S_ISDIR(kind):
-        raise click.BadParameter(f"{name} is a directory, not the name of a file")
-    if not stat.S_ISREG(kind):  # writing takes the place of what is there: never that of /dev/null
-        raise click.BadParameter(f"{name} is not a regular file")
-    if not folder.is_dir():
-        raise click.BadParameter(f"{click.format_filename(folder)} is not a directory that exists")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise click.BadParameter(f"no permission to write into the directory {click.format_filename(folder)}")
+        raise click.BadParameter(one_line(error), context, option) from None
     return path
 
 

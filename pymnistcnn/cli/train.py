@@ -6,6 +6,7 @@ import functools
 import os
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -15,7 +16,19 @@ from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
 from ..recipes import RECIPES
-from .options import COMPUTE, DATA, JSON, POSITIVE, count, describe, print_json, where, writable_file
+from .options import (
+    COMPUTE,
+    DATA,
+    JSON,
+    POSITIVE,
+    count,
+    describe,
+    exit_code,
+    print_json,
+    told_at_the_end,
+    where,
+    writable_file,
+)
 
 SUFFIX = ".checkpoint"  # of the output's name
 
@@ -37,27 +50,30 @@ SUFFIX = ".checkpoint"  # of the output's name
 @click.option("--resume", metavar="FILE", type=click.Path(path_type=Path),
               help="Go on from a checkpoint, with its recipe, epochs, batch size, seed and dtype.")  # fmt: skip
 @JSON
+@told_at_the_end()
 def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, checkpoint_every, resume, as_json):
     """Train a network, test it, save it.
 
     RECIPE says which network, and how to train it: `fast`, the default, comes to about 99 % on MNIST; `accurate` to
     about 99.6 %, in twelve times the time. Ctrl-C ends the training and saves what was learnt so far. With
     --checkpoint-every, a training that was interrupted or killed can be resumed; the network is then the same, to
-    the bit, as without the break.
+    the bit, as without the break. SIGTERM and SIGHUP do what Ctrl-C does.
     """
     say = functools.partial(click.echo, err=as_json)
     given = dict(recipe=recipe, epochs=epochs, batch_size=batch_size, seed=seed, dtype=dtype)
     if resume is not None:
         given, place = resumed(resume, given)
-        output = output or writable_file(None, None, output_of(resume))
+        output = output or output_of(resume)
     recipe, seed, dtype = given["recipe"] or "fast", given["seed"] or 0, given["dtype"] or "float32"
-    output = output or Path("digits.safetensors")
+    output = writable_file(None, None, output or Path("digits.safetensors"))
     training, test = datasets.mnist(data)
     made = RECIPES[recipe](input_shape=(1, *training.images.shape[1:]), seed=seed, dtype=dtype)
     epochs, batch_size = given["epochs"] or made.epochs, given["batch_size"] or made.batch_size
     every = checkpoint_every or given.get("checkpoint_every")
     notes = dict(recipe=recipe, epochs=epochs, batch_size=batch_size, seed=seed, dtype=dtype, checkpoint_every=every)
-    checkpoint = Checkpoint(output.with_name(output.name + SUFFIX), every, notes) if every else None
+    checkpoint = None
+    if every:
+        checkpoint = Checkpoint(writable_file(None, None, output.with_name(output.name + SUFFIX)), every, notes)
     file = click.format_filename(output)
     say(f"{made.model.summary()}\n")
     say(f"data      {describe(data, training, test)}")
@@ -65,24 +81,25 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
         say(f"resumed   {click.format_filename(resume)}, {place}")
     say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, {where(threads, isa)}\n")
 
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    try:
-        history = made.model.fit(
-            training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
-            loss=made.loss, validation=test, threads=threads, isa=isa, progress=on_terminal,
-            callbacks=[] if on_terminal else [EpochLines()], checkpoint=checkpoint, resume=resume,
-        )  # fmt: skip
-        made.model.save(output)
-    except KeyboardInterrupt:
-        made.model.save(output)
-        done = count(made.model.epochs_trained, "whole epoch")
-        click.echo(f"\ninterrupted after {done}: saved what was learnt so far to {file}", err=True)
-        if checkpoint and os.path.exists(checkpoint.path):
-            name = click.format_filename(checkpoint.path)
-            click.echo(f"to go on: pymnistcnn train --resume {shlex.quote(name)}", err=True)
-        raise click.exceptions.Exit(130) from None
-    if checkpoint:
-        Path(checkpoint.path).unlink(missing_ok=True)
+    on_terminal = sys.stderr.isatty()
+    with checkpoint.held() if checkpoint else nullcontext():
+        try:
+            history = made.model.fit(
+                training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
+                loss=made.loss, validation=test, threads=threads, isa=isa, progress=on_terminal,
+                callbacks=[] if on_terminal else [EpochLines()], checkpoint=checkpoint, resume=resume,
+            )  # fmt: skip
+            made.model.save(output)
+        except KeyboardInterrupt as error:
+            made.model.save(output)
+            done = count(made.model.epochs_trained, "whole epoch")
+            click.echo(f"\ninterrupted after {done}: saved what was learnt so far to {file}", err=True)
+            if checkpoint and os.path.exists(checkpoint.path):
+                name = click.format_filename(checkpoint.path)
+                click.echo(f"to go on: pymnistcnn train --resume {shlex.quote(name)}", err=True)
+            raise click.exceptions.Exit(exit_code(error)) from None
+        if checkpoint:
+            Path(checkpoint.path).unlink(missing_ok=True)
 
     accuracy, seconds = history.validation_accuracy[-1], sum(history.seconds)
     speed = epochs * len(training) / seconds

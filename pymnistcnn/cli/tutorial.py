@@ -11,7 +11,7 @@ import click
 
 from ..checks import DTYPES
 from ..target import devices
-from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, writable_file
+from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, told_at_the_end, writable_file
 
 
 @click.group()
@@ -19,7 +19,7 @@ def tutorial():
     """Run a well-known tutorial, whole: its data, network, loop, messages."""
 
 
-def common(*, epochs, batch_size, seed, dtype, output, device="cpu"):
+def common(*, epochs, batch_size, seed, dtype, output, device="cpu", check_output=writable_file):
     """The options of every tutorial, with the tutorial's defaults."""
 
     def option(name, default, **extra):
@@ -33,12 +33,13 @@ def common(*, epochs, batch_size, seed, dtype, output, device="cpu"):
         option("--dtype", dtype, type=click.Choice(DTYPES), help="Precision."),
         click.option("--limit", metavar="N", type=POSITIVE, help="Training items.  [default: the tutorial's]"),
         DATA,
-        option("--output", output, metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
+        option("--output", output, metavar="FILE", type=click.Path(path_type=Path), callback=check_output,
                help="Where to save the network."),
         JSON,
     )  # fmt: skip
 
 
+@told_at_the_end()
 def run(function, as_json, epochs, data, output, **settings):
     """Run a tutorial; with --json its messages go to stderr, and one object to stdout."""
     if epochs is not None:
@@ -70,13 +71,14 @@ def gorgonia(loss, as_json, **settings):
 
 
 @tutorial.command()
-@common(epochs=20, batch_size=128, seed=0, dtype="float32", output="mnist_conv.safetensors")
+@common(epochs=20, batch_size=128, seed=0, dtype="float32", output="mnist_conv.safetensors", check_output=None)
 @click.option("--lr", default=3e-3, show_default=True, help="Learning rate to begin with.")
 @click.option("--savepath", default="./", show_default=True, help="Folder for the best network.")
 def flux(as_json, **settings):
     """Julia: the model zoo's convolutional network."""
     from ..tutorials.flux import flux as function
 
+    writable_file(None, None, Path(settings["savepath"], settings["output"]))
     run(function, as_json, **settings)
 
 

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import functools
+import glob
+import io
 import os
 import secrets
-from contextlib import contextmanager
+import shutil
+import stat
+import tempfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = ["atomic_write"]
+
+IN_PLACE = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS)  # a file that is there cannot be replaced
 
 
 @contextmanager
 def atomic_write(path):
     """Open a binary file that takes the place of `path` once the block ends without an error.
 
-    Until then, and for good if the block raises, whatever was at `path` stays as it was.
+    Until then, and for good if the block raises, whatever was at `path` stays as it was. A link stays a link: what it
+    leads to is written. A file keeps its mode and its owner. One that cannot be replaced, such as a mount, is
+    overwritten, while a copy of what it is to hold lies beside it. A pipe gets everything at the end.
+
+    OSError, which names `path`, for directories, devices, files that are read-only, and whatever else goes wrong.
 
     Examples
     --------
@@ -25,14 +39,218 @@ def atomic_write(path):
     ...     os.listdir(folder)
     ['model']
     """
-    path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # same folder: a rename stays on one disk
-    try:
-        with open(temporary, "xb") as file:
+    with errors_of(path):
+        old = what_is_there(path)
+        if is_pipe(old):
+            file = io.BytesIO()
             yield file
-            file.flush()
-            os.fsync(file.fileno())  # the data must reach the disk before the name does
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+            write_to_pipe(path, file.getbuffer())
+            return
+        target = os.path.realpath(path)
+        with Temporary(target, old) as temporary:
+            yield temporary.file
+            temporary.file.flush()
+            os.fsync(temporary.file.fileno())  # the data must reach the disk before the name does
+            temporary.take_place(target, old)
+
+
+def check_writable(path):
+    """OSError, which names `path`, if `atomic_write` could not write there, as far as this can be told before."""
+    with errors_of(path):
+        old = what_is_there(path)
+        if not is_pipe(old):
+            with Temporary(os.path.realpath(path), old):
+                pass
+
+
+@contextmanager
+def only_writer(path):
+    """While it lasts, whoever else asks for the same path gets a BlockingIOError, in this process or another."""
+    with errors_of(path):
+        place = beside(path, "lock")
+        while True:
+            lock = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                if not locked(lock):
+                    raise BlockingIOError(errno.EAGAIN, "another training writes it at the moment")
+                if is_at(lock, place):
+                    break
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)  # whoever had it has just removed it
+        try:
+            yield
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(place)
+            os.close(lock)
+
+
+# ---- what there is ----
+
+
+@contextmanager
+def errors_of(path):
+    """Errors that name no file, or one of ours, name the path that was asked for."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or _stands_for(error.filename, path):
+            error.filename, error.filename2 = os.fspath(path), None
         raise
+
+
+def _stands_for(filename, path) -> bool:
+    """Is it a path's target, or a file of ours beside it?"""
+    target = os.path.realpath(path)
+    ours = f".{os.path.basename(target)[:NAME]}."
+    return filename == target or os.path.basename(os.fsdecode(filename)).startswith(ours)
+
+
+def what_is_there(path) -> os.stat_result | None:
+    """A file or a pipe that may be written to, or nothing; an OSError for anything else."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(there.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(there.st_mode) and not stat.S_ISFIFO(there.st_mode):
+        raise OSError(errno.EINVAL, "neither a regular file nor a pipe")
+    if not there.st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "read-only")
+    return there
+
+
+def is_pipe(there) -> bool:
+    return there is not None and stat.S_ISFIFO(there.st_mode)
+
+
+def write_to_pipe(path, content):
+    try:
+        pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # with nobody at the other end it would wait for ever
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads from this pipe") from None
+        raise
+    os.set_blocking(pipe, True)
+    with open(pipe, "wb") as file:
+        file.write(content)
+
+
+# ---- temporary files ----
+
+NAME = 60  # characters of a file's name in that of its temporary file
+
+
+def beside(path, suffix) -> str:
+    """The name of a hidden file in the same folder: a rename stays on one disk."""
+    folder, name = os.path.split(os.path.realpath(path))
+    return os.path.join(folder, f".{name[:NAME]}.{suffix}")
+
+
+def locked(file) -> bool:
+    """Is it ours now? Yes, too, where there are no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def is_at(file, path) -> bool:
+    """Does the path still lead to an open file?"""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+@functools.lru_cache(maxsize=64)
+def clear_leftovers(target):
+    """Remove the temporary files of writers that were killed: nobody holds their locks. Once a process and target."""
+    folder, name = os.path.split(target)
+    for left in Path(folder).glob(f".{glob.escape(name[:NAME])}.*.tmp"):
+        with suppress(OSError), open(left, "rb") as file:
+            if locked(file):
+                os.unlink(left)
+
+
+class Temporary:
+    """A new file in the folder of another, which it is to replace; where that folder takes none, and the other file is
+    there, in the system's folder for such. It is gone in the end."""
+
+    def __init__(self, target, old):
+        clear_leftovers(target)
+        try:
+            self._create(target)
+        except OSError as error:
+            if old is None or error.errno not in IN_PLACE:
+                raise
+            self._create(os.path.join(tempfile.gettempdir(), os.path.basename(target)))
+
+    def _create(self, target):
+        while True:
+            self.path = beside(target, f"{secrets.token_hex(8)}.tmp")
+            self.file = open(self.path, "x+b")
+            try:
+                if locked(self.file) and is_at(self.file.fileno(), self.path):
+                    return
+            except BaseException:
+                self.__exit__()
+                raise
+            self.file.close()  # somebody took it for a leftover
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        with suppress(OSError):
+            self.file.close()
+        if self.path is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+
+    def take_place(self, target, old):
+        """Become the target; or, where that cannot be, overwrite it."""
+        try:
+            if old is not None:
+                self._look_like(old)
+            os.replace(self.path, target)
+        except OSError as error:
+            if old is None or error.errno not in IN_PLACE:
+                raise
+            self._overwrite(target, old)
+
+    def _look_like(self, old):
+        file, new = self.file.fileno(), os.fstat(self.file.fileno())
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            os.fchown(file, old.st_uid, old.st_gid)
+        os.fchmod(file, stat.S_IMODE(old.st_mode))
+
+    def _overwrite(self, target, old):
+        copy = os.path.join(os.path.dirname(self.path), f"{os.path.basename(target)}.copy")
+        os.replace(self.path, copy)  # under a name that nobody takes for a leftover
+        self.path = copy
+        size = self.file.seek(0, os.SEEK_END)
+        self.file.seek(0)
+        with open(target, "r+b") as out:
+            try:
+                if size:  # a full disk is to be told of before anything is lost
+                    os.posix_fallocate(out.fileno(), 0, size)
+            except OSError:
+                out.truncate(old.st_size)
+                raise
+            try:
+                shutil.copyfileobj(self.file, out)
+                out.truncate(size)
+                out.flush()
+                os.fsync(out.fileno())
+            except OSError as error:
+                self.path = None  # the copy stays
+                raise OSError(
+                    error.errno, f"{error.strerror}, while it was overwritten; it is whole in {copy}"
+                ) from None

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import checked_dtype
+from ..checks import checked_dtype, shown
 from .dataset import DataError, Dataset
-from .idx import read_idx
+from .idx import read_header, read_idx
 
 __all__ = [
     "load",
@@ -71,7 +71,7 @@ def load(typ, loc=None, dtype="float64"):
     """
     parts = {"train": "train", "dev": "train", "test": "t10k"}
     if not isinstance(typ, str) or typ not in parts:
-        raise ValueError(f'typ must be "train", "dev" or "test", not {typ!r}')
+        raise ValueError(f'typ must be "train", "dev" or "test", not {shown(typ)}')
     dtype = checked_dtype(dtype)
     data = _load(_EMBEDDED if loc is None else Path(loc), parts[typ])
     scaled = np.arange(256) / 255 * 0.9 + 0.1
@@ -87,13 +87,15 @@ def _load(directory, part):
 
 
 def _load_pair(images_path, labels_path):
+    counts = []
+    for path, rank in ((images_path, 3), (labels_path, 1)):  # nothing large is read before these fit together
+        dtype, shape = read_header(path)
+        if len(shape) != rank or dtype != np.uint8 or 0 in shape:
+            raise DataError(f"{path}: expected uint8 of rank {rank}, not empty, got {dtype.name} of shape {shape}")
+        counts.append(shape[0])
+    if counts[0] != counts[1]:
+        raise DataError(f"{labels_path}: expected {counts[0]} labels, one per image, got {counts[1]}")
     images, labels = read_idx(images_path), read_idx(labels_path)
-    for path, array, rank in ((images_path, images, 3), (labels_path, labels, 1)):
-        if array.ndim != rank or array.dtype != np.uint8 or array.size == 0:
-            got = f"{array.dtype} of shape {array.shape}"
-            raise DataError(f"{path}: expected uint8 of rank {rank}, not empty, got {got}")
-    if len(images) != len(labels):
-        raise DataError(f"{labels_path}: expected {len(images)} labels, one per image, got {len(labels)}")
     if labels.max() > 9:
         raise DataError(f"{labels_path}: expected labels 0 to 9, got {labels.max()}")
     return Dataset(images, labels)

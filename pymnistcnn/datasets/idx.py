@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 import zlib
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -54,13 +55,27 @@ def read_idx(path):
     array([[1, 2],
            [3, 4]], dtype=int16)
     """
+    with _opened(path) as (stream, size):
+        return _parse(stream, path, size)
+
+
+def read_header(path):
+    """The dtype and shape that an IDX file says it has."""
+    with _opened(path) as (stream, _):
+        return _parse_header(stream, path)
+
+
+@contextmanager
+def _opened(path):
+    """What is in a file, unzipped, and its size, if that is known."""
     with open(path, "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if not zipped:
-            return _parse(file, path, os.fstat(file.fileno()).st_size)
+            yield file, os.fstat(file.fileno()).st_size
+            return
         try:
-            return _parse(gzip.GzipFile(fileobj=file), path)
+            yield gzip.GzipFile(fileobj=file), None
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(f"{path}: expected a whole gzip stream, got a corrupt one ({error})") from error
 

@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from ..checks import whole
+from ..checks import shown, whole
 from .atomic import atomic_write
 from .dataset import DataError, Dataset
 from .digits import _load_pair
@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _PIXELS = 28 * 28  # of an image in a text file
+_BLANK = b" \t\r\n"  # no form feeds, no vertical tabs
 _LINE = 1 << 16  # the most bytes of a line of text; an image takes some 3000
 _WORDS = [b"%d" % value for value in range(256)]
 _VALUES = {word: value for value, word in enumerate(_WORDS)}
@@ -51,7 +52,7 @@ def read_text(path, label_first=None):
     array([5, 3], dtype=uint8)
     """
     if label_first not in (None, True, False):
-        raise ValueError(f"label_first must be True, False or None, not {label_first!r}")
+        raise ValueError(f"label_first must be True, False or None, not {shown(label_first)}")
     separator, header, numbers, content = None, None, [], bytearray()
     for number, line in _lines(path):
         separator = separator or (b"," if b"," in line else b"\t")
@@ -93,21 +94,21 @@ def _lines(path):
                 return
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
-            line = line.partition(b"#")[0].strip()
+            line = line.partition(b"#")[0].strip(_BLANK)
             if line:
                 yield number, line
 
 
 def _is_header(fields):
     """Pixels are 256 different ones at most, so what has 785 different columns is none."""
-    return len(set(fields)) == len(fields) or not any(field.strip().isdigit() for field in fields)
+    return len(set(fields)) == len(fields) or not any(field.strip(_BLANK).isdigit() for field in fields)
 
 
 def _parse_fields(fields, where):
     """The numbers of a row which are padded with spaces or zeros, or, with a DataError, are none."""
     values = []
     for column, field in enumerate(fields, 1):
-        word = field.strip()
+        word = field.strip(_BLANK)
         value = _VALUES.get(word.lstrip(b"0") or word[-1:])
         if value is None:
             got = repr(word[:20].decode(errors="backslashreplace"))

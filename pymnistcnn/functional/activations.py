@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import whole
 from ..layers import ELU, GELU, Hardswish, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
-from .single import backward, forward, numbers, rows
+from ..network import dtype_for
+from .single import backward, forward
 
 __all__ = [
     "elu",
@@ -34,7 +36,7 @@ __all__ = [
 
 
 def relu(x, *, threads=None, isa=None):
-    """max(x, 0) of x of any shape; NaN is passed on. ValueError if x is empty or holds no numbers.
+    """max(x, 0) of x of any shape; NaN is passed on. ValueError if x is not numeric.
 
     Examples
     --------
@@ -58,7 +60,7 @@ def relu_backward(dy, x, *, threads=None, isa=None):
 
 
 def leaky_relu(x, negative_slope=0.01, *, threads=None, isa=None):
-    """x, or negative_slope * x below 0, of x of any shape. ValueError if x is empty or holds no numbers, or the
+    """x, or negative_slope * x below 0, of x of any shape. ValueError if x is not numeric, or the
     slope is negative.
 
     Examples
@@ -83,7 +85,7 @@ def leaky_relu_backward(dy, x, negative_slope=0.01, *, threads=None, isa=None):
 
 
 def elu(x, alpha=1.0, *, threads=None, isa=None):
-    """x, or alpha * (exp(x) - 1) below 0, of x of any shape. ValueError if x is empty or holds no numbers, or
+    """x, or alpha * (exp(x) - 1) below 0, of x of any shape. ValueError if x is not numeric, or
     alpha is negative.
 
     Examples
@@ -101,14 +103,14 @@ def elu_backward(dy, x, alpha=1.0, *, threads=None, isa=None):
     Examples
     --------
     >>> import numpy as np, pymnistcnn as pm
-    >>> pm.functional.elu_backward([5, 5], np.array([-100.0, 2.0]))
-    array([0., 5.])
+    >>> pm.functional.elu_backward([5, 5], np.array([-1.0, 2.0]))
+    array([1.83939721, 5.        ])
     """
     return _backward(ELU(alpha), dy, x, threads, isa)
 
 
 def sigmoid(x, *, threads=None, isa=None):
-    """1 / (1 + exp(-x)) of x of any shape. ValueError if x is empty or holds no numbers.
+    """1 / (1 + exp(-x)) of x of any shape. ValueError if x is not numeric.
 
     Examples
     --------
@@ -133,7 +135,7 @@ def sigmoid_backward(dy, x, *, threads=None, isa=None):
 
 def softplus(x, beta=1.0, threshold=20.0, *, threads=None, isa=None):
     """log(1 + exp(beta * x)) / beta of x of any shape; x itself where beta * x is above the threshold. ValueError
-    if x is empty or holds no numbers, beta is not above 0, or the threshold is below 15.
+    if x is not numeric, or beta is not above 0.
 
     Examples
     --------
@@ -158,7 +160,7 @@ def softplus_backward(dy, x, beta=1.0, threshold=20.0, *, threads=None, isa=None
 
 def gelu(x, approximate="none", *, threads=None, isa=None):
     """x times the normal distribution's share below x, of x of any shape; approximate: "none" or "tanh". ValueError if
-    x is empty or holds no numbers, or for another approximation.
+    x is not numeric, or for another approximation.
 
     Examples
     --------
@@ -182,7 +184,7 @@ def gelu_backward(dy, x, approximate="none", *, threads=None, isa=None):
 
 
 def silu(x, *, threads=None, isa=None):
-    """x / (1 + exp(-x)) of x of any shape. ValueError if x is empty or holds no numbers.
+    """x / (1 + exp(-x)) of x of any shape. ValueError if x is not numeric.
 
     Examples
     --------
@@ -206,7 +208,7 @@ def silu_backward(dy, x, *, threads=None, isa=None):
 
 
 def hardswish(x, *, threads=None, isa=None):
-    """x (x + 3) / 6 from -3 to 3, 0 below and x above, of x of any shape. ValueError if x is empty or holds no numbers.
+    """x (x + 3) / 6 from -3 to 3, 0 below and x above, of x of any shape. ValueError if x is not numeric.
 
     Examples
     --------
@@ -230,7 +232,7 @@ def hardswish_backward(dy, x, *, threads=None, isa=None):
 
 
 def tanh(x, *, threads=None, isa=None):
-    """tanh(x) of x of any shape. ValueError if x is empty or holds no numbers.
+    """tanh(x) of x of any shape. ValueError if x is not numeric.
 
     Examples
     --------
@@ -254,8 +256,8 @@ def tanh_backward(dy, x, *, threads=None, isa=None):
 
 
 def softmax(x, dim=-1, *, threads=None, isa=None):
-    """Probabilities, along the axis `dim` of x of any shape, of what are scores there. ValueError if x is empty or
-    holds no numbers, or has no such axis.
+    """Probabilities, along the axis `dim` of x of any shape, of what are scores there. ValueError if x
+    is not numeric, or has no such axis.
 
     Examples
     --------
@@ -303,17 +305,15 @@ def log_softmax_backward(dy, x, dim=-1, *, threads=None, isa=None):
 
 
 def _forward(layer, x, threads, isa):
-    x = numbers(x)
-    return forward(layer, rows(x), threads=threads, isa=isa).reshape(x.shape)
+    return forward(layer, x, threads=threads, isa=isa)
 
 
 def _backward(layer, dy, x, threads, isa):
-    dy, x = _alike(dy, x)
-    return backward(layer, rows(dy), rows(x), threads=threads, isa=isa).reshape(x.shape)
+    return backward(layer, *_alike(dy, x), threads=threads, isa=isa)
 
 
 def _alike(dy, x):
-    dy, x = np.asarray(dy), numbers(x)
+    dy, x = np.asarray(dy), np.asarray(x)
     if dy.shape != x.shape:
         raise ValueError(f"dy must have the shape of x, {x.shape}, not {dy.shape}")
     return dy, x
@@ -321,7 +321,11 @@ def _alike(dy, x):
 
 def _along(dim, function, *arrays):
     """What a function of rows gives for the rows of arrays along an axis; the last of the arrays is x."""
-    arrays = _alike(*arrays) if len(arrays) == 2 else [numbers(*arrays)]
-    moved = [np.moveaxis(array, dim, -1) for array in arrays]
+    arrays = _alike(*arrays) if len(arrays) == 2 else [np.asarray(*arrays)]
+    ndim, shape = max(arrays[-1].ndim, 1), arrays[-1].shape  # a number has an axis, too
+    dim = whole("dim", dim, -ndim, ndim - 1)
+    if arrays[-1].size == 0:
+        return np.empty(shape, dtype_for(arrays[-1]))
+    moved = [np.moveaxis(np.atleast_1d(array), dim, -1) for array in arrays]
     y = function(*(array.reshape(-1, array.shape[-1]) for array in moved))
-    return np.moveaxis(y.reshape(moved[0].shape), -1, dim)
+    return np.moveaxis(y.reshape(moved[0].shape), -1, dim).reshape(shape)

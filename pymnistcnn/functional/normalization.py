@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..checks import number
+from ..checks import number, shown
 from ..layers import BatchNorm1d, BatchNorm2d
 from ..target import target_of
 from .single import backward, holding, numbers
@@ -17,7 +17,7 @@ __all__ = [
 
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *,
                threads=None, isa=None):  # fmt: skip
-    """Batch norm of every channel of x (n, c) or (n, c, h, w); y has its shape.
+    """Batch norm of every channel of x (n, c) or (n, c, ...); y has its shape.
 
     Parameters
     ----------
@@ -48,10 +48,11 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
             raise ValueError(f"{name} must be given outside of training")
         writable = isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.flags.writeable
         if array is not None and training and not writable:
-            raise ValueError(f"{name} must be an array of floats that training can write to, not {array!r}")
+            raise ValueError(f"{name} must be an array of floats that training can write to, not {shown(array)}")
         weights[name] = np.full(_channels(x), float(name == "running_var")) if array is None else array
-    with holding(_norm(x, eps, number("momentum", momentum, 0, 1)), x, weights) as found:
-        y = found.forward(x, bool(training), target_of(isa), threads)
+    pictures = _pictures(x)
+    with holding(_norm(x, eps, number("momentum", momentum, 0, 1)), pictures, weights) as found:
+        y = found.forward(pictures, bool(training), target_of(isa), threads).reshape(x.shape)
         moved = dict(zip(weights, found.views(found.param), strict=False))
         for name, array in running.items():
             if training and array is not None:
@@ -72,12 +73,21 @@ def batch_norm_backward(dy, x, weight=None, eps=1e-5, *, threads=None, isa=None)
     >>> dweight.round(3), dbias
     (array([2.]), array([2.]))
     """
-    x = numbers(x)
-    return backward(_norm(x, eps, 0.0), dy, x, _weights(x, weight, None), threads=threads, isa=isa)
+    x, dy = numbers(x), np.asarray(dy)
+    if dy.shape != x.shape:
+        raise ValueError(f"dy must have the shape of x, {x.shape}, not {dy.shape}")
+    weights = _weights(x, weight, None)
+    dx, *gradients = backward(_norm(x, eps, 0.0), _pictures(dy), _pictures(x), weights, threads=threads, isa=isa)
+    return (dx.reshape(x.shape), *gradients)
 
 
 def _channels(x):
     return x.shape[1] if x.ndim > 1 else 1
+
+
+def _pictures(x):
+    """(n, c), or (n, c, h, w) with what there is behind the channels in h and w."""
+    return x if x.ndim <= 2 else x.reshape(*x.shape[:2], -1, x.shape[-1])
 
 
 def _norm(x, eps, momentum):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import exact_cast, whole
 from ..layers import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from ..network import dtype_for
 from ..target import target_of
-from .single import backward, forward, holding, numbers
+from .products import linear
+from .single import backward, batch_of, forward, holding, numbers, shaped
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
     "global_avg_pool2d",
@@ -21,7 +26,7 @@ __all__ = [
 def max_pool2d(
     x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, threads=None, isa=None
 ):
-    """The largest value of every window of x (n, c, h, w): y (n, c, oh, ow). NaN is passed on.
+    """The largest value of every window of x (n, c, h, w) or (c, h, w): y (n, c, oh, ow). NaN is passed on.
 
     Parameters
     ----------
@@ -44,9 +49,11 @@ def max_pool2d(
     if not return_indices:
         return forward(layer, x, threads=threads, isa=isa)
     x = numbers(x)
-    with holding(layer, x, ()) as found:
+    batch = batch_of(layer, x)
+    with holding(layer, batch, ()) as found:
         target = target_of(isa)
-        return found.forward(x, True, target, threads), _indices(found, len(x), target)
+        y = found.forward(batch, True, target, threads)
+        return shaped(layer, x, y), shaped(layer, x, _indices(found, len(batch), target))
 
 
 def _indices(network, n, target):
@@ -78,8 +85,9 @@ def max_pool2d_backward(
 
 
 def avg_pool2d(
-    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, threads=None, isa=None
-):
+    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *,
+    threads=None, isa=None,
+):  # fmt: skip
     """The mean of every window of x (n, c, h, w): y (n, c, oh, ow).
 
     Parameters
@@ -88,6 +96,7 @@ def avg_pool2d(
     padding : zeros around x, at most half of kernel_size
     ceil_mode : windows may reach over the end, if they begin inside
     count_include_pad : whether the zeros of the padding count in the mean
+    divisor_override : what the sum of a window is divided by, if not by how many there are in it
 
     ValueError if no window fits into x, or for numbers outside these ranges.
 
@@ -98,12 +107,13 @@ def avg_pool2d(
     array([[[[2.75]]]], dtype=float32)
     """
     layer = AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad)
-    return forward(layer, x, threads=threads, isa=isa)
+    return forward(layer, x, threads=threads, isa=isa) * _factor(layer, np.asarray(x), divisor_override)
 
 
 def avg_pool2d_backward(
-    dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, threads=None, isa=None
-):
+    dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *,
+    threads=None, isa=None,
+):  # fmt: skip
     """dx (n, c, h, w) of `avg_pool2d`, for dy (n, c, oh, ow): each number is spread over its window.
 
     ValueError as from `avg_pool2d`, and if dy does not have the shape of y.
@@ -116,7 +126,78 @@ def avg_pool2d_backward(
              [2., 2.]]]], dtype=float32)
     """
     layer = AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad)
+    dy = np.asarray(dy) * _factor(layer, np.asarray(x), divisor_override)
     return backward(layer, dy, x, threads=threads, isa=isa)
+
+
+def _factor(layer, x, divisor):
+    """How many numbers each window's mean is of, over the divisor that is wanted: (oh, ow); 1 if none is."""
+    if divisor is None:
+        return 1
+    divisor, (_, *cells) = whole("divisor_override", divisor), layer.output_shape(x.shape[-3:])
+    counts = []
+    axes = zip(x.shape[-2:], cells, layer.kernel_size, layer._steps, layer.padding, strict=True)
+    for n, cell, size, step, padding in axes:
+        begin = np.arange(cell) * step - padding
+        end = np.minimum(begin + size, n + padding)
+        counts.append(end - begin if layer.count_include_pad else np.minimum(end, n) - np.maximum(begin, 0))
+    return (np.outer(*counts) / divisor).astype(dtype_for(x))
+
+
+def adaptive_avg_pool2d(x, output_size, *, threads=None, isa=None):
+    """The means of x (n, c, h, w) over oh x ow windows that cover it: y (n, c, oh, ow), as PyTorch has it: window i
+    of oh is of the rows from i * h / oh, rounded down, to (i + 1) * h / oh, rounded up. output_size: a number or
+    (oh, ow), of which None stands for h or w. ValueError for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> pm.functional.adaptive_avg_pool2d(np.array([[[[1, 5, 3]]]], np.float32), (1, 2))
+    array([[[[3., 4.]]]], dtype=float32)
+    """
+    x = np.asarray(x)
+    rows, columns = _adaptive(x, output_size)
+    return _apart(x, rows, columns, threads, isa)
+
+
+def adaptive_avg_pool2d_backward(dy, x, output_size, *, threads=None, isa=None):
+    """dx like x of `adaptive_avg_pool2d`, for dy like its y. ValueError for other shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> x = np.zeros((1, 1, 1, 3), np.float32)
+    >>> pm.functional.adaptive_avg_pool2d_backward(np.array([[[[2, 4]]]], np.float32), x, (1, 2))
+    array([[[[1., 3., 2.]]]], dtype=float32)
+    """
+    dy, x = np.asarray(dy), np.asarray(x)
+    rows, columns = _adaptive(x, output_size)
+    expected = (*x.shape[:-2], len(rows), len(columns))
+    if dy.shape != expected:
+        raise ValueError(f"dy must have the shape of y, {expected}, not {dy.shape}")
+    return _apart(exact_cast(dy, dtype_for(x), "dy"), rows.T, columns.T, threads, isa)
+
+
+def _adaptive(x, output_size):
+    """The matrices, (oh, h) and (ow, w), that take the means of rows and of columns."""
+    if x.ndim not in (3, 4):
+        raise ValueError(f"x must have shape (n, c, h, w) or (c, h, w), not {x.shape}")
+    given = output_size if isinstance(output_size, (tuple, list)) else (output_size,)
+    given = tuple(given) * (2 // len(given)) if len(given) in (1, 2) else (output_size,) * 2
+    matrices = []
+    for size, n in zip(given, x.shape[-2:], strict=True):
+        size = n if size is None else whole("output_size", size)
+        window, position = np.arange(size)[:, None], np.arange(n)
+        inside = (position >= window * n // size) & (position < -(-(window + 1) * n // size))
+        matrices.append((inside / inside.sum(axis=1, keepdims=True)).astype(dtype_for(x)))
+    return matrices
+
+
+def _apart(x, rows, columns, threads, isa):
+    """rows x columns', of each picture."""
+    how = dict(threads=threads, isa=isa)
+    across = linear(x, columns, **how)
+    return np.ascontiguousarray(np.swapaxes(linear(np.swapaxes(across, -1, -2), rows, **how), -1, -2))
 
 
 def global_avg_pool2d(x, *, threads=None, isa=None):

@@ -19,15 +19,15 @@ __all__ = [
 
 
 def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *, threads=None, isa=None):
-    """2-D convolution (cross-correlation): y (n, k, oh, ow).
+    """2-D convolution (cross-correlation): y (n, k, oh, ow), or (k, oh, ow) of a single picture.
 
     Parameters
     ----------
-    x : (n, c, h, w)
+    x : (n, c, h, w) or (c, h, w)
     w : (k, c / groups, kh, kw)
     b : (k,), or None for no bias
     stride, dilation : a number or (vertical, horizontal)
-    padding : zeros around x: a number, (vertical, horizontal), (top, bottom, left, right), or "same"
+    padding : zeros around x: a number, (vertical, horizontal), (top, bottom, left, right), "valid" (none) or "same"
         (stride 1: y is as large as x)
     groups : input and output channels are cut into so many groups that do not see each other
 
@@ -72,7 +72,7 @@ def _conv(w, bias, stride, padding, dilation, groups):
 
 
 def linear(x, w, b=None, *, threads=None, isa=None):
-    """x w' + b, of x (n, in), w (out, in) and b (out,) or None: y (n, out). ValueError for other shapes.
+    """x w' + b, of x (..., in), w (out, in) and b (out,) or None: y (..., out). ValueError for other shapes.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import contextmanager
 
@@ -11,15 +12,26 @@ from ..checks import exact_cast
 from ..network import Network, dtype_for
 from ..target import target_of
 
-MOST = 32  # networks that a thread keeps
-LARGEST = 2**26  # bytes of the workspaces of one that is kept
+MOST, MOST_BYTES = 32, 2**26  # that a thread keeps: networks, and bytes of all of them
 
 
 class Kept(threading.local):
-    """Networks of this thread by what they compute, those used last at the end."""
+    """Networks of this thread by what they compute, those used last at the end, and how large they are."""
 
     def __init__(self):
-        self.networks: dict[tuple, Network] = {}
+        self.networks: dict[tuple, tuple[Network, int]] = {}
+        self.bytes = 0
+
+    def take(self, key) -> Network | None:
+        network, size = self.networks.pop(key, (None, 0))
+        self.bytes -= size
+        return network
+
+    def give_back(self, key, network):
+        self.networks[key] = network, network.bytes
+        self.bytes += network.bytes
+        while self.bytes > MOST_BYTES or len(self.networks) > MOST:
+            self.take(next(iter(self.networks)))
 
 
 KEPT = Kept()
@@ -35,25 +47,18 @@ def numbers(x) -> np.ndarray:
 
 def rows(x) -> np.ndarray:
     """x of any shape as (n, features), for what is done element by element."""
-    return x.reshape(len(x) if x.ndim > 1 else 1, -1)
+    return x.reshape(len(x) if x.ndim > 1 else 1, -1) if x.size else x.reshape(0, 1)
 
 
 @contextmanager
-def network(layers, x, loss=None):
+def network(layers, x):
     """A network for arrays like x, which no other call has while this one does."""
     if x.ndim not in (2, 4):
         raise ValueError(f"x must have shape (n, features) or (n, channels, height, width), not {x.shape}")
-    key = repr(layers), repr(loss), x.shape[1:], dtype_for(x)
-    found = KEPT.networks.pop(key, None)
-    if found is None:
-        found = Network(layers, x.shape[1:], dtype_for(x))
-        if loss is not None:
-            found.use_loss(loss)
+    key = repr(layers), x.shape[1:], dtype_for(x)
+    found = KEPT.take(key) or Network(layers, x.shape[1:], dtype_for(x))
     yield found
-    if found.workspace_bytes <= LARGEST:
-        KEPT.networks[key] = found
-    if len(KEPT.networks) > MOST:
-        del KEPT.networks[next(iter(KEPT.networks))]
+    KEPT.give_back(key, found)
 
 
 @contextmanager
@@ -69,19 +74,45 @@ def holding(layer, x, weights, seed=0):
         yield found
 
 
+def batch_of(layer, x) -> np.ndarray:
+    """x as a layer takes it: (n, features) or (n, c, h, w). Any dimensions, or none, may come before a sample's own;
+    for what is done element by element, any shape will do."""
+    if layer.needs is None:
+        return x if x.ndim in (2, 4) else rows(x)
+    before = x.ndim - layer.needs[0]
+    if before < 0:
+        layer.output_shape(x.shape[1:])  # raises: it needs more
+    return x.reshape(math.prod(x.shape[:before]), *x.shape[before:])
+
+
+def shaped(layer, x, y) -> np.ndarray:
+    """y of a batch, with the dimensions that x had before a sample's own."""
+    return y.reshape(x.shape if layer.needs is None else (*x.shape[: x.ndim - layer.needs[0]], *y.shape[1:]))
+
+
 def forward(layer, x, weights=(), seed=0, training=False, *, threads=None, isa=None) -> np.ndarray:
     """y of a layer for x."""
-    x = numbers(x)
-    with holding(layer, x, weights, seed) as found:
-        return found.forward(x, training, target_of(isa), threads)
+    x = np.asarray(x)
+    batch = batch_of(layer, x)
+    if len(batch) == 0 or (x.size == 0 and layer.needs is None):
+        return shaped(layer, x, np.empty((len(batch), *layer.output_shape(batch.shape[1:])), dtype_for(x)))
+    with holding(layer, batch, weights, seed) as found:
+        return shaped(layer, x, found.forward(batch, training, target_of(isa), threads))
 
 
 def backward(layer, dy, x, weights=(), seed=0, *, threads=None, isa=None):
     """dx of a layer, and after it the gradients of its weights if it has any."""
-    x = numbers(x)
-    with holding(layer, x, weights, seed) as found:
-        found.forward(x, True, target_of(isa), threads)
-        dx = found.backward(dy, threads=threads)
+    x, dy = np.asarray(x), np.asarray(dy)
+    batch = batch_of(layer, x)
+    y_shape = shaped(layer, x, np.empty((len(batch), *layer.output_shape(batch.shape[1:])))).shape
+    if dy.shape != y_shape:
+        raise ValueError(f"dy must have the shape of y, {y_shape}, not {dy.shape}")
+    if x.size == 0:
+        gradients = [np.zeros(np.shape(weights[name]), dtype_for(x)) for name in weights]
+        return (np.empty(x.shape, dtype_for(x)), *gradients) if gradients else np.empty(x.shape, dtype_for(x))
+    with holding(layer, batch, weights, seed) as found:
+        found.forward(batch, True, target_of(isa), threads)
+        dx = found.backward(dy.reshape(len(batch), *found.output_shape), threads=threads).reshape(x.shape)
         views = zip(found.parameters, found.views(found.gradient), strict=True)
         gradients = [np.array(view, order="C") for parameter, view in views if parameter.trained]
     return (dx, *gradients) if gradients else dx

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._native import ActivationKind
-from ..checks import number
+from ..checks import number, shown
 from .base import Layer
 
 __all__ = [
@@ -97,8 +97,7 @@ class Sigmoid(Layer):
 
 @dataclass(eq=False, repr=False)
 class Softplus(Layer):
-    """log(1 + exp(beta * x)) / beta, element by element; x itself where beta * x is above the threshold, which
-    must be 15 or more: below, the gradient could not be told from the output.
+    """log(1 + exp(beta * x)) / beta, element by element; x itself where beta * x is above the threshold.
 
     Examples
     --------
@@ -112,7 +111,7 @@ class Softplus(Layer):
 
     def __post_init__(self):
         self.beta = number("beta", self.beta, 1e-6, 1e6)
-        self.threshold = number("threshold", self.threshold, 15, 1e6)
+        self.threshold = number("threshold", self.threshold, -1e6, 1e6)
 
     def lower(self, builder):
         builder.activation(ActivationKind.SOFTPLUS, self.beta, self.threshold)
@@ -134,7 +133,7 @@ class GELU(Layer):
 
     def __post_init__(self):
         if self.approximate not in ("none", "tanh"):
-            raise ValueError(f'approximate must be "none" or "tanh", not {self.approximate!r}')
+            raise ValueError(f'approximate must be "none" or "tanh", not {shown(self.approximate)}')
 
     def lower(self, builder):
         builder.activation(ActivationKind.GELU_TANH if self.approximate == "tanh" else ActivationKind.GELU)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, fields
 
 import numpy as np
@@ -68,6 +69,10 @@ class Layer:
     def multiply_adds(self, shape: tuple) -> int:
         """Multiplications for one sample of input shape `shape`, forward."""
         return 0
+
+    def work(self, shape: tuple) -> int:
+        """Numbers that a forward pass of one sample reads and multiplies, about."""
+        return max(math.prod(shape), self.multiply_adds(shape))
 
     def settings(self) -> dict:
         """The fields, by name, that say what the layer computes: all but the initializer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..checks import pair, yes_or_no
@@ -43,6 +44,9 @@ class Window(Layer):
         super().output_shape(shape)
         axes = zip(shape[1:], self._spans, self._steps, self.padding, strict=True)
         return (shape[0], *(self._cells(shape, *axis) for axis in axes))
+
+    def work(self, shape):
+        return math.prod(self.output_shape(shape)) * math.prod(map(min, self.kernel_size, shape[1:]))
 
     def _cells(self, shape, n, span, step, padding):
         """How many windows there are along an axis of n pixels."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..checks import instance, pair, whole, yes_or_no
+from ..checks import instance, pair, shown, whole, yes_or_no
 from ..initializers import Initializer, PyTorchDefault
 from .base import FEATURES, PICTURES, Layer
 
@@ -25,8 +25,8 @@ class Conv2d(Layer):
     ----------
     out_channels : int
     kernel_size, stride, dilation : a number or (vertical, horizontal)
-    padding : zeros around the input: a number, (vertical, horizontal), (top, bottom, left, right), or "same"
-        (stride 1: the output is as large as the input)
+    padding : zeros around the input: a number, (vertical, horizontal), (top, bottom, left, right), "valid" (none) or
+        "same" (stride 1: the output is as large as the input)
     groups : input and output channels are cut into so many groups that do not see each other
     bias : whether to add one number per output channel
     initializer : of the weights; PyTorch's default start if not given
@@ -57,13 +57,14 @@ class Conv2d(Layer):
         self.initializer = checked_initializer(self.initializer)
         if self.out_channels % self.groups:
             raise ValueError(f"groups must divide out_channels: {self.groups} does not divide {self.out_channels}")
-        if self.padding == "same":
+        self.padding = 0 if isinstance(self.padding, str) and self.padding == "valid" else self.padding
+        if isinstance(self.padding, str) and self.padding == "same":
             if self.stride != (1, 1):
                 raise ValueError(f'padding "same" needs stride 1, not {self.stride}')
         elif isinstance(self.padding, (tuple, list)) and len(self.padding) == 4:
             self.padding = tuple(whole("padding", p, 0) for p in self.padding)
         elif isinstance(self.padding, str):
-            raise ValueError(f'padding must be numbers or "same", not {self.padding!r}')
+            raise ValueError(f'padding must be numbers, "same" or "valid", not {shown(self.padding)}')
         else:
             self.padding = pair("padding", self.padding, 0)
 
@@ -103,7 +104,8 @@ class Conv2d(Layer):
 
 @dataclass(eq=False, repr=False)
 class Linear(Layer):
-    """y = x W' + b of (in,) to (out_features,); `in` is inferred.
+    """y = x W' + b of (in,) to (out_features,); `in` is inferred. Zeros in x may be skipped: a weight that is NaN or
+    infinite may then leave no trace.
 
     Parameters by name: weight (out_features, in), bias (out_features,).
 

@@ -83,6 +83,9 @@ class Residual(Layer):
     def multiply_adds(self, shape):
         return sum(layer.multiply_adds(before) for layer, before in self.inside(shape))
 
+    def work(self, shape):
+        return sum(layer.work(before) for layer, before in self.inside(shape))
+
 
 def named_leaves(layers) -> list[tuple[str, Layer]]:
     """What layers one after the other hold, by PyTorch's names; layers that PyTorch has not do not count."""

@@ -98,8 +98,8 @@ def train(args):
         started = time.perf_counter()
         try:
             model.fit(
-                train_set, 1, args.batch_size, opt, loss, shuffle=False, progress=False, threads=args.threads,
-                isa=args.isa,
+                train_set, epochs=1, batch_size=args.batch_size, optimizer=opt, loss=loss, shuffle=False,
+                progress=False, threads=args.threads, isa=args.isa,
             )  # fmt: skip
         except FloatingPointError:
             log.error("NaN params")

@@ -62,7 +62,8 @@ def gorgonia(
     print("Batches", batches)
     solver = pm.RMSprop(lr=0.001, alpha=0.999, eps=1e-8, eps_inside_sqrt=True)
     history = model.fit(
-        (inputs, targets.argmax(axis=1) if cross_entropy else targets), epochs, batch_size, solver, shuffle=False,
+        inputs, targets.argmax(axis=1) if cross_entropy else targets,
+        epochs=epochs, batch_size=batch_size, optimizer=solver, shuffle=False,
         loss=pm.CrossEntropyLoss() if cross_entropy else pm.ExpectedProbabilityLoss(),
         validation=test, callbacks=[Cost()], progress=False, threads=threads, isa=isa,
     )  # fmt: skip
@@ -89,7 +90,8 @@ def visualize(row, path):
     from PIL import Image
 
     side = int(np.sqrt(len(row)))
-    Image.fromarray(unscale(row).reshape(side, side)).save(path)
+    with pm.datasets.atomic_write(path) as file:
+        Image.fromarray(unscale(row).reshape(side, side)).save(file, "png")
 
 
 def pictures(inputs):

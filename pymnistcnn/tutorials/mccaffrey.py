@@ -66,7 +66,8 @@ def mccaffrey(
     print(f"max_epochs = {epochs:3d}")
     print(f"lrn_rate = {optimizer.lr:.3f}")
     print("\nStarting training")
-    history = model.fit(train, epochs, batch_size, optimizer, loss, callbacks=[Log()], progress=False, **how)
+    how_to_train = dict(epochs=epochs, batch_size=batch_size, optimizer=optimizer, loss=loss)
+    history = model.fit(train, **how_to_train, callbacks=[Log()], progress=False, **how)
     print("Done")
 
     # 4. accuracy
@@ -141,5 +142,6 @@ def show(image, path):
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         picture.show()
     else:
-        picture.save(path)
+        with pm.datasets.atomic_write(path) as file:
+            picture.save(file, "png")
         print(f"(drawn to {path})")

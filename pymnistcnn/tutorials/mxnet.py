@@ -106,8 +106,9 @@ def run(
     with messages_to_stdout(log):
         log.info("batches of %s, labels %s", images.shape, labels.shape)
         history = model.fit(
-            (train_iter.images, train_iter.labels), epochs or (20 if julia else 10), batch_size, sgd, shuffle=True,
-            validation=test, callbacks=[pm.Speedometer(100, log.info), EpochLog()], progress=False, **how,
+            train_iter.images, train_iter.labels,
+            epochs=epochs or (20 if julia else 10), batch_size=batch_size, optimizer=sgd, validation=test,
+            callbacks=[pm.Speedometer(100, log.info), EpochLog()], progress=False, **how,
         )  # fmt: skip
     model.save(output)
 
