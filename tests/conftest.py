@@ -22,7 +22,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure(config):
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
+    # a shell's background jobs begin with one of these ignored, or both, as then would all that tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.stash[RAN] = set()
 
 

@@ -53,6 +53,7 @@ class Operation(Named):
     ranges : (low, high) of options that are drawn
     kink : whether the slope jumps somewhere, so that the sign of a rounding error decides
     monotone : whether it may be part of a convolution that a max-pool follows
+    from_y : whether that holds in training, too, where its gradient is computed from its output
     everywhere : whether it is tried in a block with every convolution, and not with a few
     """
 
@@ -65,6 +66,7 @@ class Operation(Named):
     ranges: dict = field(default_factory=dict)
     kink: bool = False
     monotone: bool = True
+    from_y: bool = True
     everywhere: bool = False
 
     def in_pytorch(self, *arrays, **options):
@@ -107,7 +109,7 @@ ACTIVATIONS = by_name(
         ranges={"negative_slope": (0, 1)},
         kink=True,
     ),
-    Operation("elu", pm.ELU, f"{TF}.elu", options=({}, {"alpha": 0.5}), ranges={"alpha": (0.1, 2)}),
+    Operation("elu", pm.ELU, f"{TF}.elu", options=({}, {"alpha": 0.5}), ranges={"alpha": (0.1, 2)}, from_y=False),
     Operation("sigmoid", pm.Sigmoid, "torch.sigmoid"),
     Operation(
         "softplus",
@@ -115,6 +117,7 @@ ACTIVATIONS = by_name(
         f"{TF}.softplus",
         options=({}, {"beta": 2.0}, {"beta": 0.5, "threshold": 15.0}),
         ranges={"beta": (0.2, 3)},
+        monotone=False,
     ),
     Operation("gelu", pm.GELU, f"{TF}.gelu", options=({}, {"approximate": "tanh"}), monotone=False),
     Operation("silu", pm.SiLU, f"{TF}.silu", monotone=False),

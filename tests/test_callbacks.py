@@ -454,12 +454,12 @@ def test_the_message_of_a_divergence_names_all():
     x[order[37]] = np.nan
     said = (
         r"training diverged: a parameter of layer 0 \(Conv2d\(5, 3\)\) became NaN or infinite in epoch 1, batch 3\. "
-        rf".* images {', '.join(map(str, order[32:37]))} and 11 more\. Lower the learning rate, or look for NaN"
+        rf".* NaN or infinity is in its images {order[37]}$"
     )
     with pytest.raises(FloatingPointError, match=said) as caught:
         normed().fit((x, LABELS), batch_size=16, progress=False, threads=1)
     assert isinstance(caught.value, pm.Diverged)
-    with pytest.raises(pm.Diverged, match="which had the images 0, 1, 2. Lower"):
+    with pytest.raises(pm.Diverged, match="NaN or infinity is in its images 0, 1, 2$"):
         normed().fit((np.full((3, 8, 8), np.nan), [0, 1, 2]), shuffle=False, progress=False, threads=1)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pymnistcnn as pm
-from pymnistcnn.checks import check_fields, checked_seed, instance, number, pair, whole, yes_or_no
+from pymnistcnn.checks import check_fields, checked_seed, instance, number, pair, shown, whole, yes_or_no
 
 INTEGERS = [int, np.int8, np.uint8, np.int64, np.uint64]
 REALS = [*INTEGERS, float, np.float16, np.float32, np.float64, np.longdouble]
@@ -38,7 +38,7 @@ MESSAGES = [
     (lambda: pair("n", (1, 2, 3)), "n must be a number or (vertical, horizontal), not (1, 2, 3)"),
     (lambda: pair("n", (1, 0)), "n must be a whole number from 1 on, not 0"),
     (lambda: number("x", math.nan), "x must be a finite number, not nan"),
-    (lambda: number("x", -(10**400)), f"x must be a finite number, not -{10**400}"),
+    (lambda: number("x", -(10**400)), f"x must be a finite number, not {shown(-(10**400))}"),
     (lambda: number("x", INF, 0), f"x must be a finite number from 0 on, not {INF!r}"),
     (lambda: number("x", 0, 0, open_low=True), "x must be a finite number above 0, not 0"),
     (lambda: number("x", "1", 0, 1e6), "x must be a number from 0 to 1000000, not '1'"),
@@ -101,6 +101,6 @@ def test_numbers_of_numpy_in_training():
         model = pm.Sequential([pm.Linear(2)], (3,), seed)
         checks = [pm.EarlyStopping(THREE, target=np.float64(2)), pm.ReduceOnPlateau(THREE, HALF, np.float32(0))]
         how = dict(clip_norm=clip, average=average, callbacks=checks, threads=np.int8(1), progress=False)
-        model.fit((x, labels), epochs, size, **how)
+        model.fit((x, labels), epochs=epochs, batch_size=size, **how)
         weights.add(model.network.param.tobytes())
     assert len(weights) == 1

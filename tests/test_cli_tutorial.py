@@ -70,7 +70,7 @@ def test_bad_use_of_a_tutorial(few):
         (["mxnet-mlp", "--device", "abacus"], 2),
         (["scratch", "--by-hand", "--batch-size", "2", "--limit", "10"], 1),
         (["gorgonia", "--limit", "10"], 1),
-        (["flux", "--savepath", "nowhere"], 1),
+        (["flux", "--savepath", "nowhere"], 2),
     ]:
         result = run("tutorial", *arguments, *(["--data", few] if "--data" not in arguments else []))
         assert result.exit_code == code, (arguments, result.output)

@@ -1,5 +1,6 @@
 """IDX files and the embedded MNIST: true to the bytes, and safe on files that are not."""
 
+import errno
 import gzip
 import hashlib
 import os
@@ -300,7 +301,7 @@ def test_write_idx_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, mon
     write_idx(tmp_path / "a.gz", np.zeros(3, np.uint8))
 
     def fail(*arguments):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, step, fail)

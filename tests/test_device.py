@@ -21,6 +21,7 @@ from test_promises import (
     differences,
     everything,
     made,
+    plan_for,
     samples,
     trained,
     weights,
@@ -126,11 +127,11 @@ def test_what_memory_held_does_not_matter(name, dtype, device):
     def poison(byte):
         def before(model):
             x = np.zeros((BATCH, *model.input_shape), dtype)
-            model.network.use_loss(model.network.loss or pm.CrossEntropyLoss())
+            plan_for(model, name, False, BATCH, target_of(device))
             model.forward(x, isa=device)
             model.predict_outputs(x, isa=device)
-            for plan in model.network._plans.values():
-                plan.poison(byte)
+            for kept in model.network._plans.values():
+                kept.plan.poison(byte)
 
         return before
 
@@ -186,7 +187,7 @@ def test_history_and_evaluation_are_the_processors(device):
     data, histories, evaluations = samples((1, 14, 14)), [], []
     for where in ("cpu", device):
         model = made(dtype="float64")
-        histories.append(model.fit(data, 2, BATCH, validation=data, progress=False, device=where))
+        histories.append(model.fit(data, epochs=2, batch_size=BATCH, validation=data, progress=False, device=where))
         evaluations.append(model.evaluate(data, device=where))
     for name in ("loss", "accuracy", "validation_loss", "validation_accuracy"):
         assert np.allclose(*(getattr(history, name) for history in histories), rtol=1e-9), name

@@ -101,10 +101,10 @@ def test_bad_labels(bad, ask):
 
 BAD_CONSTRUCTION = [
     *[(lambda v=v: pm.Conv2d(v, 3), "out_channels") for v in (0, -1, 1.5, 2**31, "8", None, True)],
-    *[(lambda v=v: pm.Conv2d(8, v), "kernel_size") for v in (0, -3, 2.0, (3,), (3, 3, 3), (0, 3), "3", None)],
+    *[(lambda v=v: pm.Conv2d(8, v), "kernel_size") for v in (0, -3, 2.0, (3, 3, 3), (0, 3), "3", None)],
     *[(lambda v=v: pm.Conv2d(8, 3, stride=v), "stride") for v in (0, -1, 0.5, (1, 0), "1")],
     *[(lambda v=v: pm.Conv2d(8, 3, dilation=v), "dilation") for v in (0, (1, -1), 1.0)],
-    *[(lambda v=v: pm.Conv2d(8, 3, padding=v), "padding") for v in (-1, (1, 2, 3), (0, 0, 0, -1), "valid", 0.5)],
+    *[(lambda v=v: pm.Conv2d(8, 3, padding=v), "padding") for v in (-1, (1, 2, 3), (0, 0, 0, -1), "full", 0.5)],
     (lambda: pm.Conv2d(8, 3, padding="same", stride=2), r'padding "same" needs stride 1, not \(2, 2\)'),
     *[(lambda v=v: pm.Conv2d(8, 3, groups=v), "groups") for v in (0, 3, -2, 2.0)],
     *[(lambda v=v: pm.Conv2d(8, 3, bias=v), "bias") for v in ("yes", 3, None)],
@@ -210,8 +210,11 @@ BAD_FIT = [
     *[({"isa": v}, "isa must be one of portable.* not") for v in ("mmx", 3, "AVX2")],
     *[({"schedule": v}, "schedule") for v in (0.1, "one-cycle", pm.OneCycle)],
     *[({"callbacks": v}, "callback") for v in ([print], ["bar"], 3, pm.ProgressBar())],
-    *[({"validation": v}, "validation must be a Dataset or") for v in (X, (X,), 3, "test", (X, LABELS, LABELS))],
-    *[({"train": v}, r"train must be a Dataset or \(inputs, labels\), not") for v in (X, (X,), None, {})],
+    *[
+        ({"validation": v}, "validation must be inputs and labels, a Dataset or")
+        for v in (X, (X,), 3, "test", (X, LABELS, LABELS))
+    ],
+    *[({"x": v}, "train must be inputs and labels, a Dataset or a pair of both, not") for v in (X, (X,), None, {})],
 ]
 
 
@@ -220,7 +223,7 @@ def test_bad_arguments_of_fit(arguments, message):
     m = model()
     before = m.network.param.tobytes()
     with pytest.raises(ValueError, match=message):
-        m.fit(**{"train": (X, LABELS), "progress": False, **arguments})
+        m.fit(**{"x": (X, LABELS), "progress": False, **arguments})
     assert m.network.param.tobytes() == before
 
 

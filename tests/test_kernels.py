@@ -106,7 +106,8 @@ def test_activation_and_pool_become_part_of_the_convolution(activation, pool):
     (_, w, b, _), _, _ = block_case(conv, activation, pool, "float32")
     model = block(conv, activation, pool, "float32", w, b)
     for inference in (False, True):
-        assert len(lowered(model.layers, model.input_shape, inference=inference).nodes) == 1
+        one = inference or activation is None or ACTIVATIONS[activation].from_y
+        assert (len(lowered(model.layers, model.input_shape, inference=inference).nodes) == 1) == one
 
 
 @pytest.mark.parametrize("operation, options", [case for case in ACTIVATION_CASES if case[1]], ids=str)

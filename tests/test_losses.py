@@ -185,7 +185,17 @@ def test_loss_in_training(loss, names, targets, isa, dtype):
     expected = list(reference_fit(model.state_dict().values(), gradients, 22, 2, 8, optimizer))
     for weights in expected:
         fitted = loss.loss(**options)
-        model.fit((x, given), 1, 8, optimizer, fitted, shuffle=False, progress=False, isa=isa, threads=1)
+        model.fit(
+            (x, given),
+            epochs=1,
+            batch_size=8,
+            optimizer=optimizer,
+            loss=fitted,
+            shuffle=False,
+            progress=False,
+            isa=isa,
+            threads=1,
+        )
         for actual, wanted in zip(model.state_dict().values(), weights, strict=True):
             agree(actual, wanted, TOLERANCE[dtype])
     wanted, _ = mean_loss(expected[-1], slice(None))

@@ -163,7 +163,9 @@ def test_batch_norm_in_training(momentum, shape, isa, dtype):
     parameters = [p for layer in model.layers for p in layer.parameters.values()]
     optimizer = pm.SGD(0.1, momentum=0.9)
     *_, expected = reference_fit(parameters, gradients, 22, 3, 8, optimizer)
-    model.fit((x, labels), 3, 8, optimizer, shuffle=False, progress=False, isa=isa, threads=1)
+    model.fit(
+        (x, labels), epochs=3, batch_size=8, optimizer=optimizer, shuffle=False, progress=False, isa=isa, threads=1
+    )
     for actual, wanted in zip(parameters, expected, strict=True):
         close(actual, wanted, dtype)
     buffers = model.layers[0].buffers
@@ -187,7 +189,7 @@ def trained(conv, activation, pool, bias, dtype, isa):
     model = pm.Sequential(layers, (conv.c, conv.h, conv.w), dtype=dtype)
     model.layers[1].parameters["weight"][...] = rng.uniform(0.5, 1.5, conv.k) * rng.choice([-1, 1], conv.k)
     x, labels = 1 + normal(rng, (24, conv.c, conv.h, conv.w), dtype), rng.integers(0, 3, 24)
-    model.fit((x, labels), 2, 8, pm.SGD(0.05), progress=False, isa=isa, threads=1)
+    model.fit((x, labels), epochs=2, batch_size=8, optimizer=pm.SGD(0.05), progress=False, isa=isa, threads=1)
     return model, x
 
 
@@ -249,7 +251,9 @@ def test_prediction_follows_what_the_layers_hold(isa, dtype):
     seen.append(check())
     model.forward(x[:8] * 2, isa=isa)  # in training: the statistics move
     seen.append(check())
-    model.fit((x, rng.integers(0, 3, 24)), 1, 8, pm.SGD(0.05), progress=False, isa=isa, threads=1)
+    model.fit(
+        (x, rng.integers(0, 3, 24)), epochs=1, batch_size=8, optimizer=pm.SGD(0.05), progress=False, isa=isa, threads=1
+    )
     seen.append(check())
     assert all(np.abs(a - b).max() > 1e-3 for a, b in zip(seen, seen[1:], strict=False))
 

@@ -53,7 +53,9 @@ def test_optimizer(optimizer, features, classes, isa, dtype, ran):
     # 12 steps, every third a partial batch
     expected = list(reference_fit(model.state_dict().values(), gradients, 22, 4, 8, optimizer))
     for weights in expected:  # the optimizer's state lasts from one `fit` to the next
-        model.fit((x, labels), 1, 8, optimizer, shuffle=False, progress=False, isa=isa, threads=1)
+        model.fit(
+            (x, labels), epochs=1, batch_size=8, optimizer=optimizer, shuffle=False, progress=False, isa=isa, threads=1
+        )
         same_weights(model, weights, dtype)
     ran(type(optimizer).__name__.lower(), (str(optimizer), features, classes))
     ran("reduce", (features, classes))
@@ -69,7 +71,7 @@ def test_clipping_by_the_norm_of_all_gradients(optimizer, features, classes, max
     assert 0.05 < norm < 1e6
     *_, expected = reference_fit(start, gradients, 22, 3, 8, optimizer, clip_norm=max_norm)
     how = dict(shuffle=False, progress=False, isa=isa, threads=1)
-    model.fit((x, labels), 3, 8, optimizer, clip_norm=max_norm, **how)
+    model.fit((x, labels), epochs=3, batch_size=8, optimizer=optimizer, clip_norm=max_norm, **how)
     same_weights(model, expected, dtype)
     ran("clip", (str(optimizer), features, classes, max_norm))
 
@@ -78,7 +80,14 @@ def test_a_norm_that_is_small_enough_changes_no_bit(dtype):
     model, x, labels = case(129, 130, dtype)
     clipped, *_ = case(129, 130, dtype)
     for m, clip_norm in ((model, None), (clipped, 1e6)):
-        m.fit((x, labels), 3, 8, pm.SGD(0.1, momentum=0.9), progress=False, clip_norm=clip_norm)
+        m.fit(
+            (x, labels),
+            epochs=3,
+            batch_size=8,
+            optimizer=pm.SGD(0.1, momentum=0.9),
+            progress=False,
+            clip_norm=clip_norm,
+        )
     assert model.network.param.tobytes() == clipped.network.param.tobytes()
 
 
@@ -92,7 +101,16 @@ def test_average_of_the_weights(optimizer, features, classes, average, isa, dtyp
     expected = list(reference_fit(start, gradients, 22, 3, 8, optimizer, average=average))
     data = x, labels
     history = model.fit(
-        data, 3, 8, optimizer, validation=data, shuffle=False, progress=False, average=average, isa=isa, threads=1
+        data,
+        epochs=3,
+        batch_size=8,
+        optimizer=optimizer,
+        validation=data,
+        shuffle=False,
+        progress=False,
+        average=average,
+        isa=isa,
+        threads=1,
     )
     same_weights(model, expected[-1], dtype)
     for loss, weights in zip(history.validation_loss, expected, strict=True):
@@ -109,7 +127,7 @@ def test_a_second_fit_starts_from_the_average(isa, dtype):
     for _ in range(2):
         optimizer = pm.SGD(0.1)  # without a state that would last
         *_, weights = reference_fit(weights, linear_gradients(x, labels), 22, 2, 8, optimizer, average=0.9)
-        model.fit((x, labels), 2, 8, optimizer, average=0.9, **how)
+        model.fit((x, labels), epochs=2, batch_size=8, optimizer=optimizer, average=0.9, **how)
         same_weights(model, weights, dtype)
 
 
@@ -119,5 +137,5 @@ def test_clipping_and_averaging_together(isa, dtype):
     optimizer = pm.AdamW(0.01, eps=1e-4)
     *_, expected = reference_fit(start, gradients, 22, 3, 8, optimizer, clip_norm=0.1, average=0.8)
     how = dict(shuffle=False, progress=False, isa=isa, threads=1)
-    model.fit((x, labels), 3, 8, optimizer, clip_norm=0.1, average=0.8, **how)
+    model.fit((x, labels), epochs=3, batch_size=8, optimizer=optimizer, clip_norm=0.1, average=0.8, **how)
     same_weights(model, expected, dtype)

@@ -146,6 +146,20 @@ def weights(model):
     return model.network.param.tobytes()
 
 
+def training_options(name):
+    """What a network is trained with besides: one with all there is."""
+    if name != "normed":
+        return dict(loss=pm.CrossEntropyLoss())
+    loss = pm.CrossEntropyLoss(label_smoothing=0.1, weight=range(1, 11))
+    return dict(loss=loss, clip_norm=0.5, average=0.9, sample_weight=np.arange(SAMPLES) / SAMPLES)
+
+
+def plan_for(model, name, by_hand, capacity, target):
+    """The plan that `everything` will use."""
+    options = training_options(name)
+    return model.network.plan(by_hand, capacity, target, options["loss"], "clip_norm" in options)
+
+
 def everything(name, dtype, isa=None, threads=1, before=lambda model: None):
     """All that can be computed: trained weights, evaluation, outputs, by hand forward, backward, gradients.
 
@@ -158,10 +172,8 @@ def everything(name, dtype, isa=None, threads=1, before=lambda model: None):
     if not isinstance(model.layers[0], pm.Rescaling):
         x = (x / 255).astype(dtype)
     before(model)
-    every_extra = dict(clip_norm=0.5, average=0.9, sample_weight=np.arange(SAMPLES) / SAMPLES,
-                       loss=pm.CrossEntropyLoss(label_smoothing=0.1, weight=range(1, 11)))  # fmt: skip
-    extra = every_extra if name == "normed" else {}
-    model.fit((x, labels), batch_size=BATCH, optimizer=pm.Adam(0.01), progress=False, **extra, **how)
+    how_to_train = training_options(name) | how
+    model.fit((x, labels), batch_size=BATCH, optimizer=pm.Adam(0.01), progress=False, **how_to_train)
     results["weights"] = weights(model)
     before(model)
     results["evaluation"] = repr(model.evaluate((x, labels), **how))
@@ -234,7 +246,16 @@ def test_losses_and_optimizers_give_the_same_bits(name, optimizer, dtype):
         model = pm.Sequential(
             [pm.Linear(130), pm.Tanh(), pm.Linear(10), *(kind() for kind in last)], (37,), dtype=dtype
         )
-        model.fit((x, targets), 2, BATCH, OPTIMIZERS[optimizer](), loss, progress=False, isa=isa, threads=threads)
+        model.fit(
+            (x, targets),
+            epochs=2,
+            batch_size=BATCH,
+            optimizer=OPTIMIZERS[optimizer](),
+            loss=loss,
+            progress=False,
+            isa=isa,
+            threads=threads,
+        )
         results.add(weights(model))
     assert len(results) == 1
 
@@ -292,15 +313,13 @@ def test_poisoned_workspaces_do_not_matter(name, dtype):
     def poison(byte):
         def before(model):
             net = model.network
-            if net.loss is None:
-                net.use_loss(pm.CrossEntropyLoss())
             for by_hand, capacity in ((False, 256), (True, SAMPLES)):
-                plan = net.plan(by_hand, capacity, default_target())
+                plan = plan_for(model, name, by_hand, capacity, default_target())
                 if by_hand:  # the arena of three threads must be there to be poisoned
                     model.forward(np.zeros((BATCH, *model.input_shape), dtype), threads=3)
                 else:
                     model.predict_outputs(np.zeros((BATCH, *model.input_shape), dtype), threads=3)
-                assert plan is net._plans[by_hand, default_target()]
+                assert plan is net._plans[by_hand, default_target()].plan
                 plan.poison(byte)
 
         return before
@@ -318,7 +337,7 @@ def test_poisoned_workspaces_do_not_matter(name, dtype):
 def test_poison_between_the_steps_of_a_training(byte):
     class Poison(Every):
         def on_batches(self, training):
-            training.network._plans[False, default_target()].poison(byte)
+            training.network._plans[False, default_target()].plan.poison(byte)
 
     poisoned, plain = made(), trained(every=1)
     poisoned.fit(samples((1, 14, 14)), epochs=2, batch_size=BATCH, optimizer=OPTIMIZERS["sgd"](),
@@ -504,7 +523,15 @@ ORDER = [
     {"tutorials", "benchmarking"},
     {"cli"},
 ]
-ALONE = {"checks", "datasets", "pictures", "schedules", "metrics", "initializers"}  # NumPy and the standard library
+ALONE = {
+    "_starting",
+    "checks",
+    "datasets",
+    "pictures",
+    "schedules",
+    "metrics",
+    "initializers",
+}  # NumPy and the standard library
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
 

@@ -122,7 +122,7 @@ def test_weights_go_both_ways(name, by_file, digits, dtype, tmp_path):
     ours.load_state_dict(tmp_path / "theirs.safetensors" if by_file else theirs.state_dict())
     agree(ours.predict_outputs(x, threads=1), theirs(torch.tensor(x)), dtype)
 
-    ours.fit((x, labels), 2, 16, pm.SGD(0.05), progress=False, threads=1)
+    ours.fit((x, labels), epochs=2, batch_size=16, optimizer=pm.SGD(0.05), progress=False, threads=1)
     assert list(theirs.state_dict()) == list(ours.state_dict())
     theirs.load_state_dict({key: torch.tensor(value) for key, value in ours.state_dict().items()})
     agree(ours.predict_outputs(x, threads=1), theirs(torch.tensor(x)), dtype)
@@ -161,6 +161,6 @@ def test_twenty_steps(name, optimizer, theirs_class, options, digits, dtype):
             stepper.zero_grad()
             nn.functional.cross_entropy(theirs(inputs), classes).backward()
             stepper.step()
-    ours.fit((x, labels), 5, 16, optimizer, shuffle=False, progress=False, threads=1)
+    ours.fit((x, labels), epochs=5, batch_size=16, optimizer=optimizer, shuffle=False, progress=False, threads=1)
     for name, parameter in theirs.named_parameters():
         agree(ours.state_dict()[name], parameter, dtype)

@@ -65,7 +65,9 @@ def test_dropout_in_training_draws_by_epoch_and_position(isa, dtype):
         return reference.linear_backward(dz, 2 * x[samples] * kept, weights[0])[1:]
 
     *_, expected = reference_fit(model.state_dict().values(), gradients, 22, 3, 8, optimizer)
-    model.fit((x, labels), 3, 8, optimizer, shuffle=False, progress=False, isa=isa, threads=1)
+    model.fit(
+        (x, labels), epochs=3, batch_size=8, optimizer=optimizer, shuffle=False, progress=False, isa=isa, threads=1
+    )
     for actual, wanted in zip(model.state_dict().values(), expected, strict=True):
         agree(actual, wanted, TOLERANCE[dtype])
 

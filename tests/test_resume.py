@@ -588,13 +588,13 @@ def test_killed_and_resumed_is_the_same_file(digits):
     assert called("train", *SETTINGS, *common, "--output", "whole").exit_code == 0
     ended(signal.SIGKILL, *SETTINGS, *common, "--checkpoint-every", 3)
     left = [name for name in os.listdir() if not name.endswith(".tmp")]  # of a write that was cut short
-    assert sorted(left) == [f"{NAME}.checkpoint", "whole"]
+    assert sorted(left) == [f".{NAME}.checkpoint.lock", f"{NAME}.checkpoint", "whole"]
     result = called("train", "--resume", f"{NAME}.checkpoint", *common)
     assert result.exit_code == 0, result.stderr
     assert "60 epochs, batches of 50, seed 5, float64" in result.stdout
     assert f"resumed   {NAME}.checkpoint, epoch " in result.stdout and "epoch 1/" not in result.stderr
     assert Path(NAME).read_bytes() == Path("whole").read_bytes()
-    assert not Path(f"{NAME}.checkpoint").exists()
+    assert sorted(os.listdir()) == [NAME, "whole"]
 
 
 def test_ctrl_c_and_resumed_is_the_same_file(digits):

@@ -1,5 +1,6 @@
 """Digits in text files, and Gorgonia's scaling: what is written is read, and what is wrong is told with its line."""
 
+import errno
 import os
 
 import numpy as np
@@ -252,7 +253,7 @@ def test_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     write_text(tmp_path / "a", digits())
 
     def fail(*arguments):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail)

@@ -36,7 +36,7 @@ def scripted(monkeypatch):
     def run(accuracies, **settings):
         accuracies, rates = iter(accuracies), []
         monkeypatch.setattr(tutorial, "accuracy", lambda *_: next(accuracies))
-        monkeypatch.setattr(pm.Sequential, "fit", lambda self, data, epochs, batch, opt, *_, **__: rates.append(opt.lr))
+        monkeypatch.setattr(pm.Sequential, "fit", lambda *_, optimizer, **__: rates.append(optimizer.lr))
         model, _ = tutorial.train(Args(**settings))
         return model, rates
 
@@ -208,7 +208,7 @@ def test_batches_are_in_file_order_and_saved_weights_are_those_of_a_plain_traini
     few(epochs=2)
     train, _ = pm.datasets.mnist()
     model = tutorial.build_model(Args())
-    model.fit(train[:300], 2, 128, pm.Adam(3e-3), shuffle=False, progress=False)
+    model.fit(train[:300], epochs=2, batch_size=128, optimizer=pm.Adam(3e-3), shuffle=False, progress=False)
     saved = pm.load("mnist_conv.safetensors")
     assert saved.notes["epoch"] == 2
     assert saved.network.param.tobytes() == model.network.param.tobytes()

@@ -117,8 +117,10 @@ def test_cost_of_every_step():
     inputs, targets = pm.datasets.load("train", None, "float64")
     inputs, targets = tutorial.pictures(inputs[:60]), targets[:60]
     still = pm.SGD(0.0)  # so that costs differ by their dropout alone
-    history = model.fit((inputs, targets), 2, 20, still, pm.ExpectedProbabilityLoss(), (inputs, targets),
-                        shuffle=False, callbacks=[cost], progress=False)  # fmt: skip
+    history = model.fit(
+        inputs, targets, epochs=2, batch_size=20, optimizer=still, loss=pm.ExpectedProbabilityLoss(),
+        validation=(inputs, targets), shuffle=False, callbacks=[cost], progress=False,
+    )  # fmt: skip
     assert len(cost.steps) == 6
     assert np.isclose(np.mean(cost.steps[:3]), history.loss[0], rtol=1e-12)
     assert np.isclose(np.mean(cost.steps[3:]), history.loss[1], rtol=1e-12)

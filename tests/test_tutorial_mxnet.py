@@ -102,7 +102,9 @@ def trained_with(monkeypatch, network, **settings):
     signature = inspect.signature(pm.Sequential.fit)
 
     def fit(self, *arguments, **named):
-        given.update(signature.bind(self, *arguments, **named).arguments)
+        bound = signature.bind(self, *arguments, **named)
+        bound.apply_defaults()
+        given.update(bound.arguments)
         raise StopIteration
 
     monkeypatch.setattr(pm.Sequential, "fit", fit)
@@ -124,7 +126,7 @@ def test_settings(monkeypatch, network, julia, sgd, epochs):
     model, given = trained_with(monkeypatch, network, julia=julia, limit=200)
     assert given["optimizer"] == sgd and given["epochs"] == epochs
     assert given["batch_size"] == 100 and given["shuffle"] is True
-    assert given["train"][0].shape == (200, 1, 28, 28) and len(given["validation"]) == 10000
+    assert given["x"].shape == (200, 1, 28, 28) and len(given["validation"]) == 10000
     for layer in model.layers:
         for name, weights in layer.parameters.items():
             assert not weights.any() if name == "bias" else 0.0095 < abs(weights).max() <= 0.01
