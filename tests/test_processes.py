@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import pymnistcnn as pm
+from pymnistcnn import _native
 
 X, LABELS = np.random.default_rng(0).random((300, 1, 12, 12)).astype(np.float32), np.arange(300) % 10
 TRAIN = """
@@ -71,6 +72,8 @@ def test_the_memory_of_threads_that_have_nothing_to_do():
     ids=str,
 )
 def test_what_the_environment_says_of_threads(environment, expected):
+    if _native.openmp_runtime() == "libomp" and "99999999999" in environment.values():
+        pytest.skip("LLVM's OpenMP runtime ends every program with so large an OMP_NUM_THREADS")
     result = program(TRAIN.format(options=""), **environment)
     assert result.returncode == 0 and result.stdout == expected, result.stderr
 
