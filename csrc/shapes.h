@@ -34,8 +34,8 @@ typedef struct {
     int64_t h, w, c, top, bottom, left, right;
 } pmc_image;
 
-/* ACTIVATION(NAME, monotone, from y). A monotone one commutes with max-pooling: a convolution block takes it in. Its
- * gradient is computed from the output y, or else from the input x. */
+/* ACTIVATION(NAME, monotone, from y). A monotone one commutes with max-pooling: a convolution block takes it in, in
+ * training only if its gradient is computed from the output y; or else that is from the input x. */
 #define PMC_ACTIVATION_KINDS(ACTIVATION)                                                                               \
     ACTIVATION(IDENTITY, 1, 1)                                                                                         \
     ACTIVATION(RELU, 1, 1)                                                                                             \

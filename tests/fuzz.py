@@ -214,7 +214,7 @@ def plans(rng, folder):
         optimizer=optimizer.kind,
         moments=[np.zeros(model, real), np.zeros(model, real)],
         coefficients=optimizer.rows(0, [1e-3] * -(-n // batch)),
-    )  # noqa: E501
+    )
     for program in Program:
         try:
             plan.run(program, **how)

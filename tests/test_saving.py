@@ -136,7 +136,10 @@ def test_a_checkpoint_is_there_whole(failure, tmp_path):
     after = path.read_bytes()
     assert before != after
     path.write_bytes(before)
-    save = lambda: new.write(snapshot)  # noqa: E731
+
+    def save():
+        new.write(snapshot)
+
     failures = faults.killed_everywhere(save) if failure == "kill" else faults.every_failure(save, failure)
     for _ in failures:
         assert path.read_bytes() in (before, after)

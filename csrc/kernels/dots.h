@@ -5,7 +5,8 @@
  *       sum over i < rows, e < length of x[p * x_pitch + i * x_row + e] * w[t * w_pitch + i * w_row + e]
  *
  * Lanes go along e: element e of a row is added to partial e % 16, and the 16 partials by one tree, the same on
- * every ISA; of a long row, each stretch by itself. w's rows are padded with zeros to a multiple of 16; of x nothing is read beyond its rows. */
+ * every ISA; of a long row, each stretch by itself. w's rows are padded with zeros to a multiple of 16; of x nothing is
+ * read beyond its rows. */
 #pragma once
 #include "transpose.h"
 

@@ -81,8 +81,8 @@ static void linear_sparse_forward(real *y, const real *x, const real *w, const r
     lane list[LISTED + VL];
     listed sums = {.row = x_stride, .step = 1, .pitch = out, .out_pitch = y_stride, .list = list};
     for (int64_t i = 0; i < n; i++) memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
-    if (s->in > CHAIN ||
-        !mostly_zeros(x, n, s->in, x_stride)) { /* longer sums are several, and so no longer the same */
+    const int one_chain = s->in <= CHAIN; /* cut into stretches, a sum would not be the same without its zeros */
+    if (!one_chain || !mostly_zeros(x, n, s->in, x_stride)) {
         gemm(y, x, w, b, n, out, &product);
         return;
     }

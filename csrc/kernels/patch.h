@@ -2,9 +2,9 @@
  *
  *   to[o][r][v] += sum over nonzeros e of e.value * from[e.index][o][r][v],   o < outer, r < rows, v < length
  *
- * A tile of R x C vectors of the patch stays in registers while the list of nonzeros is walked. Each
- * element is one chain of FMAs in the order of the nonzeros, and then added: the same on every ISA. Loads of `from` may read
- * up to 15 elements past its end, and of `nonzeros` one past the last; `to` is touched nowhere else. */
+ * A tile of R x C vectors of the patch stays in registers while the list of nonzeros is walked. Each element is one
+ * chain of FMAs in the order of the nonzeros, and then added: the same on every ISA. Loads of `from` may read up to 15
+ * elements past its end, and of `nonzeros` one past the last; `to` is touched nowhere else. */
 #pragma once
 #include "vectors.h"
 
