@@ -219,7 +219,10 @@ int pmc_stopping(pmc_run_args *args, int callers_thread) {
         if (!args->next_look) args->next_look = now + INTERVAL;
         if (now >= args->next_look && !args->stopping) {
             args->next_look = now + INTERVAL;
+            const uint64_t computing = pmc_floating_mode();
+            pmc_set_floating_mode(args->floating_mode);
             if (args->interrupted(args->context)) __atomic_store_n(&args->stopping, 1, __ATOMIC_RELAXED);
+            pmc_set_floating_mode(computing);
         }
     }
     return __atomic_load_n(&args->stopping, __ATOMIC_RELAXED);
@@ -228,6 +231,7 @@ int pmc_stopping(pmc_run_args *args, int callers_thread) {
 pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args) {
     pmc_step *step = &args->step;
     args->done = args->next_look = args->stopping = 0;
+    args->floating_mode = pmc_floating_mode();
     step->start = step->number = 0;
     step->bad_layer = step->bad_step = INT64_MAX;
     if (!between(args->batch, 1, plan->sizes.capacity) || args->count < 1 || args->threads < 1) return PMC_BAD_SHAPE;

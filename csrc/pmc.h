@@ -114,7 +114,8 @@ typedef struct {
     void *context;
 
     /* Set by the runner: */
-    int64_t next_look; /* when to ask again, in nanoseconds */
+    int64_t next_look;      /* when to ask again, in nanoseconds */
+    uint64_t floating_mode; /* the caller's, in which `interrupted` is asked */
     int stopping;
 } pmc_run_args;
 

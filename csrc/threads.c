@@ -97,6 +97,35 @@ enum { ALONE = 20 };
 static _Atomic int64_t alone_until;
 #endif
 
+/* ---- the floating-point mode ---- */
+
+/* Rounding to nearest, no traps, and subnormal numbers, as operands and as results, are zeros: processors take up to a
+ * hundred times as long for them, and the moments of optimizers become subnormal sooner or later. */
+#if defined(__x86_64__)
+enum { COMPUTING_MODE = 0x9fc0 }; /* of MXCSR: the default, flush to zero, denormals are zeros */
+uint64_t pmc_floating_mode(void) { return __builtin_ia32_stmxcsr(); }
+void pmc_set_floating_mode(uint64_t mode) { __builtin_ia32_ldmxcsr((uint32_t)mode); }
+#elif defined(__aarch64__)
+enum { COMPUTING_MODE = 1 << 24 }; /* of FPCR: flush to zero */
+uint64_t pmc_floating_mode(void) {
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+}
+void pmc_set_floating_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+enum { COMPUTING_MODE = 0 };
+uint64_t pmc_floating_mode(void) { return COMPUTING_MODE; }
+void pmc_set_floating_mode(uint64_t mode) { (void)mode; }
+#endif
+
+/* Sets the mode to compute in; returns what it was. */
+static uint64_t begin_computing(void) {
+    const uint64_t before = pmc_floating_mode();
+    pmc_set_floating_mode(COMPUTING_MODE);
+    return before;
+}
+
 int64_t pmc_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -170,6 +199,7 @@ void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *tea
 #pragma omp parallel num_threads((int)threads)
         {
             const int64_t thread = omp_get_thread_num();
+            const uint64_t before = begin_computing();
             if (thread) wait_for_tasks(&team, thread);
             else {
                 work = -pmc_nanoseconds();
@@ -177,6 +207,7 @@ void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *tea
                 work += pmc_nanoseconds();
                 atomic_store_explicit(&team.closing, 1, memory_order_release);
             }
+            pmc_set_floating_mode(before);
         }
         const int64_t end = pmc_nanoseconds(), around = end - start - work;
         if (around > work) atomic_store_explicit(&alone_until, end + ALONE * around, memory_order_relaxed);
@@ -185,7 +216,9 @@ void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *tea
 #else
     (void)threads;
 #endif
+    const uint64_t before = begin_computing();
     body(context, NULL);
+    pmc_set_floating_mode(before);
 }
 
 int64_t pmc_default_threads(void) {
