@@ -42,7 +42,7 @@ def test_equal_values_have_no_variance(value, shape, isa, dtype):
     assert dw[0] == 0
 
 
-@pytest.mark.parametrize("value", [1e20, 1e30, 3e38, 1e-25])
+@pytest.mark.parametrize("value", [1e20, 1e30, 8e37, 1e-25])  # the inverse of what is larger is subnormal, zero
 def test_large_and_small_values_are_normalized(value, isa):
     x = np.array([[value], [-value]], np.float32)
     y, mean, variance = norm(x, eps=1e-30, isa=isa)
