@@ -275,7 +275,7 @@ static void run_steps(void *context, pmc_team *team) {
     step_context *c = context;
     pmc_step *step = &c->args->step;
     c->team = team;
-    run_program(c, PMC_PREPARE);
+    if (!c->args->prepared) run_program(c, PMC_PREPARE);
     for (; step->start < c->args->count; step->start += c->args->batch, step->number++) {
         c->n = smaller(c->args->batch, c->args->count - step->start);
         c->shards = pmc_shards(c->n);

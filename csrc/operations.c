@@ -221,7 +221,7 @@ PARTS(conv_pack_parts) { return pmc_conv_pack_parts(CONV); }
 WORK(conv_pack_work) { return pmc_conv_packed(CONV) / PMC_PAD; }
 
 PARTS(tile_forward_parts) {
-    return pmc_blocks(n, PMC_TILE_ROWS) * pmc_blocks(pmc_padded(LINEAR->out), pmc_tile_columns(n));
+    return pmc_blocks(n, PMC_TILE_ROWS) * pmc_blocks(LINEAR->out, pmc_tile_columns(n, LINEAR->out, threads));
 }
 PARTS(tile_weight_gradient_parts) { return pmc_blocks(LINEAR->in, PMC_TILE_BAND) + 1; }
 PARTS(tile_input_gradient_parts) { return pmc_blocks(pmc_padded(LINEAR->in), PMC_TILE_COLUMNS); }

@@ -144,6 +144,11 @@ pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_o
     return PMC_OK;
 }
 
+pmc_status pmc_plan_copy(pmc_plan **copy, const pmc_plan *plan) {
+    int64_t bad_op;
+    return pmc_plan_new(copy, &plan->sizes, plan->ops, plan->phases, plan->programs, plan->target, &bad_op);
+}
+
 void pmc_plan_free(pmc_plan *plan) {
     if (!plan) return;
     if (plan->memory) plan->target->backend->free(plan);
@@ -173,6 +178,12 @@ static int moments_given(const pmc_step *s, int64_t steps) {
     return 1;
 }
 
+static int refers_to(const pmc_op *op, pmc_arena arena) {
+    for (int i = 0; i < PMC_REFS; i++)
+        if (op->ref[i].arena == (int64_t)arena) return 1;
+    return 0;
+}
+
 /* Has the caller given the arrays that the program's transfers, losses and updates want? */
 static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pmc_run_args *a) {
     const pmc_program *p = &plan->programs[program];
@@ -182,13 +193,14 @@ static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pm
                                     [PMC_PORT_DY] = s->dy,
                                     [PMC_PORT_DX] = s->dx};
     const int compared = (s->labels || s->targets) && s->loss && s->weight && s->correct;
-    if (!s->param || !s->gradient || !moments_given(s, pmc_blocks(a->count, a->batch))) return 0;
+    if (!s->param || !moments_given(s, pmc_blocks(a->count, a->batch))) return 0;
     if (pmc_has_loss(program) && !compared) return 0;
     for (const pmc_phase *phase = plan->phases + p->first_phase; phase < plan->phases + p->first_phase + p->phases;
          phase++)
         for (const pmc_op *op = plan->ops + phase->first_op; op < plan->ops + phase->first_op + phase->ops; op++) {
             if ((op->kind == PMC_INPUT || op->kind == PMC_OUTPUT) && !ports[op->shape.transfer.port]) return 0;
             if (pmc_operations[op->kind]->is_loss && !compared) return 0;
+            if (refers_to(op, PMC_GRADIENT) && !s->gradient) return 0;
         }
     return 1;
 }

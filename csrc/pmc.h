@@ -80,6 +80,7 @@ typedef struct pmc_plan pmc_plan;
  * processor takes a plan whose microbatch is its capacity. On failure *bad_op is the op at fault, or -1. */
 pmc_status pmc_plan_new(pmc_plan **plan, const pmc_plan_sizes *sizes, const pmc_op *ops, const pmc_phase *phases,
                         const pmc_program programs[PMC_PROGRAMS], const pmc_target *target, int64_t *bad_op);
+pmc_status pmc_plan_copy(pmc_plan **copy, const pmc_plan *plan); /* the same plan, with arenas of its own */
 void pmc_plan_free(pmc_plan *plan);
 
 /* Fill the plan's own arenas with one byte: results must not depend on it (tests). */
@@ -107,6 +108,7 @@ typedef struct {
     int64_t items;                       /* pictures, labels and so on that there are: count, or what `index` is of */
     const pmc_resident *const *resident; /* of a device: what need not be brought for this run */
     int64_t residents;
+    int prepared;       /* the plan's last run had these weights: PREPARE need not be run */
     double *op_seconds; /* out, [threads][ops], added to: a profile; or NULL */
     int64_t done;       /* out: steps that were finished */
     /* NULL, or asked now and then, in the calling thread, whether to stop in the middle. */
@@ -119,7 +121,8 @@ typedef struct {
     int stopping;
 } pmc_run_args;
 
-/* Runs PREPARE, then `program` once for every step of `batch` samples (the last may be partial). */
+/* Runs PREPARE, unless that was done, then `program` once for every step of `batch` samples (the last may be partial).
+ * Gradients are needed where the program writes them. */
 pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args);
 
 /* ---- small things ---------------------------------------------------------------------------------------- */

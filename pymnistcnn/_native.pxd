@@ -8,6 +8,7 @@ cdef extern from "pmc.h" nogil:
         PMC_REFS
         PMC_FIELDS
         PMC_MOMENTS
+        PMC_PREDICT
 
     ctypedef enum pmc_status:
         PMC_OK
@@ -80,6 +81,7 @@ cdef extern from "pmc.h" nogil:
         int64_t count, batch, items
         const pmc_resident **resident
         int64_t residents
+        int prepared
         double *op_seconds
         int64_t done
         int (*interrupted)(void *context) noexcept nogil
@@ -98,6 +100,7 @@ cdef extern from "pmc.h" nogil:
     pmc_status pmc_plan_new(pmc_plan **plan, const pmc_plan_sizes *sizes, const pmc_op *ops,
                             const pmc_phase *phases, const pmc_program *programs, const pmc_target *target,
                             int64_t *bad_op)
+    pmc_status pmc_plan_copy(pmc_plan **copy, const pmc_plan *plan)
     void pmc_plan_free(pmc_plan *plan)
     pmc_status pmc_plan_fill(pmc_plan *plan, int byte)
     pmc_status pmc_plan_peek(pmc_plan *plan, void *to, int64_t offset, int64_t bytes)

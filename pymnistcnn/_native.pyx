@@ -311,8 +311,9 @@ cdef class Plan:
     cdef pmc_plan_sizes sizes
     cdef object kinds
     cdef const pmc_target *target
+    cdef bint prepared  # by `predict`: PACK has what follows from its weights
 
-    def __cinit__(self, dict sizes, ops, phases, programs, target):
+    def __init__(self, dict sizes, ops, phases, programs, target):
         cdef int64_t bad_op = -1
         ops, phases, programs = (np.ascontiguousarray(a, np.int64) for a in (ops, phases, programs))
         if ops.ndim != 2 or ops.shape[1] != OP_WORDS or phases.ndim != 2 or phases.shape[1] != 3:
@@ -330,14 +331,25 @@ cdef class Plan:
                               <const pmc_program *> address(programs, "programs", INT64, programs.size),
                               self.target, &bad_op)
         self.kinds = ops[:, :2].copy()
-        if status == PMC_NO_MEMORY:
-            raise MemoryError("not enough memory for the workspaces of this network and batch size")
-        if status == PMC_DEVICE_MEMORY or status == PMC_DEVICE_FAILED:
-            failed(self.target, status)
+        self.made(status)
         if status == PMC_BAD_BOUNDS:
             raise ValueError(f"a plan's reference reaches outside its arena{named_op(ops, bad_op)}")
         if status != PMC_OK:
             raise ValueError(TOO_LARGE + named_op(ops, bad_op))
+
+    cdef made(self, pmc_status status):
+        """MemoryError or RuntimeError where there was no room for a plan."""
+        if status == PMC_NO_MEMORY:
+            raise MemoryError("not enough memory for the workspaces of this network and batch size")
+        if status == PMC_DEVICE_MEMORY or status == PMC_DEVICE_FAILED:
+            failed(self.target, status)
+
+    def copy(self):
+        """The same plan with workspaces of its own, for another thread."""
+        cdef Plan other = Plan.__new__(Plan)
+        other.sizes, other.kinds, other.target = self.sizes, self.kinds, self.target
+        self.made(pmc_plan_copy(&other.plan, self.plan))
+        return other
 
     def __dealloc__(self):
         pmc_plan_free(self.plan)
@@ -362,6 +374,7 @@ cdef class Plan:
         status = pmc_plan_fill(self.plan, byte)
         if status != PMC_OK:
             failed(self.target, status)
+        self.prepared = False
 
     def peek(self, int64_t offset, int64_t count):
         """A copy of `count` bytes of the BATCH arena, from `offset` on."""
@@ -443,6 +456,7 @@ cdef class Plan:
         caught = []
         a.interrupted, a.context = interrupted, <void *> caught
         cdef pmc_status status
+        self.prepared = False
         with nogil:
             status = pmc_run(self.plan, program, &a)
         if status == PMC_INTERRUPTED:
@@ -461,3 +475,33 @@ cdef class Plan:
         if status != PMC_OK:
             raise ValueError("the run does not fit its plan")
         return loss, correct, weight
+
+    def predict(self, x, y, param, int64_t threads):
+        """Program PREDICT, with weights that are the same at each call, and as little around it as can be: y (n, ...) from
+        x (n, ...), uint8 or real."""
+        cdef pmc_run_args a
+        cdef bytes real = FLOAT64 if self.sizes.dtype else FLOAT32
+        cdef int64_t n = len(x), model = self.sizes.model_bytes // (8 if self.sizes.dtype else 4)
+        cdef pmc_status status
+        memset(&a, 0, sizeof(a))
+        a.threads, a.count, a.items, a.batch = threads, n, n, min(n, self.sizes.capacity)
+        a.prepared = self.prepared
+        a.step.param = address(param, "param", real, model)
+        if x.dtype.char == "B":
+            a.step.x_u8 = <const uint8_t *> address(x, "x", UINT8, n * self.sizes.x_elements)
+        else:
+            a.step.x_real = address(x, "x", real, n * self.sizes.x_elements)
+        a.step.y = address(y, "y", real, n * self.sizes.y_elements, True)
+        caught = []
+        a.interrupted, a.context = interrupted, <void *> caught
+        with nogil:
+            status = pmc_run(self.plan, PMC_PREDICT, &a)
+        if status == PMC_INTERRUPTED:
+            raise caught[0]
+        if status == PMC_DEVICE_MEMORY or status == PMC_DEVICE_FAILED:
+            failed(self.target, status)
+        if status == PMC_NO_MEMORY:
+            raise MemoryError(f"not enough memory for the workspaces of {threads} threads")
+        if status != PMC_OK:
+            raise ValueError("the run does not fit its plan")
+        self.prepared = True

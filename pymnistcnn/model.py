@@ -17,7 +17,6 @@ from .checks import (
     checked_shape,
     exact_cast,
     instance,
-    names_in,
     number,
     shown,
     whole,
@@ -25,12 +24,13 @@ from .checks import (
 )
 from .datasets import Dataset
 from .files import FORMAT, check_shapes
-from .layers import Layer, LogSoftmax, Softmax
+from .layers import Layer
 from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, Loss
 from .network import Network, checked_threads, lowered, shapes_through
 from .optimizers import Adam, Optimizer, checked_optimizer
 from .placing import bytes_of
+from .predictor import Predictor, classes_of, probabilities_of
 from .progress import ProgressBar
 from .schedules import Constant, checked_schedule
 from .target import target_of
@@ -246,26 +246,28 @@ class Sequential:
     def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape). ValueError where an output is
         NaN."""
-        outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
-        undecided = np.isnan(outputs).any(axis=1)
-        if undecided.any():
-            raise ValueError(f"inputs {names_in(np.flatnonzero(undecided))} have NaN among their outputs: they, or the "
-                             "network's weights, hold NaN or infinity")  # fmt: skip
-        return outputs.argmax(axis=1)
+        return classes_of(self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision))
 
     def predict_proba(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
         outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
-        if isinstance(self.layers[-1], Softmax):
-            return outputs
-        if isinstance(self.layers[-1], LogSoftmax):
-            return np.exp(outputs)
-        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return probabilities_of(outputs, self.layers[-1])
 
     def predict_outputs(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
         return self.network.predict(self.network.inputs(inputs), target_of(isa, device, precision), threads)
+
+    def predictor(self, *, batch=None, threads=None, isa=None, device=None, precision=None) -> Predictor:
+        """This network as it is now, frozen, to predict with: from many threads at once, and with as little work around
+        a call as can be.
+
+        batch : samples that are computed together, at most; 256 if not given. Memory grows with it
+        threads : that a call uses; all processors if not given. A server that answers in several threads wants 1
+
+        ValueError for what `predict_outputs` refuses.
+        """
+        layers = [layer_of(described(layer)) for layer in self.layers]
+        return Predictor(layers, self.input_shape, self.network.param, batch, threads, isa, device, precision)
 
     def score(self, inputs, labels, *, threads=None, isa=None, device=None, precision=None) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""

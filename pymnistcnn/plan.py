@@ -280,6 +280,12 @@ def training_plan(training, inference, dtype, capacity, clip, target) -> _native
     return assemble(lifetimes, [training, inference], np.dtype(dtype), capacity, target)
 
 
+def prediction_plan(inference, dtype, capacity, target) -> _native.Plan:
+    """The plan that only predicts."""
+    program = {Program.PREDICT: [*inference.forward(), inference.write()]}
+    return assemble([program], [inference], np.dtype(dtype), capacity, target)
+
+
 def plan_by_hand(training, inference, dtype, capacity, target) -> _native.Plan:
     """The plan for forward and backward by hand. They are one lifetime: a student may do anything in between."""
     backward = [*training.backward(input_gradient=True), training.write_gradient()]

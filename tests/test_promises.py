@@ -517,7 +517,7 @@ ORDER = [
     {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"},
     {"functional", "checkpoints", "progress"},
-    {"training"},
+    {"predictor", "training"},
     {"model"},
     {"recipes", "scratch"},
     {"tutorials", "benchmarking"},

@@ -7,7 +7,7 @@ RUN(linear_forward, REF(0), REF(1), REF(2), REF(3), SHAPE(linear), t->n)
 RUN(linear_weight_gradient, REF(0), REF(1), REF(2), REF(3), SHAPE(linear), t->n, t->opening)
 RUN(linear_input_gradient, REF(0), REF(1), REF(2), SHAPE(linear), t->n)
 RUN(linear_sparse_forward, REF(0), REF(1), REF(2), REF(3), SHAPE(linear), t->n)
-RUN(linear_tile_forward, REF(0), REF(1), REF(2), REF(3), SHAPE(linear), t->n, t->part)
+RUN(linear_tile_forward, REF(0), REF(1), REF(2), REF(3), SHAPE(linear), t->n, t->part, t->parts)
 RUN(linear_tile_input_gradient, REF(0), REF(1), REF(2), SHAPE(linear), t->n, t->part, REF(3))
 KERNEL_OF(linear_tile_weight_gradient) { /* the last part is the bias */
     const pmc_linear *s = SHAPE(linear);

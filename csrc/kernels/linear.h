@@ -43,17 +43,52 @@ static void linear_input_gradient(real *dx, const real *dy, const real *w, const
     }
 }
 
-/* A task: PMC_TILE_ROWS samples x pmc_tile_columns(n) outputs of y [n][out] = x [n][in] * w [in][out] + b. */
+/* Rows of the weights that one sample's sums go through together: streams that the processor fetches ahead. */
+enum { STREAMS = 8, STREAM_COLUMNS = 512 };
+
+/* sum [columns] += x [R] * w [R][pitch], in the order of the rows */
+INLINE void linear_rows(const int R, real *sum, const real *x, const real *w, int64_t columns, int64_t pitch) {
+    for (int64_t c = 0; c < columns; c += VL) {
+        vf value = v_load(sum + c);
+        for (int r = 0; r < R; r++) value = v_fma(v_splat(x[r]), v_load(w + r * pitch + c), value);
+        v_store(sum + c, value);
+    }
+}
+
+/* One sample: y [columns] = x [in] * w [in][pitch] + b, with gemm's order of additions. The weights are read once, row by
+ * row: what takes time is memory. */
+static void linear_row(real *y, const real *x, const real *w, const real *b, int64_t in, int64_t columns,
+                       int64_t pitch) {
+    const int64_t stretch = stretch_of(in);
+    real piece[STREAM_COLUMNS];
+    for (int64_t c = 0; c < columns; c += STREAM_COLUMNS) {
+        const int64_t width = MIN(STREAM_COLUMNS, columns - c);
+        for (int64_t k = 0; k < in; k += stretch) {
+            const int64_t end = MIN(in, k + stretch);
+            int64_t i = k;
+            for (int64_t v = 0; v < width; v += VL) v_store(piece + v, k == 0 && b ? v_load(b + c + v) : (vf){0});
+            for (; i + STREAMS <= end; i += STREAMS)
+                linear_rows(STREAMS, piece, x + i, w + i * pitch + c, width, pitch);
+            for (; i < end; i++) linear_rows(1, piece, x + i, w + i * pitch + c, width, pitch);
+            for (int64_t v = 0; v < width; v += VL)
+                v_store(y + c + v, k ? v_load(y + c + v) + v_load(piece + v) : v_load(piece + v));
+        }
+    }
+}
+
+/* A task: PMC_TILE_ROWS samples x pmc_tile_columns(...) outputs of y [n][out] = x [n][in] * w [in][out] + b. */
 static void linear_tile_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
-                                int64_t task) {
-    const int64_t out = pmc_padded(s->out), width = pmc_tile_columns(n), tiles = (out + width - 1) / width;
+                                int64_t task, int64_t parts) {
+    const int64_t out = pmc_padded(s->out), width = pmc_tile_columns(n, s->out, parts), tiles = pmc_blocks(out, width);
     const int64_t column = task % tiles * width, row = task / tiles * PMC_TILE_ROWS;
     const int64_t x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
     const gemm_shape product = {
         .rows = 1, .columns = 1, .length = s->in, .pixel = x_stride, .step = 1, .w_pitch = out, .out_pitch = y_stride};
     const int64_t rows = MIN(PMC_TILE_ROWS, n - row);
-    gemm(y + row * y_stride + column, x + row * x_stride, w + column, b ? b + column : NULL, rows,
-         MIN(width, out - column), &product);
+    if (n == 1) linear_row(y + column, x, w + column, b ? b + column : NULL, s->in, MIN(width, out - column), out);
+    else
+        gemm(y + row * y_stride + column, x + row * x_stride, w + column, b ? b + column : NULL, rows,
+             MIN(width, out - column), &product);
     if (column + width >= out)
         for (int64_t i = row; i < row + rows; i++)
             memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
