@@ -415,7 +415,7 @@ def test_predict_with_bad_pictures(trained, pictures, tmp_path):
     for bad, message in (
         ("none.png", "No such file"),
         ("text.png", "cannot identify"),
-        ("small.png", "28x28"),
+        ("small.png", "no ink found"),
     ):
         assert_fails(called("predict", trained, good, bad), f"{bad}: ")
         assert message in called("predict", trained, good, bad).stderr
