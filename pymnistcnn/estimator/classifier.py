@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
@@ -33,8 +33,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         network gets pictures of 0 to 255, or columns of mean 0 and deviation 1
     epochs : the recipe's if None; on less than 60,000 samples as many more as give the steps of 60,000
     batch_size : the recipe's if None
-    learning_rate : the highest of the recipe's schedule; the recipe's own if None. `partial_fit` has this rate, or
-        the one of the recipe's optimizer, at every step
+    learning_rate : the highest of the recipe's schedule, which `partial_fit` has at every step; the recipe's own if
+        None
     class_weight : how much samples of each class count: {label: number}, "balanced", or None, all the same
     validation_fraction : share of the samples, of each class alike, that only `validation_loss_curve_` is from; no
         such if None
@@ -58,7 +58,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     input_shape_ : (channels, height, width) or (features,) that the network gets
     scaling_ : what `fit` learnt of the numbers: its `range_`, or `mean_` and `scale_`
     model_, recipe_ : the Sequential, and the Recipe that it is from
-    loss_curve_, validation_loss_curve_, history_, n_iter_ : of each epoch, and how many there were
+    loss_curve_, validation_loss_curve_, validation_scores_ : of each epoch, a mean loss or an accuracy
+    history_, n_iter_ : the History of all epochs, and how many there were
 
     ValueError for parameters and data that are none of these, in `fit`.
 
@@ -142,7 +143,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"classes must be those of the first call, {self.classes_}, not {shown(classes)}")
         weights = self._weights(y, sample_weight)
         self.scaling_.partial_fit(rows, weights)
-        rate = self.recipe_.optimizer.lr if self.learning_rate is None else self.learning_rate
+        rate = getattr(self._schedule(), self._rate_name() or "", self.recipe_.optimizer.lr)
         return self._train(rows, y, weights, 1, self._batch_size(), Constant(rate), None)
 
     def _checked(self, X, y, fresh):
@@ -199,14 +200,17 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _schedule(self):
         """The recipe's, with this highest rate."""
-        schedule = self.recipe_.schedule
+        schedule, name = self.recipe_.schedule, self._rate_name()
         if self.learning_rate is None:
             return schedule
-        rate = number("learning_rate", self.learning_rate, 0, open_low=True)
-        for field in fields(schedule):
-            if field.name in ("rate", "max_rate"):
-                return replace(schedule, **{field.name: rate})
-        raise ValueError(f"learning_rate is for a recipe whose schedule has a rate, not for {schedule}")
+        if name is None:
+            raise ValueError(f"learning_rate is for a recipe whose schedule has a rate, not for {schedule}")
+        return replace(schedule, **{name: number("learning_rate", self.learning_rate, 0, open_low=True)})
+
+    def _rate_name(self):
+        """What the recipe's schedule calls its highest rate; None if it has no such field."""
+        schedule = self.recipe_.schedule
+        return next((name for name in ("max_rate", "rate") if hasattr(schedule, name)), None)
 
     def _train(self, rows, y, weights, epochs, batch_size, schedule, validation_fraction):
         labels, kept, validation = np.searchsorted(self.classes_, y), slice(None), None
@@ -223,6 +227,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         for name, values in vars(history).items():
             getattr(self.history_, name).extend(values)
         self.loss_curve_, self.validation_loss_curve_ = self.history_.loss, self.history_.validation_loss
+        self.validation_scores_ = self.history_.validation_accuracy
         self.n_iter_ = len(self.history_)
         return self
 
@@ -242,6 +247,11 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities (n, classes), in the order of `classes_`."""
         inputs = self._asked(X)
         return self.model_.predict_proba(inputs, **self._how())
+
+    def predict_log_proba(self, X):
+        """Logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def decision_function(self, X):
         """The network's outputs (n, classes), logits if it ends so; of two classes the second's less the first's, (n,),
