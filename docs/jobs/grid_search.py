@@ -1,4 +1,4 @@
-"""Search the settings of a small network for scikit-learn's digits, and test the best on digits that it has not seen."""
+"""Search the settings of a small network for scikit-learn's digits, and test the best on the others."""
 # needs: sklearn
 
 from sklearn.datasets import load_digits

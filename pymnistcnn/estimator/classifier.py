@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..checks import checked_seed, checked_weights, instance, number, shown, whole, yes_or_no
+from ..checks import checked_weights, instance, number, shown, whole, yes_or_no
 from ..recipes import RECIPES, Recipe
 from ..schedules import Constant
 from ..training import History
@@ -134,7 +134,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         if fresh and classes is None:
             raise ValueError("classes must be given to the first partial_fit: all labels that will come")
         if isinstance(self.class_weight, str):
-            raise ValueError(f"class_weight {self.class_weight!r} is not for partial_fit, which sees a part of the data")
+            raise ValueError(f"class_weight {self.class_weight!r} is for all of the data, not for partial_fit")
         rows, y = self._checked(X, y, fresh)
         if fresh:
             self.classes_ = np.unique(classes)
@@ -159,7 +159,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def _begin(self, rows):
         """A new network for rows like these."""
         if isinstance(self.random_state, Integral):
-            seed = checked_seed(self.random_state)
+            seed = whole("random_state", self.random_state, 0, 2**64 - 1)
         else:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         table = len(self.input_shape_) == 1

@@ -42,8 +42,10 @@ def shape_found(given) -> tuple[int, ...]:
         return (1, *given)
     first, last = given[0] in CHANNELS, given[-1] in CHANNELS
     if len(given) != 3 or first == last:
-        raise ValueError(f"X of shape (n, {', '.join(map(str, given))}) may be pictures of (channels, height, width) or "
-                         "of (height, width, channels), or neither: give image_shape=(channels, height, width)")  # fmt: skip
+        raise ValueError(
+            f"X of shape (n, {', '.join(map(str, given))}) may be pictures of (channels, height, width) or of (height, "
+            "width, channels), or neither: give image_shape=(channels, height, width)"
+        )
     return given if first else (given[-1], *given[:-1])
 
 

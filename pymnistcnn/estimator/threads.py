@@ -11,7 +11,7 @@ from .. import processors
 from .._native import __file__ as native_path
 from .._native import __version__ as native_version
 from ..checks import INT_MAX, whole
-from ..network import default_threads
+from ..network import OPENMP_IS_TOLD, default_threads
 
 
 def threads_of(n_jobs) -> int:
@@ -37,7 +37,8 @@ class Controller(threadpoolctl.LibController):
         return default_threads()
 
     def set_num_threads(self, num_threads):
-        processors.limit(num_threads)
+        enough = not OPENMP_IS_TOLD and num_threads >= processors.processors()  # as when a limit is taken back
+        processors.limit(None if enough else num_threads)
 
     def get_version(self):
         return native_version
