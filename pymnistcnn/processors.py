@@ -41,7 +41,7 @@ def quota_of(groups, mount) -> float:
         return math.inf
     found = [math.inf]
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        controllers, _, path = line.partition(":")[2].partition(":")
         if controllers == "":  # version 2
             found += [quota_2(folder) for folder in around(mount, path)]
         elif "cpu" in controllers.split(","):

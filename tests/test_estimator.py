@@ -16,6 +16,7 @@ import threadpoolctl
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -23,7 +24,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import pymnistcnn as pm
 from pymnistcnn import network, processors, recipes
-from pymnistcnn.estimator.scaling import range_of
+from pymnistcnn.estimator.pixels import range_of
 from pymnistcnn.estimator.threads import threads_of
 
 X, Y = load_digits(return_X_y=True)
@@ -171,6 +172,8 @@ def test_bad_parameters_are_refused_by_fit(name):
     assert clone(classifier).get_params()[name] == BAD[name]
     with pytest.raises(ValueError, match=name):
         classifier.fit(X_TRAIN, Y_TRAIN)
+    with pytest.raises(NotFittedError):
+        classifier.predict(X_TEST)
 
 
 @pytest.mark.parametrize("weights", [np.zeros(len(Y_TRAIN)), -np.ones(len(Y_TRAIN)), np.ones(3)])

@@ -8,6 +8,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -17,7 +18,7 @@ from ..checks import checked_weights, instance, number, shown, whole, yes_or_no
 from ..recipes import RECIPES, Recipe
 from ..schedules import Constant
 from ..training import History
-from .scaling import Columns, Pixels
+from .pixels import Pixels
 from .shapes import array_of, as_rows, sample_shape
 from .threads import threads_of
 
@@ -56,7 +57,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     classes_ : labels (classes,), sorted
     n_features_in_, feature_names_in_ : of a sample as a row; the names are those of a table's columns that has them
     input_shape_ : (channels, height, width) or (features,) that the network gets
-    scaling_ : what `fit` learnt of the numbers: its `range_`, or `mean_` and `scale_`
+    scaling_ : what `fit` learnt of the numbers: of pictures their `range_`, of tables a StandardScaler
     model_, recipe_ : the Sequential, and the Recipe that it is from
     loss_curve_, validation_loss_curve_, validation_scores_ : of each epoch, a mean loss or an accuracy
     history_, n_iter_ : the History of all epochs, and how many there were
@@ -110,27 +111,31 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "model_")
+        return len(getattr(self, "history_", ())) > 0
 
     # ---- learning ----
 
     def fit(self, X, y, sample_weight=None):
         """Learn from X and labels y (n,), numbers or strings, each sample counting sample_weight (n,); returns self."""
-        fresh = not (yes_or_no("warm_start", self.warm_start) and hasattr(self, "model_"))
+        fresh = not (yes_or_no("warm_start", self.warm_start) and self.__sklearn_is_fitted__())
         rows, y = self._checked(X, y, fresh)
         if fresh:
             self.classes_ = np.unique(y)
             self._begin(rows)
         weights = self._weights(y, sample_weight)
         if fresh:
-            self.scaling_.partial_fit(rows, weights)
-        epochs, batch_size = self._epochs(len(rows)), self._batch_size()
-        return self._train(rows, y, weights, epochs, batch_size, self._schedule(), self.validation_fraction)
+            self.scaling_.partial_fit(rows, sample_weight=weights)
+        inputs, validation = self._inputs(rows), None
+        if self.validation_fraction is not None:
+            kept, held = self._split(y)
+            validation = inputs[held], self._labels(y[held])
+            inputs, y, weights = inputs[kept], y[kept], None if weights is None else weights[kept]
+        return self._train(inputs, y, weights, self._epochs(len(y)), self._schedule(), validation)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One epoch more, of X and y; the first call needs all classes. What is learnt of the numbers' ranges grows
         with what is seen. Returns self."""
-        fresh = not hasattr(self, "model_")
+        fresh = not self.__sklearn_is_fitted__()
         if fresh and classes is None:
             raise ValueError("classes must be given to the first partial_fit: all labels that will come")
         if isinstance(self.class_weight, str):
@@ -142,14 +147,14 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes must be those of the first call, {self.classes_}, not {shown(classes)}")
         weights = self._weights(y, sample_weight)
-        self.scaling_.partial_fit(rows, weights)
+        self.scaling_.partial_fit(rows, sample_weight=weights)
         rate = getattr(self._schedule(), self._rate_name() or "", self.recipe_.optimizer.lr)
-        return self._train(rows, y, weights, 1, self._batch_size(), Constant(rate), None)
+        return self._train(self._inputs(rows), y, weights, 1, Constant(rate))
 
     def _checked(self, X, y, fresh):
         """X as rows and y, as scikit-learn wants them."""
         X = array_of(X)
-        found = X.ndim > 1 and fresh  # else scikit-learn says what is wrong
+        found = len(X.shape) > 1 and fresh  # else scikit-learn says what is wrong
         shape = sample_shape(X, self.image_shape) if found else getattr(self, "input_shape_", ())
         rows, y = validate_data(self, as_rows(X, shape), y, reset=fresh)
         check_classification_targets(y)
@@ -172,7 +177,11 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         else:
             names = ", ".join(map(repr, RECIPES))
             raise ValueError(f"recipe must be one of {names}, or a function that makes one, not {shown(self.recipe)}")
-        self.model_, self.scaling_, self.history_ = self.recipe_.model, Columns() if table else Pixels(), History()
+        self.model_, self.scaling_, self.history_ = (
+            self.recipe_.model,
+            StandardScaler() if table else Pixels(),
+            History(),
+        )
 
     def _weights(self, y, sample_weight):
         """How much each sample counts, or None if all count the same."""
@@ -187,6 +196,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             return sample_weight
         of_class = compute_sample_weight(self.class_weight, y)
         return of_class if sample_weight is None else of_class * sample_weight
+
+    def _labels(self, y):
+        """y as the network has it: from 0 on."""
+        return np.searchsorted(self.classes_, y)
 
     def _batch_size(self):
         return self.recipe_.batch_size if self.batch_size is None else whole("batch_size", self.batch_size)
@@ -212,17 +225,17 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         schedule = self.recipe_.schedule
         return next((name for name in ("max_rate", "rate") if hasattr(schedule, name)), None)
 
-    def _train(self, rows, y, weights, epochs, batch_size, schedule, validation_fraction):
-        labels, kept, validation = np.searchsorted(self.classes_, y), slice(None), None
-        if validation_fraction is not None:
-            share = number("validation_fraction", validation_fraction, 0, 1, open_low=True, open_high=True)
-            seed = self.model_.network.seed % 2**32
-            kept, held = train_test_split(np.arange(len(y)), test_size=share, random_state=seed, stratify=labels)
-            validation = self._inputs(rows[held]), labels[held]
+    def _split(self, y):
+        """Which samples to learn from, and which to hold out."""
+        share = number("validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True)
+        seed = self.model_.network.seed % 2**32  # what scikit-learn takes
+        return train_test_split(np.arange(len(y)), test_size=share, random_state=seed, stratify=y)
+
+    def _train(self, inputs, y, weights, epochs, schedule, validation=None):
         history = self.model_.fit(
-            self._inputs(rows[kept]), labels[kept], epochs=epochs, batch_size=batch_size, schedule=schedule,
-            optimizer=self.recipe_.optimizer, loss=self.recipe_.loss, validation=validation,
-            sample_weight=None if weights is None else weights[kept], progress=bool(self.verbose), **self._how(),
+            inputs, self._labels(y), epochs=epochs, batch_size=self._batch_size(), schedule=schedule,
+            optimizer=self.recipe_.optimizer, loss=self.recipe_.loss, validation=validation, sample_weight=weights,
+            progress=bool(self.verbose), **self._how(),
         )  # fmt: skip
         for name, values in vars(history).items():
             getattr(self.history_, name).extend(values)

@@ -13,8 +13,8 @@ CHANNELS = (1, 3, 4)
 
 
 def array_of(X):
-    """X as it is if it has dimensions, as a table with names has, or else an array of it."""
-    return X if hasattr(X, "ndim") else np.asarray(X)
+    """X as it is if it has a shape, as a table with names has, or else an array of it."""
+    return X if hasattr(X, "shape") else np.asarray(X)
 
 
 def sample_shape(X, image_shape) -> tuple[int, ...]:
@@ -51,7 +51,7 @@ def shape_found(given) -> tuple[int, ...]:
 
 def as_rows(X, shape):
     """X, of any layout of samples of this shape, as (n, features), channels first; tables as they are."""
-    if getattr(X, "ndim", 2) <= 2:
+    if len(X.shape) <= 2:
         return X
     X = np.asarray(X)
     given, layouts = X.shape[1:], [shape, shape[1:]] if shape[0] == 1 else [shape]

@@ -1,18 +1,15 @@
-"""What numbers a network gets: the pixels of its recipe's Rescaling, or columns of mean 0 and deviation 1.
-
-Each is a rule that `partial_fit` learns from rows, those of weight 0 left out, and `transform` applies.
-"""
+"""Pixels of any range as a recipe's Rescaling takes them."""
 
 from __future__ import annotations
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 HIGHEST = (1, 16, 255, 65535)  # of the ranges that pixels usually have
 
 
 class Pixels:
-    """A range (low, high) of pixels, which become 0 to 255: see `range_of`."""
+    """`partial_fit` learns the range (low, high) of pixels from rows, those of weight 0 left out; `transform` makes
+    0 to 255 of it."""
 
     def __init__(self):
         self.smallest, self.largest = 0, 0
@@ -44,10 +41,3 @@ def range_of(smallest, largest) -> tuple[float, float]:
             if high / 2 < largest <= high:
                 return 0, high
     return smallest, largest if largest > smallest else smallest + 1
-
-
-class Columns(StandardScaler):
-    """Each column, weighted as samples are, gets mean 0 and deviation 1: scikit-learn's rule."""
-
-    def partial_fit(self, rows, sample_weight=None):
-        return super().partial_fit(rows, sample_weight=sample_weight)
