@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
-import threading
 import warnings
-import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +20,7 @@ from .checks import checked_dtype, checked_seed, checked_shape, checked_weights,
 from .plan import PlanBuilder, plan_by_hand, training_plan
 from .processors import limited, processors
 from .target import Target
+from .turns import Turns
 
 UINT8 = np.dtype(np.uint8)
 EVALUATION_BATCH, MOST_THREADS = 256, 1024
@@ -73,39 +72,6 @@ class Targets:
     @property
     def arguments(self):
         return dict(labels=self.labels, targets=self.values, sample_weight=self.sample_weight)
-
-
-class Turns:
-    """Who may run a network: one thread at a time; the others wait.
-
-    A thread that is in a run already cannot wait for itself: what Python calls in between, such as a signal handler,
-    gets a RuntimeError. After a fork the lock is a new one: whoever held it is not in the child.
-    """
-
-    everywhere = weakref.WeakSet()
-
-    def __init__(self):
-        self.renew()
-        Turns.everywhere.add(self)
-
-    def renew(self):
-        self._lock = threading.RLock()  # which knows its thread
-
-    def mine(self):
-        """A lock to enter."""
-        if self._lock._is_owned():
-            raise RuntimeError(
-                "this model is in use by this very thread, which was interrupted: it cannot be used here"
-            )
-        return self._lock
-
-
-def renew_all_turns():
-    for turns in Turns.everywhere:
-        turns.renew()
-
-
-os.register_at_fork(after_in_child=renew_all_turns)
 
 
 @dataclass(frozen=True)

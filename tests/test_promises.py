@@ -507,7 +507,7 @@ def test_a_forked_child_trains_and_predicts():
 # ---- imports ----
 
 ORDER = [
-    {"checks", "_native", "processors"},
+    {"checks", "_native", "processors", "turns"},
     {"nodes"},
     {"placing"},
     {"plan"},
@@ -528,6 +528,7 @@ ALONE = {
     "checks",
     "datasets",
     "processors",
+    "turns",
     "pictures",
     "schedules",
     "metrics",
