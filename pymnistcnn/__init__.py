@@ -76,3 +76,16 @@ __all__ += schedules.__all__
 __all__ += target.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
+
+
+def __getattr__(name):
+    """What needs an extra is imported when it is first asked for."""
+    if name == "CNNClassifier":
+        from .estimator import CNNClassifier
+
+        return CNNClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), "CNNClassifier"])

@@ -28,7 +28,7 @@ from .layers import Layer
 from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, Loss
 from .network import Network, checked_threads, lowered, shapes_through
-from .optimizers import Adam, Optimizer, checked_optimizer
+from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .placing import bytes_of
 from .predictor import Predictor, classes_of, probabilities_of
 from .progress import ProgressBar
@@ -101,7 +101,7 @@ class Sequential:
         """Let the layers, called by hand, use their pieces of the model's vectors; `number`: the first leaf's."""
         network = self.network
         for layer, shape in layers:
-            alone = Network([layer], shape, network.dtype, network.seed, number, (None, None), network.turns)
+            alone = Network([layer.unbuilt()], shape, network.dtype, network.seed, number, (None, None), network.turns)
             behind = number + len(alone.leaves)
             start = min((p.offset for p in network.parameters if number <= p.layer < behind), default=0)
             piece = slice(start, start + alone.elements)
@@ -109,6 +109,13 @@ class Sequential:
             layer._network, layer._in_model = alone, True
             self._share_memory(layer.inside(shape), number)
             number = behind
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != IN_TRAINING}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._share_memory(zip(self.network.layers, self.network.shapes, strict=False), 0)
 
     @property
     def layers(self) -> list[Layer]:

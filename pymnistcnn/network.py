@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
-import threading
 import warnings
-import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,22 +18,30 @@ from . import _native
 from ._native import Constant, NotFinite, Program
 from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, whole, yes_or_no
 from .plan import PlanBuilder, plan_by_hand, training_plan
+from .processors import limited, processors
 from .target import Target
+from .turns import Turns
 
 UINT8 = np.dtype(np.uint8)
 EVALUATION_BATCH, MOST_THREADS = 256, 1024
+OPENMP_IS_TOLD = bool(os.environ.get("OMP_NUM_THREADS"))  # which OpenMP reads once, too
 
 
 def checked_threads(threads: int | None) -> int:
-    """A number of threads from 1 to 1024; None means all processors this process may use. Fewer, with a warning, where
-    the system does not make so many."""
-    threads = (
-        min(_native.default_threads(), MOST_THREADS) if threads is None else whole("threads", threads, 1, MOST_THREADS)
-    )
+    """A number of threads from 1 to 1024; None means `default_threads()`. Fewer, with a warning, where the system does
+    not make so many."""
+    threads = default_threads() if threads is None else whole("threads", threads, 1, MOST_THREADS)
     usable = _native.usable_threads(threads)
     if usable < threads:
         warnings.warn(f"only {usable} of {threads} threads can be made here: the results are the same", stacklevel=2)
     return usable
+
+
+def default_threads() -> int:
+    """OpenMP's number, which OMP_NUM_THREADS sets; where that says nothing, no more than the processors that this
+    process may use. No more than `processors.limit` allows."""
+    threads = min(_native.default_threads(), MOST_THREADS)
+    return min(threads, limited(threads if OPENMP_IS_TOLD else processors()))
 
 
 def dtype_for(array: np.ndarray) -> np.dtype:
@@ -68,39 +74,6 @@ class Targets:
         return dict(labels=self.labels, targets=self.values, sample_weight=self.sample_weight)
 
 
-class Turns:
-    """Who may run a network: one thread at a time; the others wait.
-
-    A thread that is in a run already cannot wait for itself: what Python calls in between, such as a signal handler,
-    gets a RuntimeError. After a fork the lock is a new one: whoever held it is not in the child.
-    """
-
-    everywhere = weakref.WeakSet()
-
-    def __init__(self):
-        self.renew()
-        Turns.everywhere.add(self)
-
-    def renew(self):
-        self._lock = threading.RLock()  # which knows its thread
-
-    def mine(self):
-        """A lock to enter."""
-        if self._lock._is_owned():
-            raise RuntimeError(
-                "this model is in use by this very thread, which was interrupted: it cannot be used here"
-            )
-        return self._lock
-
-
-def renew_all_turns():
-    for turns in Turns.everywhere:
-        turns.renew()
-
-
-os.register_at_fork(after_in_child=renew_all_turns)
-
-
 @dataclass(frozen=True)
 class Planned:
     """A plan, and what it trains with: see `Network.plan`."""
@@ -115,7 +88,8 @@ class Network:
 
     Parameters
     ----------
-    layers : objects with `output_shape`, `lower`, `initialize` and `leaves`; parameters are numbered by the leaves
+    layers : objects with `output_shape`, `lower`, `initialize`, `leaves` and `unbuilt`; parameters are numbered by the
+        leaves
     input_shape : (c, h, w) or (n,), of one sample
     dtype : float32 or float64
     seed : decides the first weights and all masks
@@ -147,6 +121,13 @@ class Network:
         self._saved: tuple[Target, int] | None = None  # whose state a backward pass can use: where, how many samples
         self._why_not = "forward was not called"
         self._calls = 0
+
+    def __reduce__(self):
+        """A copy has the weights and the place in the random streams: its memory, plans and lock are its own."""
+        with self.turns.mine():
+            weights = [np.array(view, order="C") for view in self.views(self.param)]
+        layers = [layer.unbuilt() for layer in self.layers]
+        return restored, (layers, self.input_shape, self.dtype.name, self.seed, self.first_layer, weights, self._calls)
 
     @property
     def output_shape(self):
@@ -363,6 +344,15 @@ class Network:
         if each:
             return losses, np.where(weight[:, None] > 0, dz * weight[:, None].astype(self.dtype), 0), weight
         return float(losses.sum() / weight.sum()) if weight.sum() else float("nan"), dz
+
+
+def restored(layers, input_shape, dtype, seed, first_layer, weights, calls) -> Network:
+    """What `Network.__reduce__` was of."""
+    network = Network(layers, input_shape, dtype, seed, first_layer)
+    for view, array in zip(network.views(network.param), weights, strict=True):
+        view[...] = array
+    network._calls = calls
+    return network
 
 
 def pieces(x, others):

@@ -24,6 +24,8 @@ RATE, SHRINK, WEIGHT_DECAY, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, *o
 CORRECTION1, CORRECTION2, INSIDE, CENTERED, CLIP_NORM, AVERAGE = others
 
 SMALLEST = 1e-37  # what is not 0 in float32
+IN_TRAINING = "_in_training"  # the attribute of what is in a training at the moment
+OWN = (IN_TRAINING, "_owner", "_state", "_parameters")  # what a copy of an optimizer does not share
 
 
 def checked_optimizer(optimizer):
@@ -59,11 +61,24 @@ class Optimizer:
         return State([aligned_zeros(elements, dtype) if needed else None for needed in self.moments()])
 
     def state_for(self, network) -> State:
-        """The state for this network; an optimizer that is used on another one starts afresh."""
+        """The state for this network; an optimizer that is used on another one starts afresh, but a copy goes on with
+        the first network whose parameters are those of the state that was copied."""
         if getattr(self, "_owner", lambda: None)() is not network:
-            self._owner = weakref.ref(network)
-            self._state = self.new_state(network.elements, network.dtype)
+            state, copied = self.new_state(network.elements, network.dtype), vars(self).pop("_copied", None)
+            parameters = [(str(network.dtype), p.layer, p.name, p.shape) for p in network.parameters]
+            if copied is not None and copied[0] == parameters:
+                state.steps = copied[1].steps
+                for moment, values in zip(state.moments, copied[1].moments, strict=True):
+                    if moment is not None:
+                        moment[:] = values
+            self._owner, self._state, self._parameters = weakref.ref(network), state, parameters
         return self._state
+
+    def __getstate__(self):
+        fields = {name: value for name, value in vars(self).items() if name not in OWN}
+        if "_state" in vars(self):
+            fields["_copied"] = self._parameters, self._state
+        return fields
 
     def coefficients(self, first_step: int, rates) -> np.ndarray:
         """Rows of pmc_coefficients (steps, COEFFICIENTS) for the steps from `first_step` (0 is the first) on."""

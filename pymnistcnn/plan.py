@@ -171,9 +171,8 @@ class PlanBuilder:
 
     def use_loss(self, kind, smoothing=0.0):
         """One of the loss ops, on flat outputs."""
-        self.loss = lambda z: PlannedOp(
-            kind, self.layer, [z.gradient, z.value], [z.geometry.c, real_word(smoothing)]
-        )  # fmt: skip
+        layer = self.layer  # a function that holds this builder would keep it in memory
+        self.loss = lambda z: PlannedOp(kind, layer, [z.gradient, z.value], [z.geometry.c, real_word(smoothing)])
 
     @property
     def _last(self):

@@ -15,7 +15,7 @@ from ._native import NotFinite, Target
 from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
-from .optimizers import Optimizer
+from .optimizers import IN_TRAINING, Optimizer
 from .target import arithmetic_of
 
 __all__ = [
@@ -78,6 +78,7 @@ class Diverged(FloatingPointError):
     """
 
     def __init__(self, layer, name, epoch, batch, numbers, images=(), targets=()):
+        self._given = layer, name, epoch, batch, numbers, images, targets
         self.layer, self.epoch, self.batch, self.images = layer, epoch, batch, numbers
         self.bad_images, self.bad_targets = images, targets
         bad = [f"{what} {names_in(which)}" for what, which in (("images", images), ("targets", targets)) if len(which)]
@@ -88,6 +89,9 @@ class Diverged(FloatingPointError):
             f"training diverged: a parameter of layer {layer} ({name}) became NaN or infinite in epoch {epoch}, "
             f"batch {batch}. The weights are those before that batch. {why}"
         )
+
+    def __reduce__(self):
+        return type(self), self._given, vars(self)
 
 
 @dataclass
@@ -342,17 +346,17 @@ def in_no_other_training(*things):
     mine = os.getpid(), object()  # a child that was forked meanwhile is not in it
     try:
         for thing in things:
-            found = vars(thing).setdefault("_in_training", mine)
+            found = vars(thing).setdefault(IN_TRAINING, mine)
             if found is not mine and found[0] == os.getpid():
                 raise ValueError(
                     f"this {type(thing).__name__} is in another training at the moment: each needs its own"
                 )
-            thing._in_training = mine
+            vars(thing)[IN_TRAINING] = mine
         yield
     finally:
         for thing in things:
-            if vars(thing).get("_in_training") is mine:
-                del thing._in_training
+            if vars(thing).get(IN_TRAINING) is mine:
+                del vars(thing)[IN_TRAINING]
 
 
 def mean(total, count) -> float:

@@ -507,7 +507,7 @@ def test_a_forked_child_trains_and_predicts():
 # ---- imports ----
 
 ORDER = [
-    {"checks", "_native"},
+    {"checks", "_native", "processors", "turns"},
     {"nodes"},
     {"placing"},
     {"plan"},
@@ -520,13 +520,15 @@ ORDER = [
     {"predictor", "training"},
     {"model"},
     {"recipes", "scratch"},
-    {"tutorials", "benchmarking"},
+    {"tutorials", "benchmarking", "estimator"},
     {"cli"},
 ]
 ALONE = {
     "_starting",
     "checks",
     "datasets",
+    "processors",
+    "turns",
     "pictures",
     "schedules",
     "metrics",

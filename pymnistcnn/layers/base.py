@@ -14,6 +14,7 @@ __all__ = ["Layer"]
 
 PICTURES = 3, "pictures (channels, height, width), not {}"
 FEATURES = 1, "features (n,), not {}: put Flatten() before it"
+BUILT = ("_network", "_in_model")  # what building adds to a layer
 
 
 class Layer:
@@ -78,14 +79,30 @@ class Layer:
         """The fields, by name, that say what the layer computes: all but the initializer."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "initializer"}
 
+    # ---- copies ----
+
+    def unbuilt(self) -> Layer:
+        """A new layer of the same settings: in no model, without weights; so are those inside."""
+        new = object.__new__(type(self))
+        vars(new).update({name: unbuilt(value) for name, value in vars(self).items() if name not in BUILT})
+        return new
+
+    def __getstate__(self):
+        """Of a copy, which is in no model, and built if this layer is."""
+        return vars(self.unbuilt()) | {"_network": self._network}
+
     # ---- by hand ----
 
     def build(self, input_shape, dtype="float32", seed=0):
         """Make this layer's weights for inputs (n, *input_shape); returns the layer."""
         if self._in_model:
             raise ValueError(f"{self} belongs to a model, which has built it")
-        self._network = Network([self], input_shape, dtype, seed)
+        self._network = self._alone(input_shape, dtype, seed)
         return self
+
+    def _alone(self, shape, dtype, seed=0):
+        """A network of a layer like this one: were it of this one, each would keep the other in memory."""
+        return Network([self.unbuilt()], shape, dtype, seed)
 
     def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
         """y for x (n, ...). With `training`, what `backward` needs is kept and dropout is on."""
@@ -93,7 +110,7 @@ class Layer:
         dtype = dtype_for(x)
         network = self._network
         if network is None:
-            network = Network([self], x.shape[1:], dtype)
+            network = self._alone(x.shape[1:], dtype)
             network.inputs(x)  # what is refused must leave no trace
             self._network = network
         elif not self._in_model and (network.input_shape != x.shape[1:] or network.dtype != dtype):
@@ -109,7 +126,7 @@ class Layer:
     def _rebuilt(self, shape, dtype):
         """For another picture size or dtype; the weights stay."""
         old = self._network
-        new = Network([self], shape, dtype, old.seed)
+        new = self._alone(shape, dtype, old.seed)
         if [p.shape for p in new.parameters] != [p.shape for p in old.parameters]:
             raise ValueError(f"{self} was built for inputs (n, {old.input_shape}), not (n, {tuple(shape)})")
         for to, weights in zip(new.views(new.param), old.views(old.param), strict=True):
@@ -121,7 +138,8 @@ class Layer:
         network = self._network
         if network is None:
             return {}
-        flat, names = getattr(network, flat), (f"{name}.".lstrip(".") for name, _ in self.leaves())
+        flat, leaves = getattr(network, flat), network.layers[0].leaves()
+        names = (f"{name}.".lstrip(".") for name, _ in leaves)
         prefix = dict(enumerate(names, network.first_layer))
         return {prefix[p.layer] + p.name: p.view(flat) for p in network.parameters if p.trained == trained}
 
@@ -139,3 +157,10 @@ class Layer:
     def gradients(self) -> dict[str, np.ndarray]:
         """Gradients of the last backward, by name, like `parameters`."""
         return self._named("gradient", trained=True)
+
+
+def unbuilt(value):
+    """A layer, or each of a list of them, as `Layer.unbuilt`; anything else as it is."""
+    if isinstance(value, Layer):
+        return value.unbuilt()
+    return [unbuilt(v) for v in value] if isinstance(value, list) else value

@@ -1,0 +1,43 @@
+"""Pixels of any range as a recipe's Rescaling takes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+HIGHEST = (1, 16, 255, 65535)  # of the ranges that pixels usually have
+
+
+class Pixels:
+    """`partial_fit` learns the range (low, high) of pixels from rows, those of weight 0 left out; `transform` makes
+    0 to 255 of it."""
+
+    def __init__(self):
+        self.smallest, self.largest = 0, 0
+
+    @property
+    def range_(self) -> tuple[float, float]:
+        return range_of(self.smallest, self.largest)
+
+    def partial_fit(self, rows, sample_weight=None):
+        seen = rows if sample_weight is None else rows[sample_weight > 0]
+        if seen.size:
+            self.smallest = min(self.smallest, float(seen.min()))
+            self.largest = max(self.largest, float(seen.max()))
+        return self
+
+    def transform(self, rows) -> np.ndarray:
+        low, high = self.range_
+        if (low, high) == (0, 255):
+            return rows
+        exact = rows.astype(np.float32) if rows.dtype == np.float16 else rows
+        return (exact - float(low)) * (255 / (high - low))
+
+
+def range_of(smallest, largest) -> tuple[float, float]:
+    """From 0 to 1, 16, 255 or 65535 where the largest number is in the upper half of that and none is negative; else
+    from the smallest, or 0, to the largest."""
+    if smallest == 0:
+        for high in HIGHEST:
+            if high / 2 < largest <= high:
+                return 0, high
+    return smallest, largest if largest > smallest else smallest + 1
