@@ -273,7 +273,7 @@ class Sequential:
 
         ValueError for what `predict_outputs` refuses.
         """
-        layers = [layer_of(described(layer)) for layer in self.layers]
+        layers = [layer.unbuilt() for layer in self.layers]
         return Predictor(layers, self.input_shape, self.network.param, batch, threads, isa, device, precision)
 
     def score(self, inputs, labels, *, threads=None, isa=None, device=None, precision=None) -> float:
