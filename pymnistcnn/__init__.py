@@ -9,9 +9,10 @@ __version__ = "0.1.0"
 REBUILD = "pip install -e ."
 
 from . import _starting  # noqa: F401, I001 - before all that takes time
+from . import _compiled
 
 try:
-    from ._native import __version__ as _native_version
+    _native_version = _compiled.load(__path__).__version__
 except ImportError as error:
     if "interpreter" in str(error):
         raise ImportError(f"pymnistcnn is for the main interpreter of a process: {error}") from error

@@ -43,6 +43,12 @@ __all__ = [
 ]
 
 
+class Shown(str):
+    """A text that an interactive session shows as it is."""
+
+    __repr__ = str.__str__
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """accuracy (share of samples whose label has the largest output) and mean loss, over n samples.
@@ -131,7 +137,7 @@ class Sequential:
         return f"Sequential([{inside}\n], input_shape={self.input_shape})"
 
     def summary(self) -> str:
-        """A table of layers, output shapes, parameters and multiply-adds; print it."""
+        """A table of layers, output shapes, parameters and multiply-adds."""
         rows = [("layer", "output", "parameters", "multiply-adds")]
         totals = [0, 0]
         for index, layer in enumerate(self.layers):
@@ -147,7 +153,7 @@ class Sequential:
             f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip() for a, b, c, d in rows
         ]
         rule = "-" * max(map(len, lines))
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        return Shown("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]))
 
     # ---- training and use ----
 
@@ -176,12 +182,13 @@ class Sequential:
         checkpoint=None,
         resume=None,
     ) -> History:
-        """Train; returns what each epoch gave.
+        """Train; returns what each epoch gave. Its `loss` and `accuracy` are running means over the epoch, of each
+        batch before it was learnt from; `validation_loss` and `validation_accuracy` are computed at the epoch's end.
 
         Parameters
         ----------
-        x, y : inputs (n, *input_shape), a single channel may be left out, and targets: labels (n,) from 0 to
-            classes - 1, or what else the loss takes; or x alone, a Dataset or a pair of both
+        x, y : inputs (n, *input_shape), and targets: labels (n,) from 0 to classes - 1, or what else the loss takes; or
+            x alone, a Dataset or a pair of both. A single channel may be left out, and pictures may be flat
         optimizer : Adam() if not given; its state lasts from one `fit` to the next
         loss : CrossEntropyLoss() if not given
         validation : a Dataset, or (inputs, targets)
@@ -244,8 +251,8 @@ class Sequential:
         return Evaluation(correct / len(x), mean, len(x))
 
     def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
-        """The class (n,) with the largest output for each of inputs (n, *input_shape). ValueError where an output is
-        NaN."""
+        """The class (n,) with the largest output for each of inputs (n, *input_shape), or of a Dataset. ValueError
+        where an output is NaN."""
         outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
         undecided = np.isnan(outputs).any(axis=1)
         if undecided.any():
@@ -265,12 +272,13 @@ class Sequential:
 
     def predict_outputs(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
+        inputs = inputs.images if isinstance(inputs, Dataset) else inputs
         return self.network.predict(self.network.inputs(inputs), target_of(isa, device, precision), threads)
 
-    def score(self, inputs, labels, *, threads=None, isa=None, device=None, precision=None) -> float:
-        """Accuracy on inputs (n, *input_shape) and labels (n,)."""
+    def score(self, x, y=None, *, threads=None, isa=None, device=None, precision=None) -> float:
+        """Accuracy on inputs and labels, or on a Dataset or a pair of both."""
         how = dict(threads=threads, isa=isa, device=device, precision=precision)
-        return self.evaluate(inputs, labels, **how).accuracy
+        return self.evaluate(x, y, **how).accuracy
 
     def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
         """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""

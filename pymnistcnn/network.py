@@ -7,6 +7,7 @@ what `fit` runs.
 from __future__ import annotations
 
 import copy
+import math
 import os
 import threading
 import warnings
@@ -198,12 +199,15 @@ class Network:
     # ---- arrays of the caller's ----
 
     def inputs(self, x, name="inputs"):
-        """x as (n, *input_shape), C-contiguous: uint8, or this network's dtype. One channel may be left out."""
+        """x as (n, *input_shape), C-contiguous: uint8, or this network's dtype. One channel may be left out, and
+        pictures may be flat."""
         x = np.asarray(x)
         shape = self.input_shape
         without_channel = shape[1:] if len(shape) == 3 and shape[0] == 1 else None
         if x.ndim == len(shape) and x.shape[1:] == without_channel:
             x = x[:, None]
+        elif len(shape) == 3 and x.shape[1:] == (math.prod(shape),):
+            x = x.reshape(len(x), *shape)
         if x.ndim == 0 or x.shape[1:] != shape:
             also = f" or (n, {', '.join(map(str, without_channel))})" if without_channel else ""
             expected = f"(n, {', '.join(map(str, shape))}){also}"

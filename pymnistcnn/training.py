@@ -30,8 +30,10 @@ SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and 
 class History:
     """What each epoch gave: a list each, an entry an epoch; the validation's are empty without one.
 
-    loss and accuracy are means over the epoch, while the weights were learning; learning_rate is that of the epoch's
-    last step; seconds are of training alone.
+    loss and accuracy are running means over the epoch, of each batch before its step: the weights were learning
+    meanwhile. validation_loss and validation_accuracy are computed at its end. learning_rate is that of the epoch's
+    last step; seconds are of training alone. `history` has the lists by name, as in Keras, and iteration gives a row
+    an epoch: `pandas.DataFrame(history)` is a table of them.
 
     Examples
     --------
@@ -41,6 +43,8 @@ class History:
     >>> history = model.fit(train[:100], epochs=2, validation=test[:100], progress=False)
     >>> len(history), len(history.validation_accuracy)
     (2, 2)
+    >>> list(history.history)[:4]
+    ['loss', 'accuracy', 'validation_loss', 'validation_accuracy']
     """
 
     loss: list[float] = field(default_factory=list)
@@ -53,6 +57,16 @@ class History:
 
     def __len__(self):
         return len(self.loss)
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The lists that have entries, by name."""
+        return {name: values for name, values in vars(self).items() if values}
+
+    def __iter__(self):
+        """The numbers of each epoch, by name."""
+        for row in zip(*self.history.values(), strict=True):
+            yield dict(zip(self.history, row, strict=True))
 
 
 class Diverged(FloatingPointError):

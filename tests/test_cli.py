@@ -318,7 +318,7 @@ def test_info():
 def test_bad_use_of_train(arguments, message):
     result = called("train", "--data", "nowhere", *arguments)  # bad use is told of before the data is looked for
     assert result.exit_code == 2 and result.stdout == ""
-    assert message in result.stderr and "Usage: pymnistcnn train" in result.stderr
+    assert message in result.stderr and result.stderr.endswith("(see pymnistcnn train --help)\n")
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,9 @@ def test_bad_use_of_train(arguments, message):
 )
 def test_bad_use_of_the_others(arguments):
     result = called(*arguments)
-    assert result.exit_code == 2 and result.stdout == "" and "Usage: pymnistcnn" in result.stderr
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("pymnistcnn: error: ") and result.stderr.count("\n") == 1
+    assert "(see pymnistcnn" in result.stderr and result.stderr.endswith("--help)\n")
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["evaluate", "x.st"], ["predict", "x.st", "x.png"], ["info"]])

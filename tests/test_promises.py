@@ -524,6 +524,7 @@ ORDER = [
     {"cli"},
 ]
 ALONE = {
+    "_compiled",
     "_starting",
     "checks",
     "datasets",

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 
 import numpy as np
 
+from ..checks import shown
 from ..network import Network, dtype_for
 from ..target import target_of
 
@@ -27,6 +28,11 @@ class Layer:
     in_pytorch = True  # does it count in the names of state_dict?
     _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
     _in_model = False
+
+    def __new__(cls, *by_position, **by_name):
+        if "__dataclass_fields__" in vars(cls):
+            refuse_input_sizes(cls, by_position, by_name)
+        return super().__new__(cls)
 
     def output_shape(self, shape: tuple) -> tuple:
         """The shape of one sample after this layer; ValueError if `shape` does not fit."""
@@ -139,3 +145,14 @@ class Layer:
     def gradients(self) -> dict[str, np.ndarray]:
         """Gradients of the last backward, by name, like `parameters`."""
         return self._named("gradient", trained=True)
+
+
+def refuse_input_sizes(kind, by_position, by_name):
+    """TypeError for what PyTorch's layers are given and these are not: sizes of their inputs."""
+    taken = [f.name for f in fields(kind) if not f.kw_only]
+    if (size := by_name.keys() & {"in_channels", "in_features", "num_features"}) or len(by_position) > len(taken):
+        given = size.pop() if size else ", ".join(map(shown, by_position))
+        raise TypeError(
+            f"{kind.__name__} takes ({', '.join(taken)}) by position and all else by name, not ({given}): "
+            "sizes of inputs are inferred"
+        )
