@@ -40,6 +40,7 @@ from . import (
     pictures,
     progress,
     schedules,
+    stepping,
     target,
     training,
 )
@@ -53,6 +54,7 @@ from .model import *
 from .optimizers import *
 from .progress import *
 from .schedules import *
+from .stepping import *
 from .target import *
 from .training import *
 
@@ -74,6 +76,7 @@ __all__ += model.__all__
 __all__ += optimizers.__all__
 __all__ += progress.__all__
 __all__ += schedules.__all__
+__all__ += stepping.__all__
 __all__ += target.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer

@@ -16,6 +16,7 @@ from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
 from .optimizers import Optimizer
+from .stepping import runner_of
 from .target import arithmetic_of
 
 __all__ = [
@@ -138,6 +139,7 @@ class Training:
 
     def __init__(self, model, x, targets, validation, settings: Settings):
         self.model, self.network = model, model.network
+        self.runner = runner_of(self.network, settings.loss)
         self.x, self.targets, self.validation = x, targets, validation
         self.how = settings
         self.average = settings.average and (self.network.param.copy(), settings.average)
@@ -323,7 +325,7 @@ class Training:
         first_step = self.epoch * self.batches + self.batch
         rates = self.how.schedule.rates(first_step, steps, self.epochs * self.batches) * self.rate_factor
         started = time.perf_counter()
-        results = self.network.train(
+        results = self.runner.train(
             self.x, self.targets, self.how.loss, order[begin:end], self.batch_size, self.optimizer, rates,
             self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm, self.average,
         )  # fmt: skip
@@ -339,7 +341,7 @@ class Training:
         self.model.epochs_trained += 1
         if self.validation is not None:
             how = self.how.loss, self.how.target, self.how.threads
-            validation = self.network.evaluate(*self.validation, *how, param=self.validated)
+            validation = self.runner.evaluate(*self.validation, *how, param=self.validated)
         history.loss.append(self.loss)
         history.accuracy.append(self.accuracy)
         history.seconds.append(float(self.totals[4]))

@@ -513,6 +513,7 @@ ORDER = [
     {"plan"},
     {"target"},
     {"network"},
+    {"stepping"},
     {"initializers"},
     {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"},
@@ -532,6 +533,7 @@ ALONE = {
     "schedules",
     "metrics",
     "initializers",
+    "turns",
 }  # NumPy and the standard library
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 

@@ -25,6 +25,7 @@ class Layer:
     """
 
     needs: tuple | None = None  # the rank of samples, and the words for those of another
+    in_python = False  # does Python compute it, or C?
     in_pytorch = True  # does it count in the names of state_dict?
     _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
     _in_model = False

@@ -47,6 +47,9 @@ class Residual(Layer):
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
         if not self.layers:
             raise ValueError("a residual block needs at least one layer")
+        for layer in self.layers:
+            if layer.in_python:
+                raise ValueError(f"{layer} is in Python: it must stand in the model itself, not in a residual block")
         if self.projection is not None:
             instance("projection", self.projection, Layer, "a layer, such as pm.Conv2d(16, 1, stride=2)")
         self._made = None  # the projection, if it was not given and there must be one
