@@ -94,10 +94,10 @@ class Sequential:
         for layer in layers:
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
             inside = {id(one): one for one in (layer, *(leaf for _, leaf in layer.leaves()))}
-            for number, one in inside.items():
-                if one._in_model or number in seen:
+            for key, one in inside.items():
+                if one._in_model or key in seen:
                     raise ValueError(f"{one} is in a model already: make a new layer for each place")
-                seen.add(number)
+                seen.add(key)
         if not layers:
             raise ValueError("a model needs at least one layer")
         self.network = Network(layers, input_shape, dtype, seed)

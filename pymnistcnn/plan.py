@@ -131,6 +131,7 @@ class PlanBuilder:
     def updated(self, parameters):
         """Parameters of a whole network that lie where they are; no op reads them, only updates."""
         for parameter in parameters:
+            self.layer = parameter.layer
             self._place(parameter)
             if parameter.trained:
                 self._append(nodes.Weights, self.current).parameters.append(parameter)
