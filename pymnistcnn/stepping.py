@@ -143,14 +143,15 @@ class Stepwise:
     @contextmanager
     def _weights(self, param):
         """Inside, the network has these weights, if they are given."""
-        own = self.network.param.copy()
+        network = self.network
+        own = None if param is None or param is network.param else network.param.copy()
         try:
-            if param is not None:
-                self.network.param[...] = param
+            if own is not None:
+                network.param[...] = param
             yield
         finally:
-            if param is not None:
-                self.network.param[...] = own
+            if own is not None:
+                network.param[...] = own
 
     # ---- training ----
 

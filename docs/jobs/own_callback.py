@@ -30,6 +30,6 @@ history = model.fit(
     validation=test,
     callbacks=[recall, best, enough],
     progress=False,
-)  # fmt: skip
+)
 print(f"stopped after {len(history)} of 30 epochs; the model is that of epoch {best.epoch + 1}")
 print(f"validation loss {best.best:.4f}, recall of each digit {recall.by_epoch[best.epoch].round(3)}")

@@ -14,6 +14,7 @@ from ..target import target_of
 __all__ = ["Layer"]
 
 PICTURES = 3, "pictures (channels, height, width), not {}"
+INPUT_SIZES = "in_channels", "in_features", "num_features"  # that PyTorch's layers take
 FEATURES = 1, "features (n,), not {}: put Flatten() before it"
 
 
@@ -150,9 +151,10 @@ class Layer:
 
 def refuse_input_sizes(kind, by_position, by_name):
     """TypeError for what PyTorch's layers are given and these are not: sizes of their inputs."""
-    taken = [f.name for f in fields(kind) if not f.kw_only]
-    if (size := by_name.keys() & {"in_channels", "in_features", "num_features"}) or len(by_position) > len(taken):
-        given = size.pop() if size else ", ".join(map(shown, by_position))
+    taken = [f.name for f in fields(kind) if f.init and not f.kw_only]
+    sizes = [name for name in by_name if name in INPUT_SIZES and name not in kind.__dataclass_fields__]
+    if sizes or len(by_position) > len(taken):
+        given = ", ".join(sizes or map(shown, by_position))
         raise TypeError(
             f"{kind.__name__} takes ({', '.join(taken)}) by position and all else by name, not ({given}): "
             "sizes of inputs are inferred"
