@@ -1,5 +1,6 @@
 """What a PyTorch or Keras user types first works, or is told what to type."""
 
+import io
 import re
 
 import numpy as np
@@ -91,6 +92,13 @@ def test_what_an_interactive_session_shows():
     assert repr(model.summary()) == str(model.summary()) and isinstance(model.summary(), str)
     assert repr(model.summary()).splitlines()[0].split() == ["layer", "output", "parameters", "multiply-adds"]
     assert str(model) == repr(model) and repr(model).splitlines()[2] == "    Conv2d(4, 5, stride=3),"
+
+
+def test_a_number_has_one_name():
+    screen = io.StringIO()
+    history = made().fit(TRAIN, validation=TEST, callbacks=[pm.ProgressBar(screen)], progress=False)
+    words = f"loss {history.loss[0]:.4f}, accuracy {history.accuracy[0]:.2%}, validation "
+    assert words + f"{history.validation_accuracy[0]:.2%}" in screen.getvalue()
 
 
 def test_old_order_of_a_metric_is_told():

@@ -22,13 +22,13 @@ def ran(tmp_path_factory):
 
 
 def test_the_page(ran):
-    assert ran["history"].validation_accuracy[-1] > 0.85
+    assert ran["model"].score(ran["test"]) > 0.85
     assert ran["by_values"].loss[-1] < ran["by_values"].loss[0]
     assert ran["scale"].shape == (8,) and (ran["scale"] != 0.5).all()
     assert (ran["again"].state_dict()["1.scale"] == ran["scale"]).all()
     assert ran["wrong_by"] < 1e-8
-    assert 0.2 < ran["confidence"] < 1 and len(ran["watch"].values) == len(ran["history"])
-    assert ran["early"].best == min(ran["history"].validation_loss)
+    assert 0.2 < ran["confidence"] < 1 and ran["early"].best < 1
+    assert ran["best"].best == max(ran["watch"].values) and len(ran["watch"].values) == len(ran["history"]) == 3
     assert ran["triangle"].learning_rate[0] > ran["triangle"].learning_rate[1] > 0
 
 

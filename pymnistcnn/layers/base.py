@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, fields
+from functools import cache
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ..target import target_of
 __all__ = ["Layer"]
 
 PICTURES = 3, "pictures (channels, height, width), not {}"
-INPUT_SIZES = "in_channels", "in_features", "num_features"  # that PyTorch's layers take
+INPUT_SIZES = frozenset({"in_channels", "in_features", "num_features"})  # that PyTorch's layers take
 FEATURES = 1, "features (n,), not {}: put Flatten() before it"
 
 
@@ -149,12 +150,18 @@ class Layer:
         return self._named("gradient", trained=True)
 
 
+@cache
+def positional(kind) -> list[str]:
+    """The fields of a layer's class that may be given by position."""
+    return [f.name for f in fields(kind) if f.init and not f.kw_only]
+
+
 def refuse_input_sizes(kind, by_position, by_name):
     """TypeError for what PyTorch's layers are given and these are not: sizes of their inputs."""
-    taken = [f.name for f in fields(kind) if f.init and not f.kw_only]
-    sizes = [name for name in by_name if name in INPUT_SIZES and name not in kind.__dataclass_fields__]
+    taken = positional(kind)
+    sizes = INPUT_SIZES & by_name.keys() - kind.__dataclass_fields__.keys()
     if sizes or len(by_position) > len(taken):
-        given = ", ".join(sizes or map(shown, by_position))
+        given = ", ".join(sorted(sizes) or map(shown, by_position))
         raise TypeError(
             f"{kind.__name__} takes ({', '.join(taken)}) by position and all else by name, not ({given}): "
             "sizes of inputs are inferred"
