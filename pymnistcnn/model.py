@@ -188,7 +188,8 @@ class Sequential:
         x, y : inputs (n, *input_shape), and targets: labels (n,) from 0 to classes - 1, or what else the loss takes; or
             x alone, a Dataset or a pair of both. A single channel may be left out, and pictures may be flat
         optimizer : Adam() if not given; its state lasts from one `fit` to the next
-        loss : CrossEntropyLoss() if not given
+        loss : CrossEntropyLoss() if not given; or a function of outputs and targets that returns the mean loss and its
+            gradient by the outputs, in NumPy
         validation : a Dataset, or (inputs, targets)
         schedule : learning rates by step, such as OneCycle(1e-2); the optimizer's own rate if not given
         shuffle : a new order each epoch, from seed and epoch

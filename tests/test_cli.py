@@ -11,6 +11,7 @@ import termios
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -85,6 +86,22 @@ def assert_fails(result, message):
 
 def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def commands(group=main, path=()):
+    """All commands that are no groups, by path."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+@pytest.mark.parametrize(
+    "path, command", [*commands()], ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_every_command_has_json(path, command):
+    assert "--json" in {name for parameter in command.params for name in parameter.opts}
 
 
 # ---- help ----
