@@ -121,14 +121,16 @@ class Stepwise:
         """Of outputs: summed loss, how many are correct, their weight; and the gradient of the mean loss."""
         if not loss.in_python:
             return self.stretches.head.compare(loss, y, targets, target, threads)
-        n, weights = len(y), targets.sample_weight
+        weights, right = targets.sample_weight, correct(y, targets)
+        weight = float(len(y) if weights is None else weights.sum())
+        if not weight:
+            return 0.0, right, weight, np.zeros_like(y)
         given = targets.values if targets.labels is None else targets.labels
         value = loss.forward(y.copy(), given, *([] if weights is None else [weights]))
         if np.ndim(value):
             raise ValueError(f"{loss} must give the mean loss of the batch, a number, not shape {np.shape(value)}")
         gradient = self._checked(loss.backward(), y.shape, f"the gradient of {loss}")
-        weight = float(n if weights is None else weights.sum())
-        return float(value) * weight if weight else 0.0, correct(y, targets), weight, gradient
+        return float(value) * weight, right, weight, gradient
 
     def evaluate(self, x, targets, loss, target, threads=None, param=None):
         """Mean loss and number of correct over all samples, without dropout. param: weights to use instead."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from comparing import TOLERANCE, agree
+from comparing import FMA_ISAS, TOLERANCE, agree
 
 import pymnistcnn as pm
 
@@ -187,13 +187,20 @@ def test_a_long_prediction_comes_in_pieces():
 
 @DTYPES
 @pytest.mark.parametrize("loss", [None, cross_entropy])
-def test_threads_do_not_matter(dtype, loss):
-    found = set()
-    for threads in (1, 2, 5):
+def test_threads_and_instruction_sets_do_not_matter(dtype, loss):
+    found, last = set(), FMA_ISAS[-1]
+    for threads, isa in [(1, last), (2, last), (5, last), *((1, isa) for isa in FMA_ISAS[:-1])]:
         model = pm.Sequential(random_layers(), (1, 8, 8), 1, dtype)
-        fit(model, threads=threads, clip_norm=1.0, average=0.9, validation=VALIDATION, loss=loss)
+        fit(model, threads=threads, isa=isa, clip_norm=1.0, average=0.9, validation=VALIDATION, loss=loss)
         found.add(weights(model))
     assert len(found) == 1
+
+
+def test_a_batch_without_weight_changes_nothing():
+    model = made(Swish())
+    before = weights(model)
+    history = fit(model, loss=cross_entropy, sample_weight=np.zeros(50), epochs=1, optimizer=pm.SGD(0.1))
+    assert weights(model) == before and np.isnan(history.loss[0])
 
 
 def test_each_batch_has_its_own_masks():
