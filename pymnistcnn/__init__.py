@@ -9,9 +9,10 @@ __version__ = "0.1.0"
 REBUILD = "pip install -e ."
 
 from . import _starting  # noqa: F401, I001 - before all that takes time
+from . import _compiled
 
 try:
-    from ._native import __version__ as _native_version
+    _native_version = _compiled.load(__path__).__version__
 except ImportError as error:
     if "interpreter" in str(error):
         raise ImportError(f"pymnistcnn is for the main interpreter of a process: {error}") from error
@@ -39,6 +40,7 @@ from . import (
     pictures,
     progress,
     schedules,
+    stepping,
     target,
     training,
 )
@@ -52,6 +54,7 @@ from .model import *
 from .optimizers import *
 from .progress import *
 from .schedules import *
+from .stepping import *
 from .target import *
 from .training import *
 
@@ -73,6 +76,7 @@ __all__ += model.__all__
 __all__ += optimizers.__all__
 __all__ += progress.__all__
 __all__ += schedules.__all__
+__all__ += stepping.__all__
 __all__ += target.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer

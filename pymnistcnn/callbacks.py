@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import numpy as np
 
 from .checks import number, shown, whole
@@ -16,7 +18,8 @@ __all__ = [
 
 
 class Callback:
-    """Called by `fit` with the `training.Training` that is going on; every method may be left out.
+    """Called by `fit` with the `training.Training` that is going on; every method may be left out. TypeError for a
+    class with a method on_... that would never be called.
 
     `every`: `on_batches` comes after every so many batches of an epoch, and after its last; None for never.
     `training.stop()` ends the training at once, with all that was learnt. One that decides something by what it has
@@ -33,6 +36,15 @@ class Callback:
     """
 
     every: int | None = None
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        hooks = [name for name in vars(Callback) if name.startswith("on_")]
+        for name in dir(cls):
+            if name.startswith("on_") and name not in hooks:
+                meant = ["on_batches"] if "batch" in name else difflib.get_close_matches(name, hooks, 1)
+                hint = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(hooks)}"
+                raise TypeError(f"{cls.__name__}.{name} would never be called: {hint}")
 
     def on_train_begin(self, training):
         """Before the first batch."""
@@ -60,6 +72,9 @@ class Callback:
         """Go on from such a state; comes after `on_train_begin`."""
 
 
+LOWER_IS_BETTER = {"loss": True, "accuracy": False, "validation_loss": True, "validation_accuracy": False}
+
+
 class Watcher(Callback):
     """Base class of callbacks that watch a number of each epoch: its best value, and the epochs since then.
 
@@ -67,11 +82,13 @@ class Watcher(Callback):
 
     Parameters
     ----------
-    monitor : function of the History that gives a list, the watched number of each epoch; the accuracy on the
-        validation data if not given, or on the training data if there is no validation
-    lower : is a lower number the better one, as with a loss?
+    monitor : the watched number: "loss", "accuracy", "validation_loss" or "validation_accuracy", of which it is known
+        whether lower is better; or a function of the History that gives a list, a number of each epoch. If not given,
+        the accuracy on the validation data, or on the training data if there is no validation
+    lower : is a lower number the better one? To be said of a function, and of nothing else
+    min_delta : a number is better only if it is so by more than this
 
-    ValueError if monitor is not a function.
+    ValueError for anything else, and in a training without the validation that is to be watched.
 
     Examples
     --------
@@ -81,32 +98,39 @@ class Watcher(Callback):
     ...         if better:
     ...             print(f"epoch {training.epoch + 1} is the best so far")
     >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
-    >>> praise = Praise(monitor=lambda history: history.loss, lower=True)
+    >>> praise = Praise(monitor="loss")
     >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), epochs=2, callbacks=[praise], progress=False)
     epoch 1 is the best so far
     epoch 2 is the best so far
     """
 
-    def __init__(self, monitor=None, lower=False):
-        if monitor is not None and not callable(monitor):
-            raise ValueError(f"monitor must be a function of History, such as lambda h: h.loss, not {shown(monitor)}")
-        self.monitor, self.lower = monitor or accuracies, lower
+    def __init__(self, monitor=None, lower=None, min_delta=0.0):
+        self.monitor, self.lower = monitor, lower_is_better(monitor, lower)
+        self.min_delta = number("min_delta", min_delta, 0)
         self.best, self.waited = None, 0
 
     def judge(self, training, value, better):
         """After each epoch: its number, and whether it is better than all before."""
 
     def on_train_begin(self, training):
+        if training.validation is None and str(self.monitor).startswith("validation_"):
+            raise ValueError(f"{type(self).__name__} watches {self.monitor}, but `fit` was given no validation")
         self.best, self.waited = None, 0
 
     def on_epoch_end(self, training):
-        values = self.monitor(training.history)
+        values = watched(self.monitor, training.history)
         if len(values) != len(training.history):
             raise ValueError(f"monitor must give {len(training.history)} numbers, one an epoch, not {shown(values)}")
         value = float(values[-1])
-        better = self.as_good(value) and value != self.best
+        better = self.is_better(value)
         self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)
         self.judge(training, value, better)
+
+    def is_better(self, value) -> bool:
+        """Is it better than the best so far, by more than `min_delta`?"""
+        if self.best is None:
+            return value == value
+        return (self.best - value if self.lower else value - self.best) > self.min_delta
 
     def as_good(self, value, as_what=None) -> bool:
         """Is it a number, and at least as good as that one, the best so far if not given?"""
@@ -129,7 +153,7 @@ class EarlyStopping(Watcher):
     ----------
     patience : stop after so many epochs in a row without a better number
     target : stop once the number is as good as this
-    monitor, lower : as in Watcher
+    monitor, lower, min_delta : as in Watcher
 
     ValueError if neither patience nor target is given, or patience is not a whole number from 1 on.
 
@@ -144,8 +168,8 @@ class EarlyStopping(Watcher):
     True
     """
 
-    def __init__(self, patience=None, target=None, monitor=None, lower=False):
-        super().__init__(monitor, lower)
+    def __init__(self, patience=None, target=None, monitor=None, lower=None, min_delta=0.0):
+        super().__init__(monitor, lower, min_delta)
         if patience is None and target is None:
             raise ValueError("EarlyStopping needs patience, target or both, not None")
         self.patience = None if patience is None else whole("patience", patience)
@@ -171,7 +195,7 @@ class ReduceOnPlateau(Watcher):
     patience : after so many epochs in a row without a better number, and again after as many more
     factor : from 0 to 1 (both excluded)
     min_rate : no rate is made lower than this
-    monitor, lower : as in Watcher
+    monitor, lower, min_delta : as in Watcher
 
     ValueError for numbers outside these ranges.
 
@@ -185,8 +209,8 @@ class ReduceOnPlateau(Watcher):
     [0.001, 0.001, 0.001, 0.0005]
     """
 
-    def __init__(self, patience, factor=0.1, min_rate=0.0, monitor=None, lower=False):
-        super().__init__(monitor, lower)
+    def __init__(self, patience, factor=0.1, min_rate=0.0, monitor=None, lower=None, min_delta=0.0):
+        super().__init__(monitor, lower, min_delta)
         self.patience = whole("patience", patience)
         self.factor = number("factor", factor, 0, 1, open_low=True, open_high=True)
         self.min_rate = number("min_rate", min_rate, 0)
@@ -221,7 +245,7 @@ class BestCheckpoint(Watcher):
     True
     """
 
-    def __init__(self, path=None, monitor=None, lower=False):
+    def __init__(self, path=None, monitor=None, lower=None):
         super().__init__(monitor, lower)
         self.path, self.epoch, self._weights = path, None, {}
 
@@ -251,6 +275,23 @@ class BestCheckpoint(Watcher):
         self._weights = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
 
 
-def accuracies(history) -> list[float]:
-    """What is watched if nothing else is said."""
-    return history.validation_accuracy or history.accuracy
+def lower_is_better(monitor, lower) -> bool:
+    """Whether the lower of two watched numbers is the better one: it is known or, of a function, said."""
+    if callable(monitor):
+        if lower is None:
+            raise ValueError("monitor is a function: say lower=True, if a lower number is better, or lower=False")
+        return bool(lower)
+    if monitor is not None and (not isinstance(monitor, str) or monitor not in LOWER_IS_BETTER):
+        names = ", ".join(map(repr, LOWER_IS_BETTER))
+        raise ValueError(f"monitor must be one of {names}, or a function of History, not {shown(monitor)}")
+    known = LOWER_IS_BETTER.get(monitor, False)
+    if lower not in (None, known):
+        raise ValueError(f"lower must be {known} for {monitor or 'the accuracy'}, not {shown(lower)}: leave it out")
+    return known
+
+
+def watched(monitor, history) -> list[float]:
+    """The watched number of each epoch."""
+    if callable(monitor):
+        return monitor(history)
+    return getattr(history, monitor) if monitor else history.validation_accuracy or history.accuracy

@@ -6,6 +6,7 @@ weight x loss over the sum of weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,18 +20,41 @@ from .target import target_of
 __all__ = [
     "CrossEntropyLoss",
     "ExpectedProbabilityLoss",
+    "Loss",
     "MSELoss",
     "NLLLoss",
 ]
 
 
 class Loss:
-    """A loss by hand: `forward` gives the mean over the batch, `backward` the gradient of the outputs."""
+    """A loss by hand: `forward` gives the mean over the batch, `backward` the gradient of the outputs.
 
-    kind: Op
+    For one of your own, override these two, in NumPy; or give `fit` a function of outputs and targets that returns
+    both. It gets outputs (n, ...) and what `fit` was given as targets; and sample_weight (n,), if it was given that. A
+    training has Python in every step then, and says so with a SlowWarning.
+
+    Examples
+    --------
+    >>> import numpy as np, pymnistcnn as pm
+    >>> class Absolute(pm.Loss):
+    ...     def forward(self, outputs, targets):
+    ...         self.error = outputs - targets
+    ...         return np.abs(self.error).mean()
+    ...     def backward(self):
+    ...         return np.sign(self.error) / self.error.size
+    >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
+    >>> round(model.evaluate([[0.0, 0.0, 0.0]], model.predict_outputs([[0.0, 0.0, 0.0]]) + 1, loss=Absolute()).loss, 4)
+    1.0
+    """
+
+    kind: Op | None = None  # what C computes; None: Python does
     takes_labels, takes_values = True, True
     weight: tuple[float, ...] | None = None
     label_smoothing = 0.0
+
+    @property
+    def in_python(self) -> bool:
+        return self.kind is None
 
     @property
     def class_weight(self) -> np.ndarray | None:
@@ -38,6 +62,8 @@ class Loss:
 
     def check(self, layers, output_shape):
         """ValueError if a network that ends so cannot be trained with this loss."""
+        if self.in_python:
+            return  # it knows itself what it takes
         if len(output_shape) != 1:
             raise ValueError(
                 f"{type(self).__name__} needs outputs (n, classes), but the network gives (n, {output_shape})"
@@ -64,6 +90,21 @@ class Loss:
         if gradient is None:
             raise RuntimeError("backward needs the state of a forward pass: forward was not called")
         return gradient
+
+
+@dataclass(eq=True, repr=False)
+class FunctionLoss(Loss):
+    """A function of outputs and targets, and of sample weights if there are some, that returns the mean loss and the
+    gradient of the outputs."""
+
+    function: Callable
+
+    def forward(self, outputs, targets, *sample_weight):
+        value, self._gradient = self.function(outputs, targets, *sample_weight)
+        return value
+
+    def __repr__(self):
+        return getattr(self.function, "__name__", repr(self.function))
 
 
 def checked_class_weight(weight):

@@ -1,12 +1,12 @@
 """Metrics that are fed batches: `update` with each, then `get` what all of them together give.
 
-Outputs are scores, logits or probabilities (n, classes) of any real type, of which the largest is the prediction,
-the first of them if several are; or, but for TopK, the predicted classes themselves (n,), integers. Labels are
-integers (n,).
+Arguments are in scikit-learn's order: y_true, the labels, are integers (n,). y_pred are scores, logits or probabilities
+(n, classes) of any real type, of which the largest is the prediction, the first of them if several are; or, but for
+TopK, the predicted classes themselves (n,), integers.
 
 >>> import pymnistcnn as pm
 >>> accuracy = pm.metrics.Accuracy()
->>> accuracy.update([[0.1, 0.9], [0.8, 0.2]], [1, 1]).update([0, 1], [0, 1]).get()
+>>> accuracy.update([1, 1], [[0.1, 0.9], [0.8, 0.2]]).update([0, 1], [0, 1]).get()
 0.75
 """
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Metric:
-    """Base class: `update(outputs, labels)` adds a batch, `get()` gives the value so far, `reset()` starts anew.
+    """Base class: `update(y_true, y_pred)` adds a batch, `get()` gives the value so far, `reset()` starts anew.
 
     For one of your own, override these three; `repr` shows what `get` gives.
 
@@ -37,23 +37,23 @@ class Metric:
     >>> class Errors(pm.Metric):
     ...     def reset(self):
     ...         self.errors = 0
-    ...     def update(self, outputs, labels):
-    ...         self.errors += int((np.argmax(outputs, axis=1) != labels).sum())
+    ...     def update(self, y_true, y_pred):
+    ...         self.errors += int((np.argmax(y_pred, axis=1) != y_true).sum())
     ...         return self
     ...     def get(self):
     ...         return self.errors
-    >>> Errors().update([[0.1, 0.9], [0.8, 0.2]], [1, 1])
+    >>> Errors().update([1, 1], [[0.1, 0.9], [0.8, 0.2]])
     Errors: 1
     """
 
     def __init__(self):
         self.reset()
 
-    def update(self, outputs, labels):
+    def update(self, y_true, y_pred):
         """Add a batch, which may be empty; returns this metric.
 
-        outputs : (n, classes) of real numbers, or (n,) of integers, the predicted classes
-        labels : (n,) of integers
+        y_true : (n,) of integers, the labels
+        y_pred : (n, classes) of real numbers, or (n,) of integers, the predicted classes
 
         ValueError if shapes, types or classes are not so. Nothing has been added then.
         """
@@ -81,8 +81,8 @@ class _Share(Metric):
     def reset(self):
         self._right = self._samples = 0
 
-    def update(self, outputs, labels):
-        right = self._judge(outputs, labels)
+    def update(self, y_true, y_pred):
+        right = self._judge(y_true, y_pred)
         self._right += int(right.sum())
         self._samples += len(right)
         return self
@@ -91,7 +91,7 @@ class _Share(Metric):
         """The share over all batches, 0 to 1; NaN before the first sample."""
         return self._right / self._samples if self._samples else float("nan")
 
-    def _judge(self, outputs, labels):
+    def _judge(self, y_true, y_pred):
         """Whether each sample is right: bool (n,)."""
         raise NotImplementedError
 
@@ -105,14 +105,14 @@ class Accuracy(_Share):
     --------
     >>> import pymnistcnn as pm
     >>> accuracy = pm.Accuracy()
-    >>> accuracy.update([[0.1, 0.9], [0.8, 0.2]], [1, 1])
+    >>> accuracy.update([1, 1], [[0.1, 0.9], [0.8, 0.2]])
     Accuracy: 0.5000
     >>> accuracy.update([0, 1], [0, 1]).get()
     0.75
     """
 
-    def _judge(self, outputs, labels):
-        outputs, labels = _checked(outputs, labels)
+    def _judge(self, y_true, y_pred):
+        labels, outputs = _checked(y_true, y_pred)
         if outputs.ndim == 1:
             return outputs == labels
         # argmax takes a NaN for the largest
@@ -130,7 +130,7 @@ class TopK(_Share):
     Examples
     --------
     >>> import pymnistcnn as pm
-    >>> pm.TopK(2).update([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]], [1, 0])
+    >>> pm.TopK(2).update([1, 0], [[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]])
     TopK(2): 0.5000
     """
 
@@ -138,8 +138,8 @@ class TopK(_Share):
         self.k = whole("k of TopK", k)
         super().__init__()
 
-    def _judge(self, outputs, labels):
-        outputs, labels = _checked(outputs, labels, predictions=False)
+    def _judge(self, y_true, y_pred):
+        labels, outputs = _checked(y_true, y_pred, predictions=False)
         score = np.take_along_axis(outputs, labels[:, None], axis=1)
         lower = np.arange(outputs.shape[1]) < labels[:, None]
         before = (outputs > score) | ((outputs == score) & lower)
@@ -159,12 +159,12 @@ class _Counts(Metric):
     def reset(self):
         self._counts = np.zeros((self.classes, self.classes), np.int64)
 
-    def update(self, outputs, labels):
-        outputs, labels = _checked(outputs, labels, self.classes)
+    def update(self, y_true, y_pred):
+        labels, outputs = _checked(y_true, y_pred, self.classes)
         if outputs.ndim == 2:
             bad = np.isnan(outputs).any(axis=1)
             if bad.any():
-                raise ValueError(f"outputs must predict a class, but there is a NaN in those of sample {bad.argmax()}")
+                raise ValueError(f"y_pred must predict a class, but there is a NaN in those of sample {bad.argmax()}")
             outputs = outputs.argmax(axis=1)
         cells = np.bincount(labels * self.classes + outputs, minlength=self.classes**2)
         self._counts = self._counts + cells.reshape(self._counts.shape)
@@ -181,7 +181,7 @@ class ConfusionMatrix(_Counts):
     Examples
     --------
     >>> import pymnistcnn as pm
-    >>> pm.ConfusionMatrix(2).update([0, 1, 1, 1], [0, 0, 1, 1])
+    >>> pm.ConfusionMatrix(2).update([0, 0, 1, 1], [0, 1, 1, 1])
     ConfusionMatrix:
     [[1 1]
      [0 2]]
@@ -203,7 +203,7 @@ class Precision(_Counts):
     Examples
     --------
     >>> import pymnistcnn as pm
-    >>> pm.Precision(3).update([0, 1, 1, 1], [0, 0, 1, 1])
+    >>> pm.Precision(3).update([0, 0, 1, 1], [0, 1, 1, 1])
     Precision: [1.     0.6667 0.    ]
     """
 
@@ -223,7 +223,7 @@ class Recall(_Counts):
     Examples
     --------
     >>> import pymnistcnn as pm
-    >>> pm.Recall(3).update([0, 1, 1, 1], [0, 0, 1, 1])
+    >>> pm.Recall(3).update([0, 0, 1, 1], [0, 1, 1, 1])
     Recall: [0.5 1.  0. ]
     """
 
@@ -232,23 +232,26 @@ class Recall(_Counts):
         return _ratio(self._counts.diagonal(), self._counts.sum(axis=1))
 
 
-def _checked(outputs, labels, classes=None, predictions=True):
-    """outputs as float or integer (n, classes), or int64 (n,) if `predictions` may be given; labels as int64 (n,)."""
-    outputs, labels = np.asarray(outputs), np.asarray(labels)
+def _checked(y_true, y_pred, classes=None, predictions=True):
+    """The labels as int64 (n,); the outputs as float or integer (n, classes), or int64 (n,) if `predictions` may be
+    given."""
+    labels, outputs = np.asarray(y_true), np.asarray(y_pred)
     shapes = f"(n, {classes or 'classes'})" + " or (n,)" * predictions
+    if labels.ndim == 2 and outputs.ndim == 1:
+        raise ValueError(f"y_true must have shape (n,), not {labels.shape}: it comes first, and y_pred second")
     if outputs.ndim == 2:
         if outputs.shape[1] != (classes or outputs.shape[1]) or outputs.shape[1] == 0:
-            raise ValueError(f"outputs must have shape {shapes}, not {outputs.shape}")
+            raise ValueError(f"y_pred must have shape {shapes}, not {outputs.shape}")
         if outputs.dtype.kind not in "iuf":
-            raise ValueError(f"outputs must be real numbers, not {outputs.dtype}")
+            raise ValueError(f"y_pred must be real numbers, not {outputs.dtype}")
         classes = outputs.shape[1]
     elif outputs.ndim != 1 or not predictions:
-        raise ValueError(f"outputs must have shape {shapes}, not {outputs.shape}")
+        raise ValueError(f"y_pred must have shape {shapes}, not {outputs.shape}")
     if labels.shape != outputs.shape[:1]:
-        raise ValueError(f"labels must have shape {outputs.shape[:1]}, one for each output, not {labels.shape}")
+        raise ValueError(f"y_true must have shape {outputs.shape[:1]}, one for each of y_pred, not {labels.shape}")
     if outputs.ndim == 1:
-        outputs = _classes("outputs of shape (n,)", outputs, classes)
-    return outputs, _classes("labels", labels, classes)
+        outputs = _classes("y_pred of shape (n,)", outputs, classes)
+    return _classes("y_true", labels, classes), outputs
 
 
 def _classes(name, array, classes):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+import warnings
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 
@@ -26,13 +27,14 @@ from .datasets import Dataset
 from .files import FORMAT, check_shapes
 from .layers import Layer
 from .layers.residual import named_leaves
-from .losses import CrossEntropyLoss, Loss
+from .losses import CrossEntropyLoss, FunctionLoss, Loss
 from .network import Network, checked_threads, lowered, shapes_through
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .placing import bytes_of
 from .predictor import Predictor, classes_of, probabilities_of
 from .progress import ProgressBar
 from .schedules import Constant, checked_schedule
+from .stepping import SlowWarning, in_python, runner_of
 from .target import target_of
 from .training import History, Settings, Training, in_no_other_training
 
@@ -41,6 +43,12 @@ __all__ = [
     "Sequential",
     "load",
 ]
+
+
+class Shown(str):
+    """A text that an interactive session shows as it is."""
+
+    __repr__ = str.__str__
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,11 @@ class Sequential:
         layers, seen = list(layers), set()
         for layer in layers:
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
-            for one in {layer, *(leaf for _, leaf in layer.leaves())}:
-                if one._in_model or one in seen:
+            inside = {id(one): one for one in (layer, *(leaf for _, leaf in layer.leaves()))}
+            for key, one in inside.items():
+                if one._in_model or key in seen:
                     raise ValueError(f"{one} is in a model already: make a new layer for each place")
-                seen.add(one)
+                seen.add(key)
         if not layers:
             raise ValueError("a model needs at least one layer")
         self.network = Network(layers, input_shape, dtype, seed)
@@ -99,16 +108,11 @@ class Sequential:
 
     def _share_memory(self, layers, number):
         """Let the layers, called by hand, use their pieces of the model's vectors; `number`: the first leaf's."""
-        network = self.network
         for layer, shape in layers:
-            alone = Network([layer.unbuilt()], shape, network.dtype, network.seed, number, (None, None), network.turns)
-            behind = number + len(alone.leaves)
-            start = min((p.offset for p in network.parameters if number <= p.layer < behind), default=0)
-            piece = slice(start, start + alone.elements)
-            alone.param, alone.gradient = network.param[piece], network.gradient[piece]
+            alone = self.network.part([layer.unbuilt()], shape, number)
             layer._network, layer._in_model = alone, True
             self._share_memory(layer.inside(shape), number)
-            number = behind
+            number += len(alone.leaves)
 
     def __getstate__(self):
         return {name: value for name, value in vars(self).items() if name != IN_TRAINING}
@@ -138,7 +142,7 @@ class Sequential:
         return f"Sequential([{inside}\n], input_shape={self.input_shape})"
 
     def summary(self) -> str:
-        """A table of layers, output shapes, parameters and multiply-adds; print it."""
+        """A table of layers, output shapes, parameters and multiply-adds."""
         rows = [("layer", "output", "parameters", "multiply-adds")]
         totals = [0, 0]
         for index, layer in enumerate(self.layers):
@@ -154,7 +158,7 @@ class Sequential:
             f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip() for a, b, c, d in rows
         ]
         rule = "-" * max(map(len, lines))
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        return Shown("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]))
 
     # ---- training and use ----
 
@@ -183,14 +187,16 @@ class Sequential:
         checkpoint=None,
         resume=None,
     ) -> History:
-        """Train; returns what each epoch gave.
+        """Train; returns what each epoch gave. Its `loss` and `accuracy` are running means over the epoch, of each
+        batch before it was learnt from; `validation_loss` and `validation_accuracy` are computed at the epoch's end.
 
         Parameters
         ----------
-        x, y : inputs (n, *input_shape), a single channel may be left out, and targets: labels (n,) from 0 to
-            classes - 1, or what else the loss takes; or x alone, a Dataset or a pair of both
+        x, y : inputs (n, *input_shape), and targets: labels (n,) from 0 to classes - 1, or what else the loss takes; or
+            x alone, a Dataset or a pair of both. A single channel may be left out, and pictures may be flat
         optimizer : Adam() if not given; its state lasts from one `fit` to the next
-        loss : CrossEntropyLoss() if not given
+        loss : CrossEntropyLoss() if not given; or a function of outputs and targets that returns the mean loss and its
+            gradient by the outputs, in NumPy
         validation : a Dataset, or (inputs, targets)
         schedule : learning rates by step, such as OneCycle(1e-2); the optimizer's own rate if not given
         shuffle : a new order each epoch, from seed and epoch
@@ -233,6 +239,9 @@ class Sequential:
         shuffle = yes_or_no("shuffle", shuffle)
         settings = Settings(epochs, batch_size, optimizer, loss, schedule, shuffle, callbacks, target,
                             checked_threads(threads), clip_norm, average, checkpoint)  # fmt: skip
+        if python := in_python(self.network, loss):
+            names = ", ".join(map(str, python))
+            warnings.warn(f"each step has Python in it, and is slower: {names}", SlowWarning, stacklevel=2)
         with in_no_other_training(self, optimizer):
             training = Training(self, x, targets, validation, settings)
             if resume is not None:
@@ -247,12 +256,12 @@ class Sequential:
         is that of the last `fit` if none is given, CrossEntropyLoss() if there was none."""
         target, loss = target_of(isa, device, precision), checked_loss(self.loss if loss is None else loss)
         x, targets = self._samples(loss, x, y, "data")
-        mean, correct = self.network.evaluate(x, targets, loss, target, threads)
+        mean, correct = runner_of(self.network, loss).evaluate(x, targets, loss, target, threads)
         return Evaluation(correct / len(x), mean, len(x))
 
     def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
-        """The class (n,) with the largest output for each of inputs (n, *input_shape). ValueError where an output is
-        NaN."""
+        """The class (n,) with the largest output for each of inputs (n, *input_shape), or of a Dataset. ValueError
+        where an output is NaN."""
         return classes_of(self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision))
 
     def predict_proba(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
@@ -262,7 +271,9 @@ class Sequential:
 
     def predict_outputs(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
-        return self.network.predict(self.network.inputs(inputs), target_of(isa, device, precision), threads)
+        inputs = inputs.images if isinstance(inputs, Dataset) else inputs
+        inputs = self.network.inputs(inputs)
+        return runner_of(self.network).predict(inputs, target_of(isa, device, precision), threads)
 
     def predictor(self, *, batch=None, threads=None, isa=None, device=None, precision=None) -> Predictor:
         """This network as it is now, frozen, to predict with: from many threads at once, and with as little work around
@@ -273,21 +284,23 @@ class Sequential:
 
         ValueError for what `predict_outputs` refuses.
         """
+        if python := in_python(self.network):
+            raise ValueError(f"a predictor is without Python, which computes {python[0]} of this network")
         layers = [layer.unbuilt() for layer in self.layers]
         return Predictor(layers, self.input_shape, self.network.param, batch, threads, isa, device, precision)
 
-    def score(self, inputs, labels, *, threads=None, isa=None, device=None, precision=None) -> float:
-        """Accuracy on inputs (n, *input_shape) and labels (n,)."""
+    def score(self, x, y=None, *, threads=None, isa=None, device=None, precision=None) -> float:
+        """Accuracy on inputs and labels, or on a Dataset or a pair of both."""
         how = dict(threads=threads, isa=isa, device=device, precision=precision)
-        return self.evaluate(inputs, labels, **how).accuracy
+        return self.evaluate(x, y, **how).accuracy
 
     def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
         """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""
-        return self.network.forward(x, training, target_of(isa), threads)
+        return runner_of(self.network).forward(x, training, target_of(isa), threads)
 
     def backward(self, dy, *, threads=None, isa=None) -> np.ndarray:
         """The gradient of the last forward's inputs; each layer's `gradients` are then filled."""
-        return self.network.backward(dy, isa and target_of(isa), threads)
+        return runner_of(self.network).backward(dy, isa and target_of(isa), threads)
 
     def _samples(self, loss, x, y, name, sample_weight=None):
         """Inputs and targets, as the network takes them."""
@@ -361,16 +374,17 @@ def described(value):
     return [described(v) for v in value] if isinstance(value, list) else value
 
 
-def layer_of(value):
-    """What `described` was given, from a file."""
+def layer_of(value, own_layers=()):
+    """What `described` was given, from a file; own_layers: other classes than the library's, by name."""
     if isinstance(value, list):
         return [layer_of(v) for v in value]
     if not isinstance(value, dict) or "class" not in value:
         return value
     settings = {name: layer_of(v) for name, v in value.items() if name != "class"}
-    kind = getattr(layer_classes, str(value["class"]), None)
+    name = str(value["class"])
+    kind = own_layers[name] if name in own_layers else getattr(layer_classes, name, None)
     if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:
-        raise ValueError(f"there is no layer {shown(value['class'])}")
+        raise ValueError(f"there is no layer {shown(value['class'])}; of one's own, pm.load takes own_layers=[Class]")
     return kind(**settings)
 
 
@@ -387,14 +401,20 @@ def checked_callbacks(callbacks) -> list:
 
 
 def checked_loss(loss) -> Loss:
-    return instance("loss", loss, Loss, "a loss, such as pm.CrossEntropyLoss()")
+    """A loss, or a function as one."""
+    if callable(loss) and not isinstance(loss, type):
+        return FunctionLoss(loss)
+    instance("loss", loss, Loss, "a loss, such as pm.CrossEntropyLoss(), or a function of outputs and targets")
+    if loss.in_python and type(loss).forward is Loss.forward:
+        raise ValueError(f"{type(loss).__name__} does not say what it computes: it needs `forward` and `backward`")
+    return loss
 
 
 def weighted(loss, class_weight, shape) -> Loss:
     """A loss whose classes count so much; shape: of the outputs."""
     if class_weight is None:
         return loss
-    if loss.weight is not None or "weight" not in {f.name for f in fields(loss)}:
+    if loss.weight is not None or not is_dataclass(loss) or "weight" not in {f.name for f in fields(loss)}:
         raise ValueError(f"class_weight is for a loss that takes weights of classes and has none yet, not {loss}")
     if isinstance(class_weight, dict):
         given, class_weight = class_weight, np.ones(shape[-1])
@@ -422,11 +442,12 @@ def array_of(weights) -> np.ndarray:
     return files.float_of_bfloat16(array.view(np.uint16)) if array.dtype.name == "bfloat16" else array
 
 
-def load(path, *, max_bytes=2**30, max_work=10**11) -> Sequential:
+def load(path, *, max_bytes=2**30, max_work=10**11, own_layers=()) -> Sequential:
     """The model that `Sequential.save`, or a Checkpoint, wrote, ready to predict or to train on.
 
     max_bytes, max_work : what predicting one sample may take, in bytes of memory and in numbers read: a small file
         may describe a huge network, and nothing is computed before that is known
+    own_layers : the classes, each a `PythonLayer`, of layers of one's own
 
     ValueError if the file is damaged, not one of ours, or of a network that takes more.
 
@@ -440,12 +461,13 @@ def load(path, *, max_bytes=2**30, max_work=10**11) -> Sequential:
     """
     description, state = files.read(path)
     try:
-        return model_of(description, state, max_bytes, max_work)
+        own = {kind.__name__: kind for kind in own_layers}
+        return model_of(description, state, max_bytes, max_work, own)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: its description of the network cannot be read: {files.brief(error)}") from None
 
 
-def model_of(description, state, max_bytes, max_work) -> Sequential:
+def model_of(description, state, max_bytes, max_work, own_layers) -> Sequential:
     """The network that a file's metadata describes. Its sizes are held against the weights that there are
     before any memory is taken. Of a checkpoint, only the weights and the seed are of interest."""
     seed = 0
@@ -457,7 +479,7 @@ def model_of(description, state, max_bytes, max_work) -> Sequential:
         raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
     if len(description["layers"]) > MOST_LAYERS:
         raise ValueError(f"it has {len(description['layers']):,} layers, more than {MOST_LAYERS:,}")
-    layers = [layer_of(dict(settings)) for settings in description["layers"]]
+    layers = [layer_of(dict(settings), own_layers) for settings in description["layers"]]
     shape, dtype = checked_shape(description["input_shape"]), checked_dtype(description["dtype"])
     work = sum(layer.work(before) for layer, before in zip(layers, shapes_through(layers, shape), strict=False))
     parameters, needed = lowered(layers, shape).parameters, bytes_of(lowered(layers, shape, inference=True), dtype)

@@ -7,6 +7,7 @@ what `fit` runs.
 from __future__ import annotations
 
 import copy
+import math
 import os
 import warnings
 from contextlib import contextmanager
@@ -117,6 +118,7 @@ class Network:
             self.param, self.gradient = memory
         self._plans: dict[tuple[bool, Target], Planned] = {}  # by hand or not; where
         self._residents: list[_native.Resident] = []
+        self.stretches = None  # see stepping.py
         self.by_hand: PlanBuilder | None = None  # the builder of the plan by hand: it knows where state is kept
         self._saved: tuple[Target, int] | None = None  # whose state a backward pass can use: where, how many samples
         self._why_not = "forward was not called"
@@ -172,19 +174,32 @@ class Network:
             return plan_by_hand(*builders, self.dtype, capacity, target)
         return training_plan(*builders, self.dtype, capacity, clip, target)
 
-    def restart(self, seed):
-        """Draw, from the next forward on, what a new network of this seed would."""
-        self.seed, self._calls = checked_seed(seed), 0
+    def part(self, layers, shape, number) -> Network:
+        """A network of some of the layers one after the other, the first leaf of which has this number, that shares
+        this one's memory; shape: of what they get."""
+        part = Network(layers, shape, self.dtype, self.seed, number, (None, None), self.turns)
+        behind = number + len(part.leaves)
+        start = min((p.offset for p in self.parameters if number <= p.layer < behind), default=0)
+        piece = slice(start, start + part.elements)
+        part.param, part.gradient = self.param[piece], self.gradient[piece]
+        return part
+
+    def restart(self, seed, calls=0):
+        """Draw, from the next forward on, what a new network of this seed would; after so many calls of it."""
+        self.seed, self._calls = checked_seed(seed), calls
 
     # ---- arrays of the caller's ----
 
     def inputs(self, x, name="inputs"):
-        """x as (n, *input_shape), C-contiguous: uint8, or this network's dtype. One channel may be left out."""
+        """x as (n, *input_shape), C-contiguous: uint8, or this network's dtype. One channel may be left out, and
+        pictures may be flat."""
         x = np.asarray(x)
         shape = self.input_shape
         without_channel = shape[1:] if len(shape) == 3 and shape[0] == 1 else None
         if x.ndim == len(shape) and x.shape[1:] == without_channel:
             x = x[:, None]
+        elif len(shape) == 3 and x.shape[1:] == (math.prod(shape),):
+            x = x.reshape(len(x), *shape)
         if x.ndim == 0 or x.shape[1:] != shape:
             also = f" or (n, {', '.join(map(str, without_channel))})" if without_channel else ""
             expected = f"(n, {', '.join(map(str, shape))}){also}"
@@ -215,6 +230,10 @@ class Network:
         if loss.takes_values and (given.shape == expected or not loss.takes_labels):
             if given.shape != expected:
                 raise ValueError(f"{name} must have the shape of the outputs, {expected}, not {given.shape}")
+            values = exact_cast(given, self.dtype, name)
+        elif loss.in_python and (given.shape != (n,) or given.dtype.kind not in "iu" or len(expected) != 2):
+            if given.shape[:1] != (n,):
+                raise ValueError(f"{name} must be {n}, one for each input, not of shape {given.shape}")
             values = exact_cast(given, self.dtype, name)
         else:
             labels = self.class_labels(given, n, name)
@@ -336,14 +355,23 @@ class Network:
         and the gradient of that, times its weight, and that weight (n,)."""
         z = self.inputs(z, "outputs")
         targets = self.targets(loss, targets, len(z), sample_weight)
-        dz = np.empty((len(z), *self.output_shape), self.dtype)
-        with self.turns.mine():
-            plan = self.plan(True, len(z), target, loss)
-            losses, _, weight = self._run(plan, Program.EVALUATE, len(z), threads, dx=dz, loss=loss, batch=int(each),
-                                          x=z.astype(self.dtype, copy=False), **targets.arguments)  # fmt: skip
+        losses, _, weight, dz = self._compare(loss, z, targets, target, threads, int(each))
         if each:
             return losses, np.where(weight[:, None] > 0, dz * weight[:, None].astype(self.dtype), 0), weight
         return float(losses.sum() / weight.sum()) if weight.sum() else float("nan"), dz
+
+    def compare(self, loss, z, targets, target, threads=None):
+        """Of outputs z (n, classes): summed loss, how many are correct, their weight; the gradient of the mean loss."""
+        *numbers, dz = self._compare(loss, z, targets, target, threads, batch=0)
+        return *(part.sum() for part in numbers), dz
+
+    def _compare(self, loss, z, targets, target, threads, batch):
+        dz = np.empty((len(z), *self.output_shape), self.dtype)
+        with self.turns.mine():
+            plan = self.plan(True, len(z), target, loss)
+            results = self._run(plan, Program.EVALUATE, len(z), threads, dx=dz, loss=loss, batch=batch,
+                                x=z.astype(self.dtype, copy=False), **targets.arguments)  # fmt: skip
+        return *results, dz
 
 
 def restored(layers, input_shape, dtype, seed, first_layer, weights, calls) -> Network:

@@ -10,6 +10,7 @@ csrc/operations.c, which also know how large they are.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -41,6 +42,13 @@ class Parameter:
         """The parameter in its public shape: a view into the flat vector `flat`."""
         elements = self.padded(flat)
         return elements[: self.shape[0]] if self.shape else elements[0, ...]
+
+
+class PlainWeight(Parameter):
+    """In memory as in public."""
+
+    def view(self, flat):
+        return self.padded(flat)[: math.prod(self.shape)].reshape(self.shape)
 
 
 class ConvWeight(Parameter):
@@ -332,6 +340,16 @@ class Weights(Node):
 
     def gradients(self, gradient_only):
         return [] if gradient_only else [self.update(p) for p in self.parameters]
+
+
+class Python(Weights):
+    """What Python computes: there are no ops, as a plan ends before it."""
+
+    def forward(self, training):
+        return []
+
+    def backward(self, input_gradient):
+        return []
 
 
 class Norm(Weights):

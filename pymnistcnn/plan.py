@@ -11,7 +11,18 @@ import numpy as np
 
 from . import _native, nodes
 from ._native import Constant, Op, Program, padded
-from .nodes import Activation, Geometry, Gradient, Packed, Parameter, PlannedOp, Tensor, WholeGradient, real_word
+from .nodes import (
+    Activation,
+    Geometry,
+    Gradient,
+    Packed,
+    Parameter,
+    PlainWeight,
+    PlannedOp,
+    Tensor,
+    WholeGradient,
+    real_word,
+)
 from .placing import assemble
 
 
@@ -116,6 +127,21 @@ class PlanBuilder:
         """A flat vector of weights that no op reads, only updates."""
         node = self._append(nodes.Weights, self.current)
         self._parameter(node, Parameter, "weights", (elements,), padded(elements))
+
+    def updated(self, parameters):
+        """Parameters of a whole network that lie where they are; no op reads them, only updates."""
+        for parameter in parameters:
+            self.layer = parameter.layer
+            self._place(parameter)
+            if parameter.trained:
+                self._append(nodes.Weights, self.current).parameters.append(parameter)
+
+    def python(self, output_shape, weights):
+        """What Python computes, between plans; weights: shapes by name."""
+        c, h, w = output_shape if len(output_shape) == 3 else (output_shape[0], 1, 1)
+        node = self._append(nodes.Python, Tensor(Geometry(h, w, c)), shape=tuple(output_shape))
+        for name, shape in weights.items():
+            self._parameter(node, PlainWeight, name, shape, padded(math.prod(shape)))
 
     def flatten(self):
         x = self.current.geometry

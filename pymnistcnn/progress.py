@@ -80,19 +80,27 @@ class ProgressBar(Callback):
 
     def on_slice(self, training):
         done = min(training.batch * training.batch_size, training.samples)
-        self._bar.set_postfix_str(f"loss {training.loss:.4f}, train {training.accuracy:.2%}", refresh=False)
+        self._bar.set_postfix_str(so_far(training), refresh=False)
         self._bar.update(done - self._bar.n)
 
     def on_epoch_end(self, training):
-        text = f"loss {training.loss:.4f}, train {training.accuracy:.2%}"
-        if training.history.validation_accuracy:
-            text += f", test {training.history.validation_accuracy[-1]:.2%}"
-        self._bar.set_postfix_str(text)
+        self._bar.set_postfix_str(epoch_in_words(training))
         self._bar.close()
 
     def on_train_end(self, training):
         if self._bar is not None:
             self._bar.close()
+
+
+def so_far(training) -> str:
+    """The running means of the epoch, under their names in the history."""
+    return f"loss {training.loss:.4f}, accuracy {training.accuracy:.2%}"
+
+
+def epoch_in_words(training) -> str:
+    """What an epoch has given at its end."""
+    validation = training.history.validation_accuracy
+    return so_far(training) + (f", validation {validation[-1]:.2%}" if validation else "")
 
 
 class Speedometer(Callback):

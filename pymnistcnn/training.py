@@ -16,6 +16,7 @@ from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
 from .optimizers import IN_TRAINING, Optimizer
+from .stepping import runner_of
 from .target import arithmetic_of
 
 __all__ = [
@@ -30,8 +31,10 @@ SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and 
 class History:
     """What each epoch gave: a list each, an entry an epoch; the validation's are empty without one.
 
-    loss and accuracy are means over the epoch, while the weights were learning; learning_rate is that of the epoch's
-    last step; seconds are of training alone.
+    loss and accuracy are running means over the epoch, of each batch before its step: the weights were learning
+    meanwhile. validation_loss and validation_accuracy are computed at its end. learning_rate is that of the epoch's
+    last step; seconds are of training alone. `history` has the lists by name, as in Keras, and iteration gives a row
+    an epoch: `pandas.DataFrame(history)` is a table of them.
 
     Examples
     --------
@@ -41,6 +44,8 @@ class History:
     >>> history = model.fit(train[:100], epochs=2, validation=test[:100], progress=False)
     >>> len(history), len(history.validation_accuracy)
     (2, 2)
+    >>> list(history.history)[:4]
+    ['loss', 'accuracy', 'validation_loss', 'validation_accuracy']
     """
 
     loss: list[float] = field(default_factory=list)
@@ -53,6 +58,16 @@ class History:
 
     def __len__(self):
         return len(self.loss)
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The lists that have entries, by name."""
+        return {name: values for name, values in vars(self).items() if values}
+
+    def __iter__(self):
+        """The numbers of each epoch, by name."""
+        for row in zip(*self.history.values(), strict=True):
+            yield dict(zip(self.history, row, strict=True))
 
 
 class Diverged(FloatingPointError):
@@ -128,6 +143,7 @@ class Training:
 
     def __init__(self, model, x, targets, validation, settings: Settings):
         self.model, self.network = model, model.network
+        self.runner = runner_of(self.network, settings.loss)
         self.x, self.targets, self.validation = x, targets, validation
         self.how = settings
         self.average = settings.average and (self.network.param.copy(), settings.average)
@@ -313,7 +329,7 @@ class Training:
         first_step = self.epoch * self.batches + self.batch
         rates = self.how.schedule.rates(first_step, steps, self.epochs * self.batches) * self.rate_factor
         started = time.perf_counter()
-        results = self.network.train(
+        results = self.runner.train(
             self.x, self.targets, self.how.loss, order[begin:end], self.batch_size, self.optimizer, rates,
             self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm, self.average,
         )  # fmt: skip
@@ -329,7 +345,7 @@ class Training:
         self.model.epochs_trained += 1
         if self.validation is not None:
             how = self.how.loss, self.how.target, self.how.threads
-            validation = self.network.evaluate(*self.validation, *how, param=self.validated)
+            validation = self.runner.evaluate(*self.validation, *how, param=self.validated)
         history.loss.append(self.loss)
         history.accuracy.append(self.accuracy)
         history.seconds.append(float(self.totals[4]))

@@ -1,6 +1,7 @@
-"""Fixtures of all tests, and the count of kernel cases that the run ends with."""
+"""Fixtures of all tests, and what the run ends with: how many were skipped why, and the count of kernel cases."""
 
 import signal
+from collections import Counter
 
 import pytest
 
@@ -29,6 +30,10 @@ def pytest_configure(config):
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"SKIPPED [{count}] {reason}")
     terminalreporter.write_line(f"{len(config.stash[RAN]):,} kernel x ISA x dtype x shape cases ran")
 
 

@@ -276,12 +276,12 @@ def api(rng, folder):
         lambda: F.mse_loss(x2, array(rng, n, c)),
         lambda: F.dropout(x4, o[0]), lambda: F.augment(x4, shift=o[0], cutout=o[1]),
         lambda: F.update(pm.SGD(0.1), x2, array(rng, n, c), clip_norm=o[0]),
-        lambda: pm.Conv2d(o[0], o[1], o[2], o[3], o[4]).forward(x4),
+        lambda: pm.Conv2d(o[0], o[1], stride=o[2], padding=o[3], dilation=o[4]).forward(x4),
         lambda: pm.MaxPool2d(o[0], o[1], o[2]).forward(x4),
         lambda: pm.Sequential([pm.Flatten(), pm.Linear(3)], (c, h, w), seed=o[0]).fit(
             x4, rng.integers(-1, 4, n), epochs=1, batch_size=o[1], shuffle=o[2], progress=False),
         lambda: pm.Step(1.0, o[0]).rates(o[1], o[2], o[3]),
-        lambda: pm.metrics.ConfusionMatrix(o[0]).update(x2, rng.integers(-1, 4, n)),
+        lambda: pm.metrics.ConfusionMatrix(o[0]).update(rng.integers(-1, 4, n), x2),
         lambda: pm.datasets.Dataset(x4, array(rng, n))[: o[0]],
         lambda: pm.Sequential([pm.Linear(3)], (4,)).load_state_dict({"0.weight": x2, "0.bias": array(rng, 3)}),
     ]  # fmt: skip

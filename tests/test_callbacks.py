@@ -121,7 +121,7 @@ def test_the_accuracy_is_watched_unless_told_otherwise():
     assert fit(model(), watch).accuracy == watch.values
     history = fit(model(), watch, validation=HELD_OUT)
     assert history.validation_accuracy == watch.values != history.accuracy
-    watch = Watch(monitor=lambda h: h.loss)
+    watch = Watch(monitor="loss")
     assert fit(model(), watch, validation=HELD_OUT).loss == watch.values
 
 
@@ -137,11 +137,15 @@ def test_the_accuracy_is_watched_unless_told_otherwise():
             (lambda v=v: pm.EarlyStopping(target=v), "target must be a finite number")
             for v in (math.nan, math.inf, "0.9", True)
         ],
-        *[(lambda v=v: pm.EarlyStopping(3, monitor=v), "monitor must be a function of History") for v in ("loss", 3)],
+        *[(lambda v=v: pm.EarlyStopping(3, monitor=v), "monitor must be one of 'loss'") for v in ("val_loss", 3, "")],
+        (lambda: pm.EarlyStopping(3, monitor=lambda h: h.loss), "monitor is a function: say lower=True"),
+        (lambda: pm.EarlyStopping(3, monitor="loss", lower=False), "lower must be True for loss, not False"),
+        (lambda: pm.EarlyStopping(3, lower=True), "lower must be False for the accuracy, not True"),
+        (lambda: pm.EarlyStopping(3, min_delta=-1), "min_delta must be a finite number from 0 on, not -1"),
         *[(lambda v=v: pm.ReduceOnPlateau(3, v), "factor must be") for v in (0, 1, 1.5, -0.1, "0.1", math.nan)],
         (lambda: pm.ReduceOnPlateau(3, min_rate=-1), "min_rate"),
         (lambda: pm.ReduceOnPlateau(0), "patience"),
-        (lambda: pm.BestCheckpoint(monitor="loss"), "monitor must be a function of History"),
+        (lambda: pm.BestCheckpoint(monitor="losses"), "monitor must be one of"),
         *[(lambda v=v: pm.Speedometer(v), "every must be a whole number") for v in (0, -1, 1.5, None, True)],
         (lambda: pm.Speedometer(log="file"), "log must be a function of a line"),
     ],
@@ -154,7 +158,51 @@ def test_bad_arguments(make, message):
 @pytest.mark.parametrize("monitor", [lambda h: h.validation_loss, lambda h: h.loss[:-1], lambda h: []])
 def test_a_monitor_without_numbers(monitor):
     with pytest.raises(ValueError, match="monitor must give 1 numbers, one an epoch"):
-        fit(model(), pm.EarlyStopping(3, monitor=monitor))
+        fit(model(), pm.EarlyStopping(3, monitor=monitor, lower=True))
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy", "validation_loss", "validation_accuracy"])
+def test_of_a_name_it_is_known_what_is_better(name):
+    best = pm.BestCheckpoint(monitor=name)
+    history = fit(model(), best, validation=HELD_OUT, epochs=4)
+    values = getattr(history, name)
+    assert best.best == (min if name.endswith("loss") else max)(values)
+
+
+def test_no_validation_to_watch():
+    m = model()
+    before = weights(m)
+    with pytest.raises(ValueError, match="EarlyStopping watches validation_loss, but `fit` was given no validation"):
+        fit(m, pm.EarlyStopping(3, monitor="validation_loss"))
+    assert weights(m) == before
+
+
+@pytest.mark.parametrize(
+    "values, lower, min_delta, epochs",
+    [
+        ([0.5, 0.55, 0.62, 0.63, 0.65], False, 0.1, 5),
+        ([0.5, 0.55, 0.58, 0.63, 0.65], False, 0.1, 3),
+        ([3, 2.5, 2.6, 1.8, 1.6], True, 0.5, 3),
+        ([3, 2.5, 2, 1.8, 1.6], True, 0, 5),
+    ],
+)
+def test_what_is_hardly_better_is_not_better(values, lower, min_delta, epochs):
+    stopping = pm.EarlyStopping(2, monitor=Told(*values), lower=lower, min_delta=min_delta)
+    assert len(fit(model(), stopping, epochs=len(values))) == epochs
+
+
+@pytest.mark.parametrize(
+    "hook, hint",
+    [
+        ("on_epoch_ends", "did you mean on_epoch_end?"),
+        ("on_train_batch_end", "did you mean on_batches?"),
+        ("on_batch_end", "did you mean on_batches?"),
+        ("on_x", "there are on_train_begin, on_epoch_begin,"),
+    ],
+)
+def test_a_misspelt_hook_is_told(hook, hint):
+    with pytest.raises(TypeError, match=re.escape(f"Mine.{hook} would never be called: {hint}")):
+        type("Mine", (pm.Callback,), {hook: lambda self, training: None})
 
 
 # ---- BestCheckpoint ----
@@ -193,7 +241,7 @@ WAYS_OUT = {
 def test_the_best_weights_are_there_on_every_way_out(way, average, tmp_path):
     reference = model()
     fit(reference, epochs=4, average=average, schedule=pm.Constant(0.01))
-    m, best = model(), pm.BestCheckpoint(tmp_path / "best", monitor=Told(*VALUES))
+    m, best = model(), pm.BestCheckpoint(tmp_path / "best", monitor=Told(*VALUES), lower=False)
     others = [At(*WAYS_OUT[way])] if WAYS_OUT[way] else []
     try:
         fit(m, *others, best, epochs=6, average=average, schedule=pm.Constant(0.01))
@@ -229,7 +277,7 @@ def test_the_best_is_not_remembered_into_the_next_fit():
 
 
 def test_all_nan_is_no_best():
-    m, reference, best = model(), model(), pm.BestCheckpoint(monitor=Told(*[math.nan] * 3))
+    m, reference, best = model(), model(), pm.BestCheckpoint(monitor=Told(*[math.nan] * 3), lower=False)
     fit(m, best)
     fit(reference)
     assert weights(m) == weights(reference) and best.best is best.epoch is None
@@ -254,7 +302,7 @@ def test_a_best_model_that_cannot_be_saved_is_told_and_kept(tmp_path):
 
 def test_the_rate_falls_on_a_plateau():
     values = [1, 2, 2, 2, 2, 2, 3, 3, 3]
-    reduce = pm.ReduceOnPlateau(2, 0.5, monitor=Told(*values))
+    reduce = pm.ReduceOnPlateau(2, 0.5, monitor=Told(*values), lower=False)
     for _ in range(2):
         history = fit(model(), reduce, epochs=9, optimizer=pm.SGD(0.08))
         assert history.learning_rate == [0.08] * 4 + [0.04] * 2 + [0.02] * 3
@@ -269,13 +317,13 @@ def test_the_factor_is_on_top_of_the_schedule():
             return pm.Cosine(0.1).rates(first_step, count, total_steps) * np.where(halved, 0.5, 1)
 
     m, other = model(), model()
-    history = fit(m, pm.ReduceOnPlateau(1, 0.5, monitor=Told(1, 1, 2)), schedule=pm.Cosine(0.1))
+    history = fit(m, pm.ReduceOnPlateau(1, 0.5, monitor=Told(1, 1, 2), lower=False), schedule=pm.Cosine(0.1))
     assert fit(other, schedule=Halved()).learning_rate == history.learning_rate
     assert weights(m) == weights(other)
 
 
 def test_the_rate_has_a_floor():
-    reduce = pm.ReduceOnPlateau(1, 0.1, min_rate=0.005, monitor=Told(*[1] * 9))
+    reduce = pm.ReduceOnPlateau(1, 0.1, min_rate=0.005, monitor=Told(*[1] * 9), lower=False)
     rates = fit(model(), reduce, epochs=5, optimizer=pm.SGD(0.08)).learning_rate
     assert rates == pytest.approx([0.08, 0.08, 0.008, 0.005, 0.005], rel=1e-12)
     low = fit(model(), reduce, epochs=3, optimizer=pm.SGD(0.001)).learning_rate

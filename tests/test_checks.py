@@ -77,7 +77,7 @@ OF_NUMPY = [
     (pm.LeakyReLU(HALF), pm.LeakyReLU(0.5)),
     (pm.GaussianNoise(HALF), pm.GaussianNoise(0.5)),
     (pm.Augmentation(HALF, THREE, cutout=THREE, fill=HALF), pm.Augmentation(0.5, 3, cutout=3, fill=0.5)),
-    (pm.BatchNorm2d(HALF, HALF, np.True_), pm.BatchNorm2d(0.5, 0.5, True)),
+    (pm.BatchNorm2d(eps=HALF, momentum=HALF, affine=np.True_), pm.BatchNorm2d(eps=0.5, momentum=0.5)),
     (pm.Conv2d(THREE, (THREE, 3), padding=THREE), pm.Conv2d(3, 3, padding=3)),
     (pm.CrossEntropyLoss(label_smoothing=HALF), pm.CrossEntropyLoss(label_smoothing=0.5)),
     (pm.SGD(HALF, HALF, weight_decay=THREE), pm.SGD(0.5, 0.5, weight_decay=3.0)),

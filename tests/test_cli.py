@@ -11,6 +11,7 @@ import termios
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -85,6 +86,22 @@ def assert_fails(result, message):
 
 def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def commands(group=main, path=()):
+    """All commands that are no groups, by path."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+@pytest.mark.parametrize(
+    "path, command", [*commands()], ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_every_command_has_json(path, command):
+    assert "--json" in {name for parameter in command.params for name in parameter.opts}
 
 
 # ---- help ----
@@ -318,7 +335,7 @@ def test_info():
 def test_bad_use_of_train(arguments, message):
     result = called("train", "--data", "nowhere", *arguments)  # bad use is told of before the data is looked for
     assert result.exit_code == 2 and result.stdout == ""
-    assert message in result.stderr and "Usage: pymnistcnn train" in result.stderr
+    assert message in result.stderr and result.stderr.endswith("(see pymnistcnn train --help)\n")
 
 
 @pytest.mark.parametrize(
@@ -327,7 +344,9 @@ def test_bad_use_of_train(arguments, message):
 )
 def test_bad_use_of_the_others(arguments):
     result = called(*arguments)
-    assert result.exit_code == 2 and result.stdout == "" and "Usage: pymnistcnn" in result.stderr
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("pymnistcnn: error: ") and result.stderr.count("\n") == 1
+    assert "(see pymnistcnn" in result.stderr and result.stderr.endswith("--help)\n")
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["evaluate", "x.st"], ["predict", "x.st", "x.png"], ["info"]])

@@ -85,6 +85,8 @@ def test_bad_use_of_a_tutorial(few):
 def test_digits_become_text_and_come_back(part, few):
     result = run("data", "convert", "digits.txt", "--part", part, "--count", 7, "--data", few)
     assert result.exit_code == 0 and result.stdout == f"digits.txt: 7 {part} images\n"
+    result = run("data", "convert", "digits.txt", "--part", part, "--count", 7, "--data", few, "--json")
+    assert json.loads(result.stdout) == {"images": 7, "part": part, "output": "digits.txt"}
     with open("digits.txt") as file:
         first = file.readline().split("\t")
     original = datasets.mnist(few)[part == "test"][:7]

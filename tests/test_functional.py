@@ -266,7 +266,7 @@ def test_a_step_to_infinity(how, dtype):
 CALLS = [
     (
         "conv2d",
-        pm.Conv2d(6, 3, 2, 1, groups=2),
+        pm.Conv2d(6, 3, stride=2, padding=1, groups=2),
         ((33, 4, 9, 8), (6, 2, 3, 3), (6,)),
         dict(stride=2, padding=1, groups=2),
     ),

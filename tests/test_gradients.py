@@ -63,7 +63,7 @@ LAYERS = [
 def test_every_layer_is_here():
     public = (getattr(pm, name) for name in pm.__all__)
     layers = {kind for kind in public if isinstance(kind, type) and issubclass(kind, pm.layers.Layer)}
-    assert {type(layer) for layer, _ in LAYERS} == layers
+    assert {type(layer) for layer, _ in LAYERS} == layers - {pm.PythonLayer}
 
 
 @pytest.mark.parametrize("layer, shape", LAYERS, ids=str)
@@ -107,7 +107,7 @@ def test_large_linear():
 def test_every_loss_is_here():
     public = (getattr(pm, name) for name in pm.__all__)
     losses = {kind for kind in public if isinstance(kind, type) and issubclass(kind, pm.losses.Loss)}
-    assert {loss.loss for loss in LOSSES.values()} == losses
+    assert {loss.loss for loss in LOSSES.values()} == losses - {pm.Loss}
 
 
 @pytest.mark.parametrize("loss, names, targets", LOSS_CASES, ids=str)

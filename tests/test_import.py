@@ -20,13 +20,38 @@ def copy(tmp_path):
     return tmp_path / "pymnistcnn"
 
 
-def error_of_import(folder):
-    """Without the site module, which would find an editable installation first."""
-    paths = [str(folder.parent), str(Path(np.__file__).parent.parent)]
-    code = f"import sys; sys.path[:0] = {paths!r}; import pymnistcnn"
-    result = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+def imported(*folders):
+    """Import the first of these copies. Without the site module, which would find an editable installation first."""
+    paths = [str(folder.parent) for folder in folders] + [str(Path(np.__file__).parent.parent)]
+    code = f"import sys; sys.path[:0] = {paths!r}; import pymnistcnn; print(pymnistcnn.ReLU.__module__)"
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+
+
+def error_of_import(*folders):
+    result = imported(*folders)
     assert result.returncode == 1
     return result.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def installed(copy, tmp_path):
+    """A second copy, which has the compiled module."""
+    folder = shutil.copytree(copy, tmp_path / "installed" / "pymnistcnn")
+    shutil.copy(_native.__file__, folder)
+    return folder
+
+
+def test_a_checkout_takes_the_compiled_module_of_the_installed_copy(copy, installed):
+    result = imported(copy, installed)
+    assert result.stdout == "pymnistcnn.layers.activations\n", result.stderr
+
+
+def test_but_not_if_that_is_of_other_source(copy, installed):
+    with open(copy / "plan.py", "a") as file:
+        file.write("# changed\n")
+    error = error_of_import(copy, installed)
+    assert "the installed copy is of other source: its plan.py is not the same" in error
+    assert error.endswith("run: pip install -e .")
 
 
 def test_a_missing_module(copy):

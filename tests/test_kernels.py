@@ -49,7 +49,8 @@ def block(conv, activation, pool, dtype, w, b):
 
 def conv_model(conv, layers, dtype, w, b):
     """The convolution of a case with these weights, and then layers that have none."""
-    first = pm.Conv2d(conv.k, conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups, bias=b is not None)
+    first = pm.Conv2d(conv.k, conv.kernel, stride=conv.stride, padding=conv.padding, dilation=conv.dilation,
+                      groups=conv.groups, bias=b is not None)  # fmt: skip
     model = pm.Sequential([first, *layers], (conv.c, conv.h, conv.w), dtype=dtype)
     model.load_state_dict({"0.weight": w} if b is None else {"0.weight": w, "0.bias": b})
     return model

@@ -183,7 +183,8 @@ def test_batch_norm_in_training(momentum, shape, isa, dtype):
 def trained(conv, activation, pool, bias, dtype, isa):
     """Conv2d, BatchNorm2d, activation, MaxPool2d and a Linear layer after six steps; weights of both signs."""
     rng = np.random.default_rng(0)
-    first = pm.Conv2d(conv.k, conv.kernel, conv.stride, conv.padding, conv.dilation, conv.groups, bias=bias)
+    first = pm.Conv2d(conv.k, conv.kernel, stride=conv.stride, padding=conv.padding, dilation=conv.dilation,
+                      groups=conv.groups, bias=bias)  # fmt: skip
     layers = [first, pm.BatchNorm2d()] + ([ACTIVATIONS[activation].layer()] if activation else [])
     layers += [pm.MaxPool2d(pool)] * (pool != (1, 1)) + [pm.Flatten(), pm.Linear(3)]
     model = pm.Sequential(layers, (conv.c, conv.h, conv.w), dtype=dtype)

@@ -513,6 +513,7 @@ ORDER = [
     {"plan"},
     {"target"},
     {"network"},
+    {"stepping"},
     {"initializers"},
     {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"},
@@ -524,6 +525,7 @@ ORDER = [
     {"cli"},
 ]
 ALONE = {
+    "_compiled",
     "_starting",
     "checks",
     "datasets",

@@ -406,7 +406,7 @@ def draw_block(rng):
     for operation in operations.ACTIVATIONS.values():
         (kinks if operation.kink else activations).append(operation.layer(**draw_options(rng, operation)))
     if normed:  # what was normalized is not exact: no kinks, no choice, and many numbers to a channel
-        layers += [pm.BatchNorm2d(one_of(rng, 1e-3, 1e-2), real(rng, 0.05, 0.9))]
+        layers += [pm.BatchNorm2d(eps=one_of(rng, 1e-3, 1e-2), momentum=real(rng, 0.05, 0.9))]
         shape = (max(shape[0], 64 // (h * w) + 2), *shape[1:])
     else:
         activations += 2 * kinks

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .. import datasets
-from .options import DATA, POSITIVE, writable_file
+from .options import DATA, JSON, POSITIVE, print_json, writable_file
 
 
 @click.group()
@@ -20,7 +20,8 @@ def data():
 @click.option("--part", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Which images.")
 @click.option("--count", metavar="N", type=POSITIVE, help="Only the first N.  [default: all]")
 @DATA
-def convert(output, part, count, data):
+@JSON
+def convert(output, part, count, data, as_json):
     """Write digits as text: a line each, 784 tab-separated pixels 0-255 and the label.
 
     OUTPUT is the text file to write.
@@ -29,4 +30,8 @@ def convert(output, part, count, data):
     if count is not None and count > len(images):
         raise click.BadParameter(f"there are {len(images):,} {part} images, not {count:,}", param_hint="--count")
     datasets.write_text(output, images[:count])
-    click.echo(f"{click.format_filename(output)}: {len(images[:count]):,} {part} images")
+    written = len(images[:count])
+    if as_json:
+        print_json(images=written, part=part, output=click.format_filename(output))
+        return
+    click.echo(f"{click.format_filename(output)}: {written:,} {part} images")

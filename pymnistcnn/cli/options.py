@@ -34,12 +34,28 @@ class Failure(click.ClickException):
             click.echo(f"pymnistcnn: error: {self.format_message()}", err=True)
 
 
+class BadUse(Failure):
+    """What ends a command with exit code 2, and one line that names the help."""
+
+    exit_code = 2
+
+
+def in_one_line(error: click.UsageError) -> click.ClickException:
+    """Bad use, told as everything else that goes wrong is; a group without a command still shows its help."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.1 has none
+        return error
+    where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+    return BadUse(" ".join(error.format_message().split()) + where)
+
+
 @contextmanager
 def no_traceback():
     """Turn whatever is raised into an exit code and a line for people. A network that could not be saved where it was
     meant to be is saved somewhere else."""
     try:
         yield
+    except click.UsageError as error:
+        raise in_one_line(error) from None
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except KeyboardInterrupt as error:
@@ -161,7 +177,7 @@ def usable_isa(context, option, isa):
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=None if told and isa else "'--device'") from None
     for warning in caught:
-        click.echo(f"pymnistcnn: {warning.message}", err=True)
+        click.echo(f"pymnistcnn: warning: {warning.message}", err=True)
     return found
 
 

@@ -15,6 +15,7 @@ from .. import datasets
 from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
+from ..progress import epoch_in_words
 from ..recipes import RECIPES
 from .options import (
     COMPUTE,
@@ -119,14 +120,8 @@ class EpochLines(Callback):
     """Progress for log files, where a bar that is drawn over and over would leave a heap of bars."""
 
     def on_epoch_end(self, training):
-        h = training.history
-        parts = [
-            f"epoch {training.epoch + 1}/{training.epochs}: loss {h.loss[-1]:.4f}",
-            f"accuracy {h.accuracy[-1]:.4f}",
-            f"validation {h.validation_accuracy[-1]:.4f}",
-            f"{h.images_per_second[-1]:,.0f} images/s",
-        ]
-        click.echo(", ".join(parts), err=True)
+        speed = f"{training.history.images_per_second[-1]:,.0f} images/s"
+        click.echo(f"epoch {training.epoch + 1}/{training.epochs}: {epoch_in_words(training)}, {speed}", err=True)
 
 
 def resumed(path, given):

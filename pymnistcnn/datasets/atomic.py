@@ -79,12 +79,12 @@ def only_writer(path):
                 os.close(lock)
                 raise
             os.close(lock)  # whoever had it has just removed it
-        try:
-            yield
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(place)
-            os.close(lock)
+    try:
+        yield  # what goes wrong here is not this file's
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(place)
+        os.close(lock)
 
 
 # ---- what there is ----

@@ -91,7 +91,7 @@ def _pictures(x):
 
 
 def _norm(x, eps, momentum):
-    return (BatchNorm1d if x.ndim == 2 else BatchNorm2d)(eps, momentum)
+    return (BatchNorm1d if x.ndim == 2 else BatchNorm2d)(eps=eps, momentum=momentum)
 
 
 def _weights(x, weight, bias):

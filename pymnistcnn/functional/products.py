@@ -68,7 +68,10 @@ def _conv(w, bias, stride, padding, dilation, groups):
     if np.ndim(w) != 4:
         raise ValueError(f"w must have shape (k, c / groups, kh, kw), not {np.shape(w)}")
     k, _, *kernel = np.shape(w)
-    return Conv2d(k, tuple(kernel), stride, padding, dilation, groups, bias, Zeros())
+    return Conv2d(
+        k, tuple(kernel), stride=stride, padding=padding, dilation=dilation, groups=groups, bias=bias,
+        initializer=Zeros(),
+    )  # fmt: skip
 
 
 def linear(x, w, b=None, *, threads=None, isa=None):
@@ -99,7 +102,7 @@ def linear_backward(dy, x, w, *, threads=None, isa=None):
 def _linear(w, bias):
     if np.ndim(w) != 2:
         raise ValueError(f"w must have shape (out, in), not {np.shape(w)}")
-    return Linear(len(w), bias, Zeros())
+    return Linear(len(w), bias=bias, initializer=Zeros())
 
 
 def matmul(a, b, *, threads=None, isa=None):

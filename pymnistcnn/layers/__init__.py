@@ -11,12 +11,13 @@ hand, on NumPy arrays with the batch first:
 ((2, 4), (3, 4))
 """
 
-from . import activations, base, normalization, pooling, products, randomness, residual, shapes
+from . import activations, base, normalization, pooling, products, python, randomness, residual, shapes
 from .activations import *
 from .base import *
 from .normalization import *
 from .pooling import *
 from .products import *
+from .python import *
 from .randomness import *
 from .residual import *
 from .shapes import *
@@ -27,6 +28,7 @@ __all__ += base.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += products.__all__
+__all__ += python.__all__
 __all__ += randomness.__all__
 __all__ += residual.__all__
 __all__ += shapes.__all__

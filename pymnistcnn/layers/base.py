@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, fields
+from functools import cache
 
 import numpy as np
 
+from ..checks import shown
 from ..network import Network, dtype_for
 from ..target import target_of
 
 __all__ = ["Layer"]
 
 PICTURES = 3, "pictures (channels, height, width), not {}"
+INPUT_SIZES = frozenset({"in_channels", "in_features", "num_features"})  # that PyTorch's layers take
 FEATURES = 1, "features (n,), not {}: put Flatten() before it"
 BUILT = ("_network", "_in_model")  # what building adds to a layer
 
@@ -25,9 +28,15 @@ class Layer:
     """
 
     needs: tuple | None = None  # the rank of samples, and the words for those of another
+    in_python = False  # does Python compute it, or C?
     in_pytorch = True  # does it count in the names of state_dict?
     _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
     _in_model = False
+
+    def __new__(cls, *by_position, **by_name):
+        if "__dataclass_fields__" in vars(cls):
+            refuse_input_sizes(cls, by_position, by_name)
+        return super().__new__(cls)
 
     def output_shape(self, shape: tuple) -> tuple:
         """The shape of one sample after this layer; ValueError if `shape` does not fit."""
@@ -164,3 +173,21 @@ def unbuilt(value):
     if isinstance(value, Layer):
         return value.unbuilt()
     return [unbuilt(v) for v in value] if isinstance(value, list) else value
+
+
+@cache
+def positional(kind) -> list[str]:
+    """The fields of a layer's class that may be given by position."""
+    return [f.name for f in fields(kind) if f.init and not f.kw_only]
+
+
+def refuse_input_sizes(kind, by_position, by_name):
+    """TypeError for what PyTorch's layers are given and these are not: sizes of their inputs."""
+    taken = positional(kind)
+    sizes = INPUT_SIZES & by_name.keys() - kind.__dataclass_fields__.keys()
+    if sizes or len(by_position) > len(taken):
+        given = ", ".join(sorted(sizes) or map(shown, by_position))
+        raise TypeError(
+            f"{kind.__name__} takes ({', '.join(taken)}) by position and all else by name, not ({given}): "
+            "sizes of inputs are inferred"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from ..checks import number, yes_or_no
 from .base import PICTURES, Layer
@@ -51,6 +51,7 @@ class BatchNorm2d(BatchNorm):
     array([-1.,  1.], dtype=float32)
     """
 
+    _: KW_ONLY
     eps: float = 1e-5
     momentum: float | None = 0.1
     affine: bool = True
@@ -68,6 +69,7 @@ class BatchNorm1d(BatchNorm):
     array([-1.,  1.], dtype=float32)
     """
 
+    _: KW_ONLY
     eps: float = 1e-5
     momentum: float | None = 0.1
     affine: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Conv2d(Layer):
 
     out_channels: int
     kernel_size: int | tuple
+    _: KW_ONLY
     stride: int | tuple = 1
     padding: int | tuple | str = 0
     dilation: int | tuple = 1
@@ -117,6 +118,7 @@ class Linear(Layer):
     """
 
     out_features: int
+    _: KW_ONLY
     bias: bool = True
     initializer: Initializer = field(default_factory=PyTorchDefault)
     needs = FEATURES

@@ -47,8 +47,11 @@ class Residual(Layer):
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
         if not self.layers:
             raise ValueError("a residual block needs at least one layer")
+        for layer in self.layers:
+            if layer.in_python:
+                raise ValueError(f"{layer} is in Python: it must stand in the model itself, not in a residual block")
         if self.projection is not None:
-            instance("projection", self.projection, Layer, "a layer, such as pm.Conv2d(16, 1, 2)")
+            instance("projection", self.projection, Layer, "a layer, such as pm.Conv2d(16, 1, stride=2)")
         self._made = None  # the projection, if it was not given and there must be one
 
     @property
@@ -100,7 +103,7 @@ def projection_between(shape, after) -> Layer:
         return Linear(after[0], bias=False)
     if len(shape) == len(after) == 3:
         stride = tuple(-(-n // m) for n, m in zip(shape[1:], after[1:], strict=True))
-        layer = Conv2d(after[0], 1, stride, bias=False)
+        layer = Conv2d(after[0], 1, stride=stride, bias=False)
         if layer.output_shape(shape) == after:
             return layer
     raise ValueError(f"no projection leads from {shape} to {after}: give one, or use padding in the block")

@@ -135,7 +135,7 @@ def predict(model, batches, **how):
 def score(model, batches, metric, **how):
     """Feed all batches to a metric."""
     for images, labels in batches:
-        metric.update(model.predict_outputs(images, **how), labels)
+        metric.update(labels, model.predict_outputs(images, **how))
 
 
 class EpochLog(pm.Callback):

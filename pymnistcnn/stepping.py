@@ -1,0 +1,206 @@
+"""A network that Python has a part in: a layer, or the loss. It is run stretch by stretch, with Python in between.
+
+C computes the layers between two of Python as it does by hand, and the optimizer's step; all of it on batches in one
+order, so that weights depend on the seed alone, as ever.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from itertools import groupby
+
+import numpy as np
+
+from ._native import NotFinite, Program
+from .checks import exact_cast
+from .network import Network, Targets, pieces
+from .plan import PlanBuilder, update_plan
+
+__all__ = ["SlowWarning"]
+
+
+class SlowWarning(UserWarning):
+    """A training has Python in every step: a layer or a loss of one's own.
+
+    Examples
+    --------
+    >>> import warnings, pymnistcnn as pm
+    >>> warnings.simplefilter("ignore", pm.SlowWarning)  # it is known
+    """
+
+
+def runner_of(network, loss=None):
+    """What runs a network: itself or, where a layer or the loss is Python's, a `Stepwise`."""
+    return Stepwise(network) if in_python(network, loss) else network
+
+
+def in_python(network, loss=None) -> list:
+    """The layers and the loss that Python computes."""
+    layers = [layer for layer in network.layers if layer.in_python]
+    return layers + [loss] * (loss is not None and loss.in_python)
+
+
+class Stretches:
+    """The layers of a network in order: one that Python computes, or a `Network` of all up to the next such one."""
+
+    def __init__(self, network):
+        self.all, number = [], network.first_layer  # with the shapes of what they get
+        for python, group in groupby(zip(network.layers, network.shapes, strict=False), lambda pair: pair[0].in_python):
+            layers, shapes = zip(*group, strict=True)
+            stretches = layers if python else [network.part(layers, shapes[0], number)]
+            self.all += zip(stretches, shapes, strict=False)
+            number += sum(len(layer.leaves()) for layer in layers)
+        self.head = Network([], network.output_shape, network.dtype)  # what compares outputs with targets
+        self.updates = {}  # plans of the optimizer's step: with and without clipping, by target
+        self.saved = 0  # samples of the last forward pass that a backward pass can follow
+
+
+class Stepwise:
+    """Runs a network's stretches; has the methods of `Network` that run it."""
+
+    def __init__(self, network):
+        self.network = network
+        if network.stretches is None:
+            network.stretches = Stretches(network)
+        self.stretches = network.stretches
+
+    # ---- forward and backward ----
+
+    def predict(self, x, target, threads=None):
+        """The last layer's outputs, without dropout."""
+        parts = [self._forward(part, False, target, threads) for part, _ in pieces(x, x)]
+        return np.concatenate(parts)
+
+    def forward(self, x, training, target, threads=None):
+        """Outputs; with `training`, what `backward` needs is kept."""
+        self.stretches.saved = 0
+        y = self._forward(self.network.inputs(x), training, target, threads)
+        self.stretches.saved = len(y) * training
+        return y
+
+    def backward(self, dy, target=None, threads=None):
+        """The gradient of the inputs; `gradients` of all layers are filled."""
+        expected, dy = (self.stretches.saved, *self.network.output_shape), np.asarray(dy)
+        if not self.stretches.saved:
+            raise RuntimeError("backward needs the state of a forward pass: forward was not called")
+        if dy.shape != expected:
+            raise ValueError(f"dy must have the shape of the last forward's output, {expected}, not {dy.shape}")
+        self.stretches.saved = 0
+        return self._backward(exact_cast(dy, self.network.dtype, "dy"), target, threads)
+
+    def _forward(self, x, training, target, threads):
+        for stretch, shape in self.stretches.all:
+            if isinstance(stretch, Network):
+                x = stretch.forward(x, True, target, threads) if training else stretch.predict(x, target, threads)
+            else:
+                x = np.array(x, self.network.dtype, order="C")  # Python may change it
+                expected = (len(x), *stretch.output_shape(shape))
+                x = self._checked(stretch.forward(x, training), expected, f"the output of {stretch}")
+        return x
+
+    def _backward(self, dy, target, threads):
+        for stretch, shape in reversed(self.stretches.all):
+            if isinstance(stretch, Network):
+                dy = stretch.backward(dy, target, threads)
+            else:
+                for gradient in stretch.gradients.values():
+                    gradient[...] = 0
+                dy = self._checked(stretch.backward(dy), (len(dy), *shape), f"the gradient of {stretch}")
+        return dy
+
+    def _checked(self, array, shape, name):
+        """What Python gave, as the network's numbers."""
+        array = np.asarray(array)
+        if array.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
+        return exact_cast(array, self.network.dtype, name)
+
+    # ---- losses ----
+
+    def compare(self, loss, y, targets, target, threads):
+        """Of outputs: summed loss, how many are correct, their weight; and the gradient of the mean loss."""
+        if not loss.in_python:
+            return self.stretches.head.compare(loss, y, targets, target, threads)
+        weights, right = targets.sample_weight, correct(y, targets)
+        weight = float(len(y) if weights is None else weights.sum())
+        if not weight:
+            return 0.0, right, weight, np.zeros_like(y)
+        given = targets.values if targets.labels is None else targets.labels
+        value = loss.forward(y.copy(), given, *([] if weights is None else [weights]))
+        if np.ndim(value):
+            raise ValueError(f"{loss} must give the mean loss of the batch, a number, not shape {np.shape(value)}")
+        gradient = self._checked(loss.backward(), y.shape, f"the gradient of {loss}")
+        return float(value) * weight, right, weight, gradient
+
+    def evaluate(self, x, targets, loss, target, threads=None, param=None):
+        """Mean loss and number of correct over all samples, without dropout. param: weights to use instead."""
+        totals = np.zeros(3)
+        with self._weights(param):
+            for x_part, targets_part in pieces(x, targets):
+                y = self._forward(x_part, False, target, threads)
+                totals += self.compare(loss, y, targets_part, target, threads)[:3]
+        sum_of_losses, right, weight = totals
+        return float(sum_of_losses / weight) if weight else float("nan"), int(right)
+
+    @contextmanager
+    def _weights(self, param):
+        """Inside, the network has these weights, if they are given."""
+        network = self.network
+        own = None if param is None or param is network.param else network.param.copy()
+        try:
+            if own is not None:
+                network.param[...] = param
+            yield
+        finally:
+            if own is not None:
+                network.param[...] = own
+
+    # ---- training ----
+
+    def train(self, x, targets, loss, index, batch, optimizer, rates, epoch, first_position, target, threads=None,
+              clip_norm=None, average=None):  # fmt: skip
+        """A slice of steps over the samples `index`: see `Network.train`."""
+        state, results = optimizer.state_for(self.network), np.zeros((3, len(rates)))
+        for step, rate in enumerate(rates):
+            which = index[step * batch : (step + 1) * batch]
+            self._restart(epoch, first_position // batch + step)
+            try:
+                y = self._forward(x[which], True, target, threads)
+                *results[:, step], dy = self.compare(loss, y, targets[which], target, threads)
+                self._backward(dy, target, threads)
+                self._update(optimizer, state, rate, target, threads, clip_norm, average)
+            except NotFinite as error:
+                raise NotFinite(error.layer, step) from None
+            finally:
+                state.steps += 1
+        return results
+
+    def _restart(self, epoch, batch):
+        """Let what is random be that of this batch: of up to 2**20 an epoch each has its own."""
+        for stretch, _ in self.stretches.all:
+            if isinstance(stretch, Network):
+                stretch.restart(self.network.seed, (epoch * 2**20 + batch) % (2**32 - 1))
+
+    def _update(self, optimizer, state, rate, target, threads, clip_norm, average):
+        network, key = self.network, (clip_norm is not None, target)
+        if key not in self.stretches.updates:
+            builder = PlanBuilder(network.input_shape)
+            builder.updated(network.parameters)
+            self.stretches.updates[key] = update_plan(builder, network.dtype, *key)
+        vector, decay = average or (None, None)
+        with network.turns.mine():
+            network._run(
+                self.stretches.updates[key], Program.BACKWARD, 1, threads, optimizer=optimizer.kind,
+                moments=state.moments, coefficients=optimizer.rows(state.steps, [rate], clip_norm, decay),
+                average=vector,
+            )  # fmt: skip
+
+
+def correct(y, targets: Targets) -> int:
+    """How many samples have the largest of several outputs where the target is, if that says so."""
+    wanted = targets.labels
+    if wanted is None and targets.values.shape == y.shape:
+        wanted = targets.values.argmax(axis=1)
+    if wanted is None or y.ndim != 2 or y.shape[1] == 1:
+        return 0
+    return int(((y.argmax(axis=1) == wanted) & ~np.isnan(y).any(axis=1)).sum())
