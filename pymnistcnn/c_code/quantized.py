@@ -1,0 +1,1 @@
+def quantized(*a): raise NotImplementedError
