@@ -1,11 +1,11 @@
 """A network as C code: one C99 file that needs no library, no heap and no files, in float32 or in int8.
 
-    steps.py      what the network computes, step by step
-    float32.py    the steps as C code, with the bits of the kernels without FMA
-    quantized.py  the steps in whole numbers, calibrated, and what they compute, in NumPy
-    int8.py       these as C code
-    memory.py     where values lie in the one static array
-    writing.py    the text; the functions are in the folders float32 and int8
+steps.py      what the network computes, step by step
+float32.py    the steps as C code, with the bits of the kernels without FMA
+quantized.py  the steps in whole numbers, calibrated, and what they compute, in NumPy
+int8.py       these as C code
+memory.py     where values lie in the one static array
+writing.py    the text; the functions are in the folders float32 and int8
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def c_code(network, int8, calibration, test, prefix) -> CCode:
         bytes_in = steps.scale != 1 if test is None else test.dtype == np.uint8
         writer = Float32(steps, source)
     writer.write()
-    code = CCode("", writer.ram, source.constant_bytes, network, whole)
+    code = CCode("", writer.layout.elements * writer.bytes, source.constant_bytes, network, whole)
     main = "" if test is None else main_of(code, test, source)
     return CCode(text_of(code, source, writer, bytes_in, main), code.ram, code.flash, network, whole)
 
@@ -134,7 +134,7 @@ def text_of(code, source, writer, bytes_in, main) -> str:
         rescaled=", as pictures are" * bytes_in, ram=code.ram, flash=code.flash,
         precision=FLOAT32 if code.whole is None else INT8,
     )  # fmt: skip
-    memory = f"static {writer.ctype} memory[{max(1, code.ram // writer.alignment)}];\n"
+    memory = f"static {writer.ctype} memory[{max(1, code.ram // writer.bytes)}];\n"
     predict = [f"void {source.prefix}_predict(const MODEL_INPUT *input, float *output);",
                f"void {source.prefix}_predict(const MODEL_INPUT *input, float *output) {{",
                *source.calls, "}", ""]  # fmt: skip

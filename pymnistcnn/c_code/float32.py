@@ -7,11 +7,10 @@ import numpy as np
 
 from . import winograd
 from .activations import activation_function
-from .memory import placed
+from .memory import Layout
 from .steps import (
     CHAIN,
     PAD,
-    PLAIN,
     Add,
     AveragePool,
     Elementwise,
@@ -21,30 +20,20 @@ from .steps import (
     Norm,
     Product,
     Softmax,
-    flushed,
 )
 from .writing import hexadecimal
-
-IN_PLACE = (Elementwise, Norm, Softmax, Add)
 
 
 class Float32:
     """Writes the functions, arrays and calls of a network into a source."""
 
-    ctype, alignment = "float", 4
+    ctype, bytes = "float", 4
 
     def __init__(self, network, source):
         self.network, self.source = network, source
-        self.spans, self.alias = spans_of(network)
-        self.offsets, self.elements = placed(self.spans)
-
-    def at(self, value):
-        offset = self.offsets[self.alias[value]]
-        return f"memory + {offset}" if offset else "memory"
-
-    @property
-    def ram(self):
-        return 4 * self.elements
+        scratch = {step: patch_elements(step) for step in network.steps if isinstance(step, Product) and step.winograd}
+        self.layout = Layout(network, scratch)
+        self.at = self.layout.at
 
     def write(self):
         first, last = self.network.first, self.network.last
@@ -119,7 +108,7 @@ class Float32:
                          step.x.elements, comment=step.label)  # fmt: skip
 
     def flatten(self, step):
-        if self.alias[step.y] is not self.alias[step.x]:
+        if self.layout.place[step.y] is not self.layout.place[step.x]:
             size = self.size(f"size_{step.number}", step.x)
             self.source.call(self.source.need("float32/channels_first"), self.at(step.y), self.at(step.x), size,
                              comment=step.label)  # fmt: skip
@@ -142,33 +131,9 @@ WRITERS = {
 }
 
 
-def spans_of(network):
-    """How long each value is needed, for memory.placed; and in which value's place each lies: its own, or that of one
-    that is not needed any more, or, of what a Flatten need not move, the same."""
-    alias, spans = {network.first: network.first}, {network.first: [network.first.elements, 0, 0]}
-    for number, step in enumerate(network.steps, 1):
-        for value in step.inputs:
-            spans[alias[value]][2] = number
-        free = [v for v in step.inputs if all(other is step for other in readers(network, alias, alias[v], step))]
-        moved = isinstance(step, Flatten) and step.x.c > 1 and not step.x.is_flat
-        if isinstance(step, Flatten) and not moved:
-            alias[step.y] = alias[step.x]
-        elif isinstance(step, IN_PLACE) and free:
-            alias[step.y] = alias[free[0]]
-        else:
-            alias[step.y] = step.y
-            spans[step.y] = [step.y.elements, number, number]
-        if isinstance(step, Product) and step.winograd:
-            alias[step] = step
-            spans[step] = [(step.kernel[0] + 1) ** 2 * step.x.c, number, number]
-    spans[alias[network.last]][2] = len(network.steps) + 1
-    return spans, alias
-
-
-def readers(network, alias, place, step):
-    """The steps from this one on that read what lies in a place."""
-    later = network.steps[network.steps.index(step) :]
-    return [other for other in later if any(alias.get(value) is place for value in other.inputs)]
+def patch_elements(step):
+    """What winograd() needs to work in."""
+    return (step.kernel[0] + 1) ** 2 * step.x.c
 
 
 def size_of(value):
@@ -177,16 +142,29 @@ def size_of(value):
 
 def window_of(step):
     """The fields of a conv_shape between the sizes and the activation."""
-    names = ("kh", "kw", "stride_h", "stride_w", "top", "left", "dilation_h", "dilation_w", "groups", "pool_h", "pool_w")
+    names = (
+        "kh",
+        "kw",
+        "stride_h",
+        "stride_w",
+        "top",
+        "left",
+        "dilation_h",
+        "dilation_w",
+        "groups",
+        "pool_h",
+        "pool_w",
+    )
     top, _, left, _ = step.padding
     values = (*step.kernel, *step.stride, top, left, *step.dilation, step.groups, *step.pool)
     return dict(zip(names, values, strict=True))
 
 
-def pool_shape(source, step):
+def pool_shape(source, step, **more):
     names = ("kh", "kw", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w", "count_pad")
     window = dict(zip(names, step.window, strict=True))
-    return source.shape("pool_shape", f"pool_{step.number}", **{"in": size_of(step.x)}, out=size_of(step.y), **window)
+    sizes = {"in": size_of(step.x), "out": size_of(step.y)}
+    return source.shape("pool_shape", f"pool_{step.number}", **sizes, **window, **more)
 
 
 # ---- how long sums are cut ----

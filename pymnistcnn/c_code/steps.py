@@ -174,7 +174,7 @@ class Reader:
         self.network, self.builder = network, lowered(network.layers, network.input_shape, inference=True)
         self.value_of: dict[nodes.Tensor, Value] = {}
         numbers = sorted({node.layer for node in self.builder.nodes if not isinstance(node, (nodes.Fork, nodes.Add))})
-        self.ends = dict(zip(numbers, [*numbers[1:], len(network.leaves)], strict=True))
+        self.ends = dict(zip(numbers, [*numbers[1:], len(network.leaves)][: len(numbers)], strict=True))
 
     def read(self):
         first = self.value(self.builder.input)

@@ -98,7 +98,7 @@ NEEDS = {
     "float32/dot": ["float32/conv_shape", "float32/tree"],
     "float32/dot_pieces": ["float32/conv_shape", "float32/tree"],
     "float32/convolve": ["float32/conv_shape"],
-    "float32/winograd": ["float32/winograd_shape"],
+    "float32/winograd": ["float32/conv_shape"],
     "float32/pool_shape": ["float32/sizes"],
     "float32/max_pool": ["float32/pool_shape", "float32/bits"],
     "float32/average_pool": ["float32/pool_shape"],
@@ -111,9 +111,8 @@ NEEDS = {
     "float32/log1p": ["float32/log"],
     "float32/logistic": ["float32/exp"],
     "float32/normal_share": ["float32/exp"],
-    "float32/powers": ["float32/exp", "float32/tree"],
-    "float32/softmax": ["float32/powers"],
-    "float32/log_softmax": ["float32/powers", "float32/log"],
+    "float32/softmax": ["float32/exp", "float32/tree", "float32/largest"],
+    "float32/log_softmax": ["float32/exp", "float32/tree", "float32/largest", "float32/log"],
     "int8/conv_shape": ["float32/sizes"],
     "int8/convolve": ["int8/conv_shape", "int8/sum", "int8/requantized"],
     "int8/logits": ["int8/conv_shape", "int8/sum"],
@@ -128,4 +127,3 @@ NEEDS = {
     "int8/channels_first": ["float32/sizes"],
     "int8/dequantize": ["float32/sizes"],
 }
-NEEDS["float32/winograd"] = ["float32/conv_shape"]
