@@ -517,7 +517,7 @@ ORDER = [
     {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"},
     {"functional", "checkpoints", "progress"},
-    {"training"},
+    {"training", "c_code"},
     {"model"},
     {"recipes", "scratch"},
     {"tutorials", "benchmarking"},

@@ -1,17 +1,21 @@
 """A network as C code: one C99 file that needs no library, no heap and no files, in float32 or in int8.
 
-steps.py      what the network computes, step by step
-float32.py    the steps as C code, with the bits of the kernels without FMA
-quantized.py  the steps in whole numbers, calibrated, and what they compute, in NumPy
-int8.py       these as C code
-memory.py     where values lie in the one static array
-writing.py    the text; the functions are in the folders float32 and int8
+    steps.py         what the network computes, step by step
+    float32.py       the steps as C code, with the bits of the kernels without FMA
+    rewriting.py     the steps made ready for whole numbers
+    quantization.py  the steps in whole numbers, calibrated, and what they compute, in NumPy
+    int8.py          these as C code
+    memory.py        where values lie in the one static array
+    writing.py       the text; the functions that it takes are in the folders float32 and int8
+    file.py          the whole file, and its test vectors
+
+The functions in C are as plain as can be: one loop in the other, each sum in the order that gives the bits.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +23,11 @@ import numpy as np
 from ..checks import checked_path, yes_or_no
 from ..datasets import Dataset, atomic_write
 from ..target import ISAS, target_of
+from .file import main_of, text_of
 from .float32 import Float32
 from .int8 import Int8
-from .quantized import quantized
+from .quantization import quantized
 from .steps import steps_of
-from .testing import main_of
 from .writing import Source
 
 __all__ = ["CCode", "export"]
@@ -80,64 +84,23 @@ def prefix_of(path) -> str:
 
 
 def c_code(network, int8, calibration, test, prefix) -> CCode:
-    source = Source(prefix)
+    """test: inputs for a main with test vectors, or None."""
+    source, whole = Source(prefix), None
+    if calibration is not None and not int8:
+        raise ValueError("calibration is for int8=True: in float32 there is nothing to measure")
     if int8:
         if calibration is None:
             raise ValueError("int8 needs calibration: some hundred training pictures, such as train.images[:1000]")
-        bytes_in = calibration.dtype == np.uint8
         whole = quantized(steps_of(network), calibration)
-        writer = Int8(whole, source)
+        writer, bytes_in = Int8(whole, source), whole.bytes_in
     else:
         if network.dtype != np.float32:
-            raise ValueError(f"C code computes in float32, this network in {network.dtype}: export it with int8, or "
-                             "load its weights into a network of dtype float32")  # fmt: skip
-        whole, steps = None, steps_of(network)
-        bytes_in = steps.scale != 1 if test is None else test.dtype == np.uint8
-        writer = Float32(steps, source)
+            raise ValueError(f"C code computes in float32, this network in {network.dtype}: export it with int8=True")
+        steps = steps_of(network)
+        writer, bytes_in = Float32(steps, source), steps.scale != 1 if test is None else test.dtype == np.uint8
+    if test is not None and (test.dtype == np.uint8) != bytes_in:
+        raise ValueError(f"test inputs must be like the calibration, {calibration.dtype}, not {test.dtype}")
     writer.write()
     code = CCode("", writer.layout.elements * writer.bytes, source.constant_bytes, network, whole)
     main = "" if test is None else main_of(code, test, source)
-    return CCode(text_of(code, source, writer, bytes_in, main), code.ram, code.flash, network, whole)
-
-
-HEAD = """\
-/* A network, written by pymnistcnn. It is called by
- *
- *     void {prefix}_predict(const {input} input[{inputs}], float output[{outputs}]);
- *
- * input: a sample {shape}{rescaled}; output: {shape_out}.
- * RAM {ram:,} bytes (`memory`), constants {flash:,} bytes. C99, no library; not for two threads at a time.
- * {precision} */
-#include <stdint.h>
-
-#ifndef MODEL_INPUT
-#define MODEL_INPUT {input}
-#endif
-"""
-FLOAT32 = """\
-Outputs have the bits of isa="portable" if additions and multiplications are rounded one by one: with gcc
- * -std=c99 or -ffp-contract=off, on 32-bit x86 -msse2 -mfpmath=sse. Numbers below 2**-126 may differ."""
-INT8 = "In whole numbers: activations are uint8, weights int8, sums int32; any compiler gives the same bits."
-PRAGMA = """
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF
-#endif
-"""
-
-
-def text_of(code, source, writer, bytes_in, main) -> str:
-    network = code.network
-    shape, shape_out = (" x ".join(map(str, s)) for s in (network.input_shape, network.output_shape))
-    head = HEAD.format(
-        prefix=source.prefix, input="uint8_t" if bytes_in else "float", inputs=np.prod(network.input_shape),
-        outputs=np.prod(network.output_shape), shape=shape, shape_out=shape_out,
-        rescaled=", as pictures are" * bytes_in, ram=code.ram, flash=code.flash,
-        precision=FLOAT32 if code.whole is None else INT8,
-    )  # fmt: skip
-    memory = f"static {writer.ctype} memory[{max(1, code.ram // writer.bytes)}];\n"
-    predict = [f"void {source.prefix}_predict(const MODEL_INPUT *input, float *output);",
-               f"void {source.prefix}_predict(const MODEL_INPUT *input, float *output) {{",
-               *source.calls, "}", ""]  # fmt: skip
-    parts = [head, PRAGMA.lstrip("\n"), *source.functions.values(), *source.arrays, "\n".join(source.shapes) + "\n", memory,
-             "\n".join(predict), main]  # fmt: skip
-    return "\n".join(part for part in parts if part)
+    return replace(code, text=text_of(code, source, writer, bytes_in, main))

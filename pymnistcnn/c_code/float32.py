@@ -51,41 +51,42 @@ class Float32:
     # ---- steps ----
 
     def product(self, step):
-        source, n = self.source, step.number
-        bias = source.array(f"bias_{n}", step.bias)
-        chain, dots = step.y.c - step.dots, step.dots
-        shape = self.conv_shape(step)
-        y, x = self.at(step.y), self.at(step.x)
         if step.winograd:
-            if step.x.c > CHAIN:
-                raise ValueError(f"{step.label}: {step.x.c:,} channels are more than C code is written for, {CHAIN:,}")
-            points = source.array(f"weight_{n}", winograd.points_of(step.weight), f"at points: {step.weight.shape}")
-            patch = self.at(step)
-            source.call(source.need("float32/winograd"), shape, y, x, points, bias, patch, comment=step.label)
-            return
-        weight = source.array(f"weight_{n}", step.weight.transpose(0, 2, 3, 1))
-        comment = step.label
-        long = pieces_of(step) is not None
-        for first, last, name in ((0, chain, "pieces" if long else "chain"), (chain, chain + dots, "dot")):
-            if last > first:
-                name = "dot_pieces" if name == "dot" and dot_pieces_of(step) is not None else name
-                # each kind of sum has its own way of being cut
-                how = shape if name != "dot_pieces" else self.conv_shape(step, dots=True)
-                convolve, kind = source.need("float32/convolve"), source.need(f"float32/{name}")
-                source.call(convolve, how, y, x, weight, bias, first, last, kind, comment=comment)
-                comment = ""
+            return self.winograd(step)
+        n, chained = step.number, step.y.c - step.dots
+        weight, bias = step.weight.transpose(0, 2, 3, 1), step.bias
+        arrays = self.source.array(f"weight_{n}", weight), self.source.array(f"bias_{n}", bias)
+        self.channels(step, arrays, range(chained), "chain", pieces_of(step))
+        self.channels(step, arrays, range(chained, step.y.c), "dot", dot_pieces_of(step))
 
-    def conv_shape(self, step, dots=False):
-        """Its own shape for channels that are dot products, where they are long."""
-        cut = (dot_pieces_of if dots else pieces_of)(step)
+    def channels(self, step, arrays, channels, kind, cut):
+        """Output channels whose sums are of one kind; cut: how they are, if they are long."""
+        if not channels:
+            return
+        all_of_them = len(channels) == step.y.c
+        comment = step.label if all_of_them else f"{step.label}: channels {channels.start} to {channels.stop - 1}"
+        convolve, sum_ = (
+            self.source.need("float32/convolve"),
+            self.source.need(LONG[kind] if cut else f"float32/{kind}"),
+        )
+        shape = self.conv_shape(step, f"{kind}_{step.number}", cut)
+        ends = channels.start, channels.stop
+        self.source.call(convolve, shape, self.at(step.y), self.at(step.x), *arrays, *ends, sum_, comment=comment)
+
+    def winograd(self, step):
+        if step.x.c > CHAIN:
+            raise ValueError(f"{step.label}: {step.x.c:,} channels are more than C code is written for, {CHAIN:,}")
+        n, points = step.number, winograd.points_of(step.weight)
+        arrays = self.source.array(f"points_{n}", points), self.source.array(f"bias_{n}", step.bias)
+        function, shape = self.source.need("float32/winograd"), self.conv_shape(step, f"conv_{n}")
+        self.source.call(function, shape, self.at(step.y), self.at(step.x), *arrays, self.at(step), comment=step.label)
+
+    def conv_shape(self, step, name, cut=None):
         pieces = dict(zip(("piece_rows", "span", "piece"), cut, strict=True)) if cut else {}
         activation = activation_function(self.source, step.activation, step.number)
-        if step.winograd or not dots:
-            self.source.need("float32/conv_shape")
-        return self.source.shape(
-            "conv_shape", f"{'dots' if dots else 'conv'}_{step.number}", **{"in": size_of(step.x)},
-            out=size_of(step.y), **window_of(step), activation=activation, **pieces,
-        )  # fmt: skip
+        sizes = {"in": size_of(step.x), "out": size_of(step.y)}
+        window = window_of(step)
+        return self.source.shape("conv_shape", name, **sizes, **window, activation=activation, **pieces)
 
     def norm(self, step):
         names = [self.source.array(f"{name}_{step.number}", getattr(step, name)) for name in ("mean", "scale", "bias")]
@@ -129,6 +130,9 @@ WRITERS = {
     Softmax: lambda writer, step: writer.scores(step, "softmax"),
     LogSoftmax: lambda writer, step: writer.scores(step, "log_softmax"),
 }
+
+
+LONG = {"chain": "float32/pieces", "dot": "float32/dot_pieces"}  # sums that are cut
 
 
 def patch_elements(step):

@@ -1,4 +1,4 @@
-"""A network in whole numbers (quantized.py) as C code."""
+"""A network in whole numbers (quantization.py) as C code."""
 
 from __future__ import annotations
 

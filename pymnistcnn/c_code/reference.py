@@ -1,5 +1,5 @@
-"""What steps compute of a batch, in float and with the public functions: arrays (n, c, h, w), vectors as pictures of one
-pixel."""
+"""What steps compute of a batch, in float, by the public functions: arrays are (n, c, h, w), a vector is a picture of
+one pixel."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import numpy as np
 
 from .. import functional as F
 from .._native import ActivationKind
+from ..target import ISAS
 from .steps import Add, AveragePool, Elementwise, Flatten, LogSoftmax, MaxPool, Product, Softmax
 
+PORTABLE = dict(isa=ISAS[0])  # so that calibration gives the same bits everywhere
 ACTIVATIONS = {
     ActivationKind.IDENTITY: lambda x, f, **how: x,
     ActivationKind.RELU: lambda x, f, **how: F.relu(x, **how),
@@ -24,14 +26,13 @@ ACTIVATIONS = {
 }
 
 
-def activated(x, activation, **how):
-    """how: threads and isa."""
-    return ACTIVATIONS[activation.kind](x, activation, **how)
+def activated(x, activation):
+    return ACTIVATIONS[activation.kind](x, activation, **PORTABLE)
 
 
-def sums(step, x, weight, bias):
+def sums(step, x, weight, bias, **how):
     """A product's outputs behind its pool, before its activation."""
-    y = F.conv2d(x, weight, bias, step.stride, step.padding, step.dilation, step.groups)
+    y = F.conv2d(x, weight, bias, step.stride, step.padding, step.dilation, step.groups, **how)
     return y if step.pool == (1, 1) else F.max_pool2d(y, step.pool)
 
 
@@ -55,14 +56,14 @@ def fitting(step, *found):
 
 
 def by_scores(function):
-    return lambda step, x: function(x.reshape(len(x), -1), isa="portable").reshape(x.shape)
+    return lambda step, x: function(x.reshape(len(x), -1), **PORTABLE).reshape(x.shape)
 
 
 FUNCTIONS = {
-    Product: lambda step, x: activated(sums(step, x, step.weight, step.bias), step.activation),
+    Product: lambda step, x: activated(sums(step, x, step.weight, step.bias, **PORTABLE), step.activation),
     MaxPool: max_pool,
     AveragePool: average_pool,
-    Elementwise: lambda step, x: activated(x, step.activation, isa="portable"),
+    Elementwise: lambda step, x: activated(x, step.activation),
     Add: lambda step, x, other: activated(x + other, step.activation),
     Flatten: lambda step, x: np.ascontiguousarray(x.reshape(len(x), -1, 1, 1)),
     Softmax: by_scores(F.softmax),

@@ -179,6 +179,9 @@ class Reader:
     def read(self):
         first = self.value(self.builder.input)
         steps = [step for node in self.builder.nodes if (step := self.step(node)) is not None]
+        for step in steps:
+            if any(not np.isfinite(a).all() for a in vars(step).values() if isinstance(a, np.ndarray)):
+                raise ValueError(f"{step.label} cannot be written as C code: it has weights of NaN or infinity")
         return Steps(steps, self.builder.scale, self.builder.offset, first)
 
     def value(self, tensor):
@@ -205,6 +208,8 @@ class Reader:
         skip = [self.value(node.skip)] if isinstance(node, nodes.Add) else []
         self.value_of.pop(node.y, None)  # what a node does in place makes a new value
         where = (self.label(node), node.layer, x, self.value(node.y))
+        if type(node) not in READERS:
+            raise ValueError(f"{where[0]} cannot be written as C code")
         return READERS[type(node)](self, node, where, *skip)
 
     def weights(self, parameters):

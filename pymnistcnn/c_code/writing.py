@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 FOLDER = Path(__file__).parent
-WIDTH = 120
+WIDTH, GLUE = 120, "\0=\0"
 
 
 @dataclass
@@ -37,15 +37,15 @@ class Source:
         self.functions.setdefault(name, text)
         return name
 
-    def array(self, name, numbers, comment=""):
+    def array(self, name, numbers):
         """A constant array; returns its name."""
         numbers = np.ascontiguousarray(numbers)
         self.constant_bytes += numbers.nbytes
-        self.arrays.append(array_text(name, numbers, comment))
+        self.arrays.append(array_text(name, numbers))
         return name
 
     def shape(self, kind, name, **fields):
-        """A constant struct; returns what is passed for it."""
+        """A constant struct; returns its address, in C."""
         values = ", ".join(f".{field} = {value}" for field, value in fields.items())
         self.shapes.append(wrapped(f"static const {kind} {name} = {{{values}}};"))
         return f"&{name}"
@@ -59,17 +59,18 @@ class Source:
 C_TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t"}
 
 
-def array_text(name, numbers, comment=""):
-    shape = "".join(f"[{n}]" for n in (numbers.size,))
-    head = f"/* {comment} */\n" if comment else ""
-    return f"{head}static const {C_TYPES[numbers.dtype.name]} {name}{shape} = {{\n{numbers_text(numbers)}}};\n"
+def array_text(name, numbers):
+    shape = " x ".join(map(str, numbers.shape))
+    head = f"/* {shape} */\n" if numbers.ndim > 1 else ""
+    ctype = C_TYPES[numbers.dtype.name]
+    return f"{head}static const {ctype} {name}[{numbers.size}] = {{\n{numbers_text(numbers)}}};\n"
 
 
 def numbers_text(numbers):
     """Numbers one after the other, as many as fit a line; of floats all bits."""
-    words = [hexadecimal(x) for x in numbers.ravel()] if numbers.dtype.kind == "f" else map(str, numbers.ravel())
+    word_of = {np.dtype(np.float32): hexadecimal, np.dtype(np.uint32): "{}u".format}.get(numbers.dtype, str)
     lines, line = [], "   "
-    for word in words:
+    for word in map(word_of, numbers.ravel()):
         if len(line) + len(word) + 2 > WIDTH:
             lines.append(line)
             line = "   "
@@ -83,10 +84,11 @@ def hexadecimal(number) -> str:
 
 
 def wrapped(code, indent=""):
+    """In lines that are not too long, an assignment in one of them."""
     return textwrap.fill(
-        code, WIDTH, initial_indent=indent, subsequent_indent=indent + "    ", break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+        code.replace(" = ", GLUE), WIDTH, initial_indent=indent, subsequent_indent=indent + "    ",
+        break_long_words=False, break_on_hyphens=False,
+    ).replace(GLUE, " = ")  # fmt: skip
 
 
 # What the functions of a file call or read.

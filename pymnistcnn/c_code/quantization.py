@@ -1,6 +1,6 @@
 """A network in whole numbers: a value is uint8, (q - zero) * scale; weights are int8 with a scale an output channel,
-sums int32. The scales are measured on pictures (Jacob et al., 2018, arXiv:1712.05877). What is computed here in NumPy is
-what the C code computes, bit by bit."""
+sums int32. The scales are measured on pictures (Jacob et al., 2018, arXiv:1712.05877). NumPy computes here what the C
+code computes, bit by bit."""
 
 from __future__ import annotations
 
