@@ -61,14 +61,16 @@ NETWORKS = {
                        pm.Dropout(), pm.Linear(4)], (2, 9, 8)),
     "no layers with weights": (lambda: [pm.MaxPool2d(2), pm.Flatten(), pm.ReLU()], (2, 6, 5)),
 }  # fmt: skip
-# Sums that are cut into pieces: of convolutions by rows, taps or channels, of linear layers of both scopes.
+# Sums that are cut into pieces: of several rows of a filter or of a part of one, of taps or of a part of one, and so on.
 LONG = {
-    "long sums": (lambda: [pm.Conv2d(700, 1), pm.Conv2d(20, 3, padding=1), pm.Conv2d(2200, 1), pm.Conv2d(3, 2),
-                           pm.Conv2d(2200, 1), pm.Conv2d(17, 2, dilation=2, padding=1), pm.Conv2d(1400, 1),
-                           pm.Conv2d(16, (1, 2), groups=2), pm.Conv2d(140, 1), pm.Conv2d(17, 5, padding=2)], (3, 6, 6)),
-    "long dots": (lambda: [pm.Flatten(), pm.Linear(3), pm.Linear(9000), pm.Linear(20), pm.Linear(40_000),
-                           pm.Linear(1)], (1, 5, 5)),
-}  # fmt: skip
+    "rows": (lambda: [pm.Conv2d(100, 1), pm.Conv2d(5, 5, padding=1)], (1, 6, 5)),
+    "parts of rows": (lambda: [pm.Conv2d(230, 1), pm.Conv2d(5, 3, padding=1)], (1, 6, 5)),
+    "taps": (lambda: [pm.Conv2d(230, 1), pm.Conv2d(1, 3, dilation=2, padding=1)], (1, 6, 5)),
+    "parts of taps": (lambda: [pm.Conv2d(2200, 1), pm.Conv2d(1, 2, dilation=2, padding=1)], (1, 3, 2)),
+    "groups": (lambda: [pm.Conv2d(1040, 1), pm.Conv2d(2, 2, groups=2)], (1, 3, 2)),
+    "few channels": (lambda: [pm.Conv2d(1400, 1), pm.Conv2d(2, 5)], (1, 5, 5)),
+    "linear": (lambda: [pm.Linear(2100), pm.Linear(9)], (5,)),
+}
 
 
 def network(name):
@@ -159,7 +161,7 @@ def test_the_test_vectors_tell_what_is_wrong(tmp_path):
     needs("gcc")
     model = network("tiny")
     path, _ = exported(tmp_path, model, inputs(model, np.uint8), int8=False)
-    path.write_text(re.sub(r"(bias_4\[10\] = \{\s*)\S+,", r"\g<1>9.f,", path.read_text()))
+    path.write_text(re.sub(r"(bias_5\[10\] = \{\s*)\S+,", r"\g<1>9.f,", path.read_text()))
     run("gcc", *STRICT.split(), path, "-o", tmp_path / "model")
     assert subprocess.run([tmp_path / "model"]).returncode == SAMPLES
 
@@ -217,10 +219,10 @@ def test_what_is_needed_at_the_same_time_lies_side_by_side():
 def test_flash_is_what_the_weights_take(tmp_path):
     model = network("tiny")
     x = inputs(model, np.uint8)
-    weights, outputs = 4 * 25 + 4 * 10 * 4 + 0, 14
-    assert model.to_c(tmp_path / "a.c").flash == 4 * (100 + 4 + 10 * 16 + 10)
-    assert model.to_c(tmp_path / "b.c", **how(True, x)).flash == 100 + 160 + 4 * outputs + (4 + 1) * 4 + 4 * 10
-    assert weights == 260
+    weights, biases = 4 * 25 + 10 * 16, 4 + 10
+    if_quantized = 4 * (4 + 1) + 10 * 4  # of a channel a multiplier and a shift, of an output a scale
+    assert model.to_c(tmp_path / "a.c").flash == 4 * (weights + biases)
+    assert model.to_c(tmp_path / "b.c", **how(True, x)).flash == weights + 4 * biases + if_quantized
 
 
 # ---- int8 ----
