@@ -59,9 +59,10 @@ NETWORKS = {
                         pm.Dropout(), pm.Conv2d(36, 2, groups=12, padding=1), pm.GlobalAvgPool2d()], (6, 9, 8)),
     "dense": (lambda: [pm.Rescaling(1 / 255, 0.3), pm.Flatten(), pm.Linear(130), pm.BatchNorm1d(), pm.ReLU(),
                        pm.Dropout(), pm.Linear(4)], (2, 9, 8)),
-    "no layers with weights": (lambda: [pm.MaxPool2d(2), pm.Flatten(), pm.ReLU()], (2, 6, 5)),
+    "one layer": (lambda: [pm.Flatten(), pm.Linear(4)], (1, 9, 8)),
+    "no weights": (lambda: [pm.MaxPool2d(2), pm.Flatten(), pm.ReLU()], (2, 6, 5)),
 }  # fmt: skip
-# Sums that are cut into pieces: of several rows of a filter or of a part of one, of taps or of a part of one, and so on.
+# Sums that are cut into pieces: of several rows of a filter or a part of one, of taps or a part of one, and so on.
 LONG = {
     "rows": (lambda: [pm.Conv2d(100, 1), pm.Conv2d(5, 5, padding=1)], (1, 6, 5)),
     "parts of rows": (lambda: [pm.Conv2d(230, 1), pm.Conv2d(5, 3, padding=1)], (1, 6, 5)),

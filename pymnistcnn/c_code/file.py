@@ -24,19 +24,19 @@ IN_FLOAT = """\
  * -ffp-contract=off, on 32-bit x86 -msse2 -mfpmath=sse. They may differ where numbers come below 2**-126. Inputs are
  * {input}, or what -DMODEL_INPUT=... says."""
 IN_WHOLE_NUMBERS = """\
- * In whole numbers: activations are uint8, weights int8, sums int32. Every compiler gives the same bits."""
-FLOAT_SETTINGS = """\
+ * In whole numbers: activations are uint8, weights int8, sums int32. Every compiler gives the same bits, if
+ * what is in float at the ends is rounded as it stands: gcc -std=c99 or -ffp-contract=off."""
+CONTRACT = """\
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF
 #endif
-
+"""
+MODEL_INPUT = """\
 #ifndef MODEL_INPUT
 #define MODEL_INPUT {input}
 #endif
 """
 PREDICT = """\
-static {ctype} memory[{elements}];
-
 void {prefix}_predict(const {input} *input, float *output);
 void {prefix}_predict(const {input} *input, float *output) {{
 {calls}
@@ -54,12 +54,14 @@ def text_of(code, source, writer, bytes_in, main) -> str:
         precision=(IN_FLOAT if in_float else IN_WHOLE_NUMBERS).format(input=input_type),
     )  # fmt: skip
     predict = PREDICT.format(
-        ctype=writer.ctype, elements=max(1, writer.layout.elements), prefix=source.prefix,
-        calls="\n".join(source.calls), input="MODEL_INPUT" if in_float else input_type,
-    )  # fmt: skip
-    settings = FLOAT_SETTINGS.format(input=input_type) if in_float else ""
-    shapes = "\n".join(source.shapes) + "\n" * bool(source.shapes)
-    parts = [head, settings, *source.functions.values(), *source.arrays, shapes, predict, main]
+        prefix=source.prefix, input="MODEL_INPUT" if in_float else input_type, calls="\n".join(source.calls)
+    )
+    elements = writer.layout.elements
+    parts = [
+        *(head, CONTRACT, MODEL_INPUT.format(input=input_type) if in_float else "", *source.functions.values()),
+        *(*source.arrays, *source.shapes, f"static {writer.ctype} memory[{elements}];\n" if elements else ""),
+        *(predict, main),
+    ]
     return "\n".join(part for part in parts if part)
 
 

@@ -151,10 +151,6 @@ class Steps:
     def last(self):
         return self.steps[-1].y if self.steps else self.first
 
-    def uses(self, value):
-        """The steps that read it."""
-        return [step for step in self.steps if value in step.inputs]
-
 
 def steps_of(network) -> Steps:
     """The steps of a network, in float32."""

@@ -47,7 +47,7 @@ class Source:
     def shape(self, kind, name, **fields):
         """A constant struct; returns its address, in C."""
         values = ", ".join(f".{field} = {value}" for field, value in fields.items())
-        self.shapes.append(wrapped(f"static const {kind} {name} = {{{values}}};"))
+        self.shapes.append(wrapped(f"static const {kind} {name} = {{{values}}};") + "\n")
         return f"&{name}"
 
     def call(self, function, *arguments, comment=""):

@@ -1,5 +1,6 @@
 /* One output before the pool: channel k of the window that begins at this row and column of x. */
-static int32_t sum_of(const conv_shape *s, const uint8_t *x, const int8_t *w, int32_t bias, int k, int row, int column) {
+static int32_t sum_of(const conv_shape *s, const uint8_t *x, const int8_t *w, int32_t bias, int k, int row,
+                      int column) {
     const int c = s->in.c / s->groups, first = k / (s->out.c / s->groups) * c;
     int32_t sum = bias;
     int i, j, e;
