@@ -20,8 +20,9 @@ PAGE = Path(__file__).parent / "c.md"
 COMPILER = "arm-linux-gnueabihf-gcc -std=c99 -Os -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -c".split()
 BEGIN, END = "<!-- sizes -->\n", "<!-- /sizes -->\n"
 INPUT, STACK = 784, 1024  # bytes, of a board's RAM
+BOARD = 32 * 1024, 256 * 1024  # bytes of RAM and of flash
 HEAD = """\
-| network | weights | RAM, float32 | RAM, int8 | flash, float32 | flash, int8 | accuracy, float32 | accuracy, int8 | in 32 KB of RAM |
+| network | weights | RAM, float32 | RAM, int8 | flash, float32 | flash, int8 | accuracy, float32 | accuracy, int8 | fits |
 |---|--:|--:|--:|--:|--:|--:|--:|---|
 """  # noqa: E501
 
@@ -53,8 +54,10 @@ def weights_of(model):
     return sum(weights.size for weights in model.state_dict().values())
 
 
-def where_it_fits(ram, ram_int8):
-    fits = [name for name, size in (("float32", ram), ("int8", ram_int8)) if size + INPUT + STACK <= 32 * 1024]
+def fitting(codes, flash):
+    """The kinds of code that fit the board."""
+    sizes = zip(("float32", "int8"), codes, flash, strict=True)
+    fits = [kind for kind, code, size in sizes if code.ram + INPUT + STACK <= BOARD[0] and size <= BOARD[1]]
     return " and ".join(fits) or "no"
 
 
@@ -77,7 +80,7 @@ def row(name, model, loss, train, test, folder):
     right = [np.mean(found.predict(test.images) == test.labels) for found in (model, codes[1])]
     numbers = [weights_of(model), *(code.ram for code in codes), *flash]
     accuracies = [f"{share:.2%}" for share in right]
-    return [name, *(f"{n:,}" for n in numbers), *accuracies, where_it_fits(*(code.ram for code in codes))]
+    return [name, *(f"{n:,}" for n in numbers), *accuracies, fitting(codes, flash)]
 
 
 def main():
