@@ -357,7 +357,7 @@ class Sequential:
         ...                        pm.Linear(10)], input_shape=(1, 28, 28))
         >>> code = model.to_c("digits.c", int8=True, calibration=train.images[:100])
         >>> code.ram, code.flash
-        (144, 1640)
+        (144, 1656)
         """
         from .c_code import export
 

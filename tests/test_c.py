@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import pymnistcnn as pm
+from pymnistcnn._native import ActivationKind
+from pymnistcnn.c_code.activations import ACTIVATIONS
 from pymnistcnn.c_code.memory import placed
 
 SAMPLES = 6
@@ -282,6 +284,10 @@ def test_bad_arguments(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=re.escape(message)):
         network("tiny").to_c(tmp_path / "model.c", **arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_activation_has_c_code():
+    assert ACTIVATIONS.keys() == set(ActivationKind)
 
 
 def test_what_cannot_be_exported_is_named(tmp_path):
