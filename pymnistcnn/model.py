@@ -353,6 +353,38 @@ class Sequential:
         """
         files.write(path, self.description(), self.state_dict() if weights is None else weights, self)
 
+    def to_c(self, path, *, int8=False, calibration=None, test=None):
+        """Write the network as one C99 file without dependencies: `NAME_predict(input, output)` for a file NAME.c. See
+        docs/c.md.
+
+        Parameters
+        ----------
+        path : of the file; its name begins the names in C
+        int8 : whole numbers (int8 weights, uint8 activations) in place of float32, whose outputs have the bits of
+            `predict_outputs(..., isa="portable")`
+        calibration : of int8, some hundred training pictures (n, *input_shape), or a Dataset: they say how large values
+            become, and, by their dtype, whether the C code takes uint8 or float
+        test : inputs (n, *input_shape), or a Dataset, for a `main` that gives 0 if the C code computes the outputs of
+            each that it should
+
+        Returns a CCode: its `ram` and `flash` in bytes, and `predict_outputs`, `predict` and `score`, which compute
+        what the C code computes. ValueError, with the layer's name, for what cannot be exported. OSError if the file
+        cannot be written.
+
+        Examples
+        --------
+        >>> import pymnistcnn as pm
+        >>> train, test = pm.datasets.mnist()
+        >>> model = pm.Sequential([pm.Rescaling(1 / 255), pm.Conv2d(4, 5, 2), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(),
+        ...                        pm.Linear(10)], input_shape=(1, 28, 28))
+        >>> code = model.to_c("digits.c", int8=True, calibration=train.images[:100])
+        >>> code.ram, code.flash
+        (144, 1656)
+        """
+        from .c_code import export
+
+        return export(self.network, path, int8, calibration, test)
+
     def description(self) -> dict:
         """The architecture, as what JSON can say."""
         description = {

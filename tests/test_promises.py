@@ -518,7 +518,7 @@ ORDER = [
     {"layers"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files"},
     {"functional", "checkpoints", "progress"},
-    {"predictor", "training"},
+    {"c_code", "predictor", "training"},
     {"model"},
     {"recipes", "scratch"},
     {"tutorials", "benchmarking", "estimator"},

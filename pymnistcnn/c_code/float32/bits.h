@@ -1,0 +1,5 @@
+/* A number, and its bits. */
+typedef union {
+    float number;
+    uint32_t bits;
+} word;

@@ -1,0 +1,9 @@
+/* x - log(sum exp x); y may be x. */
+static void log_softmax(float *y, const float *x, int n) {
+    const float top = largest(x, n);
+    float partial[16] = {0}, log_sum;
+    int i;
+    for (i = 0; i < n; i++) partial[i % 16] += exp_of(x[i] - top);
+    log_sum = log_of(tree(partial));
+    for (i = 0; i < n; i++) y[i] = x[i] - top - log_sum;
+}

@@ -1,0 +1,76 @@
+"""What steps compute of a batch, in float, by the public functions: arrays are (n, c, h, w), a vector is a picture of
+one pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import functional as F
+from .._native import ActivationKind
+from ..target import ISAS
+from .steps import Add, AveragePool, Elementwise, Flatten, LogSoftmax, MaxPool, Product, Softmax
+
+PORTABLE = dict(isa=ISAS[0])  # so that calibration gives the same bits everywhere
+ACTIVATIONS = {
+    ActivationKind.IDENTITY: lambda x, f, **how: x,
+    ActivationKind.RELU: lambda x, f, **how: F.relu(x, **how),
+    ActivationKind.TANH: lambda x, f, **how: F.tanh(x, **how),
+    ActivationKind.LEAKY_RELU: lambda x, f, **how: F.leaky_relu(x, f.alpha, **how),
+    ActivationKind.ELU: lambda x, f, **how: F.elu(x, f.alpha, **how),
+    ActivationKind.SIGMOID: lambda x, f, **how: F.sigmoid(x, **how),
+    ActivationKind.SOFTPLUS: lambda x, f, **how: F.softplus(x, f.alpha, f.threshold, **how),
+    ActivationKind.GELU: lambda x, f, **how: F.gelu(x, **how),
+    ActivationKind.GELU_TANH: lambda x, f, **how: F.gelu(x, "tanh", **how),
+    ActivationKind.SILU: lambda x, f, **how: F.silu(x, **how),
+    ActivationKind.HARDSWISH: lambda x, f, **how: F.hardswish(x, **how),
+}
+
+
+def activated(x, activation):
+    return ACTIVATIONS[activation.kind](x, activation, **PORTABLE)
+
+
+def sums(step, x, weight, bias, **how):
+    """A product's outputs behind its pool, before its activation."""
+    y = F.conv2d(x, weight, bias, step.stride, step.padding, step.dilation, step.groups, **how)
+    return y if step.pool == (1, 1) else F.max_pool2d(y, step.pool)
+
+
+def max_pool(step, x):
+    """As many windows as the step says, which may reach over the end."""
+    kh, kw, *stride, pad_h, pad_w, dilation_h, dilation_w, _ = step.window
+    window = ((kh, kw), tuple(stride), (pad_h, pad_w), (dilation_h, dilation_w))
+    floor, ceil = (F.max_pool2d(x, *window, mode) for mode in (False, True))
+    return fitting(step, floor, ceil)
+
+
+def average_pool(step, x):
+    kh, kw, *stride, pad_h, pad_w, _, _, count_pad = step.window
+    window = ((kh, kw), tuple(stride), (pad_h, pad_w))
+    floor, ceil = (F.avg_pool2d(x, *window, mode, bool(count_pad)) for mode in (False, True))
+    return fitting(step, floor, ceil)
+
+
+def fitting(step, *found):
+    return next(y for y in found if y.shape[2:] == (step.y.h, step.y.w))
+
+
+def by_scores(function):
+    return lambda step, x: function(x.reshape(len(x), -1), **PORTABLE).reshape(x.shape)
+
+
+FUNCTIONS = {
+    Product: lambda step, x: activated(sums(step, x, step.weight, step.bias, **PORTABLE), step.activation),
+    MaxPool: max_pool,
+    AveragePool: average_pool,
+    Elementwise: lambda step, x: activated(x, step.activation),
+    Add: lambda step, x, other: activated(x + other, step.activation),
+    Flatten: lambda step, x: np.ascontiguousarray(x.reshape(len(x), -1, 1, 1)),
+    Softmax: by_scores(F.softmax),
+    LogSoftmax: by_scores(F.log_softmax),
+}
+
+
+def computed(step, *x):
+    """The step's value, of those that it reads."""
+    return FUNCTIONS[type(step)](step, *x)
