@@ -76,3 +76,17 @@ __all__ += schedules.__all__
 __all__ += target.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
+
+LAZY = {"from_onnx": "onnx", "from_torch": "pytorch"}  # what needs an extra, and the module that has it
+
+
+def __getattr__(name):
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{LAZY[name]}", __name__), name)
+
+
+def __dir__():
+    return sorted([*globals(), *LAZY])
