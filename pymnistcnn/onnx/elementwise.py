@@ -112,6 +112,8 @@ def by_channel(node):
     constant_first = isinstance(node[0], np.ndarray)
     tensor, array = node.tensor(int(constant_first)), node.constant(int(not constant_first))
     shape = (1, *tensor.shape)
+    if node.opset < 7 and node.get("broadcast", 0) and node.get("axis", -1) >= 0:  # of old: where its axes begin
+        array = array.reshape(array.shape + (1,) * (len(shape) - node.get("axis") - array.ndim))
     array = array.reshape((1,) * max(0, len(shape) - array.ndim) + array.shape)
     if array.shape != (1, tensor.shape[0] if tensor.shape else 1, *(1,) * (len(shape) - 2)) or array.dtype.kind != "f":
         raise ValueError(f"its constant of {array.shape[1:]} is not one number for each channel of {tensor.shape}")

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ..checks import names_in, shown
 from ..files import refuse_other_formats
 
-OLDEST_OPSET = 7  # before it, operators broadcast in another way
+OLDEST_OPSET = 6
 DOMAINS = "", "ai.onnx"
 MOST_NODES = 10_000
 TYPES = {

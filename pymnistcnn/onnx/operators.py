@@ -125,7 +125,7 @@ def bias_of(array, outputs):
 
 @operator("BatchNormalization")
 def batch_norm(node):
-    if node.get("training_mode", 0):
+    if node.get("training_mode", 0) or (node.opset < 7 and not node.get("is_test", 0)):
         raise ValueError("it takes the statistics of the batch, as in training")
     arrays = [node.weights(number) for number in range(1, 5)]
     tensor = node.tensor()
@@ -155,8 +155,8 @@ def softmax(node):
 
 @operator("Identity", "Dropout")
 def identity(node):
-    training = node.constant(2) if node.kind == "Dropout" else None
-    if training is not None and training.any():
+    ratio, training = (node.constant(i) if node.kind == "Dropout" else None for i in (1, 2))
+    if training is not None and training.any() and (ratio is None or ratio.any()):
         raise ValueError("it drops numbers, as in training")
     return node[0]
 
@@ -177,7 +177,7 @@ def reshape(node):
     if node.get("allowzero", 0) and 0 in target:
         raise ValueError("allowzero makes an empty tensor")
     dims = [tensor.shape[i - 1] if n == 0 and 1 <= i <= len(tensor.shape) else n for i, n in enumerate(target)]
-    if target[0] > 1 and -1 in dims:  # as large as it was exported for
+    if target[0] > 1 and -1 in dims and target[0] != node.ways.batch:
         raise ValueError(f"it is made for a batch of {target[0]}: export with a batch that is free")
     rest, size = dims[1:], math.prod(tensor.shape)
     known = math.prod(n for n in rest if n != -1)

@@ -79,7 +79,7 @@ class Reader:
         shape = [dim.dim_value for dim in kind.shape.dim[1:]]
         if any(n < 1 for n in shape):
             raise ValueError(f"its input {shown(given[0].name)} must have a known size but for the batch")
-        self.dtype = INPUTS[kind.elem_type]
+        self.dtype, self.ways.batch = INPUTS[kind.elem_type], kind.shape.dim[0].dim_value
         tensor = self.ways.input(tuple(shape))
         if rescaling is not None:
             tensor = self.ways.after(tensor, rescaling, tensor.shape)

@@ -76,6 +76,7 @@ class Ways:
     def __init__(self, max_bytes, max_work):
         self.max_bytes, self.max_work, self.work = max_bytes, max_work, 0
         self.replays: dict = {}
+        self.batch = 0  # how large the graph's is, if it is not free
 
     def check_size(self, elements, itemsize=4):
         if elements * itemsize > self.max_bytes:
@@ -221,7 +222,9 @@ def decimal(value) -> float:
 def neat(value) -> float:
     """The simplest number that is the same but for rounding: 1/255 of 0.003921569."""
     value = float(value)
-    rounded = [1 / round(1 / value)] * (1e-6 < abs(value) < 1) + [decimal(value), float(f"{value:.15g}")]
+    rounded = [decimal(value), float(f"{value:.15g}")]
+    if 1e-6 < abs(value) < 1:
+        rounded.insert(0, 1 / round(1 / value))
     is_single = float(np.float32(value)) == value
     for simple in rounded:
         if abs(simple - value) <= 4e-16 * abs(value) or (is_single and np.float32(simple) == np.float32(value)):
