@@ -52,7 +52,7 @@ def read(path) -> tuple[dict, dict[str, np.ndarray]]:
 
 OTHER_FORMATS = {
     ".onnx": "an ONNX file: pm.from_onnx reads it",
-    ".keras": "a Keras file: make ONNX of it, with model.export('model.onnx', format='onnx') in Keras, for pm.from_onnx",
+    ".keras": "a Keras file: model.export('model.onnx', format='onnx') in Keras makes ONNX of it, for pm.from_onnx",
     ".pt": "a PyTorch file: load it with torch.load, for pm.from_torch or load_state_dict",
 }
 OTHER_FORMATS |= {".h5": OTHER_FORMATS[".keras"], ".hdf5": OTHER_FORMATS[".keras"], ".pth": OTHER_FORMATS[".pt"]}
@@ -106,6 +106,16 @@ def brief(error) -> str:
 
 def no_number(name):
     raise ValueError(f"{name} is no number")
+
+
+def without_prefix(arrays, names) -> dict:
+    """By these names, arrays whose names all have one prefix more, such as "module." or "net."; others as they are."""
+    parts = str(next(iter(arrays), "")).split(".")
+    for prefix in (".".join(parts[:n]) + "." for n in range(1, len(parts))):
+        cut = {str(name).removeprefix(prefix): array for name, array in arrays.items()}
+        if len(cut) == len(arrays) and cut.keys() == set(names) and all(str(n).startswith(prefix) for n in arrays):
+            return cut
+    return arrays
 
 
 def check_shapes(expected, arrays):

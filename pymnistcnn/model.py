@@ -24,7 +24,7 @@ from .checks import (
     yes_or_no,
 )
 from .datasets import Dataset
-from .files import FORMAT, check_shapes
+from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer, LogSoftmax, Softmax
 from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, Loss
@@ -307,8 +307,8 @@ class Sequential:
 
     def load_state_dict(self, state) -> None:
         """Take weights of the same names and shapes: arrays or PyTorch's tensors by name, or the path of a
-        safetensors file, of PyTorch's too; also (name, weights) one after the other, as from `named_parameters()`.
-        All or, with a ValueError, none."""
+        safetensors file, of PyTorch's too; also (name, weights) one after the other, as from `named_parameters()`. A
+        prefix that all names have, such as "module.", is left out. All or, with a ValueError, none."""
         if isinstance(state, (str, os.PathLike)):
             state, _ = files.arrays_of(state)
         try:
@@ -316,6 +316,7 @@ class Sequential:
         except (TypeError, ValueError) as error:
             raise ValueError(f"state must be weights by name, not {shown(state)}: {files.brief(error)}") from None
         own = self.state_dict()
+        state = without_prefix(state, own)
         check_shapes({name: weights.shape for name, weights in own.items()}, state)
         cast = {name: exact_cast(state[name], self.dtype, name) for name in own}
         for name, weights in own.items():

@@ -7,6 +7,7 @@ import click
 from .. import __version__
 from .bench import bench
 from .data import data
+from .export import export
 from .info import info
 from .models import evaluate, predict
 from .options import Commands
@@ -26,5 +27,5 @@ def main(context):
         click.echo(context.get_help())
 
 
-for command in (train, evaluate, predict, tutorial, data, bench, info):
+for command in (train, evaluate, predict, export, tutorial, data, bench, info):
     main.add_command(command)

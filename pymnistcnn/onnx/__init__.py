@@ -7,6 +7,8 @@
     expressions.py  which layer computes what several nodes compute together
     operators.py    what each ONNX operator becomes; windows.py, elementwise.py, constants.py, too
     reading.py      a graph becomes a model
+
+Without the onnx package this does not import, and says what to run.
 """
 
 from ..extras import needed

@@ -48,6 +48,11 @@ def clip(node):
     return lambda x, *_: np.clip(x, *ends)
 
 
+def hard_sigmoid(node):
+    slope, offset = decimal(node.get("alpha", 0.2)), decimal(node.get("beta", 0.5))
+    return lambda x: np.clip(slope * x + offset, 0, 1)
+
+
 # operators that a layer may be written in
 ARITHMETIC = {
     "Add": lambda node: np.add, "Sub": lambda node: np.subtract, "Mul": lambda node: np.multiply,
@@ -60,7 +65,7 @@ ARITHMETIC = {
     "PRelu": lambda node: lambda x, slope: np.where(x < 0, slope * x, x),
     "Swish": lambda node: lambda x: x / (1 + np.exp(-alpha(node) * x)),
     "Celu": lambda node: lambda x: np.where(x > 0, x, alpha(node) * np.expm1(x / alpha(node))),
-    "HardSigmoid": lambda node: lambda x: np.clip(decimal(node.get("alpha", 0.2)) * x + decimal(node.get("beta", 0.5)), 0, 1),
+    "HardSigmoid": hard_sigmoid,
 }  # fmt: skip
 
 
@@ -109,6 +114,8 @@ def sum_of(node, inputs):
 
 def by_channel(node):
     """One number for each channel or feature."""
+    if node.kind not in ("Add", "Sub", "Mul", "Div") or len(node.inputs) != 2:
+        raise ValueError("with several numbers only +, -, * and / are known here")
     constant_first = isinstance(node[0], np.ndarray)
     tensor, array = node.tensor(int(constant_first)), node.constant(int(not constant_first))
     shape = (1, *tensor.shape)
@@ -123,7 +130,7 @@ def by_channel(node):
         ("Mul", False): (array, 0), ("Mul", True): (array, 0), ("Div", False): (1 / array, 0),
     }.get((node.kind, constant_first))  # fmt: skip
     if scale_and_offset is None:
-        raise ValueError("with a number for each channel only +, -, * and / are known here")
+        raise ValueError("it divides by the network's numbers")
     return node.ways.scaled(tensor, *np.broadcast_arrays(*scale_and_offset))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from .. import layers
-from ..checks import checked_path, names_in, shown
+from ..checks import checked_path, instance, names_in, shown
 from ..layers.residual import named_leaves
 from ..model import Sequential, check_budget
 from . import elementwise, windows  # noqa: F401 - they bring their operators
@@ -82,6 +82,8 @@ class Reader:
         self.dtype, self.ways.batch = INPUTS[kind.elem_type], kind.shape.dim[0].dim_value
         tensor = self.ways.input(tuple(shape))
         if rescaling is not None:
+            instance("rescaling", rescaling, layers.Rescaling, "a Rescaling, such as pm.Rescaling(1 / 255)")
+            rescaling = layers.Rescaling(**rescaling.settings())
             tensor = self.ways.after(tensor, rescaling, tensor.shape)
         self.values[given[0].name] = tensor
         return given[0].name

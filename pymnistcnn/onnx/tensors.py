@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .. import layers
+from .folding import folded
+
+NORMS = layers.BatchNorm1d, layers.BatchNorm2d
 
 
 @dataclass(eq=False, frozen=True)
@@ -184,6 +187,7 @@ class Ways:
             raise ValueError(f"it adds {a.shape} and {b.shape}, which are not of the same layout")
         start = fork(a.step, b.step)
         ways = sorted((a.step.way(start), b.step.way(start)), key=len)
+        ways[0] = shortened(ways[0])
         skip, inside = ways
         if not inside:
             raise ValueError("it adds a tensor to itself")
@@ -197,6 +201,17 @@ class Ways:
         for step in skip + inside:
             made.step.weights.update(step.weights)
         return made
+
+
+def shortened(way) -> list[Step]:
+    """A way of a convolution or linear layer and its batch norm, as in ResNets, as one layer with a bias."""
+    kinds = [type(step.layer) for step in way]
+    if len(kinds) != 2 or kinds[0] not in (layers.Conv2d, layers.Linear) or not issubclass(kinds[1], NORMS):
+        return way
+    (product, norm), first = (step.layer for step in way), way[0]
+    weights = folded(first.weights[product], way[1].weights[norm], norm.eps)
+    layer = kinds[0](**{**product.settings(), "bias": True})
+    return [replace(first, layer=layer, weights={layer: weights})]
 
 
 def fork(a, b) -> Step:

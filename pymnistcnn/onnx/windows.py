@@ -69,9 +69,7 @@ class Window:
         """How many windows there are along each axis."""
         top, bottom, left, right = self.sides(size)
         found = []
-        for n, begin, end, span, step in zip(
-            size, (top, left), (bottom, right), self.spans, self.strides, strict=True
-        ):
+        for n, begin, end, span, step in zip(size, (top, left), (bottom, right), self.spans, self.strides, strict=True):
             cells = (n + begin + end - span + (step - 1) * self.ceil) // step + 1
             found.append(cells - (self.ceil and (cells - 1) * step >= n + begin))
         return tuple(found)
@@ -166,9 +164,10 @@ def average_pool(node):
             ceils = (True,)  # what is behind the Pad does not count
         window, counts = bordered(window, border, picture), True
     if window.dilations == (1, 1):
-        counts = counts and any(window.sides(picture.shape[1:]))
-        for ceil in ceils if counts else (False, True):
-            layer = pool(layers.AvgPool2d, window, picture.shape, ceil, count_include_pad=counts)
+        bare = not any(window.sides(picture.shape[1:]))  # so there is nothing that may count or not
+        trials = [(ceil, True) for ceil in ceils] if counts and not bare else [(False, bare), (True, False)]
+        for ceil, counted in trials:
+            layer = pool(layers.AvgPool2d, window, picture.shape, ceil, count_include_pad=counted)
             if layer is not None:
                 return as_before(node.ways.after(picture, layer), flat)
     if window.cells(picture.shape[1:]) == replace(window, ceil=False).cells(picture.shape[1:]):

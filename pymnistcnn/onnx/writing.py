@@ -13,6 +13,7 @@ from ..checks import checked_path, shown, yes_or_no
 from ..datasets import atomic_write
 from ..layers.residual import named_leaves
 from ..network import shapes_through
+from .folding import folded
 from .graph import Graph
 
 RANDOM = layers.Dropout, layers.GaussianNoise, layers.Augmentation  # which do nothing when a network predicts
@@ -111,7 +112,7 @@ def nodes_of(layer, writer, x) -> str:
 @nodes_of.register(layers.Conv2d)
 @nodes_of.register(layers.Linear)
 def product(layer, writer, x, norm=None):
-    arrays = layer.parameters if norm is None else folded(layer.parameters, norm)
+    arrays = layer.parameters if norm is None else folded(layer.parameters, statistics(norm), norm.eps)
     inputs = [x, *writer.weights(layer, **arrays)]
     if isinstance(layer, layers.Linear):
         return writer.graph.node("Gemm", *inputs, transB=1)
@@ -125,14 +126,6 @@ def statistics(norm) -> dict[str, np.ndarray]:
     mean, variance = norm.buffers["running_mean"], norm.buffers["running_var"]
     weight, bias = norm.parameters.get("weight", np.ones_like(mean)), norm.parameters.get("bias", np.zeros_like(mean))
     return dict(weight=weight, bias=bias, running_mean=mean, running_var=variance)
-
-
-def folded(parameters, norm) -> dict[str, np.ndarray]:
-    """Weight and bias of a product that does what it and the batch norm behind it do."""
-    weight, bias, mean, variance = (np.asarray(a, np.float64) for a in statistics(norm).values())
-    scale = weight / np.sqrt(variance + norm.eps)
-    filters = parameters["weight"] * scale.reshape(-1, *[1] * (parameters["weight"].ndim - 1))
-    return dict(weight=filters, bias=(parameters.get("bias", 0.0) - mean) * scale + bias)
 
 
 @nodes_of.register(layers.BatchNorm1d)
