@@ -11,18 +11,18 @@ from .. import functional as F
 from .. import layers
 from .expressions import DEEPEST, Expression, resolve
 from .operators import OPERATORS, operator
-from .tensors import Padded, decimal
+from .tensors import Padded
 
 erf = np.frompyfunc(math.erf, 1, 1)
 FLOATS = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16
 
 
 def slope(node):
-    return decimal(node.get("alpha", 0.01))
+    return node.number("alpha", 0.01)
 
 
 def alpha(node):
-    return decimal(node.get("alpha", 1.0))
+    return node.number("alpha", 1.0)
 
 
 def gelu(node):
@@ -49,7 +49,7 @@ def clip(node):
 
 
 def hard_sigmoid(node):
-    slope, offset = decimal(node.get("alpha", 0.2)), decimal(node.get("beta", 0.5))
+    slope, offset = node.number("alpha", 0.2), node.number("beta", 0.5)
     return lambda x: np.clip(slope * x + offset, 0, 1)
 
 

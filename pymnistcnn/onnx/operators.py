@@ -44,6 +44,11 @@ class Node:
     def get(self, name, default=None):
         return self.attributes.get(name, default)
 
+    def number(self, name, default) -> float:
+        """An attribute that is a float32: in a network of float32, the number that somebody wrote."""
+        value = float(self.get(name, default))
+        return value if self.ways.is_double else decimal(value)
+
     def tensor(self, number=0) -> Tensor:
         """An input that comes from the network's."""
         value = self[number]
@@ -102,8 +107,8 @@ def gemm(node):
     if node.get("transA", 0):
         raise ValueError("it transposes its input, batch and all")
     weight = node.weights(1)
-    weight = (weight if node.get("transB", 0) else weight.T) * decimal(node.get("alpha", 1.0))
-    bias = None if node[2] is None else node.weights(2) * decimal(node.get("beta", 1.0))
+    weight = (weight if node.get("transB", 0) else weight.T) * node.number("alpha", 1.0)
+    bias = None if node[2] is None else node.weights(2) * node.number("beta", 1.0)
     if weight.ndim == 2 and bias is not None:
         bias = bias_of(bias, weight.shape[0])
     return node.ways.linear(node.tensor(), weight, bias)
@@ -131,8 +136,8 @@ def batch_norm(node):
     tensor = node.tensor()
     if not tensor.shape or any(array.shape != tensor.shape[:1] for array in arrays):
         raise ValueError(f"its weights do not fit {tensor.shape}")
-    momentum = round(1 - decimal(node.get("momentum", 0.9)), 6)
-    return node.ways.normalized(tensor, decimal(node.get("epsilon", 1e-5)), momentum, *arrays)
+    momentum = round(1 - node.number("momentum", 0.9), 6)
+    return node.ways.normalized(tensor, node.number("epsilon", 1e-5), momentum, *arrays)
 
 
 # ---- softmax ----

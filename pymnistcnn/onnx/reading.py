@@ -17,13 +17,7 @@ from .files import DOMAINS, File
 from .operators import OPERATORS, Node, attributes_of
 from .tensors import Tensor, Ways
 
-INPUTS = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.FLOAT16: "float32",
-    TensorProto.BFLOAT16: "float32",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.UINT8: "float32",
-}
+INPUTS = {getattr(TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "UINT8")}
 
 
 def from_onnx(path, *, rescaling=None, max_bytes=2**30, max_work=10**11) -> Sequential:
@@ -63,7 +57,7 @@ class Reader:
 
     def __init__(self, file, ways, rescaling=None):
         self.file, self.ways = file, ways
-        self.dtype, self.values = "float32", {}
+        self.values = {}
         self.tensors = {tensor.name: tensor for tensor in file.graph.initializer}
         self.input = self._input(rescaling)
 
@@ -79,7 +73,7 @@ class Reader:
         shape = [dim.dim_value for dim in kind.shape.dim[1:]]
         if any(n < 1 for n in shape):
             raise ValueError(f"its input {shown(given[0].name)} must have a known size but for the batch")
-        self.dtype, self.ways.batch = INPUTS[kind.elem_type], kind.shape.dim[0].dim_value
+        self.ways.is_double, self.ways.batch = kind.elem_type == TensorProto.DOUBLE, kind.shape.dim[0].dim_value
         tensor = self.ways.input(tuple(shape))
         if rescaling is not None:
             instance("rescaling", rescaling, layers.Rescaling, "a Rescaling, such as pm.Rescaling(1 / 255)")
@@ -126,7 +120,7 @@ class Reader:
         if proto.op_type not in OPERATORS:
             raise ValueError("it is known here only among constants")
         if proto.op_type == "Cast" and attributes.get("to") == TensorProto.DOUBLE:
-            self.dtype = "float64"
+            self.ways.is_double = True
         return OPERATORS[proto.op_type](node)
 
     def output(self) -> Tensor:
@@ -155,8 +149,9 @@ class Reader:
             weights |= start.weights
             start = start.before
         several = [step.layer for step in way.way()] or [layers.Rescaling(1.0)]
-        check_budget(several, start.shape, np.dtype(self.dtype), max_bytes, max_work)
-        model = Sequential(several, start.shape, dtype=self.dtype)
+        dtype = "float64" if self.ways.is_double else "float32"
+        check_budget(several, start.shape, np.dtype(dtype), max_bytes, max_work)
+        model = Sequential(several, start.shape, dtype=dtype)
         state = dict(model.state_dict())
         for name, leaf in named_leaves(several):
             state |= {f"{name}.{parameter}": array for parameter, array in weights.get(leaf, {}).items()}

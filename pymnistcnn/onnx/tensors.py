@@ -79,6 +79,7 @@ class Ways:
     def __init__(self, max_bytes, max_work):
         self.max_bytes, self.max_work, self.work = max_bytes, max_work, 0
         self.replays: dict = {}
+        self.is_double = False  # whether the graph computes in float64
         self.batch = 0  # how large the graph's is, if it is not free
 
     def check_size(self, elements, itemsize=4):

@@ -131,8 +131,11 @@ def statistics(norm) -> dict[str, np.ndarray]:
 @nodes_of.register(layers.BatchNorm1d)
 @nodes_of.register(layers.BatchNorm2d)
 def batch_norm(layer, writer, x):
+    arrays = statistics(layer)
+    if not is_exact(writer, layer.eps):  # the rest of it goes where it is added
+        arrays["running_var"] = arrays["running_var"] + (layer.eps - float(np.float32(layer.eps)))
     momentum = {} if layer.momentum is None else {"momentum": 1 - layer.momentum}
-    inputs = writer.weights(layer, **statistics(layer))
+    inputs = writer.weights(layer, **arrays)
     return writer.graph.node("BatchNormalization", x, *inputs, epsilon=layer.eps, **momentum)
 
 
