@@ -210,7 +210,7 @@ def test_a_pad_before_a_window(kind, value, tmp_path):
 
 def test_what_is_not_needed_is_not_read(tmp_path):
     nodes = [node("Loop", "nothing", to="unused"), node("Relu", "x", to="y")]
-    compared(file_of(tmp_path, nodes, ["n", 5]), (5,), [pm.ReLU()])
+    assert repr(pm.from_onnx(file_of(tmp_path, nodes, ["n", 5])).layers) == "[ReLU()]"
 
 
 def test_half_weights_and_a_cast(tmp_path):
@@ -267,7 +267,7 @@ REFUSED = {
     ),
     "a number for each pixel": ([node("Add", "x", "full", to="y")], r"\(Add\): its constant of \(2, 6, 6\) is not one number"),
     "statistics of the batch": (
-        [node("BatchNormalization", "x", "c", "c", "c", "c", to="y", training_mode=1)],
+        [node("BatchNormalization", "x", "stat", "stat", "stat", "stat", to="y", training_mode=1)],
         r"\(BatchNormalization\): it takes the statistics of the batch",
     ),
     "the batch moved": ([node("Transpose", "x", to="y", perm=[1, 0, 2, 3])], r"\(Transpose\): it moves the batch"),
@@ -284,7 +284,8 @@ REFUSED = {
         "the output 'y': its axes are in another order than our layers have",
     ),
     "weights that are not constant": ([node("Conv", "x", "x", to="y")], r"\(Conv\): its input 1 must be a constant"),
-    "weights that do not fit": ([node("Gemm", "x", "w", to="y")], r"\(Gemm\): its weights of .* do not fit"),
+    "weights that do not fit": ([node("Flatten", "x", to="a"), node("Gemm", "a", "w72", to="b"), node("Gemm", "b", "small", to="y")], r"\(Gemm\): its weights of .* do not fit"),
+    "pictures to a product": ([node("Gemm", "x", "w72", to="y")], r"\(Gemm\): it needs features \(n, in\), not \(n, 2, 6, 6\)"),
     "an uneven pool": (
         [node("MaxPool", "x", to="y", kernel_shape=[2, 2], auto_pad="SAME_UPPER")],
         r"\(MaxPool\): it pads \(6, 6\) by .* our pools pad both sides alike",
@@ -313,7 +314,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_name(name, tmp_path):
     nodes, message = REFUSED[name]
-    constants = W4 | {"c": normal(2), "w72": normal(72, 72), "sq": normal(2, 2, 1, 1)}
+    constants = W4 | {"stat": normal(2), "w72": normal(72, 72), "small": normal(3, 4), "sq": normal(2, 2, 1, 1)}
     path = file_of(tmp_path, nodes, ["n", 2, 6, 6], constants)
     with pytest.raises(ValueError, match=message) as caught:
         pm.from_onnx(path)
@@ -331,8 +332,8 @@ RELU = [node("Relu", "x", to="y")]
         ({"shape": ["n", "h", 6]}, "its input 'x' must have a known size but for the batch"),
         ({"shape": None}, "its input 'x' must have a shape with the batch in front"),
         ({"kind": TensorProto.INT64}, "its input 'x' must be of floating-point numbers or uint8"),
-        ({"nodes": []}, "its graph must have from 1 to 10,000 nodes, not 0"),
-        ({"nodes": RELU * 10_001}, "its graph must have from 1 to 10,000 nodes, not 10,001"),
+        ({"nodes": []}, "its graph must have from 1 to 5,000 nodes, not 0"),
+        ({"nodes": RELU * 5_001}, "its graph must have from 1 to 5,000 nodes, not 5,001"),
         ({"output": "z"}, "the output 'z': it reads 'z'|which nothing before it makes"),
     ],
 )
@@ -462,23 +463,23 @@ HUGE = {
         {"a": np.ones((10**4, 1), "f4"), "b": np.ones((1, 10**5), "f4")},
     ),
     "formulas that nest": (
-        [node("Tanh", f"v{i}" if i else "x", to=f"v{i + 1}") for i in range(9000)] + [node("Erf", "v9000", to="y")],
+        [node("Tanh", f"v{i}" if i else "x", to=f"v{i + 1}") for i in range(4900)] + [node("Erf", "v4900", to="y")],
         ["n", 5],
         {},
     ),
     "sums that nest": (
-        [node("Mul", f"v{i}" if i else "x", f"v{i}" if i else "x", to=f"v{i + 1}") for i in range(9000)]
-        + [node("Erf", "v9000", to="y")],
+        [node("Mul", f"v{i}" if i else "x", f"v{i}" if i else "x", to=f"v{i + 1}") for i in range(4900)]
+        + [node("Erf", "v4900", to="y")],
         ["n", 5],
         {},
     ),
     "blocks that nest": (
         [
             part
-            for i in range(3000)
+            for i in range(2400)
             for part in (node("Tanh", f"v{i}" if i else "x", to=f"t{i}"), node("Add", f"t{i}", "x", to=f"v{i + 1}"))
         ]
-        + [node("Erf", "v3000", to="y")],
+        + [node("Erf", "v2400", to="y")],
         ["n", 5],
         {},
     ),

@@ -8,7 +8,7 @@ import numpy as np
 
 from .operators import axes_of
 
-MOST = 2**26  # numbers that are made so
+MOST = 2**24  # numbers that are made so
 
 
 def binary(function):

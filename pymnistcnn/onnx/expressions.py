@@ -18,7 +18,11 @@ from .tensors import Tensor, Ways, neat
 
 GRID = np.concatenate([np.linspace(-30, 30, 241), np.linspace(-4, 4, 321), [-1e-3, 1e-3]])
 TOLERANCE = 1e-6
-DEEPEST = 24  # nodes that may be one function
+DEEPEST = 16  # nodes that may be one function
+
+
+class Unknown(ValueError):
+    """No layers compute an expression."""
 
 
 @dataclass(eq=False)
@@ -32,7 +36,7 @@ class Expression:
     layer: layers.Layer | None = None
     is_sum: bool = False
     depth: int = 1
-    resolved: Tensor | None = None
+    resolved: Tensor | Unknown | None = None
 
     @property
     def shape(self):
@@ -66,26 +70,35 @@ def resolve(expression, ways: Ways) -> Tensor:
     """The tensor that an expression is; ValueError if no layers compute it."""
     if expression.resolved is None:
         expression.resolved = _resolve(expression, ways)
+    if isinstance(expression.resolved, Unknown):
+        raise expression.resolved
     return expression.resolved
 
 
 def _resolve(expression, ways):
-    first = expression.inputs[0]
-    if expression.layer is not None and first is expression.base:
-        return ways.after(first, expression.layer, first.shape)
+    if expression.layer is not None:
+        try:
+            first = expression.inputs[0]
+            before = first if isinstance(first, Tensor) else resolve(first, ways)
+            return ways.after(before, expression.layer, before.shape)
+        except Unknown:  # alone, but perhaps not together
+            pass
     for start in [expression.base, *region(expression)[:-1]]:  # first what takes in most
         with np.errstate(all="ignore"):
             y = values(expression, start, GRID)
         known = None if y is None else recognized(np.asarray(y, np.float64), constants(expression))
         if known is not None:
-            before = start if isinstance(start, Tensor) else resolve(start, ways)
+            try:
+                before = start if isinstance(start, Tensor) else resolve(start, ways)
+            except Unknown:
+                continue
             if isinstance(known, tuple):
                 return before if known == (1, 0) else ways.scaled(before, *known)
             return ways.after(before, known, before.shape)
     if expression.is_sum:
         a, b = (i if isinstance(i, Tensor) else resolve(i, ways) for i in expression.inputs)
         return ways.sum(a, b)
-    raise ValueError("no layer computes this")
+    return Unknown("no layer computes this")
 
 
 def constants(expression) -> list[float]:

@@ -17,7 +17,7 @@ from ..files import refuse_other_formats
 
 OLDEST_OPSET = 6
 DOMAINS = "", "ai.onnx"
-MOST_NODES = 10_000
+MOST_NODES = 5_000
 TYPES = {
     getattr(TensorProto, name)
     for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT64", "INT32", "UINT8", "INT8", "BOOL")
@@ -31,8 +31,9 @@ class File:
         refuse_other_formats(path, reader=".onnx")
         self.folder, self.left = Path(os.path.dirname(os.path.abspath(path))), max_bytes
         with open(path, "rb") as file:
-            content = file.read(max_bytes + 1)
-        self.spend(len(content))
+            size = os.fstat(file.fileno()).st_size
+            self.spend(size)
+            content = file.read(size)
         try:
             self.proto = onnx.ModelProto.FromString(content)
         except DecodeError as error:

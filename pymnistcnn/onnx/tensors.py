@@ -14,6 +14,7 @@ import numpy as np
 from .. import layers
 from .folding import folded
 
+DEEPEST = 16  # blocks in blocks
 NORMS = layers.BatchNorm1d, layers.BatchNorm2d
 
 
@@ -26,6 +27,7 @@ class Step:
     shape: tuple
     weights: dict = field(default_factory=dict)
     number: int = 0
+    depth: int = 0  # of blocks in blocks
 
     @property
     def is_input(self) -> bool:
@@ -173,6 +175,8 @@ class Ways:
 
     def linear(self, tensor, weight, bias) -> Tensor:
         """weight (out, in), in the graph's order."""
+        if len(tensor.shape) != 1:
+            raise ValueError(f"it needs features (n, in), not (n, {', '.join(map(str, tensor.shape))})")
         tensor = self.features(tensor)
         if weight.ndim != 2 or weight.shape[1] != tensor.shape[0]:
             raise ValueError(f"its weights of {weight.shape} do not fit {tensor.shape[0]} inputs")
@@ -194,6 +198,9 @@ class Ways:
             raise ValueError("it adds a tensor to itself")
         if len(skip) > 1:
             raise ValueError("of the two ways that it adds up, one must have no layer or a single one")
+        depth = 1 + max(step.depth for way in ways for step in way)
+        if depth > DEEPEST:
+            raise ValueError(f"it is a block in blocks, more than {DEEPEST} deep")
         leaves = [leaf for way in ways for step in way for _, leaf in step.layer.leaves()]
         if len(set(leaves)) < len(leaves):
             raise ValueError("it has a layer in two places")
@@ -201,7 +208,7 @@ class Ways:
         made = self.after(Tensor(start, a.shape, a.order), block, a.shape)
         for step in skip + inside:
             made.step.weights.update(step.weights)
-        return made
+        return replace(made, step=replace(made.step, depth=depth))
 
 
 def shortened(way) -> list[Step]:
