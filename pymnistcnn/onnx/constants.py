@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from onnx import numpy_helper
 
 from .operators import axes_of
 
@@ -73,6 +74,12 @@ def cut(node):
     return array[tuple(where)]
 
 
+def constant_of_shape(node):
+    shape, value = node.numbers(0) or [], node.get("value")
+    check(math.prod(shape))
+    return np.full(shape, np.float32(0) if value is None else numpy_helper.to_array(value).reshape(-1)[0])
+
+
 def transpose(node):
     return node.inputs[0].transpose(node.get("perm"))
 
@@ -82,7 +89,7 @@ FUNCTIONS = {
     "Pow": binary(np.power), "Neg": unary(np.negative), "Sqrt": unary(np.sqrt), "Exp": unary(np.exp),
     "Reciprocal": unary(np.reciprocal), "Identity": lambda node: node.inputs[0], "Concat": concat, "Gather": gather,
     "Reshape": reshape, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Slice": cut, "Transpose": transpose,
-    "Shape": lambda node: np.array(node.inputs[0].shape),
+    "ConstantOfShape": constant_of_shape, "Shape": lambda node: np.array(node.inputs[0].shape),
 }  # fmt: skip
 
 

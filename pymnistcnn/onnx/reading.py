@@ -12,7 +12,7 @@ from ..checks import checked_path, instance, names_in, shown
 from ..layers.residual import named_leaves
 from ..model import Sequential, check_budget
 from . import elementwise, windows  # noqa: F401 - they bring their operators
-from .constants import computed
+from .constants import FUNCTIONS, computed
 from .files import DOMAINS, File
 from .operators import OPERATORS, Node, attributes_of
 from .tensors import Tensor, Ways
@@ -109,7 +109,7 @@ class Reader:
         return nodes[::-1]
 
     def run(self, proto):
-        if proto.domain not in DOMAINS or proto.op_type not in {*OPERATORS, "Constant", "Concat", "Gather", "Slice"}:
+        if proto.domain not in DOMAINS or proto.op_type not in {*OPERATORS, *FUNCTIONS, "Constant"}:
             raise ValueError("there is no layer for this operator")
         attributes = attributes_of(proto)
         if proto.op_type == "Constant":
