@@ -81,15 +81,17 @@ __all__ += target.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
 
+# what needs an extra, and the module that has it
+LAZY = {"CNNClassifier": "estimator", "from_onnx": "onnx", "from_torch": "pytorch"}
+
 
 def __getattr__(name):
-    """What needs an extra is imported when it is first asked for."""
-    if name == "CNNClassifier":
-        from .estimator import CNNClassifier
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return CNNClassifier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{LAZY[name]}", __name__), name)
 
 
 def __dir__():
-    return sorted([*globals(), "CNNClassifier"])
+    return sorted([*globals(), *LAZY])

@@ -50,12 +50,29 @@ def read(path) -> tuple[dict, dict[str, np.ndarray]]:
     return description, arrays
 
 
+OTHER_FORMATS = {
+    ".onnx": "an ONNX file: pm.from_onnx reads it",
+    ".keras": "a Keras file: model.export('model.onnx', format='onnx') in Keras makes ONNX of it, for pm.from_onnx",
+    ".pt": "a PyTorch file: load it with torch.load, for pm.from_torch or load_state_dict",
+}
+OTHER_FORMATS |= {".h5": OTHER_FORMATS[".keras"], ".hdf5": OTHER_FORMATS[".keras"], ".pth": OTHER_FORMATS[".pt"]}
+OTHER_FORMATS |= {".safetensors": "a safetensors file: pm.load reads it"}
+
+
+def refuse_other_formats(path, reader=".safetensors"):
+    """ValueError for a file that, by its name, is of a format that has another way in."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in OTHER_FORMATS and suffix != reader:
+        raise ValueError(f"{path} is {OTHER_FORMATS[suffix]}")
+
+
 def arrays_of(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays by name, and the metadata, of any safetensors file; a ValueError that names it if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    refuse_other_formats(path)
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
@@ -89,6 +106,16 @@ def brief(error) -> str:
 
 def no_number(name):
     raise ValueError(f"{name} is no number")
+
+
+def without_prefix(arrays, names) -> dict:
+    """By these names, arrays whose names all have one prefix more, such as "module." or "net."; others as they are."""
+    parts = str(next(iter(arrays), "")).split(".")
+    for prefix in (".".join(parts[:n]) + "." for n in range(1, len(parts))):
+        cut = {str(name).removeprefix(prefix): array for name, array in arrays.items()}
+        if len(cut) == len(arrays) and cut.keys() == set(names) and all(str(n).startswith(prefix) for n in arrays):
+            return cut
+    return arrays
 
 
 def check_shapes(expected, arrays):

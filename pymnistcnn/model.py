@@ -24,7 +24,7 @@ from .checks import (
     yes_or_no,
 )
 from .datasets import Dataset
-from .files import FORMAT, check_shapes
+from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer
 from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, FunctionLoss, Loss
@@ -329,8 +329,8 @@ class Sequential:
 
     def load_state_dict(self, state) -> None:
         """Take weights of the same names and shapes: arrays or PyTorch's tensors by name, or the path of a
-        safetensors file, of PyTorch's too; also (name, weights) one after the other, as from `named_parameters()`.
-        All or, with a ValueError, none."""
+        safetensors file, of PyTorch's too; also (name, weights) one after the other, as from `named_parameters()`. A
+        prefix that all names have, such as "module.", is left out. All or, with a ValueError, none."""
         if isinstance(state, (str, os.PathLike)):
             state, _ = files.arrays_of(state)
         try:
@@ -338,6 +338,7 @@ class Sequential:
         except (TypeError, ValueError) as error:
             raise ValueError(f"state must be weights by name, not {shown(state)}: {files.brief(error)}") from None
         own = self.state_dict()
+        state = without_prefix(state, own)
         check_shapes({name: weights.shape for name, weights in own.items()}, state)
         cast = {name: exact_cast(state[name], self.dtype, name) for name in own}
         for name, weights in own.items():
@@ -384,6 +385,30 @@ class Sequential:
         from .c_code import export
 
         return export(self.network, path, int8, calibration, test)
+
+    def to_onnx(self, path, *, input_dtype=None, fold_batch_norm=False, classes=None) -> None:
+        """Write an ONNX file (opset 17) that predicts what this model does: NCHW, any batch, Rescaling inside.
+
+        Parameters
+        ----------
+        path : of the file, which is written whole or not at all
+        input_dtype : "uint8", if the graph is to take pixels as they are; the model's dtype if not given
+        fold_batch_norm : whether convolutions and linear layers take in the batch norm right behind them
+        classes : names of the outputs, for the file's metadata; those in `notes["classes"]`, or numbers, if not given
+
+        Dropout, noise and augmentation leave nothing. ValueError for what cannot be, MissingExtra without
+        `pip install 'pymnistcnn[onnx]'`.
+        """
+        from .onnx import write
+
+        write(self, path, input_dtype=input_dtype, fold_batch_norm=fold_batch_norm, classes=classes)
+
+    def to_torch(self):
+        """An `nn.Sequential` of the same layers, weights and names, in evaluation mode; of noise and augmentation
+        nothing. MissingExtra without `pip install 'pymnistcnn[torch]'`."""
+        from .pytorch import module_of
+
+        return module_of(self)
 
     def description(self) -> dict:
         """The architecture, as what JSON can say."""
@@ -499,6 +524,15 @@ def load(path, *, max_bytes=2**30, max_work=10**11, own_layers=()) -> Sequential
         raise ValueError(f"{path}: its description of the network cannot be read: {files.brief(error)}") from None
 
 
+def check_budget(layers, shape, dtype, max_bytes, max_work):
+    """ValueError if predicting a sample takes more than it may; nothing is allocated."""
+    work = sum(layer.work(before) for layer, before in zip(layers, shapes_through(layers, shape), strict=False))
+    needed = bytes_of(lowered(layers, shape, inference=True), dtype)
+    for what, much, most, name in (("bytes", needed, max_bytes, "max_bytes"), ("numbers", work, max_work, "max_work")):
+        if much > most:
+            raise ValueError(f"predicting a sample takes {much:,} {what}, more than {most:,}: see {name} of pm.load")
+
+
 def model_of(description, state, max_bytes, max_work, own_layers) -> Sequential:
     """The network that a file's metadata describes. Its sizes are held against the weights that there are
     before any memory is taken. Of a checkpoint, only the weights and the seed are of interest."""
@@ -513,11 +547,8 @@ def model_of(description, state, max_bytes, max_work, own_layers) -> Sequential:
         raise ValueError(f"it has {len(description['layers']):,} layers, more than {MOST_LAYERS:,}")
     layers = [layer_of(dict(settings), own_layers) for settings in description["layers"]]
     shape, dtype = checked_shape(description["input_shape"]), checked_dtype(description["dtype"])
-    work = sum(layer.work(before) for layer, before in zip(layers, shapes_through(layers, shape), strict=False))
-    parameters, needed = lowered(layers, shape).parameters, bytes_of(lowered(layers, shape, inference=True), dtype)
-    for what, much, most, name in (("bytes", needed, max_bytes, "max_bytes"), ("numbers", work, max_work, "max_work")):
-        if much > most:
-            raise ValueError(f"predicting a sample takes {much:,} {what}, more than {most:,}: see {name} of pm.load")
+    check_budget(layers, shape, dtype, max_bytes, max_work)
+    parameters = lowered(layers, shape).parameters
     names = parameter_names(layers, parameters)
     check_shapes({name: p.shape for name, p in zip(names, parameters, strict=True)}, state)
     model = Sequential(layers, shape, seed, description["dtype"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import importlib.util
 import io
 import itertools
 import sys
@@ -46,15 +47,24 @@ def text(rng):
     return "\n".join(rows).encode()
 
 
-def saved(rng):
+def small(rng):
     layers = [
         [pm.Linear(3)],
         [pm.Conv2d(2, 3, padding=1), pm.BatchNorm2d(), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(), pm.Linear(4)],
         [pm.Residual([pm.Linear(5), pm.ReLU()]), pm.Softmax()],
     ][rng.integers(3)]
+    return pm.Sequential(layers, (1, 6, 6) if isinstance(layers[0], pm.Conv2d) else (5,))
+
+
+def saved(rng):
     with tempfile.TemporaryDirectory() as folder:
-        shape = (1, 6, 6) if isinstance(layers[0], pm.Conv2d) else (5,)
-        pm.Sequential(layers, shape).save(f"{folder}/a")
+        small(rng).save(f"{folder}/a")
+        return Path(folder, "a").read_bytes()
+
+
+def graph(rng):
+    with tempfile.TemporaryDirectory() as folder:
+        small(rng).to_onnx(f"{folder}/a", fold_batch_norm=bool(rng.integers(2)))
         return Path(folder, "a").read_bytes()
 
 
@@ -72,6 +82,8 @@ READERS = {
     saved: pm.load,
     picture: pm.pictures.read_digit,
 }
+if importlib.util.find_spec("onnx"):
+    READERS[graph] = pm.from_onnx
 
 
 def damaged(content, rng):
@@ -99,7 +111,7 @@ def readers(rng, folder):
     path.write_bytes(damaged(make(rng), rng))
     try:
         got = READERS[make](path)
-        if make is saved:
+        if make in (saved, graph):
             got.predict_outputs(np.zeros((2, *got.input_shape), got.dtype))
     except (ValueError, OSError, MemoryError):
         pass

@@ -318,7 +318,7 @@ def test_export_command(tmp_path):
     model.save(tmp_path / "model.safetensors")
     done = command("export", tmp_path / "model.safetensors", "--c", tmp_path / "digits.c", "--int8", "--test", 2)
     assert done.exit_code == 0, done.output
-    assert re.search(r"RAM +144 bytes", done.output) and re.search("in int8, .* in float32", done.output)
+    assert re.search(r"ram +144\n", done.output) and re.search("test accuracy float32 +[0-9.]+%\n", done.output)
     assert "test_inputs[2][784]" in (tmp_path / "digits.c").read_text()
 
 
@@ -331,7 +331,9 @@ def test_export_command_in_json(tmp_path):
 def test_export_command_says_what_it_needs(tmp_path):
     network("tiny").save(tmp_path / "model.safetensors")
     done = command("export", tmp_path / "model.safetensors")
-    assert done.exit_code == 2 and "say what to write: --c FILE" in done.output
+    assert done.exit_code == 2 and "give exactly one of --c FILE, --onnx FILE" in done.output
+    done = command("export", tmp_path / "model.safetensors", "--c", tmp_path / "digits.c", "--uint8")
+    assert done.exit_code == 2 and "--uint8: not an option of --c" in done.output
 
 
 def test_the_page_has_the_sizes_of_today(tmp_path):

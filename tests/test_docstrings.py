@@ -8,10 +8,10 @@ import pkgutil
 import pytest
 
 import pymnistcnn as pm
+from pymnistcnn.extras import MissingExtra
 
 MODULES = ["pymnistcnn", *(m.name for m in pkgutil.walk_packages(pm.__path__, "pymnistcnn."))]
 MODULES.remove("pymnistcnn._native")
-EXTRAS = {"estimator": "sklearn"}  # the package that a part of this one needs
 PARTS = [pm.datasets, pm.functional, pm.initializers, pm.metrics, pm.pictures, pm.schedules]
 PUBLIC = {f"{part.__name__}.{name}": getattr(part, name) for part in (pm, *PARTS) for name in part.__all__}
 
@@ -19,16 +19,26 @@ PUBLIC = {f"{part.__name__}.{name}": getattr(part, name) for part in (pm, *PARTS
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    extra = EXTRAS.get(name.partition(".")[2].partition(".")[0])
-    if extra is not None:
-        pytest.importorskip(extra, reason=f"needs {extra}")
-    failed, _ = doctest.testmod(importlib.import_module(name))
+    try:
+        module = importlib.import_module(name)
+    except MissingExtra as error:
+        pytest.skip(str(error))
+    failed, _ = doctest.testmod(module)
     assert failed == 0
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_have_an_example(name):
     assert ">>>" in (PUBLIC[name].__doc__ or "")
+
+
+@pytest.mark.parametrize("name", pm.LAZY)
+def test_names_that_need_an_extra_do_too(name):
+    try:
+        assert ">>>" in getattr(pm, name).__doc__
+    except MissingExtra as error:
+        pytest.skip(str(error))
+    assert name in dir(pm)
 
 
 def test_all_parts_are_public():

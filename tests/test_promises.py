@@ -520,7 +520,7 @@ ORDER = [
     {"functional", "checkpoints", "progress"},
     {"c_code", "predictor", "training"},
     {"model"},
-    {"recipes", "scratch"},
+    {"onnx", "pytorch", "recipes", "scratch"},
     {"tutorials", "benchmarking", "estimator"},
     {"cli"},
 ]
@@ -528,6 +528,7 @@ ALONE = {
     "_compiled",
     "_starting",
     "checks",
+    "extras",
     "datasets",
     "processors",
     "turns",
@@ -536,6 +537,7 @@ ALONE = {
     "metrics",
     "initializers",
 }  # NumPy and the standard library
+BESIDE = {"losses": {"layers"}, "model": {"onnx", "pytorch"}}  # and a model's doors, which it opens when asked
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
 
@@ -578,8 +580,10 @@ def test_imports_point_one_way(path):
         others, _ = imported(path, everywhere=False)
         assert ours <= {"checks"} and others - {"numpy"} <= set(sys.stdlib_module_names)
     elif name in LEVEL:
-        beside = {"layers"} if name == "losses" else set()
+        beside = BESIDE.get(name, set())
         assert {m for m in ours & LEVEL.keys() if LEVEL[m] >= LEVEL[name]} <= beside, "these point up"
+        if name == "model":
+            assert not imported(path, everywhere=False)[1] & beside, "a door is opened before anybody asks"
         assert ours <= LEVEL.keys() | ALONE, "modules without a place in the order"
     else:
         assert name in ("__init__", "__main__"), "a module without a place in the order"
@@ -590,4 +594,4 @@ def test_importing_brings_in_only_what_it_needs():
     assert result.returncode == 0, result.stderr
     loaded = set(result.stdout.split())
     assert "pymnistcnn.model" in loaded
-    assert loaded & {"click", "tqdm", "PIL", "safetensors", "pytest", "torch"} == set()
+    assert loaded & {"click", "tqdm", "PIL", "safetensors", "pytest", "torch", "onnx"} == set()

@@ -1,4 +1,7 @@
-"""`pymnistcnn export`: a saved network in other forms."""
+"""`pymnistcnn export`: a saved network in another form.
+
+Each form is a function here, a line in `FORMS`, an option that takes a file, and options of its own behind that.
+"""
 
 from __future__ import annotations
 
@@ -12,45 +15,70 @@ from .options import DATA, JSON, POSITIVE, print_json, writable_file
 
 CALIBRATION = 1000  # training images
 
-FILE = dict(metavar="FILE", type=click.Path(path_type=Path), callback=writable_file)
+
+def to_c(network, path, int8=False, test=None, data=None):
+    """Write C code; what is to be said of it: what it takes, and of int8 the accuracy beside that of float32."""
+    train, images = datasets.mnist(data) if int8 or test else (None, None)
+    if test and test > len(images):
+        raise click.BadParameter(f"there are {len(images):,} test images, not {test:,}", param_hint="--test")
+    calibration = train[:CALIBRATION] if int8 else None
+    code = network.to_c(path, int8=int8, calibration=calibration, test=images[:test] if test else None)
+    about = dict(precision="int8" if int8 else "float32", ram=code.ram, flash=code.flash)
+    if int8:
+        about["test_accuracy"] = code.score(images.images, images.labels)
+        about["test_accuracy_float32"] = network.score(images)
+    return about
+
+
+def to_onnx(network, path, uint8=False, fold_batch_norm=False):
+    """Write ONNX; what is to be said of it."""
+    from ..onnx.graph import OPSET
+
+    network.to_onnx(path, input_dtype="uint8" if uint8 else None, fold_batch_norm=fold_batch_norm)
+    return dict(opset=OPSET, input_dtype="uint8" if uint8 else network.dtype.name)
+
+
+FORMS = {"c": (to_c, ("int8", "test", "data")), "onnx": (to_onnx, ("uint8", "fold_batch_norm"))}
+
+
+def file_option(name, help):
+    return click.option(f"--{name}", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file, help=help)
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--c", "c_file", **FILE, help="Write one C99 file without dependencies.")
-@click.option("--int8", is_flag=True, help="With --c: in whole numbers, calibrated on training images.")
-@click.option("--test", "vectors", metavar="N", type=POSITIVE, help="With --c: a main with N test images as vectors.")
+@file_option("onnx", "Write an ONNX file: NCHW, any batch.")
+@click.option("--uint8", is_flag=True, help="ONNX: take pixels from 0 to 255 as uint8.")
+@click.option("--fold-batch-norm", is_flag=True, help="ONNX: let convolutions take in the batch norm behind them.")
+@file_option("c", "Write one C99 file without dependencies.")
+@click.option("--int8", is_flag=True, help="C: in whole numbers, calibrated on training images.")
+@click.option("--test", metavar="N", type=POSITIVE, help="C: a main with N test images as vectors.")
 @DATA
 @JSON
-def export(model, c_file, int8, vectors, data, as_json):
+def export(model, as_json, **options):
     """Write a saved network in another form.
 
-    MODEL is a file that `pymnistcnn train` saved.
+    MODEL is a file that `pymnistcnn train` saved. One of the options that take a FILE says which form.
     """
-    if c_file is None:
-        raise click.UsageError("say what to write: --c FILE")
-    export_c(load(model), c_file, int8, vectors, data, as_json)
-
-
-def export_c(network, path, int8, vectors, data, as_json):
-    """Write C code, and print what it takes; in int8 with the accuracy beside that in float32."""
-    train, test = datasets.mnist(data) if int8 or vectors else (None, None)
-    if vectors and vectors > len(test):
-        raise click.BadParameter(f"there are {len(test):,} test images, not {vectors:,}", param_hint="--test")
-    code = network.to_c(
-        path, int8=int8, calibration=train[:CALIBRATION] if int8 else None, test=test[:vectors] if vectors else None
-    )
-    accuracies = {}
-    if int8:
-        accuracies["test_accuracy"] = code.score(test.images, test.labels)
-        accuracies["test_accuracy_float32"] = float((network.predict(test.images) == test.labels).mean())
+    chosen = {form: path for form in FORMS if (path := options.pop(form)) is not None}
+    if len(chosen) != 1:
+        raise click.UsageError(f"give exactly one of {', '.join(f'--{form} FILE' for form in FORMS)}")
+    ((form, path),) = chosen.items()
+    write, its_own = FORMS[form]
+    given = {name: value for name, value in options.items() if value}
+    if others := given.keys() - {*its_own, "data"}:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
+        raise click.UsageError(f"{names}: not an option of --{form}")
+    network = load(model)
+    about = dict(file=click.format_filename(path))
+    about |= write(network, path, **{name: value for name, value in given.items() if name in its_own})
+    about |= dict(bytes=path.stat().st_size, input_shape=network.input_shape, outputs=network.output_shape[0])
     if as_json:
-        print_json(
-            file=str(path), precision="int8" if int8 else "float32", ram=code.ram, flash=code.flash, **accuracies
-        )
+        print_json(**about)
         return
-    click.echo(f"{click.format_filename(path)}: C99, {'int8' if int8 else 'float32'}")
-    click.echo(f"RAM            {code.ram:,} bytes, and what the input and the output take")
-    click.echo(f"flash          {code.flash:,} bytes of constants, and the code")
-    if int8:
-        click.echo("test accuracy  {:.2%} in int8, {:.2%} in float32".format(*accuracies.values()))
+    for name, value in about.items():
+        click.echo(f"{name.replace('_', ' '):<21}  {in_words(value)}")
+
+
+def in_words(value):
+    return f"{value:,}" if isinstance(value, int) else f"{value:.2%}" if isinstance(value, float) else value

@@ -9,21 +9,36 @@ import click
 import numpy as np
 
 from .. import datasets
+from ..layers import Rescaling
 from ..model import load
 from .options import COMPUTE, DATA, JSON, print_json
+
+SCALES = {"0-255": None, "0-1": Rescaling(1 / 255)}
+PIXELS = click.option("--pixels", type=click.Choice(list(SCALES)), default="0-255", show_default=True,
+                      help="What an .onnx network takes; its own scaling, if it has one, is known.")  # fmt: skip
+
+
+def network_at(path, pixels="0-255"):
+    """What is saved in a safetensors or ONNX file."""
+    if path.suffix.lower() != ".onnx":
+        return load(path)
+    from ..onnx import from_onnx
+
+    return from_onnx(path, rescaling=SCALES[pixels])
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @DATA
+@PIXELS
 @COMPUTE
 @JSON
-def evaluate(model, data, threads, isa, as_json):
+def evaluate(model, data, pixels, threads, isa, as_json):
     """Test a saved network on the test images.
 
-    MODEL is a file that `pymnistcnn train` saved.
+    MODEL is a file that `pymnistcnn train` saved, or an ONNX file (.onnx).
     """
-    network = load(model)
+    network = network_at(model, pixels)
     test = datasets.mnist(data)[1]
     started = time.perf_counter()
     result = network.evaluate(test, threads=threads, isa=isa)
@@ -44,17 +59,18 @@ def evaluate(model, data, threads, isa, as_json):
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", metavar="IMAGE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@PIXELS
 @COMPUTE
 @JSON
-def predict(model, images, threads, isa, as_json):
+def predict(model, images, pixels, threads, isa, as_json):
     """Read the digits in pictures, one digit in each.
 
-    MODEL is a file that `pymnistcnn train` saved; an IMAGE is a PNG or any other picture of the network's
-    size (28x28) or larger, light on dark or dark on light.
+    MODEL is a file that `pymnistcnn train` saved, or an ONNX file (.onnx); an IMAGE is a PNG or any other picture of
+    the network's size (28x28) or larger, light on dark or dark on light.
     """
     from ..pictures import read_digit
 
-    network = load(model)
+    network = network_at(model, pixels)
     if len(network.input_shape) != 3 or network.input_shape[0] != 1:
         raise ValueError(f"{model}: this network reads inputs of {network.input_shape}, not grey pictures")
     digits = np.stack([read_digit(image, *network.input_shape[1:]) for image in images])

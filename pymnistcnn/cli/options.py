@@ -21,6 +21,7 @@ import click
 from click.core import ParameterSource
 
 from ..datasets.atomic import check_writable
+from ..extras import MissingExtra
 from ..network import checked_threads
 from ..progress import Unbreakable
 from ..target import ISAS, PRECISIONS, target_of
@@ -158,7 +159,7 @@ def one_line(error: Exception) -> str:
         text = where + error.strerror
     elif isinstance(error, MemoryError):
         text = text or "out of memory"
-    elif not isinstance(error, (OSError, ValueError, FloatingPointError)):
+    elif not isinstance(error, (OSError, ValueError, FloatingPointError, MissingExtra)):
         text = f"{type(error).__name__}: {text}. This should not happen: please report it"
     return textwrap.shorten(text, 1000, placeholder=" ...")
 

@@ -1,9 +1,11 @@
 """A door to scikit-learn: a classifier that follows its contract."""
 
+from ..extras import MissingExtra
+
 try:
     from sklearn.utils.validation import validate_data as _  # noqa: F401 - what came with version 1.6
 except ImportError as error:
-    raise ImportError("CNNClassifier needs scikit-learn 1.6 or newer: pip install 'pymnistcnn[sklearn]'") from error
+    raise MissingExtra("CNNClassifier needs scikit-learn 1.6 or newer: pip install 'pymnistcnn[sklearn]'") from error
 
 from .classifier import CNNClassifier
 
