@@ -34,6 +34,7 @@ from . import (
     layers,
     losses,
     metrics,
+    mismatch,
     model,
     optimizers,
     pictures,
@@ -48,6 +49,7 @@ from .datasets import Dataset
 from .layers import *
 from .losses import *
 from .metrics import *
+from .mismatch import *
 from .model import *
 from .optimizers import *
 from .progress import *
@@ -69,6 +71,7 @@ __all__ += checkpoints.__all__
 __all__ += layers.__all__
 __all__ += losses.__all__
 __all__ += metrics.__all__
+__all__ += mismatch.__all__
 __all__ += model.__all__
 __all__ += optimizers.__all__
 __all__ += progress.__all__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, fields, replace
 
@@ -24,11 +25,13 @@ from .checks import (
     yes_or_no,
 )
 from .datasets import Dataset
+from .datasets.dataset import checked_classes
 from .files import FORMAT, check_shapes
-from .layers import Layer, LogSoftmax, Softmax
+from .layers import Layer, LogSoftmax, Sigmoid, Softmax
 from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, Loss
-from .network import Network, checked_threads, lowered, shapes_through
+from .mismatch import warn_of
+from .network import Network, checked_threads, lowered, of_classes, shapes_through
 from .optimizers import Adam, Optimizer, checked_optimizer
 from .placing import bytes_of
 from .progress import ProgressBar
@@ -45,7 +48,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Evaluation:
-    """accuracy (share of samples whose label has the largest output) and mean loss, over n samples.
+    """accuracy (share of samples whose label has the largest output) and mean loss, over n samples. Where there are no
+    classes, as in a regression or with one output, accuracy is NaN.
 
     Examples
     --------
@@ -125,6 +129,24 @@ class Sequential:
     @property
     def dtype(self):
         return self.network.dtype
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, by label, or None; part of `notes`, and so of a saved file. They may be set, such as
+        `model.classes = train.classes`."""
+        names = self.notes.get("classes")
+        named = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+        return tuple(names) if named and (len(names),) == self.output_shape else None
+
+    @classes.setter
+    def classes(self, names):
+        if names is None:
+            self.notes.pop("classes", None)
+            return
+        names = checked_classes(names)
+        if (len(names),) != self.output_shape:
+            raise ValueError(f"classes must be {self.output_shape[-1]} names, one for each output, not {len(names)}")
+        self.notes["classes"] = list(names)
 
     def __repr__(self):
         inside = "".join(f"\n    {layer}," for layer in self.layers)
@@ -241,22 +263,25 @@ class Sequential:
         target, loss = target_of(isa, device, precision), checked_loss(self.loss if loss is None else loss)
         x, targets = self._samples(loss, x, y, "data")
         mean, correct = self.network.evaluate(x, targets, loss, target, threads)
-        return Evaluation(correct / len(x), mean, len(x))
+        return Evaluation(correct / len(x) if of_classes(targets, self.output_shape) else math.nan, mean, len(x))
 
     def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
-        """The class (n,) with the largest output for each of inputs (n, *input_shape). ValueError where an output is
-        NaN."""
+        """The class (n,) with the largest output for each of inputs (n, *input_shape); of a network with one output its
+        value (n,). ValueError where an output is NaN."""
         outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
         undecided = np.isnan(outputs).any(axis=1)
         if undecided.any():
             raise ValueError(f"inputs {names_in(np.flatnonzero(undecided))} have NaN among their outputs: they, or the "
                              "network's weights, hold NaN or infinity")  # fmt: skip
-        return outputs.argmax(axis=1)
+        return outputs[:, 0] if self.output_shape == (1,) else outputs.argmax(axis=1)
 
     def predict_proba(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
-        """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
+        """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax, LogSoftmax or
+        Sigmoid, which give probabilities. ValueError for one output that is none."""
+        if self.output_shape == (1,) and not isinstance(self.layers[-1], Sigmoid):
+            raise ValueError("this network has one output, which is a value, no probability: predict gives it")
         outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
-        if isinstance(self.layers[-1], Softmax):
+        if isinstance(self.layers[-1], (Softmax, Sigmoid)):
             return outputs
         if isinstance(self.layers[-1], LogSoftmax):
             return np.exp(outputs)
@@ -265,7 +290,9 @@ class Sequential:
 
     def predict_outputs(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
-        return self.network.predict(self.network.inputs(inputs), target_of(isa, device, precision), threads)
+        x = self.network.inputs(inputs)
+        warn_of(self, x, "inputs")
+        return self.network.predict(x, target_of(isa, device, precision), threads)
 
     def score(self, inputs, labels, *, threads=None, isa=None, device=None, precision=None) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""
@@ -288,7 +315,9 @@ class Sequential:
             )
         inputs, targets = (x, y) if y is not None else both_of(x, name)
         x = self.network.inputs(inputs, f"{name} inputs")
-        return x, self.network.targets(loss, targets, len(x), sample_weight, f"{name} labels")
+        targets = self.network.targets(loss, targets, len(x), sample_weight, f"{name} labels")
+        warn_of(self, x, f"{name} inputs", targets.labels if name == "train" else None)
+        return x, targets
 
     # ---- weights ----
 

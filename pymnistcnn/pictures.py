@@ -1,4 +1,4 @@
-"""Read a picture of a handwritten digit the way the MNIST digits were made.
+"""Read pictures: of a handwritten digit, the way the MNIST digits were made, and as they are.
 
 MNIST's digits are light on dark, were scaled with antialiasing into a box of 20x20 pixels, and placed in a
 field of 28x28 with their centre of mass in its middle (LeCun et al. 1998, yann.lecun.com/exdb/mnist). A
@@ -14,14 +14,21 @@ network trained on them reads a scan or a drawing much better once it has been t
 
 from __future__ import annotations
 
+import os
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 
 from .checks import whole
 
-__all__ = ["read_digit"]
+__all__ = [
+    "read_digit",
+    "read_picture",
+]
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm")
+_ORIENTATION = 0x0112  # of a picture, in its EXIF note
 # Of 255, how far from the page's own grey a pixel still counts as page: scans and JPEG files are never clean.
 _FAINT = 24
 
@@ -66,24 +73,99 @@ def read_digit(path, height=28, width=28):
     return grey if grey.shape == (height, width) else _like_mnist(grey, height, width)
 
 
+def read_picture(path, size=None, channels=None):
+    """A picture as light or dark as it is.
+
+    path : of a file that Pillow reads, or of one in a zip archive, a zipfile.Path
+    size : (height, width) that it is scaled into, with its proportions, on the colour of its border; its own if not
+        given
+    channels : 1 or 3; 1 if not given and the picture is grey
+
+    Returns uint8 (h, w) or (3, h, w). Errors as of `read_digit`.
+
+    Examples
+    --------
+    >>> import tempfile, pymnistcnn as pm
+    >>> from PIL import Image
+    >>> with tempfile.NamedTemporaryFile(suffix=".png") as file:
+    ...     Image.new("RGB", (200, 100), "red").save(file.name)
+    ...     pm.pictures.read_picture(file.name, (32, 32))[:, 0, 0].tolist()
+    [255, 0, 0]
+    """
+    from PIL import Image
+
+    with _errors_of(path):
+        pixels = _pixels(path)
+        if channels is not None and channels != (1 if pixels.ndim == 2 else 3):
+            pixels = np.array(Image.fromarray(pixels).convert("L" if channels == 1 else "RGB"))
+        if size is None or pixels.shape[:2] == tuple(size):
+            scaled = pixels
+        else:
+            box = np.maximum(np.rint(np.array(pixels.shape[:2]) * min(np.array(size) / pixels.shape[:2])), 1).astype(
+                int
+            )
+            fitted = np.asarray(Image.fromarray(pixels).resize(box[::-1].tolist(), Image.Resampling.BOX))
+            page = np.median(_border(pixels), axis=0).astype(np.uint8)
+            scaled = np.empty((*size, *pixels.shape[2:]), np.uint8)
+            scaled[...] = page
+            top, left = (np.array(size) - fitted.shape[:2]) // 2
+            scaled[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
+    return scaled if scaled.ndim == 2 else np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+
+def picture_size(path):
+    """(height, width) of a picture, which is not read for that."""
+    from PIL import Image
+
+    with _errors_of(path), _opened(path) as file, Image.open(file) as picture:
+        width, height = picture.size
+        sideways = picture.getexif().get(_ORIENTATION, 1) > 4
+        return (width, height) if sideways else (height, width)
+
+
 def _read_grey(path):
     """The file as greys, uint8 of shape (h, w); any failure but a missing file is a ValueError."""
+    from PIL import Image
+
+    with _errors_of(path):
+        pixels = _pixels(path)
+        return pixels if pixels.ndim == 2 else np.array(Image.fromarray(pixels).convert("L"))
+
+
+def _pixels(path):
+    """The file as uint8: (h, w) if it is grey, else (h, w, 3)."""
     from PIL import Image, ImageOps  # here, so that importing the package does not wait for Pillow
+
+    with _opened(path) as file, Image.open(file) as picture:
+        picture = ImageOps.exif_transpose(picture)  # phones store sideways pictures with a note
+    if picture.mode.startswith("I"):
+        return _from_16_bit(picture)
+    if picture.mode == "F":
+        raise ValueError("greys are floating-point numbers of unknown range")
+    if picture.getbands()[-1] in ("A", "a") or "transparency" in picture.info:
+        page = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(page, picture.convert("RGBA"))
+    if picture.mode in ("1", "L"):
+        return np.array(picture.convert("L"))
+    colours = np.array(picture.convert("RGB"))
+    grey = (colours == colours[..., :1]).all()
+    return np.ascontiguousarray(colours[..., 0]) if grey else colours
+
+
+def _opened(path):
+    return open(path, "rb") if isinstance(path, (str, bytes, os.PathLike)) else path.open("rb")
+
+
+@contextmanager
+def _errors_of(path):
+    """Any failure but a missing file is a ValueError that names the file."""
+    from PIL import Image
 
     try:
         with warnings.catch_warnings():
             # Pillow only warns of pictures up to twice its limit; nobody's digit needs that many pixels.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                picture = ImageOps.exif_transpose(picture)  # phones store sideways pictures with a note
-        if picture.mode.startswith("I"):
-            return _from_16_bit(picture)
-        if picture.mode == "F":
-            raise ValueError("greys are floating-point numbers of unknown range")
-        if picture.getbands()[-1] in ("A", "a") or "transparency" in picture.info:
-            page = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(page, picture.convert("RGBA"))
-        return np.array(picture.convert("RGB").convert("L"))
+            yield
     except FileNotFoundError:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError included

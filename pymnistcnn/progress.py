@@ -80,15 +80,21 @@ class ProgressBar(Callback):
 
     def on_slice(self, training):
         done = min(training.batch * training.batch_size, training.samples)
-        self._bar.set_postfix_str(f"loss {training.loss:.4f}, train {training.accuracy:.2%}", refresh=False)
+        self._bar.set_postfix_str(self._means(training), refresh=False)
         self._bar.update(done - self._bar.n)
 
     def on_epoch_end(self, training):
-        text = f"loss {training.loss:.4f}, train {training.accuracy:.2%}"
-        if training.history.validation_accuracy:
-            text += f", test {training.history.validation_accuracy[-1]:.2%}"
+        history, text = training.history, self._means(training)
+        if training.of_classes and history.validation_accuracy:
+            text += f", test {history.validation_accuracy[-1]:.2%}"
+        elif history.validation_loss:
+            text += f", test loss {history.validation_loss[-1]:.4f}"
         self._bar.set_postfix_str(text)
         self._bar.close()
+
+    @staticmethod
+    def _means(training):
+        return f"loss {training.loss:.4f}" + (f", train {training.accuracy:.2%}" if training.of_classes else "")
 
     def on_train_end(self, training):
         if self._bar is not None:

@@ -328,6 +328,6 @@ def test_reading_takes_little_more_memory_than_the_digits(tmp_path):
     tracemalloc.start()
     try:
         read_text(tmp_path / "a")
-        assert tracemalloc.get_traced_memory()[1] < 4 * data.images.nbytes + datasets.idx._CHUNK
+        assert tracemalloc.get_traced_memory()[1] < 4 * data.images.nbytes + datasets.streams.CHUNK
     finally:
         tracemalloc.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ..checks import checked_dtype, shown
 from .dataset import DataError, Dataset
 from .idx import read_header, read_idx
+from .known import DIGITS, TITLES
 
 __all__ = [
     "load",
@@ -45,6 +47,8 @@ def mnist(directory=None):
     size, test_size = train.images.shape[1:], test.images.shape[1:]
     if size != test_size:
         raise DataError(f"{directory}: expected t10k images of {size} like those of train, got {test_size}")
+    if directory == _EMBEDDED:
+        train, test = (replace(part, classes=DIGITS, name=TITLES["mnist"]) for part in (train, test))
     return train, test
 
 

@@ -50,7 +50,7 @@ def flux(**settings):
 
 
 def get_processed_data(args):
-    train_set, test_set = pm.datasets.mnist(args.data)
+    train_set, test_set = pm.datasets.read(args.data)
     return train_set[: args.limit], test_set
 
 

@@ -93,7 +93,7 @@ def run(
     device : "cpu" or "cuda", MXNet's context; the fastest there is if neither it nor `isa` is given
     """
     device = device or (pm.devices()[-1] if isa is None else None)
-    train, test = pm.datasets.mnist(data)
+    train, test = pm.datasets.read(data)
     train_iter = NDArrayIter(train.images[:limit], train.labels[:limit], batch_size, shuffle=True, seed=seed)
     images, labels = next(iter(train_iter))
 

@@ -34,7 +34,7 @@ def scratch(
     `by_hand` takes batches of 1 and float64, as the text does; ValueError for others. `data` is a folder for
     `pm.datasets.mnist`; the network is saved to `output`.
     """
-    train, test = pm.datasets.mnist(data)
+    train, test = pm.datasets.read(data)
     train = train[: limit or (None if full else 1000)]
     test = test[: None if full else 1000]
 

@@ -1,0 +1,71 @@
+"""What `pymnistcnn predict` is given: pictures, folders of them, and files of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from .. import datasets, pictures
+from ..datasets.folders import is_picture
+from ..datasets.groups import is_array_file
+from ..datasets.reading import is_table
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image to predict, or the error that it could not be read with; number: in its file, from 1, if there are
+    several."""
+
+    path: Path
+    number: int | None
+    image: np.ndarray | None
+    error: str | None = None
+
+    @property
+    def name(self) -> str:
+        return click.format_filename(self.path) + (f":{self.number}" if self.number else "")
+
+    @property
+    def identity(self) -> str:
+        """In a table of answers."""
+        return str(self.number) if self.number else self.path.name
+
+
+def samples_of(path, network, as_they_are):
+    """The samples of a path, in the shape that a network takes. `as_they_are`: pictures are not made like MNIST's."""
+    if path.is_dir():
+        found = sorted(place for place in path.rglob("*") if is_picture(place.name) and not place.name.startswith("."))
+        if not found:
+            return _of_images(path, datasets.read(path)[1].images, network)
+        return [_of_picture(place, network, as_they_are) for place in found]
+    if path.is_file() and (is_table(path) or is_array_file(path.name)):
+        channels = network.input_shape[0] if len(network.input_shape) == 3 else 1
+        shape = None if channels == 1 else network.input_shape
+        return _of_images(path, datasets.read_images(path, shape=shape), network)
+    return [_of_picture(path, network, as_they_are)]
+
+
+def _of_picture(path, network, as_they_are):
+    if len(network.input_shape) != 3 or network.input_shape[0] not in (1, 3):
+        raise ValueError(f"{path}: this network reads inputs of {network.input_shape}, not pictures")
+    channels, *size = network.input_shape
+    try:
+        if as_they_are or channels == 3:
+            image = pictures.read_picture(path, tuple(size), channels)
+        else:
+            image = pictures.read_digit(path, *size)
+    except FileNotFoundError:
+        return Sample(path, None, None, f"{click.format_filename(path)}: No such file or directory")
+    except (ValueError, OSError) as error:
+        return Sample(path, None, None, str(error))
+    return Sample(path, None, image.reshape(network.input_shape))
+
+
+def _of_images(path, images, network):
+    if images[0].size != np.prod(network.input_shape):
+        got = "x".join(map(str, images.shape[1:]))
+        raise ValueError(f"{path}: this network reads inputs of {network.input_shape}, not images of {got}")
+    return [Sample(path, n, image.reshape(network.input_shape)) for n, image in enumerate(images, 1)]
