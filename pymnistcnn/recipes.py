@@ -28,7 +28,7 @@ def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe
 
     Parameters
     ----------
-    input_shape : (channels, height, width) of uint8 pictures, at least 12x12
+    input_shape : (channels, height, width) of uint8 pictures, at least 8x8
     classes : how many there are to tell apart
     seed, dtype : as in Sequential
 
@@ -43,7 +43,7 @@ def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe
     """
     layers = [
         Rescaling(1 / 255),
-        *(Conv2d(16, 5), ReLU(), MaxPool2d(2)),
+        *(Conv2d(16, 5, padding=margin(input_shape, 12)), ReLU(), MaxPool2d(2)),
         *(Conv2d(32, 3, padding="same"), ReLU(), MaxPool2d(2)),
         *(Conv2d(64, 3, padding="same"), ReLU(), MaxPool2d(2)),
         *(Flatten(), Linear(classes)),
@@ -66,7 +66,7 @@ def accurate(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Re
 
     Parameters
     ----------
-    input_shape : (channels, height, width) of uint8 pictures, at least 20x20
+    input_shape : (channels, height, width) of uint8 pictures, at least 8x8
     classes : how many there are to tell apart
     seed, dtype : as in Sequential
 
@@ -79,11 +79,12 @@ def accurate(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Re
     >>> history = recipe.model.fit(train[:1000], epochs=1, batch_size=recipe.batch_size, progress=False,
     ...                            optimizer=recipe.optimizer, schedule=recipe.schedule, loss=recipe.loss)
     """
+    padding = margin(input_shape, 20)
     layers = [
         *(Rescaling(1 / 255), Augmentation(shift=1, rotation=8, scale=0.1)),
-        *(Conv2d(16, 5), MaxPool2d(2), BatchNorm2d(), ReLU()),
+        *(Conv2d(16, 5, padding=padding), MaxPool2d(2), BatchNorm2d(), ReLU()),
         *(Conv2d(48, 3, padding="same"), MaxPool2d(2), BatchNorm2d(), ReLU()),
-        *(Conv2d(96, 3), MaxPool2d(2), BatchNorm2d(), ReLU()),
+        *(Conv2d(96, 3, padding=padding), MaxPool2d(2), BatchNorm2d(), ReLU()),
         *(Flatten(), Linear(classes)),
     ]
     return Recipe(
@@ -94,6 +95,11 @@ def accurate(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Re
         schedule=OneCycle(0.007),
         loss=CrossEntropyLoss(label_smoothing=0.05),
     )
+
+
+def margin(input_shape, least):
+    """The padding of a convolution that has none where pictures have this size at least."""
+    return 0 if min(input_shape[1:], default=least) >= least else "same"
 
 
 RECIPES = {"fast": fast, "accurate": accurate}  # what `pymnistcnn train` offers

@@ -45,7 +45,7 @@ def read(path=None, *, label_first=None, shape=None, size=None, fraction=0.2, se
     path : a folder with a folder of pictures for each class, maybe in folders train and test; the four files of MNIST
         and its kin (IDX), raw or gzipped, in this folder, in MNIST/raw in it, or in folders as Kaggle has them; .npz;
         .npy files such as x_train.npy beside y_train.npy; text files (see `read_text`), such as train.csv; EMNIST's
-        files of either kind, QMNIST's; a zip archive of any of these; one of the files. Or a name, such as
+        files of either kind, QMNIST's; a zip archive of any of these; one of the files. Or a name: "mnist",
         "fashion-mnist", "kmnist", "emnist-letters", "qmnist", "mnist-c-fog", which is downloaded once (see
         docs/data.md). The MNIST inside the package if not given
     label_first, shape : of text files, as in `read_text`
@@ -69,7 +69,7 @@ def read(path=None, *, label_first=None, shape=None, size=None, fraction=0.2, se
     """
     fraction = number("fraction", fraction, 0, 1, open_low=True, open_high=True)
     seed = checked_seed(seed)
-    if path is None:
+    if path is None or (path == "mnist" and not Path(path).exists()):
         return mnist()
     parts = parts_of(located(path), How(label_first, shape, None if size is None else pair("size", size)))
     return divided(parts, fraction, seed, path)
@@ -116,9 +116,12 @@ def located(path):
     path = checked_path("path", path)
     if Path(path).exists():
         return place_of(path)
-    if (name := path.lower().replace("_", "-").replace("/", "-")) in NAMES:
+    name = path.lower().replace("_", "-").replace("/", "-")
+    if name in NAMES:
         return fetch(name)
-    raise FileNotFoundError(f"{path}: no such file or folder, nor the name of a data set: {', '.join(sorted(NAMES))}")
+    near = [known for known in sorted(NAMES) if known.startswith(f"{name}-")]
+    names = ", ".join(near or ["mnist", *(known for known in NAMES if len(known) < 14), "emnist-...", "mnist-c-..."])
+    raise FileNotFoundError(f"{path}: no such file or folder, nor the name of a data set: {names}")
 
 
 def parts_of(place, how) -> dict[str, Dataset]:
