@@ -12,6 +12,7 @@ from .. import datasets, pictures
 from ..datasets.folders import is_picture
 from ..datasets.groups import is_array_file
 from ..datasets.reading import is_table
+from ..layers import Rescaling
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,14 @@ def _of_picture(path, network, as_they_are):
         return Sample(path, None, None, f"{click.format_filename(path)}: No such file or directory")
     except (ValueError, OSError) as error:
         return Sample(path, None, None, str(error))
-    return Sample(path, None, image.reshape(network.input_shape))
+    return Sample(path, None, as_bright(image, network).reshape(network.input_shape))
+
+
+def as_bright(image, network):
+    """A picture whose white is that of a network that was trained on darker ones."""
+    first = network.layers[0]
+    white = 1 / first.scale if isinstance(first, Rescaling) and first.scale > 0 else 255
+    return image if white > 254 else np.rint(image * (white / 255)).astype(image.dtype if white >= 1 else network.dtype)
 
 
 def _of_images(path, images, network):

@@ -32,6 +32,7 @@ from .options import (
     writable_file,
 )
 
+FEW_STEPS = 100  # of an optimizer, with which little is learnt
 SUFFIX = ".checkpoint"  # of the output's name
 
 
@@ -71,8 +72,9 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
     output = writable_file(None, None, output or Path("digits.safetensors"))
     training, test = read_data(data)
     made = RECIPES[recipe](
-        input_shape=input_shape_of(training), classes=classes_in(training, test), seed=seed, dtype=dtype
-    )
+        input_shape=input_shape_of(training), classes=classes_in(training, test), seed=seed, dtype=dtype,
+        white=white_of(training),
+    )  # fmt: skip
     note(made.model, training)
     epochs, batch_size = given["epochs"] or made.epochs, given["batch_size"] or made.batch_size
     every = checkpoint_every or given.get("checkpoint_every")
@@ -85,7 +87,9 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
     say(f"data      {describe(data, training.name)}: {sizes_of(training, test)}, {classes_in(training, test)} classes")
     if resume is not None:
         say(f"resumed   {click.format_filename(resume)}, {place}")
-    say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, {where(threads, isa)}\n")
+    say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, {where(threads, isa)}")
+    steps = epochs * -(-len(training) // batch_size)
+    say(f"          only {count(steps, 'step')}: more --epochs learn more\n" if steps < FEW_STEPS else "")
 
     on_terminal = sys.stderr.isatty()
     with checkpoint.held() if checkpoint else nullcontext():
@@ -125,6 +129,12 @@ def input_shape_of(data):
     """(channels, height, width) of a Dataset's images."""
     shape = data.images.shape[1:]
     return shape if len(shape) == 3 else (1, *shape)
+
+
+def white_of(data):
+    """The value of a pixel that is full: 255, unless all are much darker, as in digits of 16 greys."""
+    largest = float(data.images.max(initial=0))
+    return largest if 0 < largest < 128 else 255
 
 
 def classes_in(training, test) -> int:

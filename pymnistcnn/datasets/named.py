@@ -171,7 +171,8 @@ class Resuming:
 
     def _get(self, url) -> bool:
         """Download what is missing; was a part there?"""
-        import requests  # pooch has it
+        import requests  # pooch has it, and this has urllib3
+        from urllib3.exceptions import HTTPError
 
         have = self.part.stat().st_size if self.part.is_file() else 0
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -181,6 +182,9 @@ class Resuming:
             answer.raise_for_status()
             resumed = answer.status_code == 206
             with open(self.part, "ab" if resumed else "wb") as file:
-                for chunk in answer.raw.stream(CHUNK, decode_content=False):
-                    file.write(chunk)
+                try:
+                    for chunk in answer.raw.stream(CHUNK, decode_content=False):
+                        file.write(chunk)
+                except HTTPError as error:  # what requests itself does not raise as its own
+                    raise ConnectionError(str(error)) from error
         return resumed
