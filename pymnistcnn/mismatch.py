@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import numpy as np
@@ -33,13 +34,21 @@ class DataWarning(UserWarning):
     """
 
 
-def warn_of(model, x, name, labels=None, stacklevel=3):
+def warn_of(model, x, name, labels=None):
     """Tell what is odd about inputs, as the network takes them, and labels to train on."""
     told = vars(model).setdefault("_told", set())
     for message in (scale_of(model, x, name), axes_of(model), classes_of(labels)):
         if message and message not in told:
             told.add(message)
-            warnings.warn(message, DataWarning, stacklevel=stacklevel + 1)
+            warnings.warn(message, DataWarning, stacklevel=levels_to_the_caller())
+
+
+def levels_to_the_caller() -> int:
+    """How far up, from the function that calls this, the code is that uses this package."""
+    frame, levels = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("pymnistcnn."):
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 def scale_of(model, x, name) -> str | None:

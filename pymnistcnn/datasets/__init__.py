@@ -6,12 +6,13 @@
 (60000, 10000)
 """
 
-from . import atomic, dataset, digits, idx, reading, text
+from . import atomic, dataset, digits, idx, reading, scaled, text
 from .atomic import *
 from .dataset import *
 from .digits import *
 from .idx import *
 from .reading import *
+from .scaled import *
 from .text import *
 
 __all__ = []
@@ -20,4 +21,5 @@ __all__ += dataset.__all__
 __all__ += digits.__all__
 __all__ += idx.__all__
 __all__ += reading.__all__
+__all__ += scaled.__all__
 __all__ += text.__all__
