@@ -36,6 +36,8 @@ class DataWarning(UserWarning):
 
 def warn_of(model, x, name, labels=None):
     """Tell what is odd about inputs, as the network takes them, and labels to train on."""
+    if labels is None and x.dtype == np.uint8 and len(x) < _SEVERAL:
+        return  # a few pictures, which may be dark: this is to cost nothing
     told = vars(model).setdefault("_told", set())
     for message in (scale_of(model, x, name), axes_of(model), classes_of(labels)):
         if message and message not in told:
@@ -53,7 +55,7 @@ def levels_to_the_caller() -> int:
 
 def scale_of(model, x, name) -> str | None:
     first = model.layers[0]
-    if not isinstance(first, Rescaling) or abs(first.scale) > _SMALL or (x.dtype == np.uint8 and len(x) < _SEVERAL):
+    if not isinstance(first, Rescaling) or abs(first.scale) > _SMALL:
         return None
     most = 1 if x.dtype == np.uint8 else _STANDARDISED
     if not 0 < max(abs(float(x.min())), abs(float(x.max()))) <= most:

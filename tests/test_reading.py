@@ -511,6 +511,27 @@ def test_pictures_in_an_archive(tmp_path):
     same(read(tmp_path / "a.zip"), read(tmp_path / "digits"))
 
 
+def test_jpeg_and_a_class_that_is_called_train(tmp_path):
+    data = Dataset(TRAIN.images, TRAIN.labels % 2)
+    draw(tmp_path, data, names=["train", "car"], end="jpg")
+    train, _ = read(tmp_path)
+    assert train.classes == ("car", "train") and train.images.shape[1:] == (28, 28)
+
+
+def test_pictures_for_testing_without_labels_are_left_alone(tmp_path):
+    draw(tmp_path / "train")
+    (tmp_path / "test").mkdir()
+    Image.new("L", (28, 28)).save(tmp_path / "test" / "1.png")
+    train, test = read(tmp_path)
+    assert len(train) + len(test) == 60 and train.classes == tuple("0123456789")
+
+
+def test_a_single_picture_is_no_data_set(tmp_path):
+    Image.new("L", (28, 28)).save(tmp_path / "1.png")
+    with pytest.raises(DataError, match="got one picture"):
+        read(tmp_path / "1.png")
+
+
 def test_a_bad_picture_is_named(tmp_path):
     draw(tmp_path)
     (tmp_path / "3" / "bad.png").write_text("no picture")

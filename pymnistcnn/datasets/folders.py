@@ -18,6 +18,7 @@ def pictures_in(folder) -> list:
 
 
 def is_picture(name) -> bool:
+    """By its suffix."""
     return name.lower().endswith(SUFFIXES)
 
 
@@ -76,7 +77,8 @@ def _dataset(classes, names, colour, name):
 
 
 def _is_part(place):
-    return place.is_dir() and place.name.lower() in PARTS
+    """Is it a folder of folders? One named train that holds pictures is a class, beside car, or has no labels."""
+    return place.is_dir() and place.name.lower() in PARTS and any(child.is_dir() for child in children(place))
 
 
 def _order(found):

@@ -11,7 +11,7 @@ from ..checks import checked_path, checked_seed, number, pair
 from .arrays import read_npz
 from .dataset import DataError, Dataset, channels_first
 from .digits import mnist
-from .folders import read_folders
+from .folders import is_picture, read_folders
 from .groups import WHOLE, as_bytes, group_names, group_of, groups_in, is_array_file, read_array, read_group
 from .known import as_known, known_name
 from .matlab import read_mat
@@ -166,6 +166,8 @@ def _of_file(place, how):
         return read_group(group, place)
     if place.name.endswith(".mat"):
         return {part: as_known(data, known_name([place.name], data.labels)) for part, data in read_mat(place).items()}
+    if is_picture(place.name):
+        raise DataError(f"{place}: expected a folder with a folder of pictures for each class, got one picture")
     beside = [place] if role(place.name).part is None else [
         child for child in children(place.parent) if is_table(child) and role(child.name).rest == role(place.name).rest
     ]  # fmt: skip

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Args:
-    """The settings. `limit`: how many training items; `data`: folder with MNIST's four files; None: all there is.
+    """The settings. `limit`: how many training items; `data`: what `pm.datasets.read` takes; None: all there is.
     `output`: the file for the best network, in the folder `savepath`."""
 
     lr: float = 3e-3

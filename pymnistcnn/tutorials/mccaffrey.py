@@ -29,7 +29,7 @@ def mccaffrey(
     """Run it: 1,000 images to learn from (`limit`, if given), 100 to test on.
 
     They go through text files. If `data` is a folder with such as mnist_train_1000.txt and mnist_test_100.txt, they
-    are these; else they are written first, from the folder for `pm.datasets.mnist`. The network is saved to `output`,
+    are these; else they are written first, from the folder for `pm.datasets.read`. The network is saved to `output`,
     the picture of a fake image beside it. In the outcome, `full_test_accuracy` is on MNIST's 10,000 test images.
     """
     how = dict(threads=threads, isa=isa)
