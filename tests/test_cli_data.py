@@ -213,6 +213,14 @@ def test_the_size_of_pictures():
     colours("colours", 30, (90, 70))
     called("train", "--data", "colours", "--size", 24)
     assert pm.load("digits.safetensors").input_shape == (3, 24, 24)
+    assert by_json("evaluate", "digits.safetensors", "--data", "colours", "--part", "all")["images"] == 30
+
+
+def test_grey_pictures_for_a_network_of_colours(trained):
+    for at in range(3):
+        Path("grey", "red").mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), 80 * at).save(f"grey/red/{at}.png")
+    assert by_json("evaluate", trained, "--data", "grey", "--part", "all")["images"] == 3
 
 
 def test_a_regression_predicts_values():

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import pymnistcnn as pm
+from pymnistcnn import datasets
 from pymnistcnn.datasets import DataError, Dataset, read, read_images, write_idx
 
 TRAIN, TEST = (part[:n] for part, n in zip(pm.datasets.mnist(), (60, 30), strict=True))
@@ -621,6 +622,13 @@ def test_bombs_are_not_inflated(tmp_path, promise):
     with gzip.open(tmp_path / "a.csv.gz", "wb") as file:
         for _ in range(64):
             file.write(b"0" * MIB)
+    assert refused(read, tmp_path / "a.csv.gz") < 8 * MIB
+
+
+def test_text_that_goes_on_for_ever(tmp_path, monkeypatch):
+    """Rows that are as they should be, but far more than such a file would hold."""
+    monkeypatch.setattr(datasets.streams, "UNSUSPICIOUS", MIB)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((b"5" + b",0" * 784 + b"\n") * 20_000))
     assert refused(read, tmp_path / "a.csv.gz") < 8 * MIB
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,7 +14,6 @@ import numpy as np
 from .. import model as models
 from ..datasets import atomic_write
 from ..datasets.reading import relabelled
-from ..metrics import ConfusionMatrix
 from .options import COMPUTE, DATA, FORM, JSON, describe, print_json, read_data, writable_file
 from .samples import samples_of
 
@@ -39,7 +39,7 @@ def evaluate(model, data, part, confusion, threads, isa, as_json):
     --data says otherwise.
     """
     network = load(model)
-    images = of_classes(part_of(read_data(data), part), network)
+    images = as_trained(part_of(read_data(data, size_of(network)), part), network)
     started = time.perf_counter()
     result = network.evaluate(images, threads=threads, isa=isa)
     seconds = time.perf_counter() - started
@@ -68,12 +68,20 @@ def part_of(parts, part):
     train, test = parts
     if part == "all":
         both = [np.concatenate([a, b]) for a, b in zip(train, test, strict=True)]
-        return type(test)(*both, test.classes, test.name)
+        return replace(test, images=both[0], labels=both[1])
     return train if part == "train" else test
 
 
-def of_classes(data, network):
-    """Data with the labels that a network has for the names of their classes; as they are if it knows other names."""
+def size_of(network):
+    """(height, width) of the pictures that a network takes, or None."""
+    return network.input_shape[1:] if len(network.input_shape) == 3 else None
+
+
+def as_trained(data, network):
+    """Data with the labels that a network has for the names of their classes, unless it knows other names; grey ones
+    in colour, if the network takes such."""
+    if data.from_pictures and network.input_shape[0] == 3 and data.images.ndim == 3:
+        data = replace(data, images=np.repeat(data.images[:, None], 3, axis=1))
     known = set(data.classes or ()) <= set(network.classes or ())
     return relabelled(data, network.classes) if data.classes and known else data
 
@@ -90,8 +98,9 @@ def names_of(network) -> list[str]:
 
 def confusion_of(network, data, threads, isa):
     """How many images of each class (row) were taken for which (column)."""
-    outputs = network.predict_outputs(data.images, threads=threads, isa=isa)
-    return ConfusionMatrix(network.output_shape[-1]).update(outputs, data.labels).get()
+    matrix = np.zeros((network.output_shape[-1],) * 2, int)
+    np.add.at(matrix, (data.labels, network.predict(data.images, threads=threads, isa=isa)), 1)
+    return matrix
 
 
 def table_of(matrix, names) -> str:

@@ -213,12 +213,12 @@ FORM = options(
 )  # fmt: skip
 
 
-def read_data(data):
-    """The two data sets that --data and its companions say."""
+def read_data(data, size=None):
+    """The two data sets that --data and its companions say; `size` of the pictures in folders if --size does not."""
     context = click.get_current_context()
     if data is None:
         return datasets.mnist()
-    return datasets.read(data, label_first=context.meta.get(LABEL_FIRST), size=context.meta.get(SIZE))
+    return datasets.read(data, label_first=context.meta.get(LABEL_FIRST), size=context.meta.get(SIZE) or size)
 
 
 DEVICE, PRECISION = "pymnistcnn.device", "pymnistcnn.precision"  # where a context keeps them, for what --isa means

@@ -12,6 +12,8 @@ from pathlib import Path
 from .dataset import DataError
 
 CHUNK = 1 << 20
+UNSUSPICIOUS = 1 << 28  # bytes that any file may hold
+MOST_RATIO = 100  # of what a text of images holds to what it is packed into: some 7 are usual
 BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
@@ -62,6 +64,13 @@ def opened(path):
     except BROKEN as error:
         kind = "gzip stream" if isinstance(place, Path) else "zip archive"
         raise DataError(f"{path}: expected a whole {kind}, got a corrupt one ({error})") from error
+
+
+def most_inflated(path) -> int:
+    """How many bytes a file may hold that does not say how many: those of a bomb are many more."""
+    place = place_of(path)
+    file = place if isinstance(place, Path) else place.root.filename
+    return max(UNSUSPICIOUS, MOST_RATIO * os.stat(file).st_size)
 
 
 def take(stream, count) -> bytearray:

@@ -14,7 +14,7 @@ from .atomic import atomic_write
 from .columns import Columns
 from .dataset import DataError, Dataset
 from .digits import _load_pair
-from .streams import opened
+from .streams import most_inflated, opened
 
 __all__ = [
     "idx_to_text",
@@ -67,7 +67,7 @@ def read_table(path, label_first=None, shape=None, most=None):
     given."""
     if label_first not in (None, True, False):
         raise ValueError(f"label_first must be True, False or None, not {shown(label_first)}")
-    separator, columns, values, content = None, None, dict(_VALUES), bytearray()
+    separator, columns, values, content, limit = None, None, dict(_VALUES), bytearray(), most_inflated(path)
     for number, line in itertools.islice(_lines(path), None if most is None else most + 1):
         separator = separator or _separator(line)
         fields = _fields(line, separator)
@@ -82,6 +82,8 @@ def read_table(path, label_first=None, shape=None, most=None):
             content += bytes([values[field] for field in pixels])
         except KeyError:
             content += _learn(pixels, values, columns, number)
+        if len(content) > limit:
+            raise DataError(f"{path}: expected at most {limit:,} pixels in a file of this size, got more")
         if len(columns.numbers) == most:
             break
     if columns is None or not columns.numbers:
