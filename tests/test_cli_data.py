@@ -197,6 +197,14 @@ def test_digits_of_16_greys(tmp_path):
     assert by_json("predict", "digits.safetensors", "a.png")["predictions"][0]["digit"] == 3
 
 
+@pytest.mark.filterwarnings("default::pymnistcnn.DataWarning")
+def test_warnings_are_a_line_for_people():
+    called("train", "--data", write_idx_files("digits"))
+    np.save("x.npy", TEST.images.astype(np.float32) / 254)
+    result = called("predict", "digits.safetensors", "x.npy")
+    assert result.stderr.startswith("pymnistcnn: inputs are from 0 to 1.00394, but") and result.stderr.count("\n") == 1
+
+
 def test_few_steps_are_told():
     assert "only 5 steps" in called("train", "--data", write_idx_files("digits")).stdout
 

@@ -192,7 +192,7 @@ def test_several_data_sets_in_a_folder(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     write_four(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(DataError, match="train has no labels, only .*train-images"):
+    with pytest.raises(DataError, match="expected labels beside the images for train, got none"):
         read(tmp_path)
 
 
@@ -334,6 +334,32 @@ def test_kaggle_s_csv(tmp_path):
     same((train, test), TRAIN.split(0.5))
     np.testing.assert_array_equal(read_images(tmp_path / "test.csv"), TEST.images)
     np.testing.assert_array_equal(read_images(tmp_path / "train.csv"), TRAIN.images)
+
+
+def test_a_file_without_labels_is_not_silently_another(tmp_path):
+    (tmp_path / "train.csv").write_text(lines(TRAIN))
+    (tmp_path / "test.csv").write_text(
+        "\n".join(",".join(map(str, row)) for row in TEST.images.reshape(-1, 784).tolist())
+    )
+    with pytest.raises(DataError, match="test.csv: expected pixels and a label, got 784 columns"):
+        read(tmp_path / "test.csv")
+    assert len(read(tmp_path / "train.csv")[0]) == 48
+
+
+def test_a_table_that_pandas_wrote(tmp_path):
+    """With numbered columns, and rows."""
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), np.uint8)
+    data = Dataset(images, np.arange(30) % 3)
+    rows = [f"{n},{line}" for n, line in enumerate(lines(data).splitlines())]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(["", *map(str, range(65))]), *rows]))
+    same([pm.datasets.read_text(tmp_path / "a.csv")], [data])
+
+
+@pytest.mark.parametrize("shape", ["28x28", 28, (28,), (0, 5), (1, 2, 3, 4), (2.5, 4)])
+def test_shapes_are_checked(tmp_path, shape):
+    (tmp_path / "a.csv").write_text(lines(TRAIN))
+    with pytest.raises(ValueError, match="^shape must be"):
+        pm.datasets.read_text(tmp_path / "a.csv", shape=shape)
 
 
 def test_ids_and_labels_anywhere_by_header(tmp_path):

@@ -118,10 +118,17 @@ class Commands(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, context):
-        with no_traceback():
+        with no_traceback(), warnings.catch_warnings():
+            warnings.showwarning = show_warning
             super().invoke(context)
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
+
+
+def show_warning(message, category, *place):
+    """A line for people."""
+    with suppress(OSError, ValueError):
+        click.echo(f"pymnistcnn: {textwrap.shorten(str(message), 1000)}", err=True)
 
 
 def give_up_broken_stdout():

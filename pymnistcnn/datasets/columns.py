@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ..checks import shown, whole
 from .dataset import DataError
 
 _LABEL = ("label", "class")  # in the names of columns
@@ -103,15 +104,25 @@ class _Only:
         return f"{self.path}, line {number}, column {self.place + 1}"
 
 
+def checked_image_shape(shape):
+    """(h, w) or (c, h, w), or None."""
+    if shape is None:
+        return None
+    if not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3):
+        raise ValueError(f"shape must be (height, width) or (channels, height, width), not {shown(shape)}")
+    return tuple(whole("shape", size) for size in shape)
+
+
 def counted(names) -> bool:
     """0 1 2 ..., or 1 2 3 ..., as if somebody had numbered the columns."""
+    names = [name for name in names if name]
     return any(names == list(map(str, range(start, start + len(names)))) for start in (0, 1)) and len(names) > 2
 
 
 def size_of(pixels, shape):
     """The shape of an image of so many pixels, or None."""
     if shape is not None:
-        return tuple(shape) if math.prod(shape) == pixels else None
+        return shape if math.prod(shape) == pixels else None
     side = math.isqrt(max(pixels, 0))
     return (side, side) if side >= _LEAST and side * side == pixels else None
 

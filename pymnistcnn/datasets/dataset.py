@@ -30,6 +30,7 @@ class DataError(ValueError):
     """
 
 
+MOST_CLASSES = 1000  # of files: what has more is no label
 CHANNELS = (1, 3)  # of pictures, where an axis of this size is taken for theirs
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import MAGIC, read_npy, read_npz
-from .dataset import DataError, Dataset
+from .dataset import MOST_CLASSES, DataError, Dataset
 from .idx import map_idx
 from .known import as_known, known_name
 from .naming import role
@@ -55,39 +55,47 @@ def group_of(place) -> dict:
 
 
 def read_group(group, where) -> dict:
-    """Datasets by part, of files or arrays by role. DataError if images or labels are missing, or do not fit."""
+    """Datasets by part, of files by role."""
+    names = [name for place in group.values() for name in names_of(place)]
+    return datasets_of({found: read_array(place) for found, place in group.items()}, where, names)
+
+
+def datasets_of(arrays, where, names) -> dict:
+    """Datasets by part, of arrays by role; `names`: of files and folders, which may say what they are of. DataError if
+    images or labels are missing, or do not fit."""
     parts = {}
-    for part in sorted({part for part, _ in group}, key=str):
-        missing = [kind for kind in ("images", "labels") if (part, kind) not in group]
-        if missing:
-            raise DataError(f"{where}: {part or 'a file'} has no {missing[0]}, only {group_names(group)}")
-        parts[part or WHOLE] = _dataset(group[part, "images"], group[part, "labels"], where)
+    for part in sorted({part for part, _ in arrays}, key=str):
+        for kind, other in (("images", "labels"), ("labels", "images")):
+            if (part, kind) not in arrays:
+                raise DataError(
+                    f"{where}: expected {kind} beside the {other}{f' for {part}' if part else ''}, got none"
+                )
+        labels = arrays[part, "labels"]
+        labels = labels[:, 0] if labels.ndim == 2 and "qmnist" in "".join(names).lower() else labels
+        parts[part or WHOLE] = _dataset(arrays[part, "images"], labels, where, names)
     return parts
 
 
 def group_names(group) -> str:
-    return ", ".join(getattr(place, "name", str(key)) for key, place in group.items())
+    return ", ".join(place.name for place in group.values())
 
 
-def _dataset(images, labels, where):
-    names = [name for given in (images, labels) if hasattr(given, "name") for name in _names(given)]
-    images, labels = (read_array(given) if hasattr(given, "name") else given for given in (images, labels))
-    labels = labels[:, 0] if labels.ndim == 2 and "qmnist" in "".join(names).lower() else labels
+def _dataset(images, labels, where, names):
     try:
         data = Dataset.from_arrays(as_bytes(images), labels)
     except ValueError as error:
         raise DataError(f"{where}: {error}") from None
     if not len(data) or 0 in data.images.shape:
         raise DataError(f"{where}: expected images, got none: {data.images.shape}")
-    if data.labels.min() < 0 or data.labels.max() >= 1000:
-        raise DataError(f"{where}: expected labels from 0 to 999, got {data.labels.min()} to {data.labels.max()}")
+    if data.labels.min() < 0 or data.labels.max() >= MOST_CLASSES:
+        most, got = MOST_CLASSES - 1, f"{data.labels.min()} to {data.labels.max()}"
+        raise DataError(f"{where}: expected labels from 0 to {most}, got {got}")
     return as_known(data, known_name(names, data.labels))
 
 
-def _names(place):
+def names_of(place) -> list[str]:
     """Of a file and the folders it is in, the nearest first."""
-    at = getattr(place, "at", "")
-    path = Path(str(place)) if not at else Path(at)
+    path = Path(getattr(place, "at", place))
     return [path.name, *(parent.name for parent in path.parents)][:4]
 
 

@@ -134,8 +134,8 @@ def download(name, file, folder):
             reasons.append(f"{url}: {error}")
     algorithm, _, checksum = source.files[file].partition(":")
     raise ConnectionError(
-        f"{name}: {file} could not be downloaded ({'; '.join(reasons)}). Get it by other means, with the {algorithm} "
-        f"{checksum}{' of what is in it' * source.unzipped}, and put it into {folder}"
+        f"{name}: {file} could not be downloaded. Get it by other means, with the {algorithm} {checksum}"
+        f"{' of what is in it' * source.unzipped}, and put it into {folder}. Tried: {'; '.join(reasons)}"
     )
 
 

@@ -12,7 +12,17 @@ from .arrays import read_npz
 from .dataset import DataError, Dataset, channels_first
 from .digits import mnist
 from .folders import is_picture, read_folders
-from .groups import WHOLE, as_bytes, group_names, group_of, groups_in, is_array_file, read_array, read_group
+from .groups import (
+    WHOLE,
+    as_bytes,
+    datasets_of,
+    group_names,
+    group_of,
+    groups_in,
+    is_array_file,
+    read_array,
+    read_group,
+)
 from .known import as_known, known_name
 from .matlab import read_mat
 from .named import NAMES, fetch
@@ -156,9 +166,7 @@ def _of_file(place, how):
         roles = {(role(name).part, role(name).kind): array for name, array in arrays.items() if role(name).kind}
         if not roles:
             raise DataError(f"{place}: expected arrays such as x_train and y_train, got {', '.join(sorted(arrays))}")
-        parts = read_group(roles, place)
-        known = {part: known_name([place.name], data.labels) for part, data in parts.items()}
-        return {part: as_known(data, known[part]) if data.classes is None else data for part, data in parts.items()}
+        return datasets_of(roles, place, [place.name])
     if is_array_file(place.name):
         group = group_of(place)
         if not group:
@@ -188,7 +196,7 @@ def _of_tables(tables, place, how):
         part = role(table.name).part or WHOLE
         if part in parts:
             raise DataError(f"{place}: expected one file for each part, got {', '.join(t.name for t in tables)}")
-        if len(tables) > 1 and read_table(table, how.label_first, how.shape, most=1)[1] is None:
+        if len(tables) > 1 and table.name != place.name and not _has_labels(table, how):
             continue
         images, labels, classes = read_table(table, how.label_first, how.shape)
         if labels is None:
@@ -198,6 +206,10 @@ def _of_tables(tables, place, how):
         data = Dataset(images, labels, classes)
         parts[part] = as_known(data, known_name([table.name], labels)) if classes is None else data
     return _of_one_order(parts)
+
+
+def _has_labels(table, how):
+    return read_table(table, how.label_first, how.shape, most=1)[1] is not None
 
 
 def _of_one_order(parts):

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..checks import shown, whole
 from .atomic import atomic_write
-from .columns import Columns
-from .dataset import DataError, Dataset
+from .columns import Columns, checked_image_shape
+from .dataset import MOST_CLASSES, DataError, Dataset
 from .digits import _load_pair
 from .streams import most_inflated, opened
 
@@ -28,7 +28,6 @@ _WORDS = [b"%d" % value for value in range(256)]
 _VALUES = {word: value for value, word in enumerate(_WORDS)}
 _NUMBER = re.compile(rb"\d+(\.\d*)?([eE][+-]?\d+)?")
 _MOST_WORDS = 10_000  # that are learned from a file
-MOST_CLASSES = 1000
 
 
 def read_text(path, label_first=None, shape=None):
@@ -67,6 +66,7 @@ def read_table(path, label_first=None, shape=None, most=None):
     given."""
     if label_first not in (None, True, False):
         raise ValueError(f"label_first must be True, False or None, not {shown(label_first)}")
+    shape = checked_image_shape(shape)
     separator, columns, values, content, limit = None, None, dict(_VALUES), bytearray(), most_inflated(path)
     for number, line in itertools.islice(_lines(path), None if most is None else most + 1):
         separator = separator or _separator(line)
