@@ -18,7 +18,6 @@ from pymnistcnn.datasets import named, read, write_idx
 from pymnistcnn.datasets.named import NAMES, SOURCES, Source
 
 pooch = pytest.importorskip("pooch", reason="needs pooch")
-pooch.get_logger().setLevel("WARNING")
 TRAIN, TEST = (part[:n] for part, n in zip(pm.datasets.mnist(), (60, 30), strict=True))
 
 
@@ -93,13 +92,14 @@ def same(got):
         np.testing.assert_array_equal(part.labels, wanted.labels)
 
 
-def test_a_name_is_downloaded_once(server, monkeypatch, tmp_path):
+def test_a_name_is_downloaded_once(server, monkeypatch, tmp_path, capsys):
     offer(server, monkeypatch, "kmnist", idx_files(tmp_path / "files"))
     train, test = read("kmnist")
     same((train, test))
     assert train.name == "KMNIST" and train.classes[0] == "o" and len(server.asked) == 4
     same(read("KMNIST"))
     assert len(server.asked) == 4
+    assert capsys.readouterr() == ("", "")
     assert sorted(os.listdir(tmp_path / "kept" / "kmnist")) == sorted(SOURCES["kmnist"].files)
 
 

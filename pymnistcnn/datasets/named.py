@@ -8,7 +8,9 @@ TensorFlow Datasets publishes; those of QMNIST the ones that torchvision does. N
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,12 +128,12 @@ def download(name, file, folder):
     reasons = []
     for url in (mirror + file for mirror in mirrors):
         try:
-            with less_said(pooch.get_logger(), f"Downloading {url} into {folder}"):
+            with silent(pooch.get_logger()):
                 new = pooch.retrieve(url, None, f".{file}.new", folder, downloader=Resuming(source, file, folder))
             os.replace(new, folder / file)
             return
         except (OSError, ValueError) as error:
-            reasons.append(f"{url}: {error}")
+            reasons.append(f"{url} ({textwrap.shorten(str(error), 150)})")
     algorithm, _, checksum = source.files[file].partition(":")
     raise ConnectionError(
         f"{name}: {file} could not be downloaded. Get it by other means, with the {algorithm} {checksum}"
@@ -140,15 +142,17 @@ def download(name, file, folder):
 
 
 @contextmanager
-def less_said(log, line):
-    """While it lasts, a logger says no more than this line, and warnings."""
-    log.info(line)
-    level = log.level
-    log.setLevel("WARNING")
+def silent(log):
+    """While it lasts, a logger gives no more than warnings."""
+
+    def is_warning(record):
+        return record.levelno >= logging.WARNING
+
+    log.addFilter(is_warning)
     try:
         yield
     finally:
-        log.setLevel(level)
+        log.removeFilter(is_warning)
 
 
 class Resuming:
@@ -181,10 +185,18 @@ class Resuming:
                 return True
             answer.raise_for_status()
             resumed = answer.status_code == 206
-            with open(self.part, "ab" if resumed else "wb") as file:
+            size = have * resumed + int(answer.headers.get("Content-Length", 0))
+            with open(self.part, "ab" if resumed else "wb") as file, self._bar(size, have * resumed) as bar:
                 try:
                     for chunk in answer.raw.stream(CHUNK, decode_content=False):
                         file.write(chunk)
+                        bar.update(len(chunk))
                 except HTTPError as error:  # what requests itself does not raise as its own
                     raise ConnectionError(str(error)) from error
         return resumed
+
+    def _bar(self, size, done):
+        """On a terminal, how far it is."""
+        from tqdm import tqdm
+
+        return tqdm(desc=self.file, total=size or None, initial=done, unit="B", unit_scale=True, disable=None)

@@ -130,7 +130,9 @@ def located(path):
     if name in NAMES:
         return fetch(name)
     near = [known for known in sorted(NAMES) if known.startswith(f"{name}-")]
-    names = ", ".join(near or ["mnist", *(known for known in NAMES if len(known) < 14), "emnist-...", "mnist-c-..."])
+    names = ", ".join(
+        near or ["mnist", *(known for known, (_, inside) in NAMES.items() if not inside), "emnist-...", "mnist-c-..."]
+    )
     raise FileNotFoundError(f"{path}: no such file or folder, nor the name of a data set: {names}")
 
 
