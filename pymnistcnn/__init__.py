@@ -35,6 +35,7 @@ from . import (
     layers,
     losses,
     metrics,
+    mismatch,
     model,
     optimizers,
     pictures,
@@ -50,6 +51,7 @@ from .datasets import Dataset
 from .layers import *
 from .losses import *
 from .metrics import *
+from .mismatch import *
 from .model import *
 from .optimizers import *
 from .progress import *
@@ -72,6 +74,7 @@ __all__ += checkpoints.__all__
 __all__ += layers.__all__
 __all__ += losses.__all__
 __all__ += metrics.__all__
+__all__ += mismatch.__all__
 __all__ += model.__all__
 __all__ += optimizers.__all__
 __all__ += progress.__all__

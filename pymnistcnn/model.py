@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -24,11 +25,13 @@ from .checks import (
     yes_or_no,
 )
 from .datasets import Dataset
+from .datasets.dataset import checked_classes
 from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer
 from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, FunctionLoss, Loss
-from .network import Network, checked_threads, lowered, shapes_through
+from .mismatch import warn_of
+from .network import Network, checked_threads, lowered, of_classes, shapes_through
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .placing import bytes_of
 from .predictor import Predictor, classes_of, probabilities_of
@@ -53,7 +56,8 @@ class Shown(str):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """accuracy (share of samples whose label has the largest output) and mean loss, over n samples.
+    """accuracy (share of samples whose label has the largest output) and mean loss, over n samples. Where there are no
+    classes, as in a regression or with one output, accuracy is NaN.
 
     Examples
     --------
@@ -136,6 +140,24 @@ class Sequential:
     @property
     def dtype(self):
         return self.network.dtype
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, by label, or None; part of `notes`, and so of a saved file. They may be set, such as
+        `model.classes = train.classes`."""
+        names = self.notes.get("classes")
+        named = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+        return tuple(names) if named and (len(names),) == self.output_shape else None
+
+    @classes.setter
+    def classes(self, names):
+        if names is None:
+            self.notes.pop("classes", None)
+            return
+        names = checked_classes(names)
+        if (len(names),) != self.output_shape:
+            raise ValueError(f"classes must be {self.output_shape[-1]} names, one for each output, not {len(names)}")
+        self.notes["classes"] = list(names)
 
     def __repr__(self):
         inside = "".join(f"\n    {layer}," for layer in self.layers)
@@ -257,23 +279,25 @@ class Sequential:
         target, loss = target_of(isa, device, precision), checked_loss(self.loss if loss is None else loss)
         x, targets = self._samples(loss, x, y, "data")
         mean, correct = runner_of(self.network, loss).evaluate(x, targets, loss, target, threads)
-        return Evaluation(correct / len(x), mean, len(x))
+        return Evaluation(correct / len(x) if of_classes(targets, self.output_shape) else math.nan, mean, len(x))
 
     def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
-        """The class (n,) with the largest output for each of inputs (n, *input_shape), or of a Dataset. ValueError
-        where an output is NaN."""
+        """The class (n,) with the largest output for each of inputs (n, *input_shape), or of a Dataset; of a network
+        with one output its value (n,). ValueError where an output is NaN."""
         return classes_of(self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision))
 
     def predict_proba(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
-        """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
+        """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax, LogSoftmax or
+        Sigmoid, which give probabilities. ValueError for one output that is none."""
         outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
         return probabilities_of(outputs, self.layers[-1])
 
     def predict_outputs(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
         inputs = inputs.images if isinstance(inputs, Dataset) else inputs
-        inputs = self.network.inputs(inputs)
-        return runner_of(self.network).predict(inputs, target_of(isa, device, precision), threads)
+        x = self.network.inputs(inputs)
+        warn_of(self, x, "inputs")
+        return runner_of(self.network).predict(x, target_of(isa, device, precision), threads)
 
     def predictor(self, *, batch=None, threads=None, isa=None, device=None, precision=None) -> Predictor:
         """This network as it is now, frozen, to predict with: from many threads at once, and with as little work around
@@ -310,7 +334,9 @@ class Sequential:
             )
         inputs, targets = (x, y) if y is not None else both_of(x, name)
         x = self.network.inputs(inputs, f"{name} inputs")
-        return x, self.network.targets(loss, targets, len(x), sample_weight, f"{name} labels")
+        targets = self.network.targets(loss, targets, len(x), sample_weight, f"{name} labels")
+        warn_of(self, x, f"{name} inputs", targets.labels if name == "train" else None)
+        return x, targets
 
     # ---- weights ----
 

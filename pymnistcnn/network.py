@@ -75,6 +75,17 @@ class Targets:
         return dict(labels=self.labels, targets=self.values, sample_weight=self.sample_weight)
 
 
+def of_classes(targets, output_shape) -> bool:
+    """Are targets labels, or rows that stand for such: probabilities, or one number for the class and one for all
+    others? A network with one output has no classes."""
+    values = targets.values
+    if output_shape == (1,) or values is None:
+        return output_shape != (1,)
+    most = values == values.max(axis=1, keepdims=True)
+    least = values == values.min(axis=1, keepdims=True)
+    return bool((most.sum(axis=1) == 1).all() and (most | least).all()) or np.allclose(values.sum(axis=1), 1, atol=1e-3)
+
+
 @dataclass(frozen=True)
 class Planned:
     """A plan, and what it trains with: see `Network.plan`."""
@@ -203,7 +214,9 @@ class Network:
         if x.ndim == 0 or x.shape[1:] != shape:
             also = f" or (n, {', '.join(map(str, without_channel))})" if without_channel else ""
             expected = f"(n, {', '.join(map(str, shape))}){also}"
-            raise ValueError(f"{name} must have shape {expected}, not {x.shape}")
+            last = len(shape) == 3 and x.shape[1:] == (*shape[1:], shape[0])
+            hint = ", which has channels last: transpose(0, 3, 1, 2) puts them first" * last
+            raise ValueError(f"{name} must have shape {expected}, not {x.shape}{hint}")
         if len(x) == 0:
             raise ValueError(f"{name} must hold at least one sample, not an empty batch of shape {x.shape}")
         return exact_cast(x, UINT8 if x.dtype == UINT8 else self.dtype, name)

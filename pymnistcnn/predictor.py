@@ -6,7 +6,7 @@ import numpy as np
 
 from ._native import Plan
 from .checks import names_in, whole
-from .layers import Layer, LogSoftmax, Softmax
+from .layers import Layer, LogSoftmax, Sigmoid, Softmax
 from .network import EVALUATION_BATCH, Network, aligned_zeros, checked_threads, lowered
 from .plan import prediction_plan
 from .target import target_of
@@ -15,21 +15,24 @@ __all__ = ["Predictor"]
 
 
 def classes_of(outputs) -> np.ndarray:
-    """The class (n,) with the largest of outputs (n, classes). ValueError where one is NaN."""
+    """The class (n,) with the largest of outputs (n, classes), or, of a single one, its value. ValueError where one is
+    NaN."""
     classes = outputs.argmax(axis=1)  # NaN counts as the largest
     undecided = np.isnan(outputs[np.arange(len(outputs)), classes])
     if undecided.any():
         raise ValueError(f"inputs {names_in(np.flatnonzero(undecided))} have NaN among their outputs: they, or the "
                          "network's weights, hold NaN or infinity")  # fmt: skip
-    return classes
+    return outputs[:, 0] if outputs.shape[1] == 1 else classes
 
 
 def probabilities_of(outputs, last: Layer) -> np.ndarray:
     """Probabilities (n, classes) of outputs: softmax, unless the last layer gives them."""
-    if isinstance(last, Softmax):
+    if isinstance(last, (Sigmoid, Softmax)):
         return outputs
     if isinstance(last, LogSoftmax):
         return np.exp(outputs)
+    if outputs.shape[1] == 1:
+        raise ValueError("this network has one output, which is a value, no probability: predict gives it")
     powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 

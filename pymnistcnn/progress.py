@@ -94,13 +94,17 @@ class ProgressBar(Callback):
 
 def so_far(training) -> str:
     """The running means of the epoch, under their names in the history."""
-    return f"loss {training.loss:.4f}, accuracy {training.accuracy:.2%}"
+    return f"loss {training.loss:.4f}" + (f", accuracy {training.accuracy:.2%}" if training.of_classes else "")
 
 
 def epoch_in_words(training) -> str:
     """What an epoch has given at its end."""
-    validation = training.history.validation_accuracy
-    return so_far(training) + (f", validation {validation[-1]:.2%}" if validation else "")
+    history = training.history
+    if training.of_classes and history.validation_accuracy:
+        return f"{so_far(training)}, validation {history.validation_accuracy[-1]:.2%}"
+    if history.validation_loss:
+        return f"{so_far(training)}, validation loss {history.validation_loss[-1]:.4f}"
+    return so_far(training)
 
 
 class Speedometer(Callback):

@@ -3,6 +3,7 @@ in csrc/run.c."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -15,6 +16,7 @@ from ._native import NotFinite, Target
 from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
+from .network import of_classes
 from .optimizers import IN_TRAINING, Optimizer
 from .stepping import runner_of
 from .target import arithmetic_of
@@ -133,7 +135,7 @@ class Training:
     epoch, epochs : the current one (0 is the first) and how many there will be
     batch, batches : of this epoch, how many are done and how many there will be
     samples, batch_size : of an epoch, and of a batch
-    loss, accuracy : means over this epoch so far
+    loss, accuracy : means over this epoch so far; accuracy is NaN where there are no classes, as in a regression
     totals : sums over this epoch so far: loss, correct, weight, samples, seconds
     learning_rate : of the last step, 0 before the first
     rate_factor : what the rates of all later steps are multiplied by; callbacks may change it
@@ -146,6 +148,7 @@ class Training:
         self.runner = runner_of(self.network, settings.loss)
         self.x, self.targets, self.validation = x, targets, validation
         self.how = settings
+        self.of_classes = of_classes(targets, model.output_shape)
         self.average = settings.average and (self.network.param.copy(), settings.average)
         self.epochs, self.samples = settings.epochs, len(x)
         self.batch_size = min(settings.batch_size, self.samples)
@@ -167,7 +170,7 @@ class Training:
 
     @property
     def accuracy(self) -> float:
-        return mean(self.totals[1], self.totals[3])
+        return mean(self.totals[1], self.totals[3]) if self.of_classes else math.nan
 
     @property
     def epoch_is_over(self) -> bool:
@@ -353,7 +356,8 @@ class Training:
         history.learning_rate.append(self.learning_rate)
         if validation is not None:
             history.validation_loss.append(validation[0])
-            history.validation_accuracy.append(validation[1] / len(self.validation[0]))
+            share = validation[1] / len(self.validation[0])
+            history.validation_accuracy.append(share if self.of_classes else math.nan)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -76,14 +77,43 @@ def picture(rng):
     return file.getvalue()
 
 
-READERS = {
-    idx: pm.datasets.read_idx,
-    text: pm.datasets.read_text,
-    saved: pm.load,
-    picture: pm.pictures.read_digit,
+def table(rng):
+    """Text of small images, in one of the forms that people have."""
+    separator, form = [",", ";", " ", "\t"][rng.integers(4)], ["%d", "%.1f", "%.18e", '"%d"'][rng.integers(4)]
+    rows = [
+        separator.join([str(rng.integers(3)), *(form % pixel for pixel in rng.integers(0, 256, 16))]) for _ in range(9)
+    ]
+    head = separator.join(["label", *map(str, range(16))])
+    return "\n".join([head, *rows][int(rng.integers(2)) :]).encode()
+
+
+def arrays(rng):
+    file = io.BytesIO()
+    save = [np.savez, np.savez_compressed][rng.integers(2)]
+    save(file, x_train=rng.integers(0, 256, (9, 4, 4), np.uint8), y_train=rng.integers(0, 3, 9))
+    return file.getvalue()
+
+
+def archive(rng):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name in ("cat", "dog"):
+            for at in range(2):
+                zipped.writestr(f"{name}/{at}.png", picture(rng))
+    return file.getvalue()
+
+
+READERS = {  # and the ends of their names
+    idx: (pm.datasets.read_idx, ""),
+    text: (pm.datasets.read_text, ""),
+    table: (pm.datasets.read, ".csv"),
+    arrays: (pm.datasets.read, ".npz"),
+    archive: (pm.datasets.read, ".zip"),
+    saved: (pm.load, ""),
+    picture: (pm.pictures.read_digit, ""),
 }
 if importlib.util.find_spec("onnx"):
-    READERS[graph] = pm.from_onnx
+    READERS[graph] = pm.from_onnx, ".onnx"
 
 
 def damaged(content, rng):
@@ -107,10 +137,11 @@ def damaged(content, rng):
 
 def readers(rng, folder):
     make = list(READERS)[rng.integers(len(READERS))]
-    path = Path(folder, "file")
+    read, end = READERS[make]
+    path = Path(folder, f"file{end}")
     path.write_bytes(damaged(make(rng), rng))
     try:
-        got = READERS[make](path)
+        got = read(path)
         if make in (saved, graph):
             got.predict_outputs(np.zeros((2, *got.input_shape), got.dtype))
     except (ValueError, OSError, MemoryError):

@@ -183,6 +183,9 @@ def test_train_does_what_fit_does(name, tiny):
     made = RECIPES[name](seed=3)
     made.model.fit(datasets.mnist(tiny)[0], epochs=made.epochs, batch_size=made.batch_size, optimizer=made.optimizer,
                    schedule=made.schedule, loss=made.loss, progress=False)  # fmt: skip
+    model = pm.load("digits.safetensors")
+    assert model.network.param.tobytes() == made.model.network.param.tobytes()
+    made.model.notes = model.notes
     made.model.save("by hand.st")
     assert sha256("by hand.st") == sha256("digits.safetensors")
 
@@ -368,7 +371,10 @@ def test_output_in_a_directory_without_permission(tmp_path):
 
 
 def test_train_without_data():
-    assert_fails(pymnistcnn("train", "--data", "nowhere"), "nowhere: none of train-images-idx3-ubyte")
+    assert_fails(
+        pymnistcnn("train", "--data", "nowhere"),
+        "nowhere: no such file or folder, nor the name of a data set: mnist, fashion-mnist",
+    )
     assert os.listdir() == []
 
 
@@ -427,22 +433,25 @@ def test_models_that_are_none(command, damage, trained, pictures, tmp_path):
     assert_fails(called(*arguments), "model.st")
 
 
-def test_predict_with_bad_pictures(trained, pictures, tmp_path):
-    good = pictures[0][0]
+def test_predict_answers_all_pictures_but_the_bad_ones(trained, pictures, tmp_path):
+    good = [pictures[0][0], pictures[3][0]]
+    expected = called("predict", trained, *good).stdout
     (tmp_path / "text.png").write_text("not a picture")
     Image.new("L", (20, 40)).save("small.png")
-    for bad, message in (
-        ("none.png", "No such file"),
-        ("text.png", "cannot identify"),
-        ("small.png", "no ink found"),
-    ):
-        assert_fails(called("predict", trained, good, bad), f"{bad}: ")
-        assert message in called("predict", trained, good, bad).stderr
+    for bad, message in (("none.png", "No such file"), ("text.png", "cannot identify"), ("small.png", "no ink found")):
+        result = called("predict", trained, good[0], bad, good[1])
+        assert result.exit_code == 1 and result.stdout == expected
+        assert result.stderr.startswith(f"pymnistcnn: error: {bad}: ") and result.stderr.count("\n") == 1
+        assert message in result.stderr
+        assert_fails(called("predict", trained, bad), f"{bad}: ")
+    got = json.loads(called("predict", trained, good[0], "none.png", "--json").stdout)
+    assert [row["image"] for row in got["predictions"]] == [str(good[0])]
+    assert got["errors"] == [{"image": "none.png", "error": "none.png: No such file or directory"}]
 
 
 def test_predict_with_a_network_of_no_pictures(tmp_path, pictures):
     pm.Sequential([pm.Linear(10)], input_shape=(5,)).save("linear.st")
-    assert_fails(called("predict", "linear.st", pictures[0][0]), "not grey pictures")
+    assert_fails(called("predict", "linear.st", pictures[0][0]), "not pictures")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")

@@ -94,7 +94,7 @@ def test_round_trip(tmp_path, dtype, order, name):
 
 
 def test_round_trip_of_more_than_one_chunk(tmp_path):
-    array = np.random.default_rng(0).integers(-9, 9, 2 * datasets.idx._CHUNK + 3).astype(np.int16)
+    array = np.random.default_rng(0).integers(-9, 9, 2 * datasets.streams.CHUNK + 3).astype(np.int16)
     for name in ("a", "a.gz"):
         write_idx(tmp_path / name, array)
         np.testing.assert_array_equal(read_idx(tmp_path / name), array)

@@ -7,10 +7,11 @@ import click
 from .. import __version__
 from .bench import bench
 from .data import data
+from .evaluate import evaluate
 from .export import export
 from .info import info
-from .models import evaluate, predict
 from .options import Commands
+from .predict import predict
 from .train import train
 from .tutorial import tutorial
 

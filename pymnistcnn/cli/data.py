@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .. import datasets
-from .options import DATA, JSON, POSITIVE, print_json, writable_file
+from .options import DATA, FORM, JSON, POSITIVE, print_json, read_data, writable_file
 
 
 @click.group()
@@ -20,13 +20,14 @@ def data():
 @click.option("--part", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Which images.")
 @click.option("--count", metavar="N", type=POSITIVE, help="Only the first N.  [default: all]")
 @DATA
+@FORM
 @JSON
 def convert(output, part, count, data, as_json):
     """Write digits as text: a line each, 784 tab-separated pixels 0-255 and the label.
 
     OUTPUT is the text file to write.
     """
-    images = datasets.mnist(data)[part == "test"]
+    images = read_data(data)[part == "test"]
     if count is not None and count > len(images):
         raise click.BadParameter(f"there are {len(images):,} {part} images, not {count:,}", param_hint="--count")
     datasets.write_text(output, images[:count])

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import __version__, _native, datasets
 from ..target import ISAS, cuda_problem, devices
-from .options import COMPUTE, JSON, describe, print_json
+from .options import COMPUTE, JSON, print_json, sizes_of
 
 
 @click.command()
@@ -41,7 +41,7 @@ def info(threads, isa, as_json):
     click.echo(f"instruction set  {isa} (available: {', '.join(fields['isas'])})")
     click.echo(f"threads          {threads}, OpenMP runtime {fields['openmp']}")
     click.echo(f"CUDA             {fields['cuda']}")
-    click.echo(f"data             {describe(None, training, test)}")
+    click.echo(f"data             MNIST: {sizes_of(training, test)}")
 
 
 def cuda():

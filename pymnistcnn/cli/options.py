@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from .. import datasets
 from ..datasets.atomic import check_writable
 from ..extras import MissingExtra
 from ..network import checked_threads
@@ -134,10 +135,17 @@ class Commands(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, context):
-        with no_traceback():
+        with no_traceback(), warnings.catch_warnings():
+            warnings.showwarning = show_warning
             super().invoke(context)
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
+
+
+def show_warning(message, category, *place):
+    """A line for people."""
+    with suppress(OSError, ValueError):
+        click.echo(f"pymnistcnn: {textwrap.shorten(str(message), 1000)}", err=True)
 
 
 def give_up_broken_stdout():
@@ -182,15 +190,6 @@ def usable_isa(context, option, isa):
     return found
 
 
-def keep(name):
-    """A callback that leaves an option's value where `usable_isa` looks for it."""
-
-    def callback(context, option, value):
-        context.meta[name] = value
-
-    return callback
-
-
 def where(threads, isa):
     """On what something runs, for people."""
     return f"{count(threads, 'thread')}, {isa}" if isa in ISAS else isa
@@ -213,10 +212,39 @@ def options(*several):
 
 DATA = click.option(
     "--data",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Folder with digits in MNIST's four IDX files.  [default: the MNIST inside the package]",
+    metavar="PATH",
+    help="Folder, archive or file of images and labels, in any usual form, or the name of a data set, such as "
+    "fashion-mnist: see docs/data.md.  [default: the MNIST inside the package]",
 )
+LABEL_FIRST, SIZE = "pymnistcnn.label_first", "pymnistcnn.size"  # where a context keeps them, for `read_data`
+
+
+def keep(name):
+    """A callback that leaves an option's value where another looks for it."""
+
+    def callback(context, option, value):
+        context.meta[name] = value
+
+    return callback
+
+
+FORM = options(
+    click.option("--label-first/--label-last", default=None, callback=keep(LABEL_FIRST), expose_value=False,
+                 help="Which column of a text file without a header has the labels."),
+    click.option("--size", metavar="N", type=click.IntRange(8, 1024), callback=keep(SIZE), expose_value=False,
+                 help="Height and width that pictures of a folder are scaled to.  [default: their own, if all have "
+                      "the same one up to 64; else 32]"),
+)  # fmt: skip
+
+
+def read_data(data, size=None):
+    """The two data sets that --data and its companions say; `size` of the pictures in folders if --size does not."""
+    context = click.get_current_context()
+    if data is None:
+        return datasets.mnist()
+    return datasets.read(data, label_first=context.meta.get(LABEL_FIRST), size=context.meta.get(SIZE) or size)
+
+
 DEVICE, PRECISION = "pymnistcnn.device", "pymnistcnn.precision"  # where a context keeps them, for what --isa means
 
 
@@ -254,8 +282,12 @@ def count(n, noun):
     return f"{n:,} {noun}" + "s" * (n != 1)
 
 
-def describe(directory, training, test):
-    """The data set in a line."""
-    name = "MNIST" if directory is None else click.format_filename(directory)
+def describe(data, name):
+    """A data set, by its name and where it is."""
+    place = "" if data is None else click.format_filename(data)
+    return name if place in ("", name) or not os.path.exists(data) else f"{name} ({place})"
+
+
+def sizes_of(training, test):
     size = "x".join(map(str, test.images.shape[1:]))
-    return f"{name}: {len(training):,} training and {len(test):,} test images of {size}"
+    return f"{len(training):,} training and {len(test):,} test images of {size}"

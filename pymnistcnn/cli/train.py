@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from .. import datasets
 from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
@@ -20,17 +19,21 @@ from ..recipes import RECIPES
 from .options import (
     COMPUTE,
     DATA,
+    FORM,
     JSON,
     POSITIVE,
     count,
     describe,
     exit_code,
     print_json,
+    read_data,
+    sizes_of,
     told_at_the_end,
     where,
     writable_file,
 )
 
+FEW_STEPS = 100  # of an optimizer, with which little is learnt
 SUFFIX = ".checkpoint"  # of the output's name
 
 
@@ -44,6 +47,7 @@ SUFFIX = ".checkpoint"  # of the output's name
 @COMPUTE
 @click.option("--dtype", type=click.Choice(DTYPES), help="Precision.  [default: float32]")
 @DATA
+@FORM
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
               help="Where to save the network.  [default: digits.safetensors]")  # fmt: skip
 @click.option("--checkpoint-every", metavar="N", type=POSITIVE,
@@ -67,8 +71,12 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
         output = output or output_of(resume)
     recipe, seed, dtype = given["recipe"] or "fast", given["seed"] or 0, given["dtype"] or "float32"
     output = writable_file(None, None, output or Path("digits.safetensors"))
-    training, test = datasets.mnist(data)
-    made = RECIPES[recipe](input_shape=(1, *training.images.shape[1:]), seed=seed, dtype=dtype)
+    training, test = read_data(data)
+    made = RECIPES[recipe](
+        input_shape=input_shape_of(training), classes=classes_in(training, test), seed=seed, dtype=dtype,
+        white=white_of(training),
+    )  # fmt: skip
+    note(made.model, training)
     epochs, batch_size = given["epochs"] or made.epochs, given["batch_size"] or made.batch_size
     every = checkpoint_every or given.get("checkpoint_every")
     notes = dict(recipe=recipe, epochs=epochs, batch_size=batch_size, seed=seed, dtype=dtype, checkpoint_every=every)
@@ -77,10 +85,12 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
         checkpoint = Checkpoint(writable_file(None, None, output.with_name(output.name + SUFFIX)), every, notes)
     file = click.format_filename(output)
     say(f"{made.model.summary()}\n")
-    say(f"data      {describe(data, training, test)}")
+    say(f"data      {describe(data, training.name)}: {sizes_of(training, test)}, {classes_in(training, test)} classes")
     if resume is not None:
         say(f"resumed   {click.format_filename(resume)}, {place}")
-    say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, {where(threads, isa)}\n")
+    say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, {where(threads, isa)}")
+    steps = epochs * -(-len(training) // batch_size)
+    say(f"          only {count(steps, 'step')}: more --epochs learn more\n" if steps < FEW_STEPS else "")
 
     on_terminal = sys.stderr.isatty()
     with checkpoint.held() if checkpoint else nullcontext():
@@ -114,6 +124,35 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
             test_accuracy=accuracy, train_seconds=seconds, images_per_second=speed, epochs=epochs, isa=isa,
             threads=threads, dtype=dtype, seed=seed, output=os.fspath(output),
         )  # fmt: skip
+
+
+def input_shape_of(data):
+    """(channels, height, width) of a Dataset's images."""
+    shape = data.images.shape[1:]
+    return shape if len(shape) == 3 else (1, *shape)
+
+
+def white_of(data):
+    """The value of a pixel that is full: 255, unless all are much darker, as in digits of 16 greys."""
+    largest = float(data.images.max(initial=0))
+    return largest if 0 < largest < 128 else 255
+
+
+def classes_in(training, test) -> int:
+    """How many classes there are to tell apart."""
+    if training.classes is not None:
+        return len(training.classes)
+    return max(2, *(int(data.labels.max()) + 1 for data in (training, test) if len(data)))
+
+
+def note(model, training):
+    """Let a model, and its file, know what it is trained on."""
+    model.classes = training.classes or list(map(str, range(model.output_shape[-1])))
+    model.notes["data"] = {
+        "name": training.name,
+        "sha256": training.checksum(),
+        **({"from_pictures": True} if training.from_pictures else {}),
+    }
 
 
 class EpochLines(Callback):

@@ -45,7 +45,7 @@ def run(function, as_json, epochs, data, output, **settings):
     if epochs is not None:
         settings["epochs"] = epochs
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        outcome = function(data=None if data is None else os.fspath(data), output=os.fspath(output), **settings)
+        outcome = function(data=data, output=os.fspath(output), **settings)
     if not as_json:
         return
     fields = {name: settings[name] for name in ("isa", "threads", "dtype", "seed")}

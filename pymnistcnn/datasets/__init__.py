@@ -1,4 +1,4 @@
-"""Digits: MNIST, embedded or from a folder, and files of them, IDX and text.
+"""Digits and other small pictures: MNIST, embedded, and data sets of any usual form, from files or by name.
 
 >>> import pymnistcnn as pm
 >>> train, test = pm.datasets.mnist()
@@ -6,11 +6,13 @@
 (60000, 10000)
 """
 
-from . import atomic, dataset, digits, idx, text
+from . import atomic, dataset, digits, idx, reading, scaled, text
 from .atomic import *
 from .dataset import *
 from .digits import *
 from .idx import *
+from .reading import *
+from .scaled import *
 from .text import *
 
 __all__ = []
@@ -18,4 +20,6 @@ __all__ += atomic.__all__
 __all__ += dataset.__all__
 __all__ += digits.__all__
 __all__ += idx.__all__
+__all__ += reading.__all__
+__all__ += scaled.__all__
 __all__ += text.__all__

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from ..checks import checked_seed, number, shown, yes_or_no
 
 __all__ = [
     "DataError",
@@ -27,6 +30,10 @@ class DataError(ValueError):
     """
 
 
+MOST_CLASSES = 1000  # of files: what has more is no label
+CHANNELS = (1, 3)  # of pictures, where an axis of this size is taken for theirs
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and their labels, in the same order; ValueError if they do not fit together.
@@ -35,6 +42,9 @@ class Dataset:
     ----------
     images : ndarray, shape (n, h, w) or (n, c, h, w)
     labels : ndarray of integers, shape (n,)
+    classes : names of the classes, by label, or None
+    name : what the data set is called, for people
+    from_pictures : were the images read from pictures, as light or dark as these are?
 
     Examples
     --------
@@ -46,10 +56,16 @@ class Dataset:
     Dataset(3 images of 28x28 uint8, labels 1 to 4)
     >>> data[data.labels == 1]
     Dataset(2 images of 28x28 uint8, labels 1 to 1)
+    >>> images, labels = data
+    >>> images.shape, labels.shape
+    ((5, 28, 28), (5,))
     """
 
     images: np.ndarray
     labels: np.ndarray
+    classes: tuple[str, ...] | None = None
+    name: str = ""
+    from_pictures: bool = False
 
     def __post_init__(self):
         for name, value in (("images", self.images), ("labels", self.labels)):
@@ -63,9 +79,86 @@ class Dataset:
             raise ValueError(f"labels: expected an integer dtype, got {self.labels.dtype}")
         if len(self.images) != len(self.labels):
             raise ValueError(f"labels: expected {len(self.images)}, one per image, got {len(self.labels)}")
+        if self.classes is not None:
+            object.__setattr__(self, "classes", checked_classes(self.classes))
+            if len(self) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+                got = f"{self.labels.min()} to {self.labels.max()}"
+                raise ValueError(f"labels: expected 0 to {len(self.classes) - 1}, as there are classes, got {got}")
+
+    @classmethod
+    def from_arrays(cls, images, labels, classes=None, name=""):
+        """A Dataset of what others call images and labels.
+
+        images : (n, h, w), (n, c, h, w), (n, h, w, c) of 1 or 3 channels, or flat squares (n, h * w)
+        labels : (n,) or (n, 1), integers, floats that are whole, or names, which become the classes, in sorted
+            order; or rows (n, classes) with one 1
+        classes, name : as of a Dataset
+
+        ValueError if they are none of these, or channels could be first or last.
+
+        Examples
+        --------
+        >>> import numpy as np, pymnistcnn as pm
+        >>> data = pm.Dataset.from_arrays(np.zeros((2, 8, 8, 3)), ["dog", "cat"])
+        >>> data.images.shape, data.labels.tolist(), data.classes
+        ((2, 3, 8, 8), [1, 0], ('cat', 'dog'))
+        """
+        labels = np.asarray(labels)
+        if labels.dtype.kind in "UO" and classes is None and all(isinstance(label, str) for label in labels.flat):
+            classes, labels = np.unique(labels.astype(str), return_inverse=True)
+            classes, labels = classes.tolist(), labels.reshape(-1)
+        return cls(channels_first(np.asarray(images)), whole_labels(labels), classes, name)
+
+    def split(self, fraction, seed=0, stratify=True):
+        """Two Datasets: the rest, and a random `fraction` of the images, both in the order that they have here.
+
+        fraction : from 0 to 1, both excluded, of the second
+        seed : same seed, same parts
+        stratify : take that fraction of each class
+
+        ValueError if one of the two would be empty.
+
+        Examples
+        --------
+        >>> import numpy as np, pymnistcnn as pm
+        >>> data = pm.Dataset(np.zeros((10, 8, 8), np.uint8), np.arange(10) % 2)
+        >>> train, test = data.split(0.2, seed=1)
+        >>> len(train), sorted(test.labels.tolist())
+        (8, [0, 1])
+        """
+        fraction = number("fraction", fraction, 0, 1, open_low=True, open_high=True)
+        rng = np.random.Generator(np.random.Philox(key=checked_seed(seed)))
+        order = rng.permutation(len(self))
+        taken = round(fraction * len(self))
+        if not 0 < taken < len(self):
+            raise ValueError(f"fraction {fraction} of {len(self)} images leaves one of two parts empty")
+        if yes_or_no("stratify", stratify):
+            order = spread(self.labels, order)
+        test = np.zeros(len(self), bool)
+        test[order[:taken]] = True
+        return self[~test], self[test]
+
+    def checksum(self) -> str:
+        """sha256 of shape, type and values of the images and labels, in hexadecimal.
+
+        Examples
+        --------
+        >>> import numpy as np, pymnistcnn as pm
+        >>> pm.Dataset(np.zeros((1, 8, 8)), np.array([0])).checksum()[:8]
+        'e4de908b'
+        """
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels):
+            digest.update(f"{array.dtype.str} {array.shape} ".encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
     def __len__(self):
         return len(self.labels)
+
+    def __iter__(self):
+        """images and labels, as of a pair."""
+        return iter((self.images, self.labels))
 
     def __getitem__(self, index):
         """The part of the data that a slice (a view), an integer array or a boolean mask (copies) selects."""
@@ -74,9 +167,55 @@ class Dataset:
             if index.ndim != 1 or index.dtype.kind not in "iub":
                 got = f"{index.dtype} of shape {index.shape}"
                 raise TypeError(f"index: expected a slice, an integer array or a boolean mask, got {got}")
-        return Dataset(self.images[index], self.labels[index])
+        return replace(self, images=self.images[index], labels=self.labels[index])
 
     def __repr__(self):
         size = "x".join(map(str, self.images.shape[1:]))
         labels = f"labels {self.labels.min()} to {self.labels.max()}" if len(self) else "no labels"
         return f"Dataset({len(self)} images of {size} {self.images.dtype}, {labels})"
+
+
+def checked_classes(classes) -> tuple[str, ...]:
+    """Names, all different."""
+    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
+        raise ValueError(f"classes must be a list of names, not {shown(classes)}")
+    classes = tuple(classes)
+    if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+        raise ValueError(f"classes must be names, all different, not {shown(classes)}")
+    return tuple(map(str, classes))
+
+
+def channels_first(images) -> np.ndarray:
+    """(n, h, w) or (n, c, h, w) of images in any of the forms of `Dataset.from_arrays`."""
+    if images.ndim == 2:
+        side = round(images.shape[1] ** 0.5)
+        if side * side != images.shape[1] or not side:
+            raise ValueError(f"images: expected rows of squares, such as 784 = 28 x 28, got {images.shape}")
+        return images.reshape(-1, side, side)
+    if images.ndim != 4:
+        return images
+    first, last = images.shape[1] in CHANNELS, images.shape[3] in CHANNELS
+    if first and last:
+        raise ValueError(f"images: are channels first or last in {images.shape}? Transpose to (n, c, h, w)")
+    images = images.transpose(0, 3, 1, 2) if last else images
+    return images[:, 0] if images.shape[1] == 1 else images
+
+
+def whole_labels(labels) -> np.ndarray:
+    """Integers (n,) of labels in any of the forms of `Dataset.from_arrays`."""
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        if not np.isin(labels, (0, 1)).all() or not (labels.sum(axis=1) == 1).all():
+            raise ValueError(f"labels: expected one per image, or rows with one 1, got {labels.dtype} {labels.shape}")
+        return labels.argmax(axis=1)
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
+        return labels.astype(np.int64)
+    return labels
+
+
+def spread(labels, order) -> np.ndarray:
+    """An order of all samples, each stretch of which has its share of every class."""
+    order = order[np.argsort(labels[order], kind="stable")]
+    _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    places = np.arange(len(order)) - np.repeat(starts, counts)
+    return order[np.argsort((places + 0.5) / np.repeat(counts, counts), kind="stable")]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..checks import checked_dtype, shown
 from .dataset import DataError, Dataset
 from .idx import read_header, read_idx
+from .known import DIGITS, TITLES
 
 __all__ = [
-    "load",
     "mnist",
 ]
 
@@ -45,39 +45,9 @@ def mnist(directory=None):
     size, test_size = train.images.shape[1:], test.images.shape[1:]
     if size != test_size:
         raise DataError(f"{directory}: expected t10k images of {size} like those of train, got {test_size}")
+    if directory == _EMBEDDED:
+        train, test = (replace(part, classes=DIGITS, name=TITLES["mnist"]) for part in (train, test))
     return train, test
-
-
-def load(typ, loc=None, dtype="float64"):
-    """Load one part of MNIST as Gorgonia's examples do: flat, scaled, and with a vector for every label.
-
-    A pixel becomes pixel / 255 * 0.9 + 0.1, but a full one 0.999, so that no input is 0 or 1.
-
-    typ : "train", "dev" (the same files) or "test"
-    loc : the folder with the files, as in `mnist`
-    dtype : "float32" or "float64"
-
-    Returns inputs (n, 784), 0.1 for the background to 0.999 for the ink, and targets (n, 10), 0.9 for the label and
-    0.1 elsewhere. ValueError if `typ` or `dtype` is none of these; other errors as from `mnist`.
-
-    Examples
-    --------
-    >>> import pymnistcnn as pm
-    >>> inputs, targets = pm.datasets.load("test")
-    >>> inputs.shape, float(inputs.min()), float(inputs.max())
-    ((10000, 784), 0.1, 0.999)
-    >>> targets[0].tolist()
-    [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1]
-    """
-    parts = {"train": "train", "dev": "train", "test": "t10k"}
-    if not isinstance(typ, str) or typ not in parts:
-        raise ValueError(f'typ must be "train", "dev" or "test", not {shown(typ)}')
-    dtype = checked_dtype(dtype)
-    data = _load(_EMBEDDED if loc is None else Path(loc), parts[typ])
-    scaled = np.arange(256) / 255 * 0.9 + 0.1
-    scaled[255] = 0.999
-    targets = np.where(data.labels[:, None] == np.arange(10), 0.9, 0.1)
-    return scaled.astype(dtype)[data.images.reshape(len(data), -1)], targets.astype(dtype)
 
 
 def _load(directory, part):

@@ -11,13 +11,13 @@ import math
 import os
 import struct
 import sys
-import zlib
-from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from .atomic import atomic_write
 from .dataset import DataError
+from .streams import exactly, opened
 
 __all__ = [
     "read_idx",
@@ -34,11 +34,10 @@ _DTYPES = {
 }
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _MAX_RANK = 32  # what every NumPy can hold; the byte in the file could say 255
-_CHUNK = 1 << 20
 
 
 def read_idx(path):
-    """Read an IDX file, raw or gzipped (told apart by the first bytes, not by the name).
+    """Read an IDX file, raw, gzipped or alone in a zip archive (told by the first bytes, not by the name).
 
     Safe on hostile files: memory grows with the data that is there, up to what the header promises.
 
@@ -55,29 +54,26 @@ def read_idx(path):
     array([[1, 2],
            [3, 4]], dtype=int16)
     """
-    with _opened(path) as (stream, size):
+    with opened(path) as (stream, size):
         return _parse(stream, path, size)
 
 
 def read_header(path):
     """The dtype and shape that an IDX file says it has."""
-    with _opened(path) as (stream, _):
+    with opened(path) as (stream, _):
         return _parse_header(stream, path)
 
 
-@contextmanager
-def _opened(path):
-    """What is in a file, unzipped, and its size, if that is known."""
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        if not zipped:
-            yield file, os.fstat(file.fileno()).st_size
-            return
-        try:
-            yield gzip.GzipFile(fileobj=file), None
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(f"{path}: expected a whole gzip stream, got a corrupt one ({error})") from error
+def map_idx(path):
+    """As `read_idx`; of a raw file of single bytes a private map of the file, which is to stay as it is meanwhile."""
+    with opened(path) as (stream, size):
+        if size is None or not isinstance(path, Path):
+            return _parse(stream, path, size)
+        dtype, shape = _parse_header(stream, path)
+        if dtype.itemsize > 1 or 0 in shape or size - stream.tell() != math.prod(shape):
+            stream.seek(0)
+            return _parse(stream, path, size)
+        return np.memmap(path, dtype, "c", stream.tell(), shape)
 
 
 def _parse(stream, path, length=None):
@@ -85,13 +81,7 @@ def _parse(stream, path, length=None):
     dtype, shape = _parse_header(stream, path)
     promised = math.prod(shape) * dtype.itemsize
     expected = f"{path}: expected {promised} bytes of data for {dtype.name} of shape {shape}"
-    if length is not None and length - stream.tell() != promised:
-        raise DataError(f"{expected}, got {length - stream.tell()}")
-    data = _take(stream, promised)
-    if len(data) < promised:
-        raise DataError(f"{expected}, got {len(data)}")
-    if stream.read(1):  # at the true end this read also makes gzip verify its checksum
-        raise DataError(f"{expected}, got more")
+    data = exactly(stream, promised, expected, length)
     return np.ndarray(shape, dtype, buffer=data).astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -114,14 +104,6 @@ def _parse_header(stream, path):
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:
         raise DataError(f"{path}: expected sizes that fit in memory, got {dtype.name} of shape {shape}")
     return dtype, shape
-
-
-def _take(stream, count):
-    """Up to `count` bytes, in chunks, so that a promise costs no memory before its data is there."""
-    data = bytearray()
-    while chunk := stream.read(min(_CHUNK, count - len(data))):
-        data += chunk
-    return data
 
 
 def write_idx(path, array):

@@ -1,19 +1,20 @@
-"""Read and write text files of digits.
-
-Every line is an image: its 784 pixels from 0 to 255, row by row, and its label from 0 to 9.
-"""
+"""Read and write text files of digits, such as CSV: every line is an image, its pixels row by row, and its label."""
 
 from __future__ import annotations
 
 import codecs
+import csv
 import itertools
+import re
 
 import numpy as np
 
 from ..checks import shown, whole
 from .atomic import atomic_write
-from .dataset import DataError, Dataset
+from .columns import Columns, checked_image_shape
+from .dataset import MOST_CLASSES, DataError, Dataset
 from .digits import _load_pair
+from .streams import most_inflated, opened
 
 __all__ = [
     "idx_to_text",
@@ -21,27 +22,30 @@ __all__ = [
     "write_text",
 ]
 
-_PIXELS = 28 * 28  # of an image in a text file
 _BLANK = b" \t\r\n"  # no form feeds, no vertical tabs
-_LINE = 1 << 16  # the most bytes of a line of text; an image takes some 3000
+_LINE = 1 << 20  # the most bytes of a line of text; a colour image of 64x64 takes some 50,000, with exponents 300,000
 _WORDS = [b"%d" % value for value in range(256)]
 _VALUES = {word: value for value, word in enumerate(_WORDS)}
+_NUMBER = re.compile(rb"\d+(\.\d*)?([eE][+-]?\d+)?")
+_MOST_WORDS = 10_000  # that are learned from a file
 
 
-def read_text(path, label_first=None):
-    """Read images of 28x28 and their labels from a text file, an image a line.
+def read_text(path, label_first=None, shape=None):
+    """Read images and their labels from a text file, an image a line; raw, gzipped, or alone in a zip archive.
 
-    Columns are separated by tabs, as `write_text` has it, or by commas. A ``#`` begins a comment; blank lines are
-    skipped, and so is a header: a first row without a number, or whose columns all differ.
+    Columns are separated by tabs, as `write_text` has it, by commas, semicolons or spaces, and may be in quotes.
+    Pixels are whole numbers from 0 to 255, also such as 3.0 or 3e0; labels are whole numbers from 0 to 999, or names.
+    A ``#`` begins a comment; blank lines are skipped, and so is a header: a first row without a number, with a
+    column "label", "class", "target", "digit" or "y", or whose columns are counted. Columns "id", "ImageId" and
+    "index" are left out.
 
-    label_first : is the label the first of the 785 columns, or the last? If not given, it is where the header says
-        "label" or "class". Without that, the column with more different digits from 1 to 9 is taken, for the other
-        is a corner of all images, and mostly empty; then the one with more such digits, then with fewer zeros. If
-        both columns are still equal, labels are first before commas and last after tabs.
+    label_first : is the label the first column, or the last? If not given, it is where the header says so. Without
+        that, it must be plain: one of the two columns is that of an empty corner, or cannot be of labels.
+    shape : (h, w) or (c, h, w) of an image; a square of one channel if not given
 
-    Returns a Dataset: images uint8 (n, 28, 28), labels uint8 (n,), 0 to 9. FileNotFoundError if there is no such file;
-    DataError, which names the line, if a row is not 784 whole numbers from 0 to 255 and one from 0 to 9, or there is
-    none.
+    Returns a Dataset: images uint8 (n, h, w) or (n, c, h, w), labels integers (n,). FileNotFoundError if there is no
+    such file; DataError, which names the line, if a row is not of this kind, or there is none; and DataError if it is
+    not plain which column has the labels.
 
     Examples
     --------
@@ -51,41 +55,47 @@ def read_text(path, label_first=None):
     ...     pm.datasets.read_text(f"{folder}/two.csv").labels
     array([5, 3], dtype=uint8)
     """
+    images, labels, classes = read_table(path, label_first, shape)
+    if labels is None:
+        raise DataError(f"{path}: expected pixels and a label, got {images[0].size} columns: a square, without labels")
+    return Dataset(images, labels, classes)
+
+
+def read_table(path, label_first=None, shape=None, most=None):
+    """(images, labels, names of the classes or None); labels are None where there are none. The first `most` rows, if
+    given."""
     if label_first not in (None, True, False):
         raise ValueError(f"label_first must be True, False or None, not {shown(label_first)}")
-    separator, header, numbers, content = None, None, [], bytearray()
-    for number, line in _lines(path):
-        separator = separator or (b"," if b"," in line else b"\t")
-        fields = line.split(separator)
-        if len(fields) != _PIXELS + 1:
-            raise DataError(f"{path}, line {number}: expected {_PIXELS + 1} columns, got {len(fields)}")
-        if header is None:
-            header = fields if _is_header(fields) else []
-            if header:
+    shape = checked_image_shape(shape)
+    separator, columns, values, content, limit = None, None, dict(_VALUES), bytearray(), most_inflated(path)
+    for number, line in itertools.islice(_lines(path), None if most is None else most + 1):
+        separator = separator or _separator(line)
+        fields = _fields(line, separator)
+        if columns is None:
+            columns = Columns(path, number, fields, is_number, label_first, shape)
+            if columns.is_header:
                 continue
+        if len(fields) != columns.count:
+            raise DataError(f"{path}, line {number}: expected {columns.count} columns, got {len(fields)}")
+        pixels = columns.pixels_of(number, fields)
         try:
-            content += bytes([_VALUES[field] for field in fields])
+            content += bytes([values[field] for field in pixels])
         except KeyError:
-            content += _parse_fields(fields, f"{path}, line {number}")
-        numbers.append(number)
-    if not numbers:
-        raise DataError(f"{path}: expected a line with {_PIXELS} pixels and a label, got none")
-    rows = np.frombuffer(content, np.uint8).reshape(-1, _PIXELS + 1)
-    if label_first is None:
-        label_first = _has_label_first(rows, header, separator)
-    labels, pixels = (rows[:, 0], rows[:, 1:]) if label_first else (rows[:, -1], rows[:, :-1])
-    for row in np.flatnonzero(labels > 9):
-        place = 1 if label_first else _PIXELS + 1
-        raise DataError(
-            f"{path}, line {numbers[row]}, column {place}: expected a label from 0 to 9, got {labels[row]} "
-            "(label_first says which column has the labels)"
-        )
-    return Dataset(pixels.reshape(-1, 28, 28).copy(), labels.copy())
+            content += _learn(pixels, values, columns, number)
+        if len(content) > limit:
+            raise DataError(f"{path}: expected at most {limit:,} pixels in a file of this size, got more")
+        if len(columns.numbers) == most:
+            break
+    if columns is None or not columns.numbers:
+        raise DataError(f"{path}: expected a line with pixels and a label, got none")
+    rows = np.frombuffer(content, np.uint8).reshape(len(columns.numbers), -1)
+    return columns.resolved(rows, separator, lambda words, place: _labels(words, path, columns.numbers, place),
+                            lambda words, place: _pixels(words, values, columns, place))  # fmt: skip
 
 
 def _lines(path):
     """Number and content of each line of a text file, without comments and blank ones."""
-    with open(path, "rb") as file:
+    with opened(path) as (file, _):
         for number in itertools.count(1):
             line = file.readline(_LINE + 1)
             if len(line) > _LINE:
@@ -99,36 +109,76 @@ def _lines(path):
                 yield number, line
 
 
-def _is_header(fields):
-    """Pixels are 256 different ones at most, so what has 785 different columns is none."""
-    return len(set(fields)) == len(fields) or not any(field.strip(_BLANK).isdigit() for field in fields)
+def _separator(line):
+    """What is between the columns; None for spaces."""
+    return next((mark for mark in (b"\t", b";", b",") if mark in line), None)
 
 
-def _parse_fields(fields, where):
-    """The numbers of a row which are padded with spaces or zeros, or, with a DataError, are none."""
-    values = []
-    for column, field in enumerate(fields, 1):
-        word = field.strip(_BLANK)
-        value = _VALUES.get(word.lstrip(b"0") or word[-1:])
-        if value is None:
-            got = repr(word[:20].decode(errors="backslashreplace"))
-            raise DataError(f"{where}, column {column}: expected a whole number from 0 to 255, got {got}")
-        values.append(value)
-    return bytes(values)
+def _fields(line, separator):
+    if b'"' not in line:
+        return line.split(separator)
+    mark = (separator or b" ").decode()
+    try:
+        (fields,) = csv.reader([line.decode("latin-1")], delimiter=mark, skipinitialspace=True)
+    except (ValueError, csv.Error):
+        return line.split(separator)
+    return [field.encode("latin-1") for field in fields]
 
 
-def _has_label_first(rows, header, separator):
-    says_label = [b"label" in name.lower() or b"class" in name.lower() for name in header]
-    if any(says_label):
-        return says_label[0]
-    first, last = (_looks_like_labels(column) for column in (rows[:, 0], rows[:, -1]))
-    return first > last or (first == last and separator == b",")
+def is_number(word) -> bool:
+    return _NUMBER.fullmatch(word.strip(_BLANK)) is not None
 
 
-def _looks_like_labels(column):
-    counts = np.bincount(column, minlength=10)[1:]
-    digits = counts[:9]
-    return np.count_nonzero(digits), digits.sum(), counts.sum()
+def _whole(word, most):
+    """A whole number from 0 to `most` that a word is, or None."""
+    word = word.strip(_BLANK)
+    if not _NUMBER.fullmatch(word) or len(word) > 60:
+        return None
+    value = float(word)
+    return int(value) if value <= most and value == int(value) else None
+
+
+def _learn(fields, values, columns, number):
+    """The pixels of a row with words that were not seen before, or, with a DataError, that are none."""
+    for at, field in enumerate(fields):
+        if field not in values:
+            value = _whole(field, 255)
+            if value is None:
+                raise DataError(
+                    f"{columns.where(number, at)}: expected a whole number from 0 to 255, got {_word(field)}"
+                )
+            if len(values) >= _MOST_WORDS:
+                return bytes([_whole(field, 255) for field in fields])
+            values[field] = value
+    return bytes([values[field] for field in fields])
+
+
+def _pixels(words, values, columns, place):
+    """A column of pixels."""
+    return np.array([_learn([word], values, columns.only(place), number)[0]
+                     for number, word in zip(columns.numbers, words, strict=True)], np.uint8)  # fmt: skip
+
+
+def _labels(words, path, numbers, place):
+    """(labels, names of the classes or None) of a column; DataError where a label is neither."""
+    found = {word: _whole(word, MOST_CLASSES - 1) for word in set(words)}
+    if all(value is not None for value in found.values()):
+        labels = np.array([found[word] for word in words])
+        return labels.astype(np.uint8 if labels.max() < 256 else np.int64), None
+    if not any(is_number(word) for word in found) and all(word.strip(_BLANK) for word in found):
+        names = {word: word.strip(_BLANK).decode(errors="replace") for word in found}
+        classes = sorted(set(names.values()))
+        if len(classes) <= MOST_CLASSES:
+            return np.array([classes.index(names[word]) for word in words]), tuple(classes)
+    bad = next(at for at, word in enumerate(words) if found[word] is None)
+    raise DataError(
+        f"{path}, line {numbers[bad]}, column {place + 1}: expected a label from 0 to {MOST_CLASSES - 1}, or names in "
+        f"all rows, got {_word(words[bad])} (label_first says which column has the labels)"
+    )
+
+
+def _word(field):
+    return repr(field.strip(_BLANK)[:20].decode(errors="backslashreplace"))
 
 
 def write_text(path, dataset):
@@ -154,7 +204,7 @@ def write_text(path, dataset):
     if len(labels) and not 0 <= labels.min() <= labels.max() <= 9:
         raise ValueError(f"labels: expected 0 to 9, got {labels.min()} to {labels.max()}")
     with atomic_write(path) as file:
-        for pixels, label in zip(images.reshape(-1, _PIXELS), labels.tolist(), strict=True):
+        for pixels, label in zip(images.reshape(-1, 28 * 28), labels.tolist(), strict=True):
             file.write(b"\t".join([_WORDS[value] for value in [*pixels.tolist(), label]]) + b"\n")
 
 

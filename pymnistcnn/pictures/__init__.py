@@ -8,6 +8,7 @@ network trained on them reads a scan, a photograph or a drawing much better once
     sheet.py     the sheet, where a picture shows the table, too
     ink.py       greys -> how much ink is where, on whatever page, in whatever light
     parts.py     ink -> the digits, left to right
+    whole.py     pictures as they are, for what is no handwriting
     digits.py    a digit -> as MNIST has it
 
 >>> import pymnistcnn as pm
@@ -19,5 +20,6 @@ network trained on them reads a scan, a photograph or a drawing much better once
 """
 
 from .digits import read_digit, read_digits
+from .whole import SUFFIXES, picture_size, read_picture  # noqa: F401 - two are of folders
 
-__all__ = ["read_digit", "read_digits"]
+__all__ = ["read_digit", "read_digits", "read_picture"]

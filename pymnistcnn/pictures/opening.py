@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 
-__all__ = ["greys_of", "name_of"]
+__all__ = ["errors_of", "greys_of", "name_of", "stretched"]
 
 
 def name_of(picture) -> str:
@@ -27,18 +28,27 @@ def greys_of(picture) -> np.ndarray:
     """
     from PIL import Image  # here, so that importing the package does not wait for Pillow
 
-    try:
+    with errors_of(picture):
         if isinstance(picture, np.ndarray) or hasattr(picture, "__array_interface__") and not hasattr(picture, "mode"):
             return _of_array(np.asarray(picture))
         if isinstance(picture, Image.Image):
             return _of_image(picture)
         if isinstance(picture, (bytes, bytearray, memoryview)):
             picture = io.BytesIO(picture)
+        with Image.open(picture) as opened:
+            return _of_image(opened)
+
+
+@contextmanager
+def errors_of(picture):
+    """Any failure but a missing file is a ValueError that names the picture."""
+    from PIL import Image
+
+    try:
         with warnings.catch_warnings():
             # Pillow only warns of pictures up to twice its limit; nobody's digit needs that many pixels.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(picture) as opened:
-                return _of_image(opened)
+            yield
     except FileNotFoundError:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError included
@@ -63,7 +73,7 @@ def _of_frame(frame):
         greys = np.array(frame, np.float64)
         if frame.mode.startswith("I") and "transparency" in frame.info:
             greys[greys == frame.info["transparency"]] = greys.max()
-        return _stretched(greys)
+        return stretched(greys)
     if frame.getbands()[-1] in ("A", "a") or "transparency" in frame.info:
         rgba = np.asarray(frame.convert("RGBA"), np.float32)
         return _on_a_page(np.asarray(frame.convert("RGBA").convert("RGB").convert("L"), np.float32), rgba[..., 3] / 255)
@@ -82,7 +92,7 @@ def _of_array(array):
     elif array.dtype.kind in "fb" and array.min() >= 0 and array.max() <= 1:
         scale = 255
     else:
-        return _stretched(array if array.ndim == 2 else array[..., :3].mean(axis=-1))
+        return stretched(array if array.ndim == 2 else array[..., :3].mean(axis=-1))
     array = array.astype(np.float32) * scale
     if array.ndim == 2:
         return array
@@ -90,7 +100,7 @@ def _of_array(array):
     return grey if array.shape[-1] == 3 else _on_a_page(grey, array[..., 3] / 255)
 
 
-def _stretched(greys):
+def stretched(greys):
     """Greys of unknown range, from 0 to 255."""
     if not np.isfinite(greys).all():
         raise ValueError("greys must be finite numbers")

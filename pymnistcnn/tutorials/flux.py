@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Args:
-    """The settings. `limit`: how many training items; `data`: folder with MNIST's four files; None: all there is.
+    """The settings. `limit`: how many training items; `data`: what `pm.datasets.read` takes; None: all there is.
     `output`: the file for the best network, in the folder `savepath`."""
 
     lr: float = 3e-3
@@ -50,7 +50,7 @@ def flux(**settings):
 
 
 def get_processed_data(args):
-    train_set, test_set = pm.datasets.mnist(args.data)
+    train_set, test_set = pm.datasets.read(args.data)
     return train_set[: args.limit], test_set
 
 

@@ -35,7 +35,7 @@ def gorgonia(
     Parameters
     ----------
     limit : how many training items, all if not given
-    data : folder with MNIST's four files, the embedded ones if not given
+    data : what `pm.datasets.read` takes, MNIST if not given
     output, picture : files for the trained network and for the first image
     cross_entropy : train on the cross-entropy of the labels instead of the tutorial's cost
     """

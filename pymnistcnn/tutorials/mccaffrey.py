@@ -29,7 +29,7 @@ def mccaffrey(
     """Run it: 1,000 images to learn from (`limit`, if given), 100 to test on.
 
     They go through text files. If `data` is a folder with such as mnist_train_1000.txt and mnist_test_100.txt, they
-    are these; else they are written first, from the folder for `pm.datasets.mnist`. The network is saved to `output`,
+    are these; else they are written first, from the folder for `pm.datasets.read`. The network is saved to `output`,
     the picture of a fake image beside it. In the outcome, `full_test_accuracy` is on MNIST's 10,000 test images.
     """
     how = dict(threads=threads, isa=isa)
@@ -89,7 +89,7 @@ def mccaffrey(
     model.save(output)
     print("\nEnd MNIST CNN demo")
 
-    _, full_test = pm.datasets.mnist(None if own_files else data)
+    _, full_test = pm.datasets.read(None if own_files else data)
     return Outcome(accuracy, sum(history.seconds), epochs * len(train), epochs,
                    full_test_accuracy=model.evaluate(full_test, **how).accuracy)  # fmt: skip
 
@@ -119,7 +119,7 @@ def text_files(folder):
 
 def write_text_files(data, folder, items):
     """Write the first `items` training and the first 100 test images as text."""
-    train, test = pm.datasets.mnist(data)
+    train, test = pm.datasets.read(data)
     files = []
     for part, digits in (("train", train[:items]), ("test", test[:100])):
         files.append(Path(folder, f"mnist_{part}_{len(digits)}.txt"))

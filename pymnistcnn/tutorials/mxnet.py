@@ -88,12 +88,12 @@ def run(
     glorot : start from Glorot's uniform distribution, not uniform(0.01)
     epochs : 10, in the Julia variant 20, if not given
     limit : how many training items, all if not given
-    data : folder with MNIST's four files, the embedded ones if not given
+    data : what `pm.datasets.read` takes, MNIST if not given
     output : file for the trained network
     device : "cpu" or "cuda", MXNet's context; the fastest there is if neither it nor `isa` is given
     """
     device = device or (pm.devices()[-1] if isa is None else None)
-    train, test = pm.datasets.mnist(data)
+    train, test = pm.datasets.read(data)
     train_iter = NDArrayIter(train.images[:limit], train.labels[:limit], batch_size, shuffle=True, seed=seed)
     images, labels = next(iter(train_iter))
 

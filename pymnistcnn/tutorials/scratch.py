@@ -31,10 +31,10 @@ def scratch(
 ) -> Outcome:  # fmt: skip
     """Run it: 1,000 images to learn from (`limit`, if given) and 1,000 to test on, or, with `full`, all there are.
 
-    `by_hand` takes batches of 1 and float64, as the text does; ValueError for others. `data` is a folder for
-    `pm.datasets.mnist`; the network is saved to `output`.
+    `by_hand` takes batches of 1 and float64, as the text does; ValueError for others. `data` is what
+    `pm.datasets.read` takes; the network is saved to `output`.
     """
-    train, test = pm.datasets.mnist(data)
+    train, test = pm.datasets.read(data)
     train = train[: limit or (None if full else 1000)]
     test = test[: None if full else 1000]
 

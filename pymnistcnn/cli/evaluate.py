@@ -1,0 +1,93 @@
+"""`pymnistcnn evaluate`: how good a saved network is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import click
+import numpy as np
+
+from ..datasets.reading import relabelled
+from .options import COMPUTE, DATA, FORM, JSON, describe, print_json, read_data
+from .saved import MODEL, data_note, names_of, network_at, refuse_nan
+
+
+@click.command()
+@MODEL
+@DATA
+@FORM
+@click.option("--part", type=click.Choice(["test", "train", "all"]), default="test", show_default=True,
+              help="Which images of the data.")  # fmt: skip
+@click.option("--confusion", is_flag=True, help="Print how many images of each class were taken for which.")
+@COMPUTE
+@JSON
+def evaluate(model, pixels, data, part, confusion, threads, isa, as_json):
+    """Test a saved network on the test images.
+
+    MODEL is a file that `pymnistcnn train` saved, or an ONNX file (.onnx). The data are MNIST's, whatever the network
+    was trained on, unless --data says otherwise.
+    """
+    network = network_at(model, pixels)
+    images = as_trained(part_of(read_data(data, size_of(network)), part), network)
+    started = time.perf_counter()
+    result = network.evaluate(images, threads=threads, isa=isa)
+    seconds = time.perf_counter() - started
+    refuse_nan(model, result.loss)
+    matrix = confusion_of(network, images, threads, isa) if confusion else None
+    trained_on = data_note(network).get("name")
+    if as_json:
+        more = {} if matrix is None else {"confusion": matrix.tolist(), "classes": names_of(network)}
+        print_json(
+            test_accuracy=result.accuracy, test_loss=result.loss, images=result.n, seconds=seconds, isa=isa,
+            threads=threads, dtype=network.dtype.name, data=images.name, trained_on=trained_on, **more,
+        )  # fmt: skip
+        return
+    wrong = result.n - round(result.accuracy * result.n)
+    other = f"; the network was trained on {trained_on}" * (trained_on not in (None, images.name))
+    click.echo(f"data           {describe(data, images.name)}{other}")
+    click.echo(f"test accuracy  {result.accuracy:.2%} ({wrong:,} of {result.n:,} wrong)")
+    click.echo(f"test loss      {result.loss:.4f}")
+    click.echo(f"time           {seconds:.2f} s ({result.n / seconds:,.0f} images/s)")
+    if matrix is not None:
+        click.echo(f"\n{table_of(matrix, names_of(network))}")
+
+
+def part_of(parts, part):
+    """The images for testing, or others, of a pair of Datasets."""
+    train, test = parts
+    if part == "all":
+        both = [np.concatenate([a, b]) for a, b in zip(train, test, strict=True)]
+        return replace(test, images=both[0], labels=both[1])
+    return train if part == "train" else test
+
+
+def size_of(network):
+    """(height, width) of the pictures that a network takes, or None."""
+    return network.input_shape[1:] if len(network.input_shape) == 3 else None
+
+
+def as_trained(data, network):
+    """Data with the labels that a network has for the names of their classes, unless it knows other names; grey ones
+    in colour, if the network takes such."""
+    if data.from_pictures and network.input_shape[0] == 3 and data.images.ndim == 3:
+        data = replace(data, images=np.repeat(data.images[:, None], 3, axis=1))
+    known = set(data.classes or ()) <= set(network.classes or ())
+    return relabelled(data, network.classes) if data.classes and known else data
+
+
+def confusion_of(network, data, threads, isa):
+    """How many images of each class (row) were taken for which (column)."""
+    matrix = np.zeros((network.output_shape[-1],) * 2, int)
+    np.add.at(matrix, (data.labels, network.predict(data.images, threads=threads, isa=isa)), 1)
+    return matrix
+
+
+def table_of(matrix, names) -> str:
+    """A confusion matrix for people."""
+    shown = [name[:12] for name in names]
+    left, wide = max(map(len, shown)), max(*map(len, shown), len(str(matrix.max()))) + 1
+    rows = [f"{name:>{left}} " + "".join(f"{n or '.':>{wide}}" for n in row) for name, row in
+            zip(shown, matrix.tolist(), strict=True)]  # fmt: skip
+    head = f"{'':>{left}} " + "".join(f"{name:>{wide}}" for name in shown)
+    return "\n".join(["rows: true class, columns: what the network says", head, *rows])

@@ -1,0 +1,97 @@
+"""`pymnistcnn predict`: what is in pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import click
+import numpy as np
+
+from ..datasets import atomic_write
+from .options import COMPUTE, JSON, print_json, writable_file
+from .samples import Reading, samples_of
+from .saved import MODEL, data_note, names_of, network_at, refuse_nan
+from .seen import drawn, save_seen
+
+
+@click.command()
+@MODEL
+@click.argument("images", metavar="IMAGE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--all", "every", is_flag=True, help="Read all digits of each picture, in reading order.")
+@click.option("--as-is", is_flag=True, help="Take pictures of the network's size as they are, wherever the digit lies.")
+@click.option("--min-probability", metavar="P", type=click.FloatRange(0, 1), default=0.0,
+              help="Answer `?` where the network is less sure.")  # fmt: skip
+@click.option("--show", is_flag=True, help="Draw what the network sees.")
+@click.option(
+    "--save-seen",
+    "save_seen_in",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Save what it sees as PNG files.",
+)
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
+              help="Write a CSV file of columns ImageId and Label, as Kaggle takes it.")  # fmt: skip
+@COMPUTE
+@JSON
+def predict(model, pixels, images, every, as_is, min_probability, show, save_seen_in, output, threads, isa, as_json):
+    """Read the digits in pictures, one digit in each.
+
+    MODEL is a file that `pymnistcnn train` saved, or an ONNX file (.onnx); an IMAGE is a photograph, scan or drawing of
+    a digit, in a PNG, JPEG or any other file that Pillow reads (not HEIC, SVG or PDF), on any page, light on dark or
+    dark on light; or a folder of such; or a file of images: text such as Kaggle's test.csv, IDX, .npy or .npz. For a
+    network that was trained on a folder of pictures, these are taken as they are, at any size. What cannot be read is
+    named, and the exit code is 1; all others are answered.
+    """
+    network = network_at(model, pixels)
+    reading = Reading(network, bool(data_note(network).get("from_pictures")), as_is, every)
+    samples = [sample for path in images for sample in samples_of(path, reading)]
+    good = [sample for sample in samples if sample.error is None]
+    failed = [sample for sample in samples if sample.error is not None]
+    rows = answers(model, network, good, min_probability, threads, isa) if good else []
+    if save_seen_in is not None:
+        save_seen(save_seen_in, good)
+    if output is not None and rows:
+        write_answers(output, good, rows)
+    if as_json:
+        errors = [{"image": sample.name, "error": sample.error} for sample in failed]
+        print_json(predictions=rows, **({"errors": errors} if errors else {}))
+    elif output is None:
+        width = max((len(row["image"]) for row in rows), default=0)
+        for sample, row in zip(good, rows, strict=True):
+            answer = f"{row['value']:g}" if "value" in row else f"{row['class']}  {row['probability']:6.1%}"
+            click.echo(f"{row['image']:<{width}}  {answer}" + (f"\n{drawn(sample.image)}" if show else ""))
+    for sample in failed:
+        click.echo(f"pymnistcnn: error: {' '.join(sample.error.split())}", err=True)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def answers(model, network, samples, least, threads, isa) -> list[dict]:
+    """What a network says of each sample: its class, if it is sure enough; or, with one output, its value."""
+    predictor = network.predictor(threads=threads, isa=isa)
+    inputs = np.stack([sample.image for sample in samples])
+    outputs = predictor(inputs)
+    refuse_nan(model, outputs)
+    if network.output_shape == (1,):
+        return [{"image": s.name, "value": float(value)} for s, value in zip(samples, outputs[:, 0], strict=True)]
+    rows, names = [], names_of(network)
+    for sample, p in zip(samples, predictor.probabilities(inputs), strict=True):
+        digit, probability = int(p.argmax()), float(p.max())
+        sure = probability >= least
+        row = {"digit": digit if sure else None, "class": names[digit] if sure else "?", "probability": probability}
+        rows.append({"image": sample.name, **row})
+    return rows
+
+
+def write_answers(path, samples, rows):
+    """Kaggle's form."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["ImageId", "Label"])
+    writer.writerows(
+        (sample.identity, row.get("class", row.get("value"))) for sample, row in zip(samples, rows, strict=True)
+    )
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())

@@ -1,0 +1,96 @@
+"""What `pymnistcnn predict` is given: pictures, folders of them, and files of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from .. import datasets, pictures
+from ..datasets.folders import is_picture
+from ..datasets.groups import is_array_file
+from ..datasets.reading import is_table
+from ..layers import Rescaling
+from ..model import Sequential
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image to predict, or the error that it could not be read with; number: in its file, from 1, if there are
+    several."""
+
+    path: Path
+    number: int | None
+    image: np.ndarray | None
+    error: str | None = None
+
+    @property
+    def name(self) -> str:
+        return click.format_filename(self.path) + (f":{self.number}" if self.number else "")
+
+    @property
+    def identity(self) -> str:
+        """In a table of answers."""
+        return str(self.number) if self.number else self.path.name
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read for a network. pictured: as they are, since it was trained on such; as_is: those of its size,
+    too; every: all digits of each."""
+
+    network: Sequential
+    pictured: bool = False
+    as_is: bool = False
+    every: bool = False
+
+
+def samples_of(path, reading):
+    """The samples of a path, in the shape that a network takes."""
+    network = reading.network
+    if path.is_dir():
+        found = sorted(place for place in path.rglob("*") if is_picture(place.name) and not place.name.startswith("."))
+        if not found:
+            return _of_images(path, datasets.read(path)[1].images, network)
+        return [sample for place in found for sample in _of_picture(place, reading)]
+    if path.is_file() and (is_table(path) or is_array_file(path.name)):
+        channels = network.input_shape[0] if len(network.input_shape) == 3 else 1
+        shape = None if channels == 1 else network.input_shape
+        return _of_images(path, datasets.read_images(path, shape=shape), network)
+    return _of_picture(path, reading)
+
+
+def _of_picture(path, reading):
+    network = reading.network
+    if len(network.input_shape) != 3 or network.input_shape[0] not in (1, 3):
+        raise ValueError(f"{path}: this network reads inputs of {network.input_shape}, not pictures")
+    channels, *size = network.input_shape
+    try:
+        if reading.pictured or channels == 3:
+            images = [pictures.read_picture(path, tuple(size), channels)]
+        elif reading.every:
+            images = pictures.read_digits(path, *size)
+        else:
+            images = [pictures.read_digit(path, *size, as_is=reading.as_is)]
+    except FileNotFoundError:
+        return [Sample(path, None, None, f"{click.format_filename(path)}: No such file or directory")]
+    except (ValueError, OSError) as error:
+        return [Sample(path, None, None, str(error))]
+    images = [as_bright(image, network).reshape(network.input_shape) for image in images]
+    return [Sample(path, n if reading.every else None, image) for n, image in enumerate(images, 1)]
+
+
+def as_bright(image, network):
+    """A picture whose white is that of a network that was trained on darker ones."""
+    first = network.layers[0]
+    white = 1 / first.scale if isinstance(first, Rescaling) and first.scale > 0 else 255
+    return image if white > 254 else np.rint(image * (white / 255)).astype(image.dtype if white >= 1 else network.dtype)
+
+
+def _of_images(path, images, network):
+    if images[0].size != np.prod(network.input_shape):
+        got = "x".join(map(str, images.shape[1:]))
+        raise ValueError(f"{path}: this network reads inputs of {network.input_shape}, not images of {got}")
+    return [Sample(path, n, image.reshape(network.input_shape)) for n, image in enumerate(images, 1)]

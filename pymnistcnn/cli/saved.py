@@ -1,0 +1,44 @@
+"""Saved networks, as commands take them: what is in the file, and what it says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from ..layers import Rescaling
+from ..model import load
+from .options import options
+
+SCALES = {"0-255": None, "0-1": Rescaling(1 / 255)}
+MODEL = options(
+    click.argument("model", type=click.Path(path_type=Path)),
+    click.option("--pixels", type=click.Choice(list(SCALES)), default="0-255", show_default=True,
+                 help="What an .onnx network takes; its own scaling, if it has one, is known."),
+)  # fmt: skip
+
+
+def network_at(path, pixels="0-255"):
+    """What is saved in a safetensors or ONNX file."""
+    if path.suffix.lower() != ".onnx":
+        return load(path)
+    from ..onnx import from_onnx
+
+    return from_onnx(path, rescaling=SCALES[pixels])
+
+
+def data_note(network) -> dict:
+    """What a network's file says of the data it was trained on."""
+    note = network.notes.get("data")
+    return note if isinstance(note, dict) else {}
+
+
+def names_of(network) -> list[str]:
+    return list(network.classes or map(str, range(network.output_shape[-1])))
+
+
+def refuse_nan(model, numbers):
+    """Weights of NaN or infinity load well, but nothing that follows from them is an answer."""
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{model}: the network's outputs are not finite numbers; its weights may be damaged")

@@ -1,0 +1,32 @@
+"""What a network sees of a picture, to look at: in the terminal, and as files."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ..datasets import atomic_write
+
+SHADES = " .:-=+*#%@"
+
+
+def drawn(image) -> str:
+    """An image (..., h, w) as text, two pixels a character, the lightest the darkest character."""
+    greys = np.asarray(image, float).reshape(-1, *image.shape[-2:]).mean(axis=0)
+    rows = greys[: len(greys) // 2 * 2].reshape(-1, 2, greys.shape[1]).mean(axis=1)
+    shades = np.rint(rows * ((len(SHADES) - 1) / max(rows.max(), 1e-30))).astype(int)
+    return "\n".join("    " + "".join(SHADES[shade] for shade in row).rstrip() for row in shades)
+
+
+def save_seen(folder, samples) -> None:
+    """Save the images of samples as PNG files, by the names of theirs."""
+    from PIL import Image
+
+    os.makedirs(folder, exist_ok=True)
+    for sample in samples:
+        pixels = np.asarray(sample.image)
+        pixels = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+        number = f"-{sample.number}" if sample.number else ""
+        with atomic_write(folder / f"{sample.path.stem}{number}.png") as file:
+            Image.fromarray(pixels.astype(np.uint8)).save(file, format="PNG")

@@ -1,0 +1,87 @@
+"""Read folders of pictures, one folder for each class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..pictures import SUFFIXES, picture_size, read_picture
+from .dataset import DataError, Dataset
+from .naming import PARTS
+from .streams import children
+
+LARGEST, USUAL = 64, (32, 32)  # the sides of pictures that keep their size; the size of others
+
+
+def pictures_in(folder) -> list:
+    """The pictures in a folder, by name."""
+    return [place for place in children(folder) if place.is_file() and is_picture(place.name)]
+
+
+def is_picture(name) -> bool:
+    """By its suffix."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def read_folders(folder, size=None) -> dict[str | None, Dataset]:
+    """Datasets by part of a folder that has a folder of pictures for each class, or folders for training and testing
+    that have such.
+
+    Classes are numbered in the order of their names, of their numbers if all are such. Pictures that have one size, of
+    64x64 or less, keep it; others are scaled into 32x32, or `size`, with their proportions, on their border's colour.
+    They are grey (n, h, w) if all are, else colour (n, 3, h, w), uint8, as light or dark as they are.
+
+    DataError if there is no picture, or one cannot be read.
+    """
+    parts = {PARTS[place.name.lower()]: place for place in children(folder) if _is_part(place)}
+    found = {part: classes_in(place) for part, place in (parts or {None: folder}).items()}
+    names = sorted({name for classes in found.values() for name in classes}, key=_order(found))
+    places = [place for classes in found.values() for pictures in classes.values() for place in pictures]
+    if not places:
+        raise DataError(f"{folder}: expected a folder of pictures for each class, got no picture in its folders")
+    size = size or common_size(places)
+    read = {part: {name: [read_picture(place, size) for place in pictures] for name, pictures in classes.items()}
+            for part, classes in found.items()}  # fmt: skip
+    colour = any(
+        picture.ndim == 3 for classes in read.values() for pictures in classes.values() for picture in pictures
+    )
+    return {part: _dataset(classes, names, colour, folder.name) for part, classes in read.items()}
+
+
+def classes_in(folder) -> dict[str, list]:
+    """The pictures of each class. A folder that has nothing but another is looked through."""
+    inside = [place for place in children(folder) if place.is_dir()]
+    classes = {place.name: pictures_in(place) for place in inside}
+    if len(inside) == 1 and not any(classes.values()):
+        return classes_in(inside[0])
+    return {name: pictures for name, pictures in classes.items() if pictures}
+
+
+def common_size(places) -> tuple[int, int]:
+    """The size that all pictures have, if they are small; else the usual one."""
+    sizes = {picture_size(place) for place in places}
+    return sizes.pop() if len(sizes) == 1 and max(max(size) for size in sizes) <= LARGEST else USUAL
+
+
+def stacked(pictures, colour=False) -> np.ndarray:
+    """(n, h, w) of grey pictures, or (n, 3, h, w) if one is in colour, or is to be."""
+    colour = colour or any(picture.ndim == 3 for picture in pictures)
+    if not colour:
+        return np.stack(pictures)
+    return np.stack([picture if picture.ndim == 3 else np.stack([picture] * 3) for picture in pictures])
+
+
+def _dataset(classes, names, colour, name):
+    labels = [names.index(name) for name, pictures in classes.items() for _ in pictures]
+    images = stacked([picture for pictures in classes.values() for picture in pictures], colour)
+    return Dataset(images, np.array(labels), tuple(names), name, from_pictures=True)
+
+
+def _is_part(place):
+    """Is it a folder of folders? One named train that holds pictures is a class, beside car, or has no labels."""
+    return place.is_dir() and place.name.lower() in PARTS and any(child.is_dir() for child in children(place))
+
+
+def _order(found):
+    """By number, if all names are such, else by name."""
+    numbers = all(name.isdigit() for classes in found.values() for name in classes)
+    return (lambda name: (int(name), name)) if numbers else None
