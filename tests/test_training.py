@@ -341,7 +341,7 @@ except KeyboardInterrupt:
 def test_the_progress_bar_goes_to_standard_error():
     code = SETUP + "model.fit((x[:300], np.arange(300) % 10), epochs=2, validation=(x[:50], np.arange(50) % 10))"
     out, err = run_python(code, env={**os.environ, "COLUMNS": "120"}).communicate(timeout=60)
-    assert out == "" and "epoch 1/2" in err and "epoch 2/2" in err and "test " in err and "Traceback" not in err
+    assert out == "" and "epoch 1/2" in err and "epoch 2/2" in err and "validation " in err and "Traceback" not in err
 
 
 def test_no_progress_is_silence(capfd):
