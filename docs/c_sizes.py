@@ -30,7 +30,7 @@ HEAD = """\
 def tiny():
     """Some 2,000 weights."""
     return [
-        *(pm.Rescaling(1 / 255), pm.Conv2d(8, 5, 2), pm.ReLU(), pm.MaxPool2d(2)),
+        *(pm.Rescaling(1 / 255), pm.Conv2d(8, 5, stride=2), pm.ReLU(), pm.MaxPool2d(2)),
         *(pm.Conv2d(16, 3), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(), pm.Linear(10)),
     ]
 

@@ -209,10 +209,10 @@ def layer_of(module, border, name):
         if getattr(module, setting, allowed[0]) not in allowed:
             raise ValueError(f"{setting}={getattr(module, setting)!r} there is not here, only {allowed[0]!r}")
     if isinstance(module, nn.Conv2d):
-        return layers.Conv2d(module.out_channels, module.kernel_size, module.stride, bordered(module, border),
-                             module.dilation, module.groups, module.bias is not None)  # fmt: skip
+        return layers.Conv2d(module.out_channels, module.kernel_size, stride=module.stride, padding=bordered(module, border),
+                             dilation=module.dilation, groups=module.groups, bias=module.bias is not None)  # fmt: skip
     if isinstance(module, nn.Linear):
-        return layers.Linear(module.out_features, module.bias is not None)
+        return layers.Linear(module.out_features, bias=module.bias is not None)
     if isinstance(module, nn.AdaptiveAvgPool2d):
         if module.output_size not in (1, (1, 1)):
             raise ValueError(f"output_size must be 1, not {shown(module.output_size)}: others come as AvgPool2d")

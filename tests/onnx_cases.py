@@ -23,8 +23,8 @@ def windows():
 def convolutions():
     paddings = [0, 2, (0, 1), (1, 2, 0, 3), "same"]
     for kernel, padding, groups in itertools.product([1, 3, (3, 2)], paddings, (1, 2, 6)):
-        yield pm.Conv2d(6, kernel, 1, padding, 1 if groups > 1 else (1, 2), groups, bias=groups != 2)
-    yield from (pm.Conv2d(4, 3, stride, (1, 0)) for stride in (2, (1, 3)))
+        yield pm.Conv2d(6, kernel, stride=1, padding=padding, dilation=1 if groups > 1 else (1, 2), groups=groups, bias=groups != 2)
+    yield from (pm.Conv2d(4, 3, stride=stride, padding=(1, 0)) for stride in (2, (1, 3)))
 
 
 def activations():
@@ -43,16 +43,16 @@ def cases():
         *convolutions(),
         *windows(),
         *(pm.GlobalAvgPool2d(), pm.Flatten(), pm.Dropout(), pm.GaussianNoise(0.1), pm.Augmentation(shift=1)),
-        *(pm.BatchNorm2d(), pm.BatchNorm2d(1e-3, None), pm.BatchNorm2d(0.1, 0.5, False)),
+        *(pm.BatchNorm2d(), pm.BatchNorm2d(eps=1e-3, momentum=None), pm.BatchNorm2d(eps=0.1, momentum=0.5, affine=False)),
         *(pm.Rescaling(1 / 255), pm.Rescaling(2.0, -0.5), pm.Rescaling(1.0)),
         block(pm.Conv2d(6, 3, padding=1), pm.BatchNorm2d(), pm.ReLU()),
-        block(pm.Conv2d(8, 3, 2, 1), pm.ReLU(), block(pm.Conv2d(8, 1), pm.Tanh())),
+        block(pm.Conv2d(8, 3, stride=2, padding=1), pm.ReLU(), block(pm.Conv2d(8, 1), pm.Tanh())),
         block(pm.Sigmoid(), pm.Dropout()),
     ]
     features = [pm.Linear(4), pm.Linear(3, bias=False), pm.Softmax(), pm.LogSoftmax(), pm.Flatten(), pm.Rescaling(0.5)]
     features += [
         pm.BatchNorm1d(),
-        pm.BatchNorm1d(1e-2, None, False),
+        pm.BatchNorm1d(eps=1e-2, momentum=None, affine=False),
         block(pm.Linear(7)),
         block(pm.Linear(5), pm.SiLU()),
     ]

@@ -43,13 +43,13 @@ def residual():
 
 
 def pools():
-    return [pm.Rescaling(1 / 255, -0.4), pm.Conv2d(5, 3, (1, 2), padding=(0, 1, 2, 3)), pm.MaxPool2d(3, 2),
+    return [pm.Rescaling(1 / 255, -0.4), pm.Conv2d(5, 3, stride=(1, 2), padding=(0, 1, 2, 3)), pm.MaxPool2d(3, 2),
             pm.AvgPool2d(3, 1, 1), pm.MaxPool2d(2, 2, 1, ceil_mode=True, dilation=2), pm.BatchNorm2d(affine=False),
             pm.AvgPool2d(2, 2, 1, count_include_pad=False, ceil_mode=True)]  # fmt: skip
 
 
 NETWORKS = {
-    "tiny": (lambda: [pm.Rescaling(1 / 255), pm.Conv2d(4, 5, 2), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(),
+    "tiny": (lambda: [pm.Rescaling(1 / 255), pm.Conv2d(4, 5, stride=2), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(),
                       pm.Linear(10)], (1, 14, 14)),
     "winograd": (lambda: [pm.Conv2d(17, 3, padding=1), pm.Conv2d(19, 3, padding=(1, 0)), pm.MaxPool2d(2), pm.ReLU(),
                           pm.Conv2d(33, 5, padding=2), pm.BatchNorm2d(), pm.Tanh(), pm.MaxPool2d(2), pm.Flatten(),
@@ -240,7 +240,7 @@ def trained(layers):
 
 def test_int8_is_as_good_as_float32(tmp_path):
     model, train, test = trained(
-        [pm.Rescaling(1 / 255), pm.Conv2d(8, 5, 2), pm.ReLU(), pm.Conv2d(16, 3), pm.MaxPool2d(2), pm.BatchNorm2d(),
+        [pm.Rescaling(1 / 255), pm.Conv2d(8, 5, stride=2), pm.ReLU(), pm.Conv2d(16, 3), pm.MaxPool2d(2), pm.BatchNorm2d(),
          pm.Tanh(), pm.Flatten(), pm.Linear(10)]  # fmt: skip
     )  # fmt: skip
     code = model.to_c(tmp_path / "model.c", int8=True, calibration=train[:500])

@@ -167,11 +167,11 @@ class Ways:
         arrays = dict(weight=weight, bias=bias, running_mean=mean, running_var=variance)
         if len(tensor.shape) > 1:
             seen = self.picture(tensor)
-            return self.after(seen, layers.BatchNorm2d(eps, momentum), tensor.shape, **arrays)
+            return self.after(seen, layers.BatchNorm2d(eps=eps, momentum=momentum), tensor.shape, **arrays)
         tensor = self.features(tensor)
         if tensor.order is not None:
             arrays = {name: in_our_order(array, tensor.order) for name, array in arrays.items()}
-        return self.after(tensor, layers.BatchNorm1d(eps, momentum), **arrays)
+        return self.after(tensor, layers.BatchNorm1d(eps=eps, momentum=momentum), **arrays)
 
     def linear(self, tensor, weight, bias) -> Tensor:
         """weight (out, in), in the graph's order."""
@@ -183,7 +183,7 @@ class Ways:
         if tensor.order is not None:
             weight = in_our_order(weight, tensor.order)
         arrays = dict(weight=weight) | ({} if bias is None else dict(bias=bias))
-        layer = layers.Linear(weight.shape[0], bias is not None)
+        layer = layers.Linear(weight.shape[0], bias=bias is not None)
         return replace(self.after(tensor, layer, **arrays), order=None)
 
     def sum(self, a, b) -> Tensor:

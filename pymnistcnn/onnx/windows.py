@@ -126,8 +126,8 @@ def convolution(node):
     bordered = tuple(n + a + b for n, a, b in zip(picture.shape[1:], border[::2], border[1::2], strict=True))
     padding = tuple(a + b for a, b in zip(border, window.sides(bordered), strict=True))
     bias = {} if node[2] is None else {"bias": node.weights(2)}
-    layer = layers.Conv2d(weight.shape[0], window.kernel, window.strides, padding_of(padding), window.dilations,
-                          node.get("group", 1), bool(bias))  # fmt: skip
+    layer = layers.Conv2d(weight.shape[0], window.kernel, stride=window.strides, padding=padding_of(padding), dilation=window.dilations,
+                          groups=node.get("group", 1), bias=bool(bias))  # fmt: skip
     if weight.shape[1] * layer.groups != picture.shape[0]:
         raise ValueError(f"its weights of {weight.shape} do not fit {picture.shape[0]} channels")
     return as_before(node.ways.after(picture, layer, weight=weight, **bias), flat)
@@ -181,8 +181,8 @@ def means(node, window, picture):
     """Means of windows that no AvgPool2d of ours has, as a convolution of each channel."""
     channels, area = picture.shape[0], math.prod(window.kernel)
     node.ways.check_size(channels * area, 8)
-    layer = layers.Conv2d(channels, window.kernel, window.strides, padding_of(window.sides(picture.shape[1:])),
-                          window.dilations, channels, False)  # fmt: skip
+    layer = layers.Conv2d(channels, window.kernel, stride=window.strides, padding=padding_of(window.sides(picture.shape[1:])),
+                          dilation=window.dilations, groups=channels, bias=False)  # fmt: skip
     return node.ways.after(picture, layer, weight=np.full((channels, 1, *window.kernel), 1 / area))
 
 
