@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import weakref
 import zlib
 from contextlib import contextmanager
 
@@ -85,7 +84,7 @@ class Snapshot:
     together, and put back after a failed one; written to a file, and filled from one."""
 
     def __init__(self, training):
-        self.training = weakref.proxy(training)  # which keeps this, not the other way round
+        self.training = training
         self.live = {"": training.network.param}  # by what the names of their arrays begin with
         self.live |= {f"{TRAINING}.moments.{i}.": moment for i, moment in enumerate(training.state.moments)}
         self.live[f"{TRAINING}.average."] = training.average[0] if training.average else None

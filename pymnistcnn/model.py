@@ -224,7 +224,8 @@ class Sequential:
         shuffle : a new order each epoch, from seed and epoch
         callbacks : list of Callback
         progress : draw a progress bar on standard error
-        threads, isa : all processors and the widest instruction set if not given; results do not depend on them
+        threads, isa : the processors that this process may use (its affinity, its container, OMP_NUM_THREADS) and the
+            widest instruction set if not given; results do not depend on them
         device : "cpu" if not given; "cuda", an NVIDIA GPU; or "auto", the GPU if there is one. Same seed, same bits on
             each of them; between them the last bits differ
         precision : on a GPU, of the factors of products in convolutions and large linear layers: "full", as they are,

@@ -162,7 +162,7 @@ class Training:
         self.stopped = False
         self._steps_a_slice = 1
         self._restored = []  # states of callbacks, from a checkpoint
-        self._last, self._spare, self._kept = None, Snapshot(self), 0.0
+        self._last, self._spare, self._kept = None, None, 0.0  # two snapshots in turn, and when the last was taken
 
     @property
     def loss(self) -> float:
@@ -197,7 +197,10 @@ class Training:
         """All epochs, or what is left of them. Ctrl-C and errors leave the weights as after the last step."""
         held = self.checkpoint.held() if self.checkpoint else nullcontext()
         with held, self.network.resident(self.how.target, *self._arrays()):
-            return self._run()
+            try:
+                return self._run()
+            finally:
+                self._last = self._spare = None  # they hold this training: in a cycle, its data would stay in memory
 
     def _arrays(self):
         """What every step reads: worth a place in a device's memory."""
@@ -287,9 +290,8 @@ class Training:
         fresh = now < self._kept + SLICE_SECONDS and self._last.rate_factor == self.rate_factor
         if unless_fresh and fresh and not self.checkpoint:
             return
-        taken = self._spare.take()
-        self._spare = self._last or Snapshot(self)
-        self._last, self._kept = taken, now
+        taken = (self._spare or Snapshot(self)).take()
+        self._spare, self._last, self._kept = self._last, taken, now
         if self.checkpoint and (first or self.checkpoint.is_due(self)):
             self.checkpoint.write(taken)
 

@@ -326,6 +326,10 @@ def test_threads_do_not_matter():
     assert len({outputs(quick(n_jobs=n).fit(X_TRAIN, Y_TRAIN)) for n in (None, 1, 2, -1)}) == 1
 
 
+def test_lower_precisions_are_of_a_gpu():
+    assert [quick(precision=p)._how()["device"] for p in ("full", "tf32", "bf16")] == [None, "cuda", "cuda"]
+
+
 def in_each(backend):
     return joblib.Parallel(2, backend=backend)(joblib.delayed(threads_of)(None) for _ in range(2))
 
@@ -362,9 +366,13 @@ def test_fits_in_two_threads_run_at_once(monkeypatch):
 
     train = pm.datasets.mnist()[0][:5000]
     monkeypatch.setattr(network.Network, "_run", timed)
-    joblib.Parallel(2, backend="threading")(
-        joblib.delayed(quick(n_jobs=1).fit)(train.images, train.labels) for _ in range(2)
-    )
+    ready = threading.Barrier(2)
+
+    def fit():
+        ready.wait(60)
+        quick(n_jobs=1).fit(train.images, train.labels)
+
+    joblib.Parallel(2, backend="threading")(joblib.delayed(fit)() for _ in range(2))
     one, other = (
         [(begin, end) for thread, begin, end in spans if thread == name] for name in {span[0] for span in spans}
     )
