@@ -403,8 +403,8 @@ class Sequential:
         --------
         >>> import pymnistcnn as pm
         >>> train, test = pm.datasets.mnist()
-        >>> model = pm.Sequential([pm.Rescaling(1 / 255), pm.Conv2d(4, 5, stride=2), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(),
-        ...                        pm.Linear(10)], input_shape=(1, 28, 28))
+        >>> model = pm.Sequential([pm.Rescaling(1 / 255), pm.Conv2d(4, 5, stride=2), pm.ReLU(), pm.MaxPool2d(2),
+        ...                        pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
         >>> code = model.to_c("digits.c", int8=True, calibration=train.images[:100])
         >>> code.ram, code.flash
         (144, 1656)

@@ -503,7 +503,7 @@ def test_ctrl_c_keeps_what_was_learnt(options, tmp_path):
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "info"])
 def test_ctrl_c_elsewhere(command, trained, pictures, monkeypatch):
-    def ctrl_c(*_):
+    def ctrl_c(*_, **__):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 

@@ -107,7 +107,7 @@ def test_a_regression_has_no_accuracy_and_predicts_values():
     assert np.isnan(history.accuracy).all() and np.isnan(history.validation_accuracy).all()
     assert np.isfinite(history.validation_loss).all()
     last = screen.getvalue().split("loss", 1)[1]
-    assert "train" not in last and "nan" not in last and "test loss" in last
+    assert "accuracy" not in last and "nan" not in last and "validation loss" in last
     result = m.evaluate(TEST.images, means(TEST.images))
     assert np.isnan(result.accuracy) and result.loss < history.loss[0]
     predicted = m.predict(TEST.images)

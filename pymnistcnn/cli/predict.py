@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from ..datasets import atomic_write
+from ..mismatch import warn_of
 from .options import COMPUTE, JSON, print_json, writable_file
 from .samples import Reading, samples_of
 from .saved import MODEL, data_note, names_of, network_at, refuse_nan
@@ -72,6 +73,7 @@ def answers(model, network, samples, least, threads, isa) -> list[dict]:
     """What a network says of each sample: its class, if it is sure enough; or, with one output, its value."""
     predictor = network.predictor(threads=threads, isa=isa)
     inputs = np.stack([sample.image for sample in samples])
+    warn_of(network, inputs, "inputs")
     outputs = predictor(inputs)
     refuse_nan(model, outputs)
     if network.output_shape == (1,):

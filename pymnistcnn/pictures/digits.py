@@ -14,6 +14,7 @@ from .sheet import on_the_sheet
 
 __all__ = ["read_digit", "read_digits"]
 
+MNIST = 28, 28
 LARGEST = 960  # pixels on a picture's longer side: of more, nothing is gained
 WORKING = 320  # pixels on a picture's longer side, in which digits are looked for
 DETAIL = 80  # pixels on a digit's longer side, at least, if the picture has them
@@ -34,8 +35,8 @@ def read_digit(picture, height=28, width=28, *, as_is=False):
     picture : a path, bytes or a file object of a file that Pillow reads; a Pillow image; or an array (h, w),
         (h, w, 3) or (h, w, 4), of uint8, of floats from 0 to 1, or of any whole numbers
     height, width : the size that the network wants
-    as_is : of a picture that has this size, keep the pixels, only inverted if it is dark on light. A picture that is
-        MNIST-like in size, place and extent is always kept so
+    as_is : of a picture that has this size, keep the pixels, only inverted if it is dark on light. A picture that has it
+        is always kept so if the size is another than MNIST's, or if the digit lies as MNIST's do
 
     Returns uint8 (height, width). FileNotFoundError if there is no such file; ValueError if it is not a picture, is
     damaged, is too large to decode safely, or if there is no ink on it.
@@ -54,7 +55,7 @@ def read_digit(picture, height=28, width=28, *, as_is=False):
     greys = greys_of(picture)
     if greys.shape == (height, width):
         kept = light_on_dark(greys)
-        if as_is or is_like_mnist(kept):
+        if as_is or kept.shape != MNIST or is_like_mnist(kept):
             return kept
     found = inks_in(greys, name_of(picture))
     if len(found) > 1:
