@@ -49,7 +49,7 @@ class CCode:
         inputs = self.network.inputs(inputs)
         if self.whole is None:
             return self.network.predict(inputs, target_of(ISAS[0]))
-        return self.whole.outputs(inputs)
+        return self.whole.outputs(inputs).reshape(len(inputs), *self.network.output_shape)
 
     def predict(self, inputs) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
@@ -72,10 +72,11 @@ def export(network, path, int8=False, calibration=None, test=None) -> CCode:
 
 
 def inputs_of(network, given, name):
-    """Inputs, of a Dataset or as they are, or None."""
+    """uint8 or float32 inputs, of a Dataset or as they are; or None."""
     if given is None:
         return None
-    return network.inputs(given.images if isinstance(given, Dataset) else given, f"{name} inputs")
+    x = network.inputs(given.images if isinstance(given, Dataset) else given, f"{name} inputs")
+    return x if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
 
 
 def prefix_of(path) -> str:

@@ -75,7 +75,7 @@ class Whole:
         return last if alone else None
 
     def outputs(self, inputs) -> np.ndarray:
-        """Of inputs (n, *input_shape), as the network takes them."""
+        """(n, c, h, w) of inputs (n, *input_shape), as the network takes them."""
         parts = [self.batch(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
         return np.concatenate(parts)
 
@@ -91,7 +91,7 @@ class Whole:
             last = (last - s.zero).astype(np.float32) * np.float32(s.scale)
         for step in self.tail:
             last = computed(step, last)
-        return last.reshape(len(last), *([-1] if last.shape[2:] == (1, 1) else last.shape[1:]))
+        return last
 
     @property
     def input_line(self):
@@ -181,12 +181,11 @@ def measured(network, calibration):
 
 
 def scales_of(network, ends, bytes_in):
-    scales = {value: scale_of(*low_high) for value, low_high in ends.items()}
-    if bytes_in:
-        scales[network.first] = Scale(network.scale, round(-network.offset / network.scale))
+    first = Scale(network.scale, round(-network.offset / network.scale)) if bytes_in else None
+    scales = {network.first: first or scale_of(*ends[network.first])}
     for step in network.steps:
-        if isinstance(step, (MaxPool, AveragePool, Flatten)):
-            scales[step.y] = scales[step.x]
+        picked = isinstance(step, (MaxPool, AveragePool, Flatten))  # from x
+        scales[step.y] = scales[step.x] if picked else scale_of(*ends[step.y])
         if isinstance(step, AveragePool) and any(step.window[4:6]) and not 0 <= scales[step.x].zero <= 255:
             raise ValueError(f"{step.label} cannot be computed in int8: uint8 inputs have no number for its padding")
     return scales

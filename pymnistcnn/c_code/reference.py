@@ -37,22 +37,21 @@ def sums(step, x, weight, bias, **how):
 
 
 def max_pool(step, x):
-    """As many windows as the step says, which may reach over the end."""
-    kh, kw, *stride, pad_h, pad_w, dilation_h, dilation_w, _ = step.window
-    window = ((kh, kw), tuple(stride), (pad_h, pad_w), (dilation_h, dilation_w))
-    floor, ceil = (F.max_pool2d(x, *window, mode) for mode in (False, True))
-    return fitting(step, floor, ceil)
+    kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, _ = step.window
+    window = (kh, kw), (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w)
+    return fitting(step, lambda ceil_mode: F.max_pool2d(x, *window, ceil_mode))
 
 
 def average_pool(step, x):
-    kh, kw, *stride, pad_h, pad_w, _, _, count_pad = step.window
-    window = ((kh, kw), tuple(stride), (pad_h, pad_w))
-    floor, ceil = (F.avg_pool2d(x, *window, mode, bool(count_pad)) for mode in (False, True))
-    return fitting(step, floor, ceil)
+    kh, kw, stride_h, stride_w, pad_h, pad_w, _, _, count_pad = step.window
+    window = (kh, kw), (stride_h, stride_w), (pad_h, pad_w)
+    return fitting(step, lambda ceil_mode: F.avg_pool2d(x, *window, ceil_mode, bool(count_pad)))
 
 
-def fitting(step, *found):
-    return next(y for y in found if y.shape[2:] == (step.y.h, step.y.w))
+def fitting(step, pool):
+    """As many windows as the step says: with those that reach over the end, or without."""
+    y = pool(True)
+    return y if y.shape[2:] == (step.y.h, step.y.w) else pool(False)
 
 
 def by_scores(function):
