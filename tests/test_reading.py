@@ -206,6 +206,17 @@ def test_emnist_is_upright_and_its_letters_begin_at_0(tmp_path):
     np.testing.assert_array_equal(got, TEST.images)
 
 
+def test_emnist_in_text_is_upright_too(tmp_path):
+    """As Kaggle has it: no header, pictures on their side, letters from 1."""
+    for name, part in (("train", TRAIN), ("test", TEST)):
+        sideways = Dataset(part.images.transpose(0, 2, 1), part.labels + np.uint8(1))
+        (tmp_path / f"emnist-letters-{name}.csv").write_text(lines(sideways))
+    train, test = read(tmp_path)
+    same((train, test))
+    assert train.classes[0] == "A"
+    np.testing.assert_array_equal(read_images(tmp_path / "emnist-letters-test.csv"), TEST.images)
+
+
 def test_qmnist(tmp_path):
     write_four(tmp_path, "qmnist-", ".gz", kind="idx2-int",
                labels=lambda labels: labels.astype(np.int32)[:, None] * np.arange(1, 9, dtype=np.int32))  # fmt: skip
@@ -559,6 +570,24 @@ def test_a_single_picture_is_no_data_set(tmp_path):
         read(tmp_path / "1.png")
 
 
+def test_what_else_lies_in_a_folder_is_left_alone(tmp_path):
+    draw(tmp_path / "pictures")
+    for folder in ("pictures", "text"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "README.txt").write_text("Digits, and who wrote them")
+    (tmp_path / "pictures" / "labels.csv").write_text("id,label\n1,0\n")
+    assert len(read(tmp_path / "pictures")[0]) == 48
+    (tmp_path / "text" / "digits.csv").write_text(lines(TRAIN))
+    assert len(read(tmp_path / "text")[0]) == 48
+
+
+def test_a_folder_in_a_folder(tmp_path):
+    draw(tmp_path / "a" / "b" / "digits")
+    write_four(tmp_path / "c" / "d" / "e")
+    assert len(read(tmp_path / "a")[0]) == 48
+    same(read(tmp_path / "c"))
+
+
 def test_a_bad_picture_is_named(tmp_path):
     draw(tmp_path)
     (tmp_path / "3" / "bad.png").write_text("no picture")
@@ -572,7 +601,7 @@ def test_a_bad_picture_is_named(tmp_path):
 def test_nothing_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder, nor .*fashion-mnist"):
         read(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="expected a folder of pictures for each class"):
+    with pytest.raises(DataError, match="expected a folder of pictures for each class, .* none of these is there"):
         read(tmp_path)
 
 
