@@ -21,11 +21,11 @@ def read_mat(path) -> dict[str, Dataset]:
     other, labels as they are numbered there. ImportError without SciPy."""
     limit = most_inflated(path)
     with opened(path) as (stream, _):
-        content = bytes(take(stream, limit + 1))
+        content = take(stream, limit + 1)
     if len(content) > limit:
         raise DataError(f"{path}: expected at most {limit:,} bytes, got more")
     if content[:10] != b"MATLAB 5.0":
-        raise DataError(f"{path}: expected a MATLAB 5.0 file, got {content[:10]!r}")
+        raise DataError(f"{path}: expected a MATLAB 5.0 file, got {bytes(content[:10])!r}")
     _refuse_bombs(content, path)
     loadmat = needed("scipy.io", "data").loadmat
     try:
