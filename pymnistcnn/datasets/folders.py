@@ -22,6 +22,15 @@ def is_picture(name) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def has_folders_of_pictures(folder) -> bool:
+    return any(classes_in(part) for part in parts_in(folder).values())
+
+
+def parts_in(folder) -> dict:
+    """The folders for training and testing by part; a folder itself, by None, if it has none."""
+    return {PARTS[place.name.lower()]: place for place in children(folder) if _is_part(place)} or {None: folder}
+
+
 def read_folders(folder, size=None) -> dict[str | None, Dataset]:
     """Datasets by part of a folder that has a folder of pictures for each class, or folders for training and testing
     that have such.
@@ -32,8 +41,7 @@ def read_folders(folder, size=None) -> dict[str | None, Dataset]:
 
     DataError if there is no picture, or one cannot be read.
     """
-    parts = {PARTS[place.name.lower()]: place for place in children(folder) if _is_part(place)}
-    found = {part: classes_in(place) for part, place in (parts or {None: folder}).items()}
+    found = {part: classes_in(place) for part, place in parts_in(folder).items()}
     names = sorted({name for classes in found.values() for name in classes}, key=_order(found))
     places = [place for classes in found.values() for pictures in classes.values() for place in pictures]
     if not places:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..extras import needed
 from .dataset import DataError, Dataset
-from .streams import CHUNK
+from .streams import CHUNK, most_inflated, opened, take
 
 _START, _COMPRESSED = 128, 15  # bytes of a version 5 file's head; the type of an element that is deflated
 _RATIO = 60  # what deflated pictures of EMNIST hold is some 5 times their size
@@ -19,9 +19,13 @@ _RATIO = 60  # what deflated pictures of EMNIST hold is some 5 times their size
 def read_mat(path) -> dict[str, Dataset]:
     """The parts, "train" and "test", of a file such as emnist-letters.mat, as they are in it: columns one after the
     other, labels as they are numbered there. ImportError without SciPy."""
-    content = path.read_bytes()
+    limit = most_inflated(path)
+    with opened(path) as (stream, _):
+        content = take(stream, limit + 1)
+    if len(content) > limit:
+        raise DataError(f"{path}: expected at most {limit:,} bytes, got more")
     if content[:10] != b"MATLAB 5.0":
-        raise DataError(f"{path}: expected a MATLAB 5.0 file, got {content[:10]!r}")
+        raise DataError(f"{path}: expected a MATLAB 5.0 file, got {bytes(content[:10])!r}")
     _refuse_bombs(content, path)
     loadmat = needed("scipy.io", "data").loadmat
     try:

@@ -11,7 +11,7 @@ from ..checks import checked_path, checked_seed, number, pair
 from .arrays import read_npz
 from .dataset import DataError, Dataset, channels_first
 from .digits import mnist
-from .folders import is_picture, read_folders
+from .folders import has_folders_of_pictures, is_picture, read_folders
 from .groups import (
     WHOLE,
     as_bytes,
@@ -104,10 +104,11 @@ def read_images(path, *, shape=None) -> np.ndarray:
     if not place.is_file():
         raise FileNotFoundError(f"{place}: no such file")
     if place.name.endswith(".npz"):
-        return _images_of_npz(place)
-    if not is_array_file(place.name):
-        return read_table(place, shape=shape)[0]
-    images = channels_first(as_bytes(read_array(place)))
+        images = _images_of_npz(place)
+    elif is_array_file(place.name):
+        images = channels_first(as_bytes(read_array(place)))
+    else:
+        images = read_table(place, shape=shape)[0]
     known = known_name([place.name], np.zeros(0))
     return as_known(Dataset(images, np.ones(len(images), int)), known).images
 
@@ -140,22 +141,34 @@ def parts_of(place, how) -> dict[str, Dataset]:
     """Datasets by part: "train", "test", "validation", or "whole"."""
     if not place.is_dir():
         return _of_file(place, how)
-    groups = groups_in(place)
-    if groups:
+    if groups := groups_in(place):
         return _of_groups(groups, place)
-    tables = [child for child in children(place) if is_table(child)]
-    if tables:
+    if has_folders_of_pictures(place):
+        return {part or WHOLE: data for part, data in read_folders(place, how.size).items()}
+    if tables := tables_in(place, how):
         return _of_tables(tables, place, how)
-    mats = [child for child in children(place) if child.name.endswith(".mat")]
-    inside = [child for child in children(place) if child.is_dir()]
-    if len(mats) == 1:
-        return _of_file(mats[0], how)
-    if len(inside) == 1 and not any(child.is_dir() for child in children(inside[0])):
-        nested = groups_in(inside[0]) or any(is_table(child) for child in children(inside[0]))
-        if nested:
-            return parts_of(inside[0], how)
-    parts = read_folders(place, how.size)
-    return {part or WHOLE: data for part, data in parts.items()}
+    inside = [child for child in children(place) if child.is_dir() or child.name.endswith(".mat")]
+    if len(inside) != 1:
+        raise DataError(
+            f"{place}: expected a folder of pictures for each class, files of arrays such as train-images-idx3-ubyte "
+            "or x_train.npy, or text such as train.csv; none of these is there, or several data sets are"
+        )
+    return parts_of(inside[0], how)
+
+
+def tables_in(folder, how) -> list:
+    """The text files of images in a folder. A .txt may be something else."""
+    return [
+        child for child in children(folder) if is_table(child) and (".txt" not in child.name or _is_one(child, how))
+    ]
+
+
+def _is_one(table, how):
+    try:
+        read_table(table, how.label_first, how.shape, most=1)
+    except DataError as error:
+        return "label_first" in str(error)
+    return True
 
 
 def is_table(place) -> bool:

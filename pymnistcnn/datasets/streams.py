@@ -14,7 +14,10 @@ from .dataset import DataError
 CHUNK = 1 << 20
 UNSUSPICIOUS = 1 << 28  # bytes that any file may hold
 MOST_RATIO = 100  # of what a text of images holds to what it is packed into: some 7 are usual
-BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+BROKEN = (  # what damaged, encrypted and odd archives raise
+    *(EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile),
+    *(NotImplementedError, RuntimeError, UnicodeDecodeError),
+)
 
 
 def place_of(path):
