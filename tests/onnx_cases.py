@@ -50,7 +50,12 @@ def cases():
         block(pm.Sigmoid(), pm.Dropout()),
     ]
     features = [pm.Linear(4), pm.Linear(3, bias=False), pm.Softmax(), pm.LogSoftmax(), pm.Flatten(), pm.Rescaling(0.5)]
-    features += [pm.BatchNorm1d(), pm.BatchNorm1d(1e-2, None, False), block(pm.Linear(7)), block(pm.Linear(5), pm.SiLU())]
+    features += [
+        pm.BatchNorm1d(),
+        pm.BatchNorm1d(1e-2, None, False),
+        block(pm.Linear(7)),
+        block(pm.Linear(5), pm.SiLU()),
+    ]
     features += [block(pm.Linear(7), pm.ReLU(), projection=pm.Linear(7))]
     return [(layer, PICTURES) for layer in [*pictures, *activations()]] + [(layer, FEATURES) for layer in features]
 

@@ -27,8 +27,8 @@ OPERATORS = {
     *("Reshape", "Sigmoid", "Softmax", "Softplus", "Squeeze", "Swish", "Tanh", "Transpose", "Unsqueeze"),
 }
 REASONS = {  # of what from_onnx says
-    "samples are mixed, or the batch is not in front": "samples must stay apart|moves the batch|batch must stay|batch and all"
-    r"|made for a batch|allowzero|its bias of \(3, 4\)",
+    "samples are mixed, or the batch is not in front": "samples must stay apart|moves the batch|batch must stay"
+    r"|batch and all|made for a batch|allowzero|its bias of \(3, 4\)",
     "three-dimensional pictures": "it needs pictures",
     "as in training": "as in training",
     "softmax over one axis of several": "all of a sample's scores",
@@ -93,11 +93,15 @@ def outcome(name, model, inputs, outputs, folder):
         return str(error).removeprefix(f"{path}: ")
     x, expected = np.asarray(inputs[0]), np.asarray(outputs[0])
     for node in model.graph.node:
-        if node.op_type == "Transpose" and node.input[0] == model.graph.input[0].name:  # its model takes what is transposed already
+        if (
+            node.op_type == "Transpose" and node.input[0] == model.graph.input[0].name
+        ):  # its model takes what is transposed already
             x = x.transpose(onnx.helper.get_node_attr_value(node, "perm"))
     half = np.float16 in (x.dtype, expected.dtype)
     y = ours.predict_outputs(x.reshape(len(x), *ours.input_shape).astype(ours.dtype))
-    np.testing.assert_allclose(y.reshape(expected.shape), expected, rtol=1e-3, atol=1e-2 if half else 1e-5, err_msg=name)
+    np.testing.assert_allclose(
+        y.reshape(expected.shape), expected, rtol=1e-3, atol=1e-2 if half else 1e-5, err_msg=name
+    )
     return None
 
 
@@ -118,7 +122,9 @@ def table(found) -> str:
         if message is not None:
             refused[reason(message)].append(f"`{name.removeprefix('test_')}`")
     passed = sum(message is None for message in found.values())
-    lines = [f"onnx {onnx.__version__} has {len(found)} of them: {passed} give the same, {len(found) - passed} are refused:"]
+    lines = [
+        f"onnx {onnx.__version__} has {len(found)} of them: {passed} give the same, {len(found) - passed} are refused:"
+    ]
     lines += ["", "| why | how many | which |", "|---|---:|---|"]
     lines += [f"| {why} | {len(refused[why])} | {', '.join(sorted(refused[why]))} |" for why in REASONS if refused[why]]
     return "\n".join(lines)

@@ -31,7 +31,9 @@ def file_of(folder, nodes, shape, constants=(), opset=17, kind=TensorProto.FLOAT
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     path = folder / "graph.onnx"
-    onnx.save(proto, path, **({} if external is None else dict(save_as_external_data=True, size_threshold=0, **external)))
+    onnx.save(
+        proto, path, **({} if external is None else dict(save_as_external_data=True, size_threshold=0, **external))
+    )
     return path
 
 
@@ -60,7 +62,7 @@ def test_gemm_with_everything(tmp_path):
 
 
 def test_constants_that_are_computed(tmp_path):
-    """As where an exporter folds nothing: w is transposed and cast, the bias a Constant, the new shape made from Shape."""
+    """As where an exporter folds nothing: w is transposed and cast, the bias a Constant, the shape made from Shape."""
     nodes = [
         node("Shape", "x", to="shape"),
         node("Constant", to="zero", value_int=0),
@@ -83,7 +85,12 @@ def test_constants_that_are_computed(tmp_path):
 def test_channels_last_at_the_borders(tmp_path):
     """As TensorFlow's converters write it: NHWC in, the features in the order h, w, c."""
     constants = {"f": normal(4, 2, 3, 3), "w": normal(4 * 6 * 5, 3), "flat": np.array([-1, 120]), "m": normal(4)}
-    constants |= {"g": np.ones(120, np.float32), "beta": normal(120), "mean": normal(120), "var": np.ones(120, "f4") * 2}
+    constants |= {
+        "g": np.ones(120, np.float32),
+        "beta": normal(120),
+        "mean": normal(120),
+        "var": np.ones(120, "f4") * 2,
+    }
     nodes = [
         node("Transpose", "x", to="nchw", perm=[0, 3, 1, 2]),
         node("Conv", "nchw", "f", "m", to="c"),
@@ -117,7 +124,12 @@ def test_rescaling_in_three_steps(tmp_path):
 
 
 def test_numbers_for_each_channel(tmp_path):
-    constants = {"mean": normal(1, 3, 1, 1), "std": 1 + normal(3, 1, 1) ** 2, "f": normal(4, 3, 1, 1), "b": normal(4, 1, 1)}
+    constants = {
+        "mean": normal(1, 3, 1, 1),
+        "std": 1 + normal(3, 1, 1) ** 2,
+        "f": normal(4, 3, 1, 1),
+        "b": normal(4, 1, 1),
+    }
     nodes = [
         node("Sub", "x", "mean", to="a"),
         node("Div", "a", "std", to="b1"),
@@ -127,6 +139,28 @@ def test_numbers_for_each_channel(tmp_path):
     ]
     model = compared(file_of(tmp_path, nodes, ["n", 3, 4, 4], constants), (3, 4, 4))
     assert model.layers[-2].bias and isinstance(model.layers[-1], pm.BatchNorm2d)
+
+
+def test_numbers_for_each_channel_that_are_last(tmp_path):
+    """As Keras writes them, where everything but the windows is NHWC; those that follow each other are one layer."""
+    constants = {"mean": normal(3), "f": normal(4, 3, 1, 1), "b": normal(4), "s": normal(1, 1, 4), "t": normal(4)}
+    nodes = [
+        node("Sub", "x", "mean", to="centered"),
+        node("Transpose", "centered", to="p", perm=[0, 3, 1, 2]),
+        node("Conv", "p", "f", to="c"),
+        node("Transpose", "c", to="d", perm=[0, 2, 3, 1]),
+        node("Add", "d", "b", to="e"),
+        node("Relu", "e", to="f1"),
+        node("Mul", "f1", "s", to="g"),
+        node("Sub", "t", "g", to="h"),
+        node("Transpose", "h", to="i", perm=[0, 3, 1, 2]),
+        node("GlobalAveragePool", "i", to="y"),
+    ]
+    model = compared(
+        file_of(tmp_path, nodes, ["n", 6, 5, 3], constants), (6, 5, 3), as_ours=lambda x: x.transpose(0, 3, 1, 2)
+    )
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds == ["BatchNorm2d", "Conv2d", "ReLU", "BatchNorm2d", "GlobalAvgPool2d"] and model.layers[1].bias
 
 
 def gelu(x):
@@ -204,7 +238,10 @@ def test_auto_pad_and_one_row(auto, tmp_path):
 def test_a_pad_before_a_window(kind, value, tmp_path):
     more = ["f"] if kind == "Conv" else []
     constants = {"f": normal(4, 2, 3, 3), "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "value": np.float32(value)}
-    nodes = [node("Pad", "x", "pads", "value", to="p"), node(kind, "p", *more, to="y", kernel_shape=[3, 3], strides=[2, 2])]
+    nodes = [
+        node("Pad", "x", "pads", "value", to="p"),
+        node(kind, "p", *more, to="y", kernel_shape=[3, 3], strides=[2, 2]),
+    ]
     compared(file_of(tmp_path, nodes, ["n", 2, 8, 9], constants), (2, 8, 9))
 
 
@@ -255,7 +292,12 @@ REFUSED = {
     "a formula": ([node("Sin", "x", to="y")], r"\(Sin\): there is no layer for this operator"),
     "a known operator's formula": ([node("Exp", "x", to="y")], "the output 'y': no layer computes this"),
     "a product of two": (
-        [node("Conv", "x", "f", to="a"), node("Tanh", "a", to="b"), node("Conv", "x", "f", to="c"), node("Mul", "b", "c", to="y")],
+        [
+            node("Conv", "x", "f", to="a"),
+            node("Tanh", "a", to="b"),
+            node("Conv", "x", "f", to="c"),
+            node("Mul", "b", "c", to="y"),
+        ],
         r"\(Mul\): of several tensors, only the sum of two is known here",
     ),
     "two long ways": (
@@ -265,7 +307,10 @@ REFUSED = {
         ],
         r"\(Add\): of the two ways that it adds up, one must have no layer or a single one",
     ),
-    "a number for each pixel": ([node("Add", "x", "full", to="y")], r"\(Add\): its constant of \(2, 6, 6\) is not one number"),
+    "a number for each pixel": (
+        [node("Add", "x", "full", to="y")],
+        r"\(Add\): its constant of \(2, 6, 6\) is not one number",
+    ),
     "statistics of the batch": (
         [node("BatchNormalization", "x", "stat", "stat", "stat", "stat", to="y", training_mode=1)],
         r"\(BatchNormalization\): it takes the statistics of the batch",
@@ -284,20 +329,35 @@ REFUSED = {
         "the output 'y': its axes are in another order than our layers have",
     ),
     "weights that are not constant": ([node("Conv", "x", "x", to="y")], r"\(Conv\): its input 1 must be a constant"),
-    "weights that do not fit": ([node("Flatten", "x", to="a"), node("Gemm", "a", "w72", to="b"), node("Gemm", "b", "small", to="y")], r"\(Gemm\): its weights of .* do not fit"),
-    "pictures to a product": ([node("Gemm", "x", "w72", to="y")], r"\(Gemm\): it needs features \(n, in\), not \(n, 2, 6, 6\)"),
+    "weights that do not fit": (
+        [node("Flatten", "x", to="a"), node("Gemm", "a", "w72", to="b"), node("Gemm", "b", "small", to="y")],
+        r"\(Gemm\): its weights of .* do not fit",
+    ),
+    "pictures to a product": (
+        [node("Gemm", "x", "w72", to="y")],
+        r"\(Gemm\): it needs features \(n, in\), not \(n, 2, 6, 6\)",
+    ),
     "an uneven pool": (
         [node("MaxPool", "x", to="y", kernel_shape=[2, 2], auto_pad="SAME_UPPER")],
         r"\(MaxPool\): it pads \(6, 6\) by .* our pools pad both sides alike",
     ),
-    "a Pad for itself": ([node("Pad", "x", "pads", to="p"), node("Relu", "p", to="y")], "a Pad before it can only stand before"),
+    "a Pad for itself": (
+        [node("Pad", "x", "pads", to="p"), node("Relu", "p", to="y")],
+        "a Pad before it can only stand before",
+    ),
     "softmax of pictures": ([node("Softmax", "x", to="y")], r"\(Softmax\): it must go over all of a sample's scores"),
-    "a missing value": ([node("Relu", "nowhere", to="y")], r"\(Relu\): it reads 'nowhere', which nothing before it makes"),
+    "a missing value": (
+        [node("Relu", "nowhere", to="y")],
+        r"\(Relu\): it reads 'nowhere', which nothing before it makes",
+    ),
     "a cycle": (
         [node("Relu", "b", to="a"), node("Tanh", "a", to="b"), node("Add", "x", "b", to="y")],
         r"\(Relu\): it reads 'b', which nothing before it makes",
     ),
-    "a value made twice": ([node("Relu", "x", to="y"), node("Tanh", "x", to="y")], r"\(Relu\): it makes what is there already"),
+    "a value made twice": (
+        [node("Relu", "x", to="y"), node("Tanh", "x", to="y")],
+        r"\(Relu\): it makes what is there already",
+    ),
     "a layer in two places": (
         [
             *(node("Conv", "x", "sq", to="a"), node("Add", "a", "x", to="b")),
@@ -453,7 +513,8 @@ HUGE = {
         {},
     ),
     "constants that double": (
-        [node("Concat", f"c{i}", f"c{i}", to=f"c{i + 1}", axis=0) for i in range(40)] + [node("Gemm", "x", "c40", to="y")],
+        [node("Concat", f"c{i}", f"c{i}", to=f"c{i + 1}", axis=0) for i in range(40)]
+        + [node("Gemm", "x", "c40", to="y")],
         ["n", 5],
         {"c0": np.ones(9, "f4")},
     ),

@@ -1,4 +1,4 @@
-"""Models that go out as ONNX compute there what they do here: by onnxruntime, by onnx's own evaluator, and read again."""
+"""Models that go out as ONNX compute there what they do here: in onnxruntime, in onnx's evaluator, and read again."""
 
 import json
 
@@ -184,7 +184,8 @@ def test_a_network_that_takes_numbers_from_0_to_1(saved, tmp_path):
     model.load_state_dict(pm.load(saved).state_dict())
     model.to_onnx(tmp_path / "bare.onnx")
     wrong, right = (
-        json.loads(run("evaluate", tmp_path / "bare.onnx", "--pixels", pixels, "--json")[1]) for pixels in ("0-255", "0-1")
+        json.loads(run("evaluate", tmp_path / "bare.onnx", "--pixels", pixels, "--json")[1])
+        for pixels in ("0-255", "0-1")
     )
     assert right["test_accuracy"] == json.loads(run("evaluate", saved, "--json")[1])["test_accuracy"]
     assert wrong["test_loss"] > 10 * right["test_loss"]
