@@ -27,8 +27,8 @@ OPERATORS = {
     *("Reshape", "Sigmoid", "Softmax", "Softplus", "Squeeze", "Swish", "Tanh", "Transpose", "Unsqueeze"),
 }
 REASONS = {  # of what from_onnx says
-    "samples are mixed, or the batch is not in front": "samples must stay apart|moves the batch|batch must stay|batch and all"
-    r"|made for a batch|allowzero|its bias of \(3, 4\)",
+    "samples are mixed, or the batch is not in front": "samples must stay apart|moves the batch|batch must stay"
+    r"|batch and all|made for a batch|allowzero|its bias of \(3, 4\)",
     "three-dimensional pictures": "it needs pictures",
     "as in training": "as in training",
     "softmax over one axis of several": "all of a sample's scores",

@@ -1,4 +1,4 @@
-"""Models that go out as ONNX compute there what they do here: by onnxruntime, by onnx's own evaluator, and read again."""
+"""Models that go out as ONNX compute there what they do here: in onnxruntime, in onnx's evaluator, and read again."""
 
 import json
 

@@ -207,6 +207,6 @@ def test_what_pytorch_exports(name, folded, opset, tmp_path):
     x = np.random.default_rng(0).standard_normal((3, *shape)).astype(np.float32)
     mode = torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE
     torch.onnx.export(module, torch.tensor(x), tmp_path / "theirs.onnx", input_names=["x"], opset_version=opset,
-                      dynamo=False, do_constant_folding=folded, training=mode, dynamic_axes={"x": {0: "n"}})  # fmt: skip
+                      dynamo=False, do_constant_folding=folded, training=mode, dynamic_axes={"x": [0]})  # fmt: skip
     model = pm.from_onnx(tmp_path / "theirs.onnx")
     assert off_by(model.predict_outputs(x), theirs(module, x)) < 1e-5

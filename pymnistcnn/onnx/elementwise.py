@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -11,7 +12,7 @@ from .. import functional as F
 from .. import layers
 from .expressions import DEEPEST, Expression, resolve
 from .operators import OPERATORS, operator
-from .tensors import Padded
+from .tensors import Padded, Tensor
 
 erf = np.frompyfunc(math.erf, 1, 1)
 FLOATS = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16
@@ -122,7 +123,15 @@ def by_channel(node):
     if node.opset < 7 and node.get("broadcast", 0) and node.get("axis", -1) >= 0:  # of old: where its axes begin
         array = array.reshape(array.shape + (1,) * (len(shape) - node.get("axis") - array.ndim))
     array = array.reshape((1,) * max(0, len(shape) - array.ndim) + array.shape)
-    if array.shape != (1, tensor.shape[0] if tensor.shape else 1, *(1,) * (len(shape) - 2)) or array.dtype.kind != "f":
+    if tensor.step.is_input and len(shape) == 4 and array.shape == (1, 1, 1, shape[3]) and tensor.order is None:
+        tensor = node.ways.channels_last(tensor)
+    if axes := tensor.axes():  # which are in another order: so is the constant
+        array, there = array.transpose(0, *(axes.index(axis) + 1 for axis in range(3))), tensor
+        tensor = Tensor(there.step, there.step.shape)
+    if (
+        array.shape != (1, tensor.shape[0] if tensor.shape else 1, *(1,) * (len(tensor.shape) - 1))
+        or array.dtype.kind != "f"
+    ):
         raise ValueError(f"its constant of {array.shape[1:]} is not one number for each channel of {tensor.shape}")
     array = array.reshape(-1).astype(float)
     scale_and_offset = {
@@ -131,7 +140,8 @@ def by_channel(node):
     }.get((node.kind, constant_first))  # fmt: skip
     if scale_and_offset is None:
         raise ValueError("it divides by the network's numbers")
-    return node.ways.scaled(tensor, *np.broadcast_arrays(*scale_and_offset))
+    made = node.ways.scaled(tensor, *np.broadcast_arrays(*scale_and_offset))
+    return replace(there, step=made.step) if axes else made
 
 
 @operator("Cast", "CastLike")

@@ -47,7 +47,8 @@ def from_onnx(path, *, rescaling=None, max_bytes=2**30, max_work=10**11) -> Sequ
     try:
         file = File(path, max_bytes)
         reader = Reader(file, Ways(max_bytes, max_work), rescaling)
-        return reader.model(max_bytes, max_work)
+        with np.errstate(all="ignore"):  # weights may be anything
+            return reader.model(max_bytes, max_work)
     except (ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from None
 

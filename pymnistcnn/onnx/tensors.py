@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 
 import numpy as np
 
 from .. import layers
 from .folding import folded
 
+NO_EPS = 1e-30  # of a batch norm that is but a scale and an offset: the smallest that there is
 DEEPEST = 16  # blocks in blocks
 NORMS = layers.BatchNorm1d, layers.BatchNorm2d
 
@@ -64,6 +66,16 @@ class Tensor:
         order = order.reshape(self.shape).transpose(axes)
         shape, order = order.shape, order.reshape(size)
         return replace(self, shape=shape, order=None if (order == np.arange(size)).all() else order)
+
+    def axes(self) -> tuple | None:
+        """Which of the step's axes are those of this picture, if it is one whose axes were transposed."""
+        if self.order is not None and len(self.shape) == len(self.step.shape) == 3:
+            places = np.arange(self.order.size).reshape(self.step.shape)
+            for axes in permutations(range(3)):
+                seen = places.transpose(axes)
+                if seen.shape == self.shape and (seen.reshape(-1) == self.order).all():
+                    return axes
+        return None
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,12 @@ class Ways:
             self.replays[key] = start
         return self.replays[key]
 
+    def channels_last(self, tensor) -> Tensor:
+        """The input's pictures, which a graph sees as (h, w, c), of an input that is (c, h, w)."""
+        height, width, channels = tensor.shape
+        self.check_size(math.prod(tensor.shape), 32)  # two arrays of places
+        return self.replayed(tensor, (channels, height, width)).transposed([1, 2, 0])
+
     def features(self, tensor) -> Tensor:
         """As (n,), for a layer that needs this. The order of the numbers may still be another."""
         shape = (math.prod(tensor.shape),)
@@ -148,10 +166,13 @@ class Ways:
             seen = self.features(seen)
         channels = seen.shape[0]
         scale, offset = (np.broadcast_to(np.ravel(a), channels) for a in (scale, offset))
+        if seen.order is None and (before := only_scaled(seen.step)) is not None:
+            offset = scale * before["bias"] + offset
+            scale, seen = scale * before["weight"], replace(seen, step=seen.step.before)
         step = self.with_bias(seen, scale, offset)
         if step is None:
             one, zero = np.ones(channels), np.zeros(channels)
-            step = self.normalized(seen, 1e-30, 0.1, scale, offset, zero, one).step
+            step = self.normalized(seen, NO_EPS, 0.1, scale, offset, zero, one).step
         return replace(tensor, step=step)
 
     def with_bias(self, tensor, scale, offset) -> Step | None:
@@ -209,6 +230,14 @@ class Ways:
         for step in skip + inside:
             made.step.weights.update(step.weights)
         return replace(made, step=replace(made.step, depth=depth))
+
+
+def only_scaled(step) -> dict | None:
+    """The weights of a step that is a scale and an offset for each channel, and nothing else."""
+    if not isinstance(step.layer, NORMS) or step.layer.eps != NO_EPS:
+        return None
+    weights = step.weights[step.layer]
+    return None if weights["running_mean"].any() or (weights["running_var"] != 1).any() else weights
 
 
 def shortened(way) -> list[Step]:
