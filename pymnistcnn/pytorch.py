@@ -117,14 +117,34 @@ def _(layer: layers.Residual, shape, dtype):
 
 # ---- from PyTorch ----
 
-ALIKE = {nn.ReLU: (), nn.Sigmoid: (), nn.Tanh: (), nn.SiLU: (), nn.Hardswish: (), nn.LeakyReLU: ("negative_slope",),
-         nn.ELU: ("alpha",), nn.Softplus: ("beta", "threshold"), nn.GELU: ("approximate",), nn.Dropout: ("p",),
-         nn.BatchNorm1d: ("eps", "momentum", "affine"), nn.BatchNorm2d: ("eps", "momentum", "affine"),
-         nn.MaxPool2d: ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-         nn.AvgPool2d: ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
-         nn.Softmax: (), nn.LogSoftmax: (), nn.Flatten: ()}  # fmt: skip
-MUST_BE = {"dim": (1, -1, None), "start_dim": (1,), "end_dim": (-1, 3), "return_indices": (False,),
-           "divisor_override": (None,), "padding_mode": ("zeros",), "track_running_stats": (True,)}  # fmt: skip
+ALIKE = {
+    nn.ReLU: (),
+    nn.Sigmoid: (),
+    nn.Tanh: (),
+    nn.SiLU: (),
+    nn.Hardswish: (),
+    nn.LeakyReLU: ("negative_slope",),
+    nn.ELU: ("alpha",),
+    nn.Softplus: ("beta", "threshold"),
+    nn.GELU: ("approximate",),
+    nn.Dropout: ("p",),
+    nn.BatchNorm1d: ("eps", "momentum", "affine"),
+    nn.BatchNorm2d: ("eps", "momentum", "affine"),
+    nn.MaxPool2d: ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    nn.AvgPool2d: ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
+    nn.Softmax: (),
+    nn.LogSoftmax: (),
+    nn.Flatten: (),
+}
+MUST_BE = {
+    "dim": (1, -1, None),
+    "start_dim": (1,),
+    "end_dim": (-1, 3),
+    "return_indices": (False,),
+    "divisor_override": (None,),
+    "padding_mode": ("zeros",),
+    "track_running_stats": (True,),
+}
 
 
 def from_torch(module, input_shape=None, *, rescaling=None, seed=0) -> Sequential:
@@ -209,8 +229,15 @@ def layer_of(module, border, name):
         if getattr(module, setting, allowed[0]) not in allowed:
             raise ValueError(f"{setting}={getattr(module, setting)!r} there is not here, only {allowed[0]!r}")
     if isinstance(module, nn.Conv2d):
-        return layers.Conv2d(module.out_channels, module.kernel_size, stride=module.stride, padding=bordered(module, border),
-                             dilation=module.dilation, groups=module.groups, bias=module.bias is not None)  # fmt: skip
+        return layers.Conv2d(
+            module.out_channels,
+            module.kernel_size,
+            stride=module.stride,
+            padding=bordered(module, border),
+            dilation=module.dilation,
+            groups=module.groups,
+            bias=module.bias is not None,
+        )
     if isinstance(module, nn.Linear):
         return layers.Linear(module.out_features, bias=module.bias is not None)
     if isinstance(module, nn.AdaptiveAvgPool2d):

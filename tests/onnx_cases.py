@@ -23,7 +23,9 @@ def windows():
 def convolutions():
     paddings = [0, 2, (0, 1), (1, 2, 0, 3), "same"]
     for kernel, padding, groups in itertools.product([1, 3, (3, 2)], paddings, (1, 2, 6)):
-        yield pm.Conv2d(6, kernel, stride=1, padding=padding, dilation=1 if groups > 1 else (1, 2), groups=groups, bias=groups != 2)
+        yield pm.Conv2d(
+            6, kernel, stride=1, padding=padding, dilation=1 if groups > 1 else (1, 2), groups=groups, bias=groups != 2
+        )
     yield from (pm.Conv2d(4, 3, stride=stride, padding=(1, 0)) for stride in (2, (1, 3)))
 
 
@@ -43,7 +45,11 @@ def cases():
         *convolutions(),
         *windows(),
         *(pm.GlobalAvgPool2d(), pm.Flatten(), pm.Dropout(), pm.GaussianNoise(0.1), pm.Augmentation(shift=1)),
-        *(pm.BatchNorm2d(), pm.BatchNorm2d(eps=1e-3, momentum=None), pm.BatchNorm2d(eps=0.1, momentum=0.5, affine=False)),
+        *(
+            pm.BatchNorm2d(),
+            pm.BatchNorm2d(eps=1e-3, momentum=None),
+            pm.BatchNorm2d(eps=0.1, momentum=0.5, affine=False),
+        ),
         *(pm.Rescaling(1 / 255), pm.Rescaling(2.0, -0.5), pm.Rescaling(1.0)),
         block(pm.Conv2d(6, 3, padding=1), pm.BatchNorm2d(), pm.ReLU()),
         block(pm.Conv2d(8, 3, stride=2, padding=1), pm.ReLU(), block(pm.Conv2d(8, 1), pm.Tanh())),

@@ -29,42 +29,114 @@ def random_weights(model):
 
 
 def each_activation():
-    kinds = [pm.ReLU(), pm.LeakyReLU(0.2), pm.ELU(0.7), pm.Sigmoid(), pm.Tanh(), pm.Softplus(2.0), pm.GELU(),
-             pm.GELU("tanh"), pm.SiLU(), pm.Hardswish()]  # fmt: skip
-    return [pm.Rescaling(1 / 100, -1.2), *(layer for kind in kinds for layer in (pm.Conv2d(5, 3, padding=1), kind)),
-            pm.Flatten(), pm.Linear(300), pm.Tanh(), pm.Linear(17), pm.LogSoftmax()]  # fmt: skip
+    kinds = [
+        pm.ReLU(),
+        pm.LeakyReLU(0.2),
+        pm.ELU(0.7),
+        pm.Sigmoid(),
+        pm.Tanh(),
+        pm.Softplus(2.0),
+        pm.GELU(),
+        pm.GELU("tanh"),
+        pm.SiLU(),
+        pm.Hardswish(),
+    ]
+    return [
+        pm.Rescaling(1 / 100, -1.2),
+        *(layer for kind in kinds for layer in (pm.Conv2d(5, 3, padding=1), kind)),
+        pm.Flatten(),
+        pm.Linear(300),
+        pm.Tanh(),
+        pm.Linear(17),
+        pm.LogSoftmax(),
+    ]
 
 
 def residual():
     inside = [pm.Conv2d(8, 3, padding=1), pm.BatchNorm2d(), pm.ReLU(), pm.Conv2d(8, 3, padding=1)]
     wider = [pm.Conv2d(16, 3, stride=2, padding=1), pm.ReLU(), pm.Residual([pm.Tanh()])]
-    return [pm.Conv2d(8, 3, padding=1), pm.Residual(inside), pm.ReLU(), pm.Residual(wider), pm.GlobalAvgPool2d(),
-            pm.Flatten(), pm.Linear(10), pm.Residual([pm.Linear(10), pm.ReLU()]), pm.Softmax()]  # fmt: skip
+    return [
+        pm.Conv2d(8, 3, padding=1),
+        pm.Residual(inside),
+        pm.ReLU(),
+        pm.Residual(wider),
+        pm.GlobalAvgPool2d(),
+        pm.Flatten(),
+        pm.Linear(10),
+        pm.Residual([pm.Linear(10), pm.ReLU()]),
+        pm.Softmax(),
+    ]
 
 
 def pools():
-    return [pm.Rescaling(1 / 255, -0.4), pm.Conv2d(5, 3, stride=(1, 2), padding=(0, 1, 2, 3)), pm.MaxPool2d(3, 2),
-            pm.AvgPool2d(3, 1, 1), pm.MaxPool2d(2, 2, 1, ceil_mode=True, dilation=2), pm.BatchNorm2d(affine=False),
-            pm.AvgPool2d(2, 2, 1, count_include_pad=False, ceil_mode=True)]  # fmt: skip
+    return [
+        pm.Rescaling(1 / 255, -0.4),
+        pm.Conv2d(5, 3, stride=(1, 2), padding=(0, 1, 2, 3)),
+        pm.MaxPool2d(3, 2),
+        pm.AvgPool2d(3, 1, 1),
+        pm.MaxPool2d(2, 2, 1, ceil_mode=True, dilation=2),
+        pm.BatchNorm2d(affine=False),
+        pm.AvgPool2d(2, 2, 1, count_include_pad=False, ceil_mode=True),
+    ]
 
 
 NETWORKS = {
-    "tiny": (lambda: [pm.Rescaling(1 / 255), pm.Conv2d(4, 5, stride=2), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(),
-                      pm.Linear(10)], (1, 14, 14)),
-    "winograd": (lambda: [pm.Conv2d(17, 3, padding=1), pm.Conv2d(19, 3, padding=(1, 0)), pm.MaxPool2d(2), pm.ReLU(),
-                          pm.Conv2d(33, 5, padding=2), pm.BatchNorm2d(), pm.Tanh(), pm.MaxPool2d(2), pm.Flatten(),
-                          pm.Linear(3)], (1, 13, 15)),
+    "tiny": (
+        lambda: [
+            pm.Rescaling(1 / 255),
+            pm.Conv2d(4, 5, stride=2),
+            pm.ReLU(),
+            pm.MaxPool2d(2),
+            pm.Flatten(),
+            pm.Linear(10),
+        ],
+        (1, 14, 14),
+    ),
+    "winograd": (
+        lambda: [
+            pm.Conv2d(17, 3, padding=1),
+            pm.Conv2d(19, 3, padding=(1, 0)),
+            pm.MaxPool2d(2),
+            pm.ReLU(),
+            pm.Conv2d(33, 5, padding=2),
+            pm.BatchNorm2d(),
+            pm.Tanh(),
+            pm.MaxPool2d(2),
+            pm.Flatten(),
+            pm.Linear(3),
+        ],
+        (1, 13, 15),
+    ),
     "activations": (each_activation, (1, 6, 5)),
     "residual": (residual, (3, 9, 8)),
     "pools": (pools, (1, 20, 37)),
-    "groups": (lambda: [pm.Conv2d(12, 3, groups=3, dilation=2), pm.BatchNorm2d(), pm.Conv2d(12, 2, groups=12),
-                        pm.Dropout(), pm.Conv2d(36, 2, groups=12, padding=1), pm.GlobalAvgPool2d()], (6, 9, 8)),
-    "dense": (lambda: [pm.Rescaling(1 / 255, 0.3), pm.Flatten(), pm.Linear(130), pm.BatchNorm1d(), pm.ReLU(),
-                       pm.Dropout(), pm.Linear(4)], (2, 9, 8)),
+    "groups": (
+        lambda: [
+            pm.Conv2d(12, 3, groups=3, dilation=2),
+            pm.BatchNorm2d(),
+            pm.Conv2d(12, 2, groups=12),
+            pm.Dropout(),
+            pm.Conv2d(36, 2, groups=12, padding=1),
+            pm.GlobalAvgPool2d(),
+        ],
+        (6, 9, 8),
+    ),
+    "dense": (
+        lambda: [
+            pm.Rescaling(1 / 255, 0.3),
+            pm.Flatten(),
+            pm.Linear(130),
+            pm.BatchNorm1d(),
+            pm.ReLU(),
+            pm.Dropout(),
+            pm.Linear(4),
+        ],
+        (2, 9, 8),
+    ),
     "large windows": (lambda: [pm.MaxPool2d(3, 2, ceil_mode=True), pm.MaxPool2d(2, 2, 1, dilation=2)], (2, 2, 4)),
     "one layer": (lambda: [pm.Flatten(), pm.Linear(4)], (1, 9, 8)),
     "no weights": (lambda: [pm.MaxPool2d(2), pm.Flatten(), pm.ReLU()], (2, 6, 5)),
-}  # fmt: skip
+}
 # Sums that are cut into pieces: of several rows of a filter or a part of one, of taps or a part of one, and so on.
 LONG = {
     "rows": (lambda: [pm.Conv2d(100, 1), pm.Conv2d(5, 5, padding=1)], (1, 6, 5)),
@@ -241,9 +313,18 @@ def trained(layers):
 
 def test_int8_is_as_good_as_float32(tmp_path):
     model, train, test = trained(
-        [pm.Rescaling(1 / 255), pm.Conv2d(8, 5, stride=2), pm.ReLU(), pm.Conv2d(16, 3), pm.MaxPool2d(2), pm.BatchNorm2d(),
-         pm.Tanh(), pm.Flatten(), pm.Linear(10)]  # fmt: skip
-    )  # fmt: skip
+        [
+            pm.Rescaling(1 / 255),
+            pm.Conv2d(8, 5, stride=2),
+            pm.ReLU(),
+            pm.Conv2d(16, 3),
+            pm.MaxPool2d(2),
+            pm.BatchNorm2d(),
+            pm.Tanh(),
+            pm.Flatten(),
+            pm.Linear(10),
+        ]
+    )
     code = model.to_c(tmp_path / "model.c", int8=True, calibration=train[:500])
     accuracy = model.score(test.images, test.labels)
     assert accuracy > 0.95
@@ -287,10 +368,12 @@ def test_calibration_gives_the_same_file_twice(tmp_path):
         (dict(calibration=np.zeros((1, 1, 14, 14))), "calibration is for int8=True"),
         (dict(int8=1), "int8 must be True or False, not 1"),
         (dict(test=np.zeros((1, 3))), "test inputs must have shape"),
-        (dict(int8=True, calibration=np.zeros((1, 1, 14, 14), np.uint8), test=np.zeros((1, 1, 14, 14))),
-         "test inputs must be like the calibration, uint8, not float32"),
+        (
+            dict(int8=True, calibration=np.zeros((1, 1, 14, 14), np.uint8), test=np.zeros((1, 1, 14, 14))),
+            "test inputs must be like the calibration, uint8, not float32",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=re.escape(message)):
         network("tiny").to_c(tmp_path / "model.c", **arguments)

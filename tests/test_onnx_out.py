@@ -64,7 +64,10 @@ def network(dtype="float32"):
     """Batch norm where it can be taken in, and where it cannot."""
     layers = [
         *(pm.Rescaling(1 / 255), pm.Conv2d(6, 3, bias=False), pm.BatchNorm2d(), pm.ReLU(), pm.BatchNorm2d()),
-        *(pm.MaxPool2d(2), pm.Residual([pm.Conv2d(6, 3, padding=1), pm.Dropout(), pm.BatchNorm2d(eps=1e-3), pm.GELU()])),
+        *(
+            pm.MaxPool2d(2),
+            pm.Residual([pm.Conv2d(6, 3, padding=1), pm.Dropout(), pm.BatchNorm2d(eps=1e-3), pm.GELU()]),
+        ),
         *(pm.Flatten(), pm.Linear(12), pm.BatchNorm1d(affine=False), pm.Softplus(), pm.Linear(3), pm.Softmax()),
     ]
     return drawn(pm.Sequential(layers, (1, 12, 12), dtype=dtype))

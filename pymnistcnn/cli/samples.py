@@ -38,8 +38,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Reading:
-    """How pictures are read for a network. pictured: as they are, since it was trained on such; as_is: those of its size,
-    too; every: all digits of each."""
+    """How pictures are read for a network. pictured: as they are, since it was trained on such; as_is: so are those of
+    its size; every: all digits of each."""
 
     network: Sequential
     pictured: bool = False

@@ -43,8 +43,14 @@ class Window:
         given = numbers("kernel_shape", 1) if kernel is None or "kernel_shape" in node.attributes else kernel
         if kernel is not None and tuple(given) != tuple(kernel):
             raise ValueError(f"its kernel_shape is {given}, that of its weights {kernel}")
-        window = cls(tuple(given), numbers("strides", 1), numbers("dilations", 1), numbers("pads", 0, 2), auto,
-                     bool(node.get("ceil_mode", 0)))  # fmt: skip
+        window = cls(
+            tuple(given),
+            numbers("strides", 1),
+            numbers("dilations", 1),
+            numbers("pads", 0, 2),
+            auto,
+            bool(node.get("ceil_mode", 0)),
+        )
         if min(window.kernel + window.strides + window.dilations) < 1 or min(window.pads) < 0:
             raise ValueError("its kernel, strides and dilations must be from 1 on, its pads from 0 on")
         return window
@@ -126,8 +132,15 @@ def convolution(node):
     bordered = tuple(n + a + b for n, a, b in zip(picture.shape[1:], border[::2], border[1::2], strict=True))
     padding = tuple(a + b for a, b in zip(border, window.sides(bordered), strict=True))
     bias = {} if node[2] is None else {"bias": node.weights(2)}
-    layer = layers.Conv2d(weight.shape[0], window.kernel, stride=window.strides, padding=padding_of(padding), dilation=window.dilations,
-                          groups=node.get("group", 1), bias=bool(bias))  # fmt: skip
+    layer = layers.Conv2d(
+        weight.shape[0],
+        window.kernel,
+        stride=window.strides,
+        padding=padding_of(padding),
+        dilation=window.dilations,
+        groups=node.get("group", 1),
+        bias=bool(bias),
+    )
     if weight.shape[1] * layer.groups != picture.shape[0]:
         raise ValueError(f"its weights of {weight.shape} do not fit {picture.shape[0]} channels")
     return as_before(node.ways.after(picture, layer, weight=weight, **bias), flat)
@@ -181,8 +194,15 @@ def means(node, window, picture):
     """Means of windows that no AvgPool2d of ours has, as a convolution of each channel."""
     channels, area = picture.shape[0], math.prod(window.kernel)
     node.ways.check_size(channels * area, 8)
-    layer = layers.Conv2d(channels, window.kernel, stride=window.strides, padding=padding_of(window.sides(picture.shape[1:])),
-                          dilation=window.dilations, groups=channels, bias=False)  # fmt: skip
+    layer = layers.Conv2d(
+        channels,
+        window.kernel,
+        stride=window.strides,
+        padding=padding_of(window.sides(picture.shape[1:])),
+        dilation=window.dilations,
+        groups=channels,
+        bias=False,
+    )
     return node.ways.after(picture, layer, weight=np.full((channels, 1, *window.kernel), 1 / area))
 
 

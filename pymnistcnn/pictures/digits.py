@@ -35,8 +35,8 @@ def read_digit(picture, height=28, width=28, *, as_is=False):
     picture : a path, bytes or a file object of a file that Pillow reads; a Pillow image; or an array (h, w),
         (h, w, 3) or (h, w, 4), of uint8, of floats from 0 to 1, or of any whole numbers
     height, width : the size that the network wants
-    as_is : of a picture that has this size, keep the pixels, only inverted if it is dark on light. A picture that has it
-        is always kept so if the size is another than MNIST's, or if the digit lies as MNIST's do
+    as_is : of a picture that has this size, keep the pixels, only inverted if it is dark on light. A picture that has
+        it is always kept so if the size is another than MNIST's, or if the digit lies as MNIST's do
 
     Returns uint8 (height, width). FileNotFoundError if there is no such file; ValueError if it is not a picture, is
     damaged, is too large to decode safely, or if there is no ink on it.
