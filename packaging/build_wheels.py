@@ -1,11 +1,12 @@
-"""The files that a package index takes, by one command: dist/ gets the sdist and one wheel for all Pythons from 3.11 on.
+"""The files that a package index takes, by one command: the sdist and one wheel for every Python from 3.11 on, in dist/.
 
     python packaging/build_wheels.py                          # for this machine's architecture
     python packaging/build_wheels.py --architecture aarch64   # also on x86_64: cross-compiled
 
-The wheel is built from the sdist and brings its OpenMP runtime, with its licence. The C library that it is linked to and
-that runtime are an older Debian's, so that the wheel runs on older systems; the compiler is the machine's. Needs Debian
-12 and GCC, for another architecture gcc-aarch64-linux-gnu; what it uses of PyPI is in requirements.txt beside this file.
+The wheel is built from the sdist and brings its OpenMP runtime, with its licence. The C library that it is linked to
+and that runtime are an older Debian's, so that the wheel runs on older systems; the compiler is the machine's. Needs
+Debian 12 and GCC, for another architecture gcc-aarch64-linux-gnu; what it uses of PyPI is in requirements.txt beside
+this file.
 """
 
 from __future__ import annotations

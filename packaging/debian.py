@@ -10,7 +10,7 @@ NAMES = {"x86_64": "amd64", "aarch64": "arm64"}  # Debian's names of architectur
 
 
 class Packages:
-    """`Packages(folder, "bookworm", "aarch64").unpack("libgomp1")`: the folder with the files of it and what it needs."""
+    """`Packages(folder, "bookworm", "aarch64").unpack("libgomp1")`: a folder with its files and those that it needs."""
 
     def __init__(self, folder, release, architecture):
         self.folder, self.root = folder, folder / "root"

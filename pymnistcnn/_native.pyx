@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=True, wraparound=False
+# cython: language_level=3, boundscheck=True, wraparound=False, freethreading_compatible=True
 """The binding to csrc: checks sizes, releases the GIL, turns status codes into exceptions. Nothing else."""
 
 from collections import namedtuple

@@ -20,6 +20,7 @@ from . import _native
 from ._native import Constant, NotFinite, Program
 from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, whole, yes_or_no
 from .plan import PlanBuilder, plan_by_hand, training_plan
+from .processors import default_threads
 from .target import Target
 
 UINT8 = np.dtype(np.uint8)
@@ -29,9 +30,7 @@ EVALUATION_BATCH, MOST_THREADS = 256, 1024
 def checked_threads(threads: int | None) -> int:
     """A number of threads from 1 to 1024; None means all processors this process may use. Fewer, with a warning, where
     the system does not make so many."""
-    threads = (
-        min(_native.default_threads(), MOST_THREADS) if threads is None else whole("threads", threads, 1, MOST_THREADS)
-    )
+    threads = min(default_threads(), MOST_THREADS) if threads is None else whole("threads", threads, 1, MOST_THREADS)
     usable = _native.usable_threads(threads)
     if usable < threads:
         warnings.warn(f"only {usable} of {threads} threads can be made here: the results are the same", stacklevel=2)

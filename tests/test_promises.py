@@ -508,7 +508,7 @@ def test_a_forked_child_trains_and_predicts():
 
 ORDER = [
     {"checks", "_native"},
-    {"nodes"},
+    {"nodes", "processors"},
     {"placing"},
     {"plan"},
     {"target"},
@@ -525,6 +525,7 @@ ORDER = [
 ]
 ALONE = {
     "_starting",
+    "_types",
     "checks",
     "datasets",
     "elementary",
@@ -573,7 +574,7 @@ def test_imports_point_one_way(path):
     ours -= {name}
     if name in ALONE:
         others, _ = imported(path, everywhere=False)
-        assert ours <= {"checks", "elementary"} and others - {"numpy"} <= set(sys.stdlib_module_names)
+        assert ours <= {"_types", "checks", "elementary"} and others - {"numpy"} <= set(sys.stdlib_module_names)
     elif name in LEVEL:
         beside = {"layers"} if name == "losses" else set()
         assert {m for m in ours & LEVEL.keys() if LEVEL[m] >= LEVEL[name]} <= beside, "these point up"
