@@ -1,4 +1,4 @@
-"""The files that a package index takes, by one command: the sdist and one wheel for every Python from 3.11 on, in dist/.
+"""The files that a package index takes, by one command: an sdist and one wheel for all Pythons from 3.11 on, in dist/.
 
     python packaging/build_wheels.py                          # for this machine's architecture
     python packaging/build_wheels.py --architecture aarch64   # also on x86_64: cross-compiled

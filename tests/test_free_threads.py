@@ -1,8 +1,9 @@
 """Eight threads at once: on one model, on models of their own, by functions. The results are those of one thread.
 
 What they share, for Pythons without the global lock: a model's plan and workspaces, behind the lock of its `turns`;
-caches of functools, which lock themselves; networks behind functions, one cache a thread. In C: what forks have done and
-which numbers of threads were tried, atomic or written before there is a second thread; a device's message, one a thread.
+caches of functools, which lock themselves; networks behind functions, one cache a thread. In C: what forks have done
+and which numbers of threads were tried, atomic or written before there is a second thread; a device's message, one a
+thread.
 """
 
 import subprocess
