@@ -4,14 +4,17 @@
  * out a phase costs a few atomic operations. The first thread waits until all *tasks* are done, not until all
  * threads have come: on a busy machine, where a thread may not get a processor for milliseconds, the others do its
  * share. */
+#define _GNU_SOURCE /* dladdr */
 #include "threads.h"
 
 #include "pmc.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #ifdef _OPENMP
@@ -229,12 +232,14 @@ int64_t pmc_default_threads(void) {
 #endif
 }
 
+/* Whose function it is that we call: any runtime can be put in another's place. */
 const char *pmc_openmp_runtime(void) {
-#if !defined(_OPENMP)
-    return "none (built without OpenMP)";
-#elif defined(__clang__)
-    return "libomp";
+#ifdef _OPENMP
+    Dl_info found;
+    if (!dladdr((void *)(uintptr_t)omp_get_max_threads, &found) || !found.dli_fname) return "unknown";
+    const char *slash = strrchr(found.dli_fname, '/');
+    return slash ? slash + 1 : found.dli_fname;
 #else
-    return "libgomp";
+    return "none (built without OpenMP)";
 #endif
 }

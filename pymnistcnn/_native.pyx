@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=True, wraparound=False
+# cython: language_level=3, boundscheck=True, wraparound=False, freethreading_compatible=True
 """The binding to csrc: checks sizes, releases the GIL, turns status codes into exceptions. Nothing else."""
 
 from collections import namedtuple
@@ -6,8 +6,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from cpython.exc cimport PyErr_CheckSignals
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from libc.string cimport memset, strcmp
 
 cdef extern from *:
@@ -237,24 +237,28 @@ def philox(counter, key):
 cdef bytes FLOAT32 = b"f", FLOAT64 = b"d", INT32 = b"i", INT64 = b"l", UINT8 = b"B"  # as buffers have it
 
 
+cdef extern from "Python.h":
+    int get_buffer "PyObject_GetBuffer"(object array, Py_buffer *view, int flags)  # -1: an exception is set
+
+
 cdef void *address(array, str name, bytes kind, int64_t elements, bint writable=False) except? NULL:
     """Where a C-contiguous array of `elements` of `kind` begins; NULL for None. The caller keeps the array."""
     cdef Py_buffer view
     if array is None:
         return NULL
-    try:
-        PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS)
-    except (BufferError, ValueError):
-        raise ValueError(f"{name} must be a contiguous array, as the processor has numbers") from None
-    try:
-        if strcmp(view.format, kind) or view.len != elements * view.itemsize:
-            raise ValueError(f"{name} must be a contiguous array of {elements} of {np.dtype(kind.decode()).name}, "
-                             f"not {view.len // view.itemsize} of {array.dtype.name}")
-        if writable and view.readonly:
-            raise ValueError(f"{name} must be writable")
-        return view.buf
-    finally:
-        PyBuffer_Release(&view)
+    if get_buffer(array, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS):
+        PyErr_Clear()
+        raise ValueError(f"{name} must be a contiguous array, as the processor has numbers")
+    cdef void *begin = view.buf
+    cdef int64_t given = view.len // view.itemsize if view.itemsize else 0
+    cdef bint fits = strcmp(view.format, kind) == 0 and given == elements, readonly = view.readonly
+    PyBuffer_Release(&view)
+    if not fits:
+        raise ValueError(f"{name} must be a contiguous array of {elements} of {np.dtype(kind.decode()).name}, "
+                         f"not {given} of {array.dtype.name}")
+    if writable and readonly:
+        raise ValueError(f"{name} must be writable")
+    return begin
 
 
 cdef pmc_plan_sizes sizes_of(dict given):
@@ -386,17 +390,30 @@ cdef class Plan:
             failed(self.target, status)
         return bytes(copy)
 
-    def run(self, int program, *, int64_t threads, param, gradient, moments=(), average=None,
-            int64_t count, int64_t batch, x=None, index=None, labels=None, targets=None, sample_weight=None,
-            class_weight=None, y=None, dy=None, dx=None, int64_t optimizer=0, coefficients=None, uint64_t seed=0,
-            uint32_t epoch=0, uint32_t first_position=0, op_seconds=None, residents=()):
+    def run(self, int program, int64_t threads, param, gradient, int64_t count, int64_t batch, x=None, y=None,
+            uint64_t seed=0, **others):
         """Run a program over `count` samples, `batch` a step; returns each step's summed loss, correct, and the
         weight that a mean loss is divided by, or None where nothing is compared. op_seconds (threads, ops): what each
-        op took is added to it, on the processor. residents: of arrays that a device has a copy of.
+        op took is added to it, on the processor. residents: of arrays that a device has a copy of. What a prediction
+        does not need is in `others`: with Python's stable ABI each name that could be given costs time.
 
         Handlers of signals are called in between. What one raises, as that of Ctrl-C does, ends the run in the middle
         of a step."""
         cdef bytes real = FLOAT64 if self.sizes.dtype else FLOAT32
+        cdef int64_t optimizer = 0
+        cdef uint32_t epoch = 0, first_position = 0
+        index = labels = targets = sample_weight = class_weight = dy = dx = None
+        moments, average, coefficients, op_seconds, residents = (), None, None, None, ()
+        if others:
+            index, labels, targets = others.pop("index", None), others.pop("labels", None), others.pop("targets", None)
+            sample_weight, class_weight = others.pop("sample_weight", None), others.pop("class_weight", None)
+            dy, dx = others.pop("dy", None), others.pop("dx", None)
+            optimizer, coefficients = others.pop("optimizer", 0), others.pop("coefficients", None)
+            moments, average = others.pop("moments", ()), others.pop("average", None)
+            epoch, first_position = others.pop("epoch", 0), others.pop("first_position", 0)
+            op_seconds, residents = others.pop("op_seconds", None), others.pop("residents", ())
+            if others:
+                raise TypeError(f"run() has no arguments {', '.join(others)}")
         cdef int64_t steps, i, items, model = self.sizes.model_bytes // (8 if self.sizes.dtype else 4)
         if count < 1 or not 1 <= batch <= self.sizes.capacity or not 1 <= threads <= 1 << 20:
             raise ValueError(f"count must be at least 1, threads 1 to 2**20 and batch 1 to {self.sizes.capacity}, "

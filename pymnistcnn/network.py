@@ -268,11 +268,14 @@ class Network:
         finally:
             del self._residents[before:]
 
-    def _run(self, plan, program, n, threads, batch=None, param=None, loss=None, **arguments):
+    def _run(self, plan, program, n, threads, batch=None, param=None, loss=None, x=None, y=None, **others):
+        if loss is not None:
+            others["class_weight"] = loss.class_weight
+        if self._residents:
+            others["residents"] = self._residents
         return plan.run(
-            program, threads=checked_threads(threads), param=self.param if param is None else param,
-            gradient=self.gradient, count=n, batch=batch or min(n, plan.capacity), seed=self.seed,
-            class_weight=loss and loss.class_weight, residents=self._residents, **arguments,
+            program, checked_threads(threads), self.param if param is None else param, self.gradient, n,
+            batch or min(n, plan.capacity), x, y, self.seed, **others,
         )  # fmt: skip
 
     def train(self, x, targets, loss, index, batch, optimizer, rates, epoch, first_position, target, threads=None,

@@ -9,6 +9,7 @@ import numpy as np
 
 from ._native import COEFFICIENTS, OptimizerKind
 from .checks import check_fields, instance, number, shown
+from .elementary import powers
 from .network import aligned_zeros
 
 __all__ = [
@@ -172,9 +173,9 @@ class Adam(Optimizer):
 
     def coefficients(self, first_step, rates):
         rows = super().coefficients(first_step, rates)
-        t = np.arange(first_step, first_step + len(rows)) + 1.0
+        t = np.arange(first_step, first_step + len(rows)) + 1
         rows[:, BETA1], rows[:, BETA2], rows[:, EPSILON] = *self.betas, self.eps
-        rows[:, CORRECTION1], rows[:, CORRECTION2] = 1 - self.betas[0] ** t, 1 - self.betas[1] ** t
+        rows[:, CORRECTION1], rows[:, CORRECTION2] = (1 - powers(beta, t) for beta in self.betas)
         return rows
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .checks import check_fields, number, shown, whole
+from .elementary import cosines, powers
 
 __all__ = [
     "Constant",
@@ -243,7 +244,7 @@ class WarmUp(Schedule):
 
 
 def _half_cosine(start, end, fraction):
-    return end + (start - end) / 2 * (1 + np.cos(np.pi * fraction))
+    return end + (start - end) / 2 * (1 + cosines(np.pi * fraction))
 
 
 def _geometric(schedule, every, first_step, count, total_steps):
@@ -251,7 +252,7 @@ def _geometric(schedule, every, first_step, count, total_steps):
     # The run's last step is computed along, so that a run which cannot end well does not begin.
     steps = np.append(np.arange(first_step, first_step + count), total_steps - 1)
     with np.errstate(over="ignore", under="ignore"):
-        rates = schedule.rate * schedule.factor ** (steps // every)
+        rates = schedule.rate * powers(schedule.factor, steps // every)
     if np.isinf(rates[-1]):
         raise ValueError(f"the rates of {schedule} become too large for float64 in a run of {total_steps} steps")
     return rates[:-1]

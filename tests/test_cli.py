@@ -21,6 +21,7 @@ from PIL import Image
 import pymnistcnn as pm
 from pymnistcnn import _native, datasets
 from pymnistcnn.cli import main
+from pymnistcnn.network import default_threads
 from pymnistcnn.recipes import RECIPES, Recipe
 from pymnistcnn.target import ISAS
 
@@ -174,7 +175,7 @@ def test_train_defaults_are_the_recipe_s(tiny):
     got = json.loads(called("train", "--json", "--data", tiny).stdout)
     assert got["epochs"] == 1 and got["seed"] == 0 and got["dtype"] == "float32"
     assert got["output"] == "digits.safetensors" and Path("digits.safetensors").is_file()
-    assert got["isa"] == ISAS[-1] and got["threads"] == _native.default_threads()
+    assert got["isa"] == ISAS[-1] and got["threads"] == default_threads()
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -302,7 +303,7 @@ def test_predict_prints_a_line_a_picture(trained, pictures):
 def test_info():
     got = json.loads(pymnistcnn("info", "--json").stdout)
     assert got["cpu"] and got["isa"] in got["isas"] == list(ISAS)
-    assert got["threads"] == _native.default_threads() and got["openmp"] == _native.openmp_runtime()
+    assert got["threads"] == default_threads() and got["openmp"] == _native.openmp_runtime()
     assert got["pymnistcnn"] == pm.__version__ and got["numpy"] == np.__version__
     assert (got["train_images"], got["test_images"]) == (60_000, 10_000)
     text = called("info").stdout

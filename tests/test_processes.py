@@ -72,7 +72,7 @@ def test_the_memory_of_threads_that_have_nothing_to_do():
     ids=str,
 )
 def test_what_the_environment_says_of_threads(environment, expected):
-    if _native.openmp_runtime() == "libomp" and "99999999999" in environment.values():
+    if _native.openmp_runtime().startswith("libomp") and "99999999999" in environment.values():
         pytest.skip("LLVM's OpenMP runtime ends every program with so large an OMP_NUM_THREADS")
     result = program(TRAIN.format(options=""), **environment)
     assert result.returncode == 0 and result.stdout == expected, result.stderr

@@ -527,15 +527,18 @@ ORDER = [
 ALONE = {  # NumPy, the standard library, and what is named here
     "_compiled": {},
     "_starting": {},
-    "checks": {},
+    "_types": {},
+    "checks": {"_types"},
+    "elementary": {},
     "extras": {},
-    "datasets": {"checks", "extras", "pictures"},
-    "pictures": {"checks"},
+    "datasets": {"_types", "checks", "extras", "pictures"},
+    "openmp": {},
+    "pictures": {"_types", "checks"},
     "processors": {},
     "turns": {},
-    "schedules": {"checks"},
-    "metrics": {"checks"},
-    "initializers": {"checks"},
+    "schedules": {"_types", "checks", "elementary"},
+    "metrics": {"_types", "checks"},
+    "initializers": {"_types", "checks", "elementary"},
 }
 BESIDE = {"losses": {"layers"}, "model": {"onnx", "pytorch"}}  # and a model's doors, which it opens when asked
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 from pathlib import Path
 
@@ -9,15 +10,27 @@ import click
 import numpy as np
 
 from .. import __version__, _native, datasets
+from ..openmp import openmp_runtimes
 from ..target import ISAS, cuda_problem, devices
 from .options import COMPUTE, JSON, print_json, sizes_of
 
+SEVERAL = """\
+                 Each of these has threads of its own. Results do not change, but two libraries that compute at the same
+                 time share the processors: give each a part of them, by threads=, torch.set_num_threads() and the
+                 like, or all the same number by OMP_NUM_THREADS."""
+
 
 @click.command()
+@click.option("--beside", metavar="MODULE", multiple=True, help="Import this first, as a program of yours does.")
 @COMPUTE
 @JSON
-def info(threads, isa, as_json):
+def info(beside, threads, isa, as_json):
     """Show what this machine and this installation have."""
+    for name in beside:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise click.BadParameter(f"{name} cannot be imported: {error}", param_hint="--beside") from error
     training, test = datasets.mnist()
     fields = {
         "pymnistcnn": __version__,
@@ -28,6 +41,7 @@ def info(threads, isa, as_json):
         "isas": ISAS,
         "threads": threads,
         "openmp": _native.openmp_runtime(),
+        "openmp_runtimes": openmp_runtimes(),
         "devices": devices(),
         "cuda": cuda(),
         "train_images": len(training),
@@ -40,6 +54,10 @@ def info(threads, isa, as_json):
     click.echo(f"processor        {fields['cpu']}")
     click.echo(f"instruction set  {isa} (available: {', '.join(fields['isas'])})")
     click.echo(f"threads          {threads}, OpenMP runtime {fields['openmp']}")
+    for path in fields["openmp_runtimes"]:
+        click.echo(f"                 {path}")
+    if len(fields["openmp_runtimes"]) > 1:
+        click.echo(SEVERAL)
     click.echo(f"CUDA             {fields['cuda']}")
     click.echo(f"data             MNIST: {sizes_of(training, test)}")
 
