@@ -1,5 +1,5 @@
-"""Graphs that cannot become models are refused with the node's name and the reason; hostile ones before they take memory
-or time."""
+"""Graphs that cannot become models are refused with the node's name and the reason; hostile ones before they take
+memory or time."""
 
 import os
 import time
