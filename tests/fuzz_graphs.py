@@ -37,7 +37,7 @@ def changed_graph(rng) -> bytes:
         proto = proto_of(pm.Sequential([*layers, pm.Flatten(), pm.Linear(3)], shape))
     except ValueError:  # it does not fit twice
         proto = proto_of(pm.Sequential(layers[:1], shape))
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, 3))):
         try:
             CHANGES[rng.integers(len(CHANGES))](proto.graph, proto.graph.node[rng.integers(len(proto.graph.node))], rng)
         except (ValueError, TypeError, IndexError, OverflowError):
@@ -57,7 +57,10 @@ def setting(graph, node, rng):
     attribute = one_of(node.attribute, rng)
     if attribute.ints:
         attribute.ints[rng.integers(len(attribute.ints))] = one_of(NUMBERS, rng)
-    attribute.i, attribute.f = one_of(NUMBERS, rng), one_of([0, -1, np.inf, np.nan, 1e30, 1e-40], rng)
+    elif attribute.HasField("i"):
+        attribute.i = one_of(NUMBERS, rng)
+    elif attribute.HasField("f"):
+        attribute.f = one_of([0, 0.5, -1, np.inf, np.nan, 1e30, 1e-40], rng)
 
 
 def new_setting(graph, node, rng):
