@@ -1,5 +1,6 @@
 """Models that go out as ONNX compute there what they do here: in onnxruntime, in onnx's evaluator, and read again."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -125,7 +126,8 @@ def tutorial(name, dtype, folder):
     """A tutorial's network that has learnt a little; all of MNIST's test images; its predictions."""
     path, images = folder / "model.safetensors", pm.datasets.mnist()[1].images[:, None]
     arguments = ["tutorial", name, "--epochs=1", "--limit=500", f"--dtype={dtype}", f"--output={path}"]
-    result = CliRunner().invoke(main, arguments)
+    with contextlib.chdir(folder):  # some draw a picture
+        result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     model = pm.load(path)
     return model, images, model.predict(images)

@@ -11,6 +11,7 @@ from onnx_cases import drawn
 import pymnistcnn as pm
 
 onnx = pytest.importorskip("onnx", reason="needs onnx")
+from fuzz_graphs import changed_graph  # noqa: E402 - it needs onnx
 from onnx import TensorProto, helper  # noqa: E402 - only where it is there
 from onnx_graphs import file_of, node, normal  # noqa: E402 - it needs onnx
 
@@ -287,6 +288,21 @@ def test_huge_claims_cost_nothing(name, tmp_path):
     nodes, shape, constants = HUGE[name]
     path = file_of(tmp_path, nodes, shape, constants)
     assert quickly(lambda: pm.from_onnx(path, max_bytes=2**28, max_work=10**10)).startswith(f"{path}: ")
+
+
+def test_graphs_with_something_wrong_become_a_model_or_a_value_error(tmp_path):
+    """More of them: python tests/fuzz.py readers."""
+    ended = {"model": 0, "error": 0}
+    for seed in range(400):
+        (tmp_path / "a.onnx").write_bytes(changed_graph(np.random.default_rng(seed)))
+        try:
+            model = pm.from_onnx(tmp_path / "a.onnx", max_bytes=2**26, max_work=10**8)
+            model.predict_outputs(np.zeros((2, *model.input_shape), model.dtype))
+            ended["model"] += 1
+        except ValueError as error:
+            ended["error"] += 1
+            assert str(error).startswith(f"{tmp_path}")
+    assert min(ended.values()) > 20, ended
 
 
 def test_the_budget_is_that_of_load(tmp_path):

@@ -101,6 +101,8 @@ def computed(node, file) -> np.ndarray:
         return OPERATORS[node.kind](node)
     if node.kind not in FUNCTIONS:
         raise ValueError("it computes with constants in a way that is not known here")
+    if any(value is None for value in node.inputs[:2]):
+        raise ValueError("an input that it needs is left out")
     made = np.asarray(FUNCTIONS[node.kind](node))
     file.spend(made.nbytes)
     return made

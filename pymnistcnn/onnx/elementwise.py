@@ -88,8 +88,9 @@ def elementwise(node):
     if any(isinstance(value, Padded) for value in node.inputs):
         node.tensor()
     layer, compute = LAYERS.get(node.kind, (None, ARITHMETIC.get(node.kind)))
-    limits = node.kind == "Clip"  # whose other inputs its function knows
-    inputs = [value for value in (node.inputs[:1] if limits else node.inputs) if value is not None]
+    inputs = node.inputs[:1] if node.kind == "Clip" else node.inputs  # its function knows the others
+    if any(value is None for value in inputs):
+        raise ValueError("an input that it needs is left out")
     tensors = [value for value in inputs if not isinstance(value, np.ndarray)]
     if not tensors:
         raise ValueError("it computes with constants in a way that is not known here")

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
 from ..checks import names_in, shown
-from ..files import refuse_other_formats
+from ..files import brief, refuse_other_formats
 
 OLDEST_OPSET = 6
 DOMAINS = "", "ai.onnx"
@@ -59,6 +59,15 @@ class File:
                 f"installed, not {given}"
             )
         return versions[0]
+
+    def check(self, node):
+        """ValueError for a node with inputs or attributes that its operator has not."""
+        context = type(onnx.checker.DEFAULT_CONTEXT)()
+        context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": self.opset}
+        try:
+            onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError as error:
+            raise ValueError(brief(error)) from None
 
     def array(self, tensor) -> np.ndarray:
         """A constant's value."""

@@ -112,6 +112,7 @@ class Reader:
     def run(self, proto):
         if proto.domain not in DOMAINS or proto.op_type not in {*OPERATORS, *FUNCTIONS, "Constant"}:
             raise ValueError("there is no layer for this operator")
+        self.file.check(proto)
         attributes = attributes_of(proto)
         if proto.op_type == "Constant":
             return constant_of(self.file, attributes)
