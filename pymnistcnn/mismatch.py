@@ -39,10 +39,17 @@ def warn_of(model, x, name, labels=None):
     if labels is None and x.dtype == np.uint8 and len(x) < _SEVERAL:
         return  # a few pictures, which may be dark: this is to cost nothing
     told = vars(model).setdefault("_told", set())
+    if told is None:
+        return
     for message in (scale_of(model, x, name), axes_of(model), classes_of(labels)):
         if message and message not in told:
             told.add(message)
             warnings.warn(message, DataWarning, stacklevel=levels_to_the_caller())
+
+
+def tell_nothing_of(model) -> None:
+    """Who uses this model scales data and checks labels, and has a contract about warnings."""
+    vars(model)["_told"] = None
 
 
 def levels_to_the_caller() -> int:

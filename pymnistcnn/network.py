@@ -81,6 +81,8 @@ def of_classes(targets, output_shape) -> bool:
     values = targets.values
     if output_shape == (1,) or values is None:
         return output_shape != (1,)
+    if values.shape[1:] != output_shape:  # of a loss of one's own
+        return False
     most = values == values.max(axis=1, keepdims=True)
     least = values == values.min(axis=1, keepdims=True)
     return bool((most.sum(axis=1) == 1).all() and (most | least).all()) or np.allclose(values.sum(axis=1), 1, atol=1e-3)

@@ -14,6 +14,8 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 IN_PYTORCH = [(layer, shape) for layer, shape in cases() if not isinstance(layer, (pm.GaussianNoise, pm.Augmentation))]
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning")
 
+pytestmark = pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning")  # of pixels from a normal distribution
+
 
 def theirs(module, x):
     with torch.no_grad():

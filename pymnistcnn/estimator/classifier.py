@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..checks import checked_weights, instance, number, shown, whole, yes_or_no
+from ..mismatch import tell_nothing_of
 from ..recipes import RECIPES, Recipe
 from ..schedules import Constant
 from ..training import History
@@ -182,6 +183,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             StandardScaler() if table else Pixels(),
             History(),
         )
+        tell_nothing_of(self.model_)
 
     def _weights(self, y, sample_weight):
         """How much each sample counts, or None if all count the same."""
