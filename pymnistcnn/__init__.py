@@ -12,13 +12,13 @@ from . import _starting  # noqa: F401, I001 - before all that takes time
 
 try:
     from ._native import __version__ as _native_version
-except ImportError as error:
-    if "interpreter" in str(error):
-        raise ImportError(f"pymnistcnn is for the main interpreter of a process: {error}") from error
+except ImportError as _error:
+    if "interpreter" in str(_error):
+        raise ImportError(f"pymnistcnn is for the main interpreter of a process: {_error}") from _error
     raise ImportError(
-        f"pymnistcnn's compiled module is missing or does not load ({error}). "
+        f"pymnistcnn's compiled module is missing or does not load ({_error}). "
         f"In the checkout, which hides an installed copy, run: {REBUILD}"
-    ) from error
+    ) from _error
 if _native_version != __version__:
     raise ImportError(
         f"pymnistcnn {__version__} found the compiled module of version {_native_version}. "

@@ -1,5 +1,5 @@
 # What _native.pyx offers.
-from enum import IntEnum
+from enum import EnumMeta, IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,23 +9,31 @@ OP_WORDS: int
 COEFFICIENTS: int
 
 # Their members come from csrc's lists, when the module is imported.
-class Op(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
+class _Named(EnumMeta):
+    def __getattr__(cls, name: str) -> Any: ...
 
-class Arena(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
-
-class Program(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
-
-class OptimizerKind(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
-
-class ActivationKind(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
+class Op(IntEnum, metaclass=_Named): ...
+class Arena(IntEnum, metaclass=_Named): ...
+class Program(IntEnum, metaclass=_Named): ...
+class OptimizerKind(IntEnum, metaclass=_Named): ...
+class ActivationKind(IntEnum, metaclass=_Named): ...
 
 class Constant:
-    def __getattr__(self, name: str) -> int: ...
+    PAD: int
+    ALIGN: int
+    GUARD: int
+    LARGEST: int
+    NO_GRADIENT: int
+    PORT_X: int
+    PORT_Y: int
+    PORT_DY: int
+    PORT_DX: int
+    NORM_SCALE: int
+    NORM_SHIFT: int
+    NORM_ROWS: int
+    MOMENTS: int
+    REFS: int
+    FIELDS: int
 
 MONOTONE: frozenset[ActivationKind]
 FROM_Y: frozenset[ActivationKind]
@@ -65,7 +73,19 @@ class Plan:
     def op_kinds(self) -> list[tuple[int, int]]: ...
     def poison(self, byte: int) -> None: ...
     def peek(self, offset: int, count: int) -> bytes: ...
-    def run(self, program: int, *, threads: int, **arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    def run(
+        self,
+        program: int,
+        threads: int,
+        param: Any,
+        gradient: Any,
+        count: int,
+        batch: int,
+        x: Any = None,
+        y: Any = None,
+        seed: int = 0,
+        **others: Any,
+    ) -> tuple[Any, Any, Any]: ...
 
 class Resident:
     def __init__(self, target: Target, array: np.ndarray) -> None: ...

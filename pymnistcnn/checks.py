@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import os
 import reprlib
+from collections.abc import Callable
 from numbers import Integral, Real
 
 import numpy as np
@@ -25,7 +26,7 @@ class Shown(reprlib.Repr):
         return f"an array of {value.dtype} {value.shape}" if value.ndim else self.repr_instance(value, level)
 
 
-shown = Shown().repr
+shown: Callable[[object], str] = Shown().repr
 
 
 def names_in(names) -> str:

@@ -28,9 +28,10 @@ class Loss:
     """A loss by hand: `forward` gives the mean over the batch, `backward` the gradient of the outputs."""
 
     kind: Op
-    takes_labels, takes_values = True, True
+    takes_labels: bool = True
+    takes_values: bool = True
     weight: tuple[float, ...] | None = None
-    label_smoothing = 0.0
+    label_smoothing: float = 0.0
 
     @property
     def class_weight(self) -> np.ndarray | None:

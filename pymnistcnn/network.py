@@ -74,7 +74,7 @@ class Turns:
     gets a RuntimeError. After a fork the lock is a new one: whoever held it is not in the child.
     """
 
-    everywhere = weakref.WeakSet()
+    everywhere: weakref.WeakSet[Turns] = weakref.WeakSet()
 
     def __init__(self):
         self.renew()

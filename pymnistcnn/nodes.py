@@ -92,7 +92,8 @@ class WholeGradient:
 class Buffer:
     """Memory for every sample in flight. Where it lies follows from who uses it; see placing.py."""
 
-    arena, offset = Arena.NOWHERE, 0
+    arena: Arena = Arena.NOWHERE
+    offset: int = 0
 
 
 @dataclass(frozen=True)

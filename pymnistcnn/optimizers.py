@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 # the fields of pmc_coefficients, in its order
+others: list[int]
 RATE, SHRINK, WEIGHT_DECAY, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, *others = range(COEFFICIENTS)
 CORRECTION1, CORRECTION2, INSIDE, CENTERED, CLIP_NORM, AVERAGE = others
 

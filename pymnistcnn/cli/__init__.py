@@ -26,5 +26,5 @@ def main(context):
         click.echo(context.get_help())
 
 
-for command in (train, evaluate, predict, tutorial, data, bench, info):
-    main.add_command(command)
+for _command in (train, evaluate, predict, tutorial, data, bench, info):
+    main.add_command(_command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, fields
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from ..target import target_of
 
 __all__ = ["Layer"]
 
-PICTURES = 3, "pictures (channels, height, width), not {}"
-FEATURES = 1, "features (n,), not {}: put Flatten() before it"
+Needs: TypeAlias = tuple[int, str] | None
+PICTURES: Needs = 3, "pictures (channels, height, width), not {}"
+FEATURES: Needs = 1, "features (n,), not {}: put Flatten() before it"
 
 
 class Layer:
@@ -23,10 +25,10 @@ class Layer:
     gives the gradient of the inputs and fills `gradients`.
     """
 
-    needs: tuple | None = None  # the rank of samples, and the words for those of another
-    in_pytorch = True  # does it count in the names of state_dict?
+    needs: Needs = None  # the rank of samples, and the words for those of another
+    in_pytorch: bool = True  # does it count in the names of state_dict?
     _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
-    _in_model = False
+    _in_model: bool = False
 
     def output_shape(self, shape: tuple) -> tuple:
         """The shape of one sample after this layer; ValueError if `shape` does not fit."""
