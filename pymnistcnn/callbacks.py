@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from ._types import StrPath
 from .checks import number, shown, whole
 
 __all__ = [
@@ -34,29 +38,29 @@ class Callback:
 
     every: int | None = None
 
-    def on_train_begin(self, training):
+    def on_train_begin(self, training: Any) -> None:
         """Before the first batch."""
 
-    def on_epoch_begin(self, training):
+    def on_epoch_begin(self, training: Any) -> None:
         """Before each epoch, and before what is left of one that is resumed."""
 
-    def on_batches(self, training):
+    def on_batches(self, training: bool) -> None:
         """After every `every` batches: `training.batch` of `training.batches` are done."""
 
-    def on_slice(self, training):
+    def on_slice(self, training: Any) -> None:
         """Some 20 times a second, whenever Python gets its turn: for what is drawn."""
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         """After each epoch and its validation: `training.history` has them."""
 
-    def on_train_end(self, training):
+    def on_train_end(self, training: Any) -> None:
         """At the end, however it came."""
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """All that `restore` needs, by name: what JSON can say, and arrays that do not change any more."""
         return {}
 
-    def restore(self, state):
+    def restore(self, state: Any) -> None:
         """Go on from such a state; comes after `on_train_begin`."""
 
 
@@ -87,19 +91,24 @@ class Watcher(Callback):
     epoch 2 is the best so far
     """
 
-    def __init__(self, monitor=None, lower=False):
+    best: float | None
+    lower: bool
+    monitor: Callable[..., Any]
+    waited: int
+
+    def __init__(self, monitor: Callable[..., Any] | None = None, lower: bool = False) -> None:
         if monitor is not None and not callable(monitor):
             raise ValueError(f"monitor must be a function of History, such as lambda h: h.loss, not {shown(monitor)}")
         self.monitor, self.lower = monitor or accuracies, lower
         self.best, self.waited = None, 0
 
-    def judge(self, training, value, better):
+    def judge(self, training: bool, value: Any, better: Any) -> None:
         """After each epoch: its number, and whether it is better than all before."""
 
-    def on_train_begin(self, training):
+    def on_train_begin(self, training: Any) -> None:
         self.best, self.waited = None, 0
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         values = self.monitor(training.history)
         if len(values) != len(training.history):
             raise ValueError(f"monitor must give {len(training.history)} numbers, one an epoch, not {shown(values)}")
@@ -108,17 +117,17 @@ class Watcher(Callback):
         self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)
         self.judge(training, value, better)
 
-    def as_good(self, value, as_what=None) -> bool:
+    def as_good(self, value: float, as_what: float | None = None) -> bool:
         """Is it a number, and at least as good as that one, the best so far if not given?"""
         as_what = self.best if as_what is None else as_what
         if as_what is None:
             return value == value
         return value <= as_what if self.lower else value >= as_what
 
-    def state(self):
+    def state(self) -> Any:
         return {"best": self.best, "waited": self.waited}
 
-    def restore(self, state):
+    def restore(self, state: Any) -> None:
         self.best, self.waited = state["best"], state["waited"]
 
 
@@ -144,20 +153,25 @@ class EarlyStopping(Watcher):
     True
     """
 
-    def __init__(self, patience=None, target=None, monitor=None, lower=False):
+    patience: None
+    target: float
+
+    def __init__(
+        self, patience: int | None = None, target: Any = None, monitor: str | None = None, lower: bool = False
+    ) -> None:
         super().__init__(monitor, lower)
         if patience is None and target is None:
             raise ValueError("EarlyStopping needs patience, target or both, not None")
         self.patience = None if patience is None else whole("patience", patience)
         self.target = None if target is None else number("target", target)
 
-    def judge(self, training, value, better):
+    def judge(self, training: Any, value: float | None, better: bool) -> None:
         enough = self.patience is not None and self.waited >= self.patience
         reached = self.target is not None and self.best is not None and self.as_good(self.best, self.target)
         if enough or reached:
             training.stop()
 
-    def on_epoch_begin(self, training):
+    def on_epoch_begin(self, training: Any) -> None:
         self.judge(training, self.best, False)  # what is resumed may have been at its end
 
 
@@ -185,13 +199,19 @@ class ReduceOnPlateau(Watcher):
     [0.001, 0.001, 0.001, 0.0005]
     """
 
-    def __init__(self, patience, factor=0.1, min_rate=0.0, monitor=None, lower=False):
+    factor: float
+    min_rate: float
+    patience: int
+
+    def __init__(
+        self, patience: int, factor: float = 0.1, min_rate: float = 0.0, monitor: str | None = None, lower: bool = False
+    ) -> None:
         super().__init__(monitor, lower)
         self.patience = whole("patience", patience)
         self.factor = number("factor", factor, 0, 1, open_low=True, open_high=True)
         self.min_rate = number("min_rate", min_rate, 0)
 
-    def judge(self, training, value, better):
+    def judge(self, training: Any, value: float, better: bool) -> None:
         if self.waited >= self.patience:
             rate = training.learning_rate
             lowest = self.min_rate / rate if rate > 0 else 0
@@ -221,15 +241,18 @@ class BestCheckpoint(Watcher):
     True
     """
 
-    def __init__(self, path=None, monitor=None, lower=False):
+    epoch: int | None
+    path: None
+
+    def __init__(self, path: StrPath | None = None, monitor: str | None = None, lower: bool = False) -> None:
         super().__init__(monitor, lower)
         self.path, self.epoch, self._weights = path, None, {}
 
-    def on_train_begin(self, training):
+    def on_train_begin(self, training: Any) -> None:
         super().on_train_begin(training)
         self.epoch, self._weights = None, {}
 
-    def judge(self, training, value, better):
+    def judge(self, training: Any, value: float, better: bool) -> None:
         if not self.as_good(value):
             return
         self._weights = {name: w.copy() for name, w in training.model.named(training.validated).items()}
@@ -237,20 +260,20 @@ class BestCheckpoint(Watcher):
             training.model.save(self.path, self._weights)
         self.epoch = training.epoch
 
-    def on_train_end(self, training):
+    def on_train_end(self, training: Any) -> None:
         if self._weights:
             training.model.load_state_dict(self._weights)
             self._weights = {}
 
-    def state(self):
+    def state(self) -> Any:
         return {**super().state(), "epoch": self.epoch, **self._weights}
 
-    def restore(self, state):
+    def restore(self, state: Any) -> None:
         super().restore(state)
         self.epoch = state["epoch"]
         self._weights = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
 
 
-def accuracies(history) -> list[float]:
+def accuracies(history: Any) -> list[float]:
     """What is watched if nothing else is said."""
     return history.validation_accuracy or history.accuracy

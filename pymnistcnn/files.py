@@ -9,9 +9,11 @@ import errno
 import json
 import os
 import textwrap
+from typing import Any
 
 import numpy as np
 
+from ._types import Array, StrPath
 from .checks import names_in
 from .datasets import atomic_write
 
@@ -19,7 +21,7 @@ FORMAT = 1
 METADATA_KEY = "pymnistcnn"
 
 
-def write(path, description: dict, arrays: dict[str, np.ndarray], model) -> None:
+def write(path: StrPath, description: dict[str, Any], arrays: dict[str, np.ndarray], model: Any) -> None:
     """Write arrays, and what JSON can say of them. An OSError has the `model` that they are of."""
     from safetensors.numpy import save as to_bytes
 
@@ -36,7 +38,7 @@ def write(path, description: dict, arrays: dict[str, np.ndarray], model) -> None
         raise
 
 
-def read(path) -> tuple[dict, dict[str, np.ndarray]]:
+def read(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The description and the arrays; a ValueError that names the file if it is damaged or not one of ours."""
     arrays, metadata = arrays_of(path)
     if METADATA_KEY not in metadata:
@@ -50,7 +52,7 @@ def read(path) -> tuple[dict, dict[str, np.ndarray]]:
     return description, arrays
 
 
-def arrays_of(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def arrays_of(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays by name, and the metadata, of any safetensors file; a ValueError that names it if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
@@ -67,7 +69,7 @@ def arrays_of(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return arrays, metadata
 
 
-def of_bfloat16(path, names) -> dict[str, np.ndarray]:
+def of_bfloat16(path: StrPath, names: set[Any]) -> dict[str, np.ndarray]:
     """As float32, the arrays of a file that NumPy has no type for."""
     from safetensors import deserialize
 
@@ -77,21 +79,21 @@ def of_bfloat16(path, names) -> dict[str, np.ndarray]:
     return {name: float_of_bfloat16(array) for name, array in bits.items()}
 
 
-def float_of_bfloat16(bits) -> np.ndarray:
+def float_of_bfloat16(bits: Array) -> np.ndarray:
     """float32 of the bits of bfloat16, which are its upper half."""
     return (np.asarray(bits, np.uint32) << 16).view(np.float32)
 
 
-def brief(error) -> str:
+def brief(error: Any) -> str:
     """What somebody else's error says, in a line."""
     return textwrap.shorten(str(error), 300, placeholder=" ...")
 
 
-def no_number(name):
+def no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-def check_shapes(expected, arrays):
+def check_shapes(expected: dict[str, tuple[int, ...]], arrays: dict[Any, Any] | dict[str, Array]) -> None:
     """ValueError unless the arrays have the names and shapes that are expected."""
     if set(expected) != set(arrays):
         missing, extra = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected), key=str)

@@ -7,10 +7,12 @@ weight x loss over the sum of weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ._native import Op
+from ._types import ArrayLike, Shape
 from .checks import checked_weights, number
 from .layers import LogSoftmax, Softmax
 from .network import Network, dtype_for
@@ -37,7 +39,7 @@ class Loss:
     def class_weight(self) -> np.ndarray | None:
         return None if self.weight is None else np.array(self.weight)
 
-    def check(self, layers, output_shape):
+    def check(self, layers: Any, output_shape: Shape) -> None:
         """ValueError if a network that ends so cannot be trained with this loss."""
         if len(output_shape) != 1:
             raise ValueError(
@@ -46,10 +48,18 @@ class Loss:
         if self.weight is not None and len(self.weight) != output_shape[0]:
             raise ValueError(f"weight must hold {output_shape[0]} numbers, one a class, not {len(self.weight)}")
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.use_loss(self.kind, self.label_smoothing)
 
-    def forward(self, outputs, targets, sample_weight=None, *, threads=None, isa=None) -> float:
+    def forward(
+        self,
+        outputs: ArrayLike,
+        targets: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+    ) -> float:
         """The mean loss of outputs (n, classes) for labels (n,) or values (n, classes), whichever this loss
         takes; sample_weight (n,) says how much each sample counts."""
         outputs = np.asarray(outputs)
@@ -67,7 +77,7 @@ class Loss:
         return gradient
 
 
-def checked_class_weight(weight):
+def checked_class_weight(weight: Any) -> Any:
     """Class weights as a tuple, so that losses can be compared; or None."""
     if weight is None:
         return None
@@ -100,13 +110,13 @@ class CrossEntropyLoss(Loss):
 
     weight: tuple[float, ...] | None = None
     label_smoothing: float = 0.0
-    kind = Op.CROSS_ENTROPY
+    kind: Op = Op.CROSS_ENTROPY
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.weight = checked_class_weight(self.weight)
         self.label_smoothing = number("label_smoothing", self.label_smoothing, 0, 1)
 
-    def check(self, layers, output_shape):
+    def check(self, layers: Any, output_shape: Shape) -> None:
         super().check(layers, output_shape)
         if layers and isinstance(layers[-1], (Softmax, LogSoftmax)):
             raise ValueError(
@@ -129,10 +139,10 @@ class NLLLoss(Loss):
     """
 
     weight: tuple[float, ...] | None = None
-    kind = Op.LIKELIHOOD
+    kind: Op = Op.LIKELIHOOD
     takes_values = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.weight = checked_class_weight(self.weight)
 
 
@@ -147,7 +157,7 @@ class MSELoss(Loss):
     2.0
     """
 
-    kind = Op.SQUARED_ERROR
+    kind: Op = Op.SQUARED_ERROR
     takes_labels = False
 
 
@@ -163,4 +173,4 @@ class ExpectedProbabilityLoss(Loss):
     -0.375
     """
 
-    kind = Op.EXPECTED_PROBABILITY
+    kind: Op = Op.EXPECTED_PROBABILITY

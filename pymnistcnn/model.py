@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from . import files
 from . import layers as layer_classes
+from ._types import Array, ArrayLike, DTypeLike, Shape, StrPath
 from .callbacks import Callback
 from .checkpoints import TRAINING, Checkpoint
 from .checks import (
@@ -81,7 +84,11 @@ class Sequential:
     (5,)
     """
 
-    def __init__(self, layers, input_shape, seed=0, dtype="float32"):
+    network: Network
+
+    def __init__(
+        self, layers: Iterable[Layer], input_shape: Sequence[int], seed: int = 0, dtype: DTypeLike = "float32"
+    ) -> None:
         layers, seen = list(layers), set()
         for layer in layers:
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
@@ -94,10 +101,10 @@ class Sequential:
         self.network = Network(layers, input_shape, dtype, seed)
         self.loss: Loss = CrossEntropyLoss()  # that of the last `fit`: what `evaluate` takes if it is given none
         self.epochs_trained = 0
-        self.notes: dict = {}
+        self.notes: dict[str, Any] = {}
         self._share_memory(zip(layers, self.network.shapes, strict=False), 0)
 
-    def _share_memory(self, layers, number):
+    def _share_memory(self, layers: Any, number: int) -> None:
         """Let the layers, called by hand, use their pieces of the model's vectors; `number`: the first leaf's."""
         network = self.network
         for layer, shape in layers:
@@ -115,18 +122,18 @@ class Sequential:
         return self.network.layers
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, ...]:
         return self.network.input_shape
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int, ...]:
         return self.network.output_shape
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype[Any]:
         return self.network.dtype
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         inside = "".join(f"\n    {layer}," for layer in self.layers)
         return f"Sequential([{inside}\n], input_shape={self.input_shape})"
 
@@ -153,28 +160,28 @@ class Sequential:
 
     def fit(
         self,
-        x,
-        y=None,
+        x: Dataset | ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        epochs=1,
-        batch_size=128,
+        epochs: int = 1,
+        batch_size: int = 128,
         optimizer: Optimizer | None = None,
         loss: Loss | None = None,
-        validation=None,
-        schedule=None,
-        shuffle=True,
-        callbacks=(),
-        progress=True,
-        threads=None,
-        isa=None,
-        device=None,
-        precision=None,
-        sample_weight=None,
-        class_weight=None,
-        clip_norm=None,
-        average=None,
-        checkpoint=None,
-        resume=None,
+        validation: Dataset | tuple[ArrayLike, ArrayLike] | None = None,
+        schedule: Any = None,
+        shuffle: bool = True,
+        callbacks: Iterable[Callback] = (),
+        progress: bool = True,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | ArrayLike | None = None,
+        clip_norm: float | None = None,
+        average: float | None = None,
+        checkpoint: Checkpoint | None = None,
+        resume: StrPath | None = None,
     ) -> History:
         """Train; returns what each epoch gave.
 
@@ -234,7 +241,15 @@ class Sequential:
             return training.run()
 
     def evaluate(
-        self, x, y=None, *, loss: Loss | None = None, threads=None, isa=None, device=None, precision=None
+        self,
+        x: Dataset | ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        loss: Loss | None = None,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
     ) -> Evaluation:
         """Accuracy and mean loss, without dropout, on inputs and targets, or on a Dataset or a pair of both. The loss
         is that of the last `fit` if none is given, CrossEntropyLoss() if there was none."""
@@ -243,7 +258,15 @@ class Sequential:
         mean, correct = self.network.evaluate(x, targets, loss, target, threads)
         return Evaluation(correct / len(x), mean, len(x))
 
-    def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict(
+        self,
+        inputs: ArrayLike,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape). ValueError where an output is
         NaN."""
         outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
@@ -253,7 +276,15 @@ class Sequential:
                              "network's weights, hold NaN or infinity")  # fmt: skip
         return outputs.argmax(axis=1)
 
-    def predict_proba(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict_proba(
+        self,
+        inputs: ArrayLike,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> np.ndarray:
         """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
         outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
         if isinstance(self.layers[-1], Softmax):
@@ -263,24 +294,45 @@ class Sequential:
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def predict_outputs(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict_outputs(
+        self,
+        inputs: ArrayLike,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
         return self.network.predict(self.network.inputs(inputs), target_of(isa, device, precision), threads)
 
-    def score(self, inputs, labels, *, threads=None, isa=None, device=None, precision=None) -> float:
+    def score(
+        self,
+        inputs: ArrayLike,
+        labels: ArrayLike,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""
         how = dict(threads=threads, isa=isa, device=device, precision=precision)
         return self.evaluate(inputs, labels, **how).accuracy
 
-    def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
+    def forward(
+        self, x: ArrayLike, training: bool = True, *, threads: int | None = None, isa: str | None = None
+    ) -> np.ndarray:
         """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""
         return self.network.forward(x, training, target_of(isa), threads)
 
-    def backward(self, dy, *, threads=None, isa=None) -> np.ndarray:
+    def backward(self, dy: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> np.ndarray:
         """The gradient of the last forward's inputs; each layer's `gradients` are then filled."""
         return self.network.backward(dy, isa and target_of(isa), threads)
 
-    def _samples(self, loss, x, y, name, sample_weight=None):
+    def _samples(
+        self, loss: Loss, x: ArrayLike, y: ArrayLike, name: str, sample_weight: ArrayLike | None = None
+    ) -> Any:
         """Inputs and targets, as the network takes them."""
         if y is not None and isinstance(x, Dataset):
             raise ValueError(
@@ -300,12 +352,12 @@ class Sequential:
         """
         return self.named(self.network.param)
 
-    def named(self, vector) -> dict[str, np.ndarray]:
+    def named(self, vector: Array) -> dict[str, np.ndarray]:
         """Views of a flat vector that is laid out as the weights are, by the names of `state_dict`."""
         names = parameter_names(self.layers, self.network.parameters)
         return dict(zip(names, self.network.views(vector), strict=True))
 
-    def load_state_dict(self, state) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take weights of the same names and shapes: arrays or PyTorch's tensors by name, or the path of a
         safetensors file, of PyTorch's too; also (name, weights) one after the other, as from `named_parameters()`.
         All or, with a ValueError, none."""
@@ -321,7 +373,7 @@ class Sequential:
         for name, weights in own.items():
             weights[...] = cast[name]
 
-    def save(self, path, weights=None) -> None:
+    def save(self, path: StrPath, weights: Any = None) -> None:
         """Write architecture, input scaling, weights and `notes` to a safetensors file; other weights than the model's,
         by the names of `state_dict`, if given.
 
@@ -331,7 +383,7 @@ class Sequential:
         """
         files.write(path, self.description(), self.state_dict() if weights is None else weights, self)
 
-    def description(self) -> dict:
+    def description(self) -> dict[str, Any]:
         """The architecture, as what JSON can say."""
         description = {
             "dtype": self.dtype.name,
@@ -345,14 +397,14 @@ class Sequential:
 MOST_LAYERS = 10_000  # of a file
 
 
-def described(value):
+def described(value: Any) -> Any:
     """A layer's class and settings, those of layers inside, too; other values as they are."""
     if isinstance(value, Layer):
         return {"class": type(value).__name__, **{name: described(v) for name, v in value.settings().items()}}
     return [described(v) for v in value] if isinstance(value, list) else value
 
 
-def layer_of(value):
+def layer_of(value: Any) -> Any:
     """What `described` was given, from a file."""
     if isinstance(value, list):
         return [layer_of(v) for v in value]
@@ -365,23 +417,23 @@ def layer_of(value):
     return kind(**settings)
 
 
-def parameter_names(layers, parameters) -> list[str]:
+def parameter_names(layers: Any, parameters: list[Any]) -> list[str]:
     """PyTorch's names of a Sequential's parameters; layers that PyTorch has not do not count."""
     names = [name for name, _ in named_leaves(layers)]
     return [f"{names[p.layer]}.{p.name}" for p in parameters]
 
 
-def checked_callbacks(callbacks) -> list:
+def checked_callbacks(callbacks: Any) -> list[Any]:
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(c, Callback) for c in callbacks):
         raise ValueError(f"callbacks must be a list of callbacks, not {shown(callbacks)}")
     return list(callbacks)
 
 
-def checked_loss(loss) -> Loss:
+def checked_loss(loss: Loss) -> Loss:
     return instance("loss", loss, Loss, "a loss, such as pm.CrossEntropyLoss()")
 
 
-def weighted(loss, class_weight, shape) -> Loss:
+def weighted(loss: Loss, class_weight: Any, shape: Shape) -> Loss:
     """A loss whose classes count so much; shape: of the outputs."""
     if class_weight is None:
         return loss
@@ -395,7 +447,7 @@ def weighted(loss, class_weight, shape) -> Loss:
     return replace(loss, weight=class_weight)
 
 
-def both_of(data, name):
+def both_of(data: Any, name: str) -> Any:
     """(inputs, targets) of a Dataset, or of what is a tuple or list of two."""
     if isinstance(data, Dataset):
         return data.images, data.labels
@@ -404,7 +456,7 @@ def both_of(data, name):
     return data
 
 
-def array_of(weights) -> np.ndarray:
+def array_of(weights: ArrayLike) -> np.ndarray:
     """A NumPy array of one, or of a PyTorch tensor; of bfloat16 as float32, which holds all its values."""
     if hasattr(weights, "detach"):
         weights = weights.detach().cpu()
@@ -413,7 +465,7 @@ def array_of(weights) -> np.ndarray:
     return files.float_of_bfloat16(array.view(np.uint16)) if array.dtype.name == "bfloat16" else array
 
 
-def load(path, *, max_bytes=2**30, max_work=10**11) -> Sequential:
+def load(path: StrPath, *, max_bytes: int = 2**30, max_work: int = 10**11) -> Sequential:
     """The model that `Sequential.save`, or a Checkpoint, wrote, ready to predict or to train on.
 
     max_bytes, max_work : what predicting one sample may take, in bytes of memory and in numbers read: a small file
@@ -436,7 +488,7 @@ def load(path, *, max_bytes=2**30, max_work=10**11) -> Sequential:
         raise ValueError(f"{path}: its description of the network cannot be read: {files.brief(error)}") from None
 
 
-def model_of(description, state, max_bytes, max_work) -> Sequential:
+def model_of(description: dict[str, Any], state: Mapping[str, Array], max_bytes: int, max_work: int) -> Sequential:
     """The network that a file's metadata describes. Its sizes are held against the weights that there are
     before any memory is taken. Of a checkpoint, only the weights and the seed are of interest."""
     seed = 0

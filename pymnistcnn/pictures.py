@@ -15,9 +15,11 @@ network trained on them reads a scan or a drawing much better once it has been t
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 
+from ._types import Array, StrPath
 from .checks import whole
 
 __all__ = ["read_digit"]
@@ -26,7 +28,7 @@ __all__ = ["read_digit"]
 _FAINT = 24
 
 
-def read_digit(path, height=28, width=28):
+def read_digit(path: StrPath, height: int = 28, width: int = 28) -> Array | None:
     """Read one digit from an image file, made light on dark and MNIST-like.
 
     A picture of exactly `height` x `width` keeps its pixels, inverted if it is dark on light. A larger one is
@@ -66,7 +68,7 @@ def read_digit(path, height=28, width=28):
     return grey if grey.shape == (height, width) else _like_mnist(grey, height, width)
 
 
-def _read_grey(path):
+def _read_grey(path: StrPath) -> Array | None:
     """The file as greys, uint8 of shape (h, w); any failure but a missing file is a ValueError."""
     from PIL import Image, ImageOps  # here, so that importing the package does not wait for Pillow
 
@@ -91,7 +93,7 @@ def _read_grey(path):
         raise ValueError(f"{path}: expected a picture that can be read: {reason}") from error
 
 
-def _from_16_bit(picture):
+def _from_16_bit(picture: StrPath) -> Any:
     grey = np.array(picture, dtype=np.int64)
     if grey.min() < 0 or grey.max() > 65535:
         raise ValueError(f"greys from {grey.min()} to {grey.max()} do not fit into 16 bits")
@@ -100,11 +102,11 @@ def _from_16_bit(picture):
     return ((grey + 128) // 257).astype(np.uint8)  # 65535 / 257 = 255, rounded to nearest
 
 
-def _border(grey):
+def _border(grey: Array) -> Array:
     return np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
 
 
-def _like_mnist(grey, height, width):
+def _like_mnist(grey: Array, height: int, width: int) -> Array:
     """Crop, scale and centre light ink on a dark page."""
     from PIL import Image
 
@@ -126,7 +128,7 @@ def _like_mnist(grey, height, width):
     return digit
 
 
-def _offset(profile, size):
+def _offset(profile: Array, size: int) -> int:
     """Where a profile of ink starts among `size` cells for its centre of mass to be in the middle cell.
 
     Every MNIST digit has its centre of mass within pixel 14 of 0 to 27, so the middle of an even size is the

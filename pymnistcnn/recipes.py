@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ._types import DTypeLike, Shape
 from .layers import Augmentation, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Rescaling
 from .losses import CrossEntropyLoss, Loss
 from .model import Sequential
@@ -23,7 +24,7 @@ class Recipe:
     loss: Loss = field(default_factory=CrossEntropyLoss)
 
 
-def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe:
+def fast(input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32") -> Recipe:
     """Three small convolution blocks, one epoch, one-cycle Adam: about 99 % on MNIST in a second.
 
     Parameters
@@ -57,7 +58,9 @@ def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe
     )
 
 
-def accurate(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32") -> Recipe:
+def accurate(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32"
+) -> Recipe:
     """Wider blocks with batch norm, on pictures that are moved, turned and scaled a little, with smoothed labels and
     one-cycle AdamW: about 99.6 % on MNIST in some twelve times the time of `fast`.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .. import __version__
@@ -17,7 +19,7 @@ from .tutorial import tutorial
 @click.group(cls=Commands, invoke_without_command=True)
 @click.version_option(__version__, prog_name="pymnistcnn")
 @click.pass_context
-def main(context):
+def main(context: Any) -> None:
     """Train convolutional networks on handwritten digits, fast.
 
     Start with:  pymnistcnn train

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .. import datasets
+from .._types import StrPath
 from .options import DATA, POSITIVE, writable_file
 
 
 @click.group()
-def data():
+def data() -> None:
     """Data sets in other forms."""
 
 
@@ -20,7 +22,7 @@ def data():
 @click.option("--part", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Which images.")
 @click.option("--count", metavar="N", type=POSITIVE, help="Only the first N.  [default: all]")
 @DATA
-def convert(output, part, count, data):
+def convert(output: StrPath, part: str, count: int, data: Any) -> None:
     """Write digits as text: a line each, 784 tab-separated pixels 0-255 and the label.
 
     OUTPUT is the text file to write.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from .. import datasets
+from .._types import Array
 from ..model import load
 from .options import COMPUTE, DATA, JSON, print_json
 
@@ -18,7 +20,7 @@ from .options import COMPUTE, DATA, JSON, print_json
 @DATA
 @COMPUTE
 @JSON
-def evaluate(model, data, threads, isa, as_json):
+def evaluate(model: Any, data: None, threads: int | None, isa: str | None, as_json: bool) -> None:
     """Test a saved network on the test images.
 
     MODEL is a file that `pymnistcnn train` saved.
@@ -46,7 +48,7 @@ def evaluate(model, data, threads, isa, as_json):
 @click.argument("images", metavar="IMAGE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @COMPUTE
 @JSON
-def predict(model, images, threads, isa, as_json):
+def predict(model: Any, images: Any, threads: int | None, isa: str | None, as_json: bool) -> None:
     """Read the digits in pictures, one digit in each.
 
     MODEL is a file that `pymnistcnn train` saved; an IMAGE is a PNG or any other picture of the network's
@@ -72,7 +74,7 @@ def predict(model, images, threads, isa, as_json):
         click.echo(f"{name:<{width}}  {digit}  {probability:6.1%}")
 
 
-def refuse_nan(model, numbers):
+def refuse_nan(model: Any, numbers: Array | float) -> None:
     """Weights of NaN or infinity load well, but nothing that follows from them is an answer."""
     if not np.isfinite(numbers).all():
         raise ValueError(f"{model}: the network's outputs are not finite numbers; its weights may be damaged")

@@ -8,10 +8,12 @@ import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .. import datasets
+from .._types import ArrayLike, DTypeLike, StrPath
 from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
@@ -51,7 +53,20 @@ SUFFIX = ".checkpoint"  # of the output's name
               help="Go on from a checkpoint, with its recipe, epochs, batch size, seed and dtype.")  # fmt: skip
 @JSON
 @told_at_the_end()
-def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, checkpoint_every, resume, as_json):
+def train(
+    recipe: str | None,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    threads: int | None,
+    isa: str | None,
+    dtype: DTypeLike,
+    data: Any,
+    output: StrPath,
+    checkpoint_every: None,
+    resume: None,
+    as_json: bool,
+) -> None:
     """Train a network, test it, save it.
 
     RECIPE says which network, and how to train it: `fast`, the default, comes to about 99 % on MNIST; `accurate` to
@@ -118,7 +133,7 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
 class EpochLines(Callback):
     """Progress for log files, where a bar that is drawn over and over would leave a heap of bars."""
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         h = training.history
         parts = [
             f"epoch {training.epoch + 1}/{training.epochs}: loss {h.loss[-1]:.4f}",
@@ -129,7 +144,7 @@ class EpochLines(Callback):
         click.echo(", ".join(parts), err=True)
 
 
-def resumed(path, given):
+def resumed(path: StrPath, given: ArrayLike) -> Any:
     """The settings that the training of a checkpoint was started with, and the place it has come to; bad use if
     something else is asked for now."""
     saved = read(path)[0][TRAINING]
@@ -142,7 +157,7 @@ def resumed(path, given):
     return notes, f"epoch {saved['epoch'] + 1}, batch {saved['batch'] + 1}"
 
 
-def output_of(checkpoint):
+def output_of(checkpoint: Any) -> Any:
     """Where the training that wrote a checkpoint was going to save its network."""
     stem = checkpoint.name.removesuffix(SUFFIX)
     return checkpoint.with_name(stem) if stem not in ("", checkpoint.name) else Path("digits.safetensors")

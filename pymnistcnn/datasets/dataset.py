@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Dataset:
     images: np.ndarray
     labels: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in (("images", self.images), ("labels", self.labels)):
             if not isinstance(value, np.ndarray):
                 raise ValueError(f"{name}: expected a NumPy array, got {type(value).__name__}")
@@ -64,10 +65,10 @@ class Dataset:
         if len(self.images) != len(self.labels):
             raise ValueError(f"labels: expected {len(self.images)}, one per image, got {len(self.labels)}")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Dataset:
         """The part of the data that a slice (a view), an integer array or a boolean mask (copies) selects."""
         if not isinstance(index, slice):
             index = np.asarray(index)
@@ -76,7 +77,7 @@ class Dataset:
                 raise TypeError(f"index: expected a slice, an integer array or a boolean mask, got {got}")
         return Dataset(self.images[index], self.labels[index])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = "x".join(map(str, self.images.shape[1:]))
         labels = f"labels {self.labels.min()} to {self.labels.max()}" if len(self) else "no labels"
         return f"Dataset({len(self)} images of {size} {self.images.dtype}, {labels})"

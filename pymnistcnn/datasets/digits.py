@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, DTypeLike, StrPath
 from ..checks import checked_dtype, shown
 from .dataset import DataError, Dataset
 from .idx import read_header, read_idx
@@ -18,7 +20,7 @@ __all__ = [
 _EMBEDDED = Path(__file__).parents[1] / "data" / "mnist"
 
 
-def mnist(directory=None):
+def mnist(directory: StrPath | None = None) -> tuple[Dataset, Dataset] | None:
     """Load MNIST, or other digits laid out the same way.
 
     Source: Yann LeCun, Corinna Cortes, Christopher J. C. Burges, The MNIST database of handwritten
@@ -48,7 +50,7 @@ def mnist(directory=None):
     return train, test
 
 
-def load(typ, loc=None, dtype="float64"):
+def load(typ: str, loc: str | None = None, dtype: DTypeLike = "float64") -> tuple[Array, Array]:
     """Load one part of MNIST as Gorgonia's examples do: flat, scaled, and with a vector for every label.
 
     A pixel becomes pixel / 255 * 0.9 + 0.1, but a full one 0.999, so that no input is 0 or 1.
@@ -80,13 +82,13 @@ def load(typ, loc=None, dtype="float64"):
     return scaled.astype(dtype)[data.images.reshape(len(data), -1)], targets.astype(dtype)
 
 
-def _load(directory, part):
+def _load(directory: StrPath, part: str) -> Dataset:
     return _load_pair(
         _find(directory, f"{part}-images", "idx3-ubyte"), _find(directory, f"{part}-labels", "idx1-ubyte")
     )
 
 
-def _load_pair(images_path, labels_path):
+def _load_pair(images_path: StrPath, labels_path: StrPath) -> Dataset:
     counts = []
     for path, rank in ((images_path, 3), (labels_path, 1)):  # nothing large is read before these fit together
         dtype, shape = read_header(path)
@@ -101,7 +103,7 @@ def _load_pair(images_path, labels_path):
     return Dataset(images, labels)
 
 
-def _find(directory, stem, kind):
+def _find(directory: StrPath, stem: str, kind: str) -> Any:
     names = [f"{stem}{mark}{kind}{end}" for mark in "-." for end in ("", ".gz")]
     for name in names:
         if (directory / name).is_file():

@@ -12,10 +12,13 @@ import os
 import struct
 import sys
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, ArrayLike, StrPath
 from .atomic import atomic_write
 from .dataset import DataError
 
@@ -37,7 +40,7 @@ _MAX_RANK = 32  # what every NumPy can hold; the byte in the file could say 255
 _CHUNK = 1 << 20
 
 
-def read_idx(path):
+def read_idx(path: StrPath) -> Array | None:
     """Read an IDX file, raw or gzipped (told apart by the first bytes, not by the name).
 
     Safe on hostile files: memory grows with the data that is there, up to what the header promises.
@@ -59,14 +62,14 @@ def read_idx(path):
         return _parse(stream, path, size)
 
 
-def read_header(path):
+def read_header(path: StrPath) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """The dtype and shape that an IDX file says it has."""
     with _opened(path) as (stream, _):
         return _parse_header(stream, path)
 
 
 @contextmanager
-def _opened(path):
+def _opened(path: StrPath) -> Iterator[Any]:
     """What is in a file, unzipped, and its size, if that is known."""
     with open(path, "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
@@ -80,7 +83,7 @@ def _opened(path):
             raise DataError(f"{path}: expected a whole gzip stream, got a corrupt one ({error})") from error
 
 
-def _parse(stream, path, length=None):
+def _parse(stream: Any, path: StrPath, length: int | None = None) -> Array | None:
     """The array in a stream, whose length is known for a raw file and unknown for a gzipped one."""
     dtype, shape = _parse_header(stream, path)
     promised = math.prod(shape) * dtype.itemsize
@@ -95,7 +98,7 @@ def _parse(stream, path, length=None):
     return np.ndarray(shape, dtype, buffer=data).astype(dtype.newbyteorder("="), copy=False)
 
 
-def _parse_header(stream, path):
+def _parse_header(stream: Any, path: StrPath) -> tuple[np.dtype[Any], tuple[int, ...]] | None:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         got = magic.hex(" ") or "nothing"
@@ -116,7 +119,7 @@ def _parse_header(stream, path):
     return dtype, shape
 
 
-def _take(stream, count):
+def _take(stream: Any, count: int) -> Any:
     """Up to `count` bytes, in chunks, so that a promise costs no memory before its data is there."""
     data = bytearray()
     while chunk := stream.read(min(_CHUNK, count - len(data))):
@@ -124,7 +127,7 @@ def _take(stream, count):
     return data
 
 
-def write_idx(path, array):
+def write_idx(path: StrPath, array: ArrayLike) -> None:
     """Write an array as an IDX file, gzipped if the name ends in ``.gz``, whole or not at all.
 
     The bytes depend on the array alone (no time stamp, no name).

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import codecs
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, StrPath
 from ..checks import shown, whole
 from .atomic import atomic_write
 from .dataset import DataError, Dataset
@@ -28,7 +31,7 @@ _WORDS = [b"%d" % value for value in range(256)]
 _VALUES = {word: value for value, word in enumerate(_WORDS)}
 
 
-def read_text(path, label_first=None):
+def read_text(path: StrPath, label_first: bool | None = None) -> Dataset:
     """Read images of 28x28 and their labels from a text file, an image a line.
 
     Columns are separated by tabs, as `write_text` has it, or by commas. A ``#`` begins a comment; blank lines are
@@ -83,7 +86,7 @@ def read_text(path, label_first=None):
     return Dataset(pixels.reshape(-1, 28, 28).copy(), labels.copy())
 
 
-def _lines(path):
+def _lines(path: StrPath) -> Iterator[Any]:
     """Number and content of each line of a text file, without comments and blank ones."""
     with open(path, "rb") as file:
         for number in itertools.count(1):
@@ -99,12 +102,12 @@ def _lines(path):
                 yield number, line
 
 
-def _is_header(fields):
+def _is_header(fields: list[bytes]) -> bool:
     """Pixels are 256 different ones at most, so what has 785 different columns is none."""
     return len(set(fields)) == len(fields) or not any(field.strip(_BLANK).isdigit() for field in fields)
 
 
-def _parse_fields(fields, where):
+def _parse_fields(fields: Any, where: Any) -> Any:
     """The numbers of a row which are padded with spaces or zeros, or, with a DataError, are none."""
     values = []
     for column, field in enumerate(fields, 1):
@@ -117,7 +120,7 @@ def _parse_fields(fields, where):
     return bytes(values)
 
 
-def _has_label_first(rows, header, separator):
+def _has_label_first(rows: Array, header: list[Any], separator: bytes) -> bool:
     says_label = [b"label" in name.lower() or b"class" in name.lower() for name in header]
     if any(says_label):
         return says_label[0]
@@ -125,13 +128,13 @@ def _has_label_first(rows, header, separator):
     return first > last or (first == last and separator == b",")
 
 
-def _looks_like_labels(column):
+def _looks_like_labels(column: Array) -> tuple[int, ...]:
     counts = np.bincount(column, minlength=10)[1:]
     digits = counts[:9]
     return np.count_nonzero(digits), digits.sum(), counts.sum()
 
 
-def write_text(path, dataset):
+def write_text(path: StrPath, dataset: Dataset) -> None:
     """Write images of 28x28 and their labels as text, whole or not at all: an image a line, 784 pixels and the
     label, separated by tabs.
 
@@ -158,7 +161,7 @@ def write_text(path, dataset):
             file.write(b"\t".join([_WORDS[value] for value in [*pixels.tolist(), label]]) + b"\n")
 
 
-def idx_to_text(images_path, labels_path, output, count=None):
+def idx_to_text(images_path: StrPath, labels_path: StrPath, output: StrPath, count: int | None = None) -> Dataset:
     """Write the first `count` images (all, if not given) of a pair of IDX files as `write_text` does; returns
     what was written, a Dataset.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, fields
-from typing import TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from .._types import Array, ArrayLike, DTypeLike, Shape
 from ..network import Network, dtype_for
 from ..target import target_of
 
@@ -30,13 +31,13 @@ class Layer:
     _network: Network | None = None  # of this layer alone; in a model it shares the model's weights
     _in_model: bool = False
 
-    def output_shape(self, shape: tuple) -> tuple:
+    def output_shape(self, shape: Shape) -> Shape:
         """The shape of one sample after this layer; ValueError if `shape` does not fit."""
         if self.needs is not None and len(shape) != self.needs[0]:
             raise ValueError(f"{type(self).__name__} needs {self.needs[1].format(shape)}")
         return shape
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """As one would write it: what has no default by position, what differs from its default by name."""
         shown = []
         for f in fields(self):
@@ -50,7 +51,7 @@ class Layer:
                 shown.append(f"{f.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def lower(self, builder) -> None:
+    def lower(self, builder: Any) -> None:
         """Tell a plan.PlanBuilder what this layer does."""
         raise NotImplementedError
 
@@ -58,38 +59,40 @@ class Layer:
         """The layers inside, by their names behind this one's in `state_dict`: a layer that holds none is its own."""
         return [("", self)]
 
-    def inside(self, shape) -> list[tuple[Layer, tuple]]:
+    def inside(self, shape: Shape) -> list[tuple[Layer, tuple[Any, ...]]]:
         """The layers that this one holds, with the shapes that they get where it gets `shape`."""
         return []
 
-    def initialize(self, name, rng, weight_shape):
+    def initialize(self, name: str, rng: np.random.Generator, weight_shape: Shape) -> Array:
         """The first values of a parameter."""
         if name == "bias":
             return self.initializer.bias(weight_shape, rng)
         return self.initializer(weight_shape, rng)
 
-    def multiply_adds(self, shape: tuple) -> int:
+    def multiply_adds(self, shape: Shape) -> int:
         """Multiplications for one sample of input shape `shape`, forward."""
         return 0
 
-    def work(self, shape: tuple) -> int:
+    def work(self, shape: Shape) -> int:
         """Numbers that a forward pass of one sample reads and multiplies, about."""
         return max(math.prod(shape), self.multiply_adds(shape))
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """The fields, by name, that say what the layer computes: all but the initializer."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "initializer"}
 
     # ---- by hand ----
 
-    def build(self, input_shape, dtype="float32", seed=0):
+    def build(self, input_shape: Shape, dtype: DTypeLike = "float32", seed: int = 0) -> Self:
         """Make this layer's weights for inputs (n, *input_shape); returns the layer."""
         if self._in_model:
             raise ValueError(f"{self} belongs to a model, which has built it")
         self._network = Network([self], input_shape, dtype, seed)
         return self
 
-    def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
+    def forward(
+        self, x: ArrayLike, training: bool = True, *, threads: int | None = None, isa: str | None = None
+    ) -> np.ndarray:
         """y for x (n, ...). With `training`, what `backward` needs is kept and dropout is on."""
         x = np.asarray(x)
         dtype = dtype_for(x)
@@ -102,13 +105,13 @@ class Layer:
             network = self._rebuilt(x.shape[1:], dtype)
         return network.forward(x, training, target_of(isa), threads)
 
-    def backward(self, dy, *, threads=None, isa=None) -> np.ndarray:
+    def backward(self, dy: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> np.ndarray:
         """dx for dy, the gradient of the last forward's y. RuntimeError without that forward's state."""
         if self._network is None:
             raise RuntimeError("backward needs the state of a forward pass: forward was not called")
         return self._network.backward(dy, isa and target_of(isa), threads)
 
-    def _rebuilt(self, shape, dtype):
+    def _rebuilt(self, shape: Shape, dtype: DTypeLike) -> Any:
         """For another picture size or dtype; the weights stay."""
         old = self._network
         new = Network([self], shape, dtype, old.seed)
@@ -119,7 +122,7 @@ class Layer:
         self._network = new
         return new
 
-    def _named(self, flat, trained):
+    def _named(self, flat: str, trained: bool) -> dict[str, Array]:
         network = self._network
         if network is None:
             return {}
