@@ -45,7 +45,13 @@ from . import (
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
-from .layers import *
+from .layers.activations import *
+from .layers.normalization import *
+from .layers.pooling import *
+from .layers.products import *
+from .layers.randomness import *
+from .layers.residual import *
+from .layers.shapes import *
 from .losses import *
 from .metrics import *
 from .model import *

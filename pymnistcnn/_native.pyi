@@ -1,5 +1,5 @@
 # What _native.pyx offers.
-from enum import EnumMeta, IntEnum
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,15 +8,88 @@ __version__: str
 OP_WORDS: int
 COEFFICIENTS: int
 
-# Their members come from csrc's lists, when the module is imported.
-class _Named(EnumMeta):
-    def __getattr__(cls, name: str) -> Any: ...
+# Their members are csrc's lists; packaging/stub_enums.py writes them here.
+class Op(IntEnum):
+    INPUT = 0
+    OUTPUT = 1
+    FLATTEN_FORWARD = 2
+    FLATTEN_BACKWARD = 3
+    CONV_PACK = 4
+    CONV_FORWARD = 5
+    CONV_WEIGHT_GRADIENT = 6
+    CONV_INPUT_GRADIENT = 7
+    POOL_FORWARD = 8
+    POOL_BACKWARD = 9
+    AVERAGE_FORWARD = 10
+    AVERAGE_BACKWARD = 11
+    LINEAR_FORWARD = 12
+    LINEAR_WEIGHT_GRADIENT = 13
+    LINEAR_INPUT_GRADIENT = 14
+    LINEAR_SPARSE_FORWARD = 15
+    LINEAR_TILE_FORWARD = 16
+    LINEAR_TILE_WEIGHT_GRADIENT = 17
+    LINEAR_TILE_INPUT_GRADIENT = 18
+    ACTIVATION_FORWARD = 19
+    ACTIVATION_BACKWARD = 20
+    ADD = 21
+    DROPOUT = 22
+    NOISE = 23
+    WARP_FORWARD = 24
+    WARP_BACKWARD = 25
+    NORM_MOMENTS = 26
+    NORM_STATISTICS = 27
+    NORM_FOLD = 28
+    NORM_APPLY = 29
+    NORM_GRADIENT_SUMS = 30
+    NORM_GRADIENT = 31
+    NORM_INPUT_GRADIENT = 32
+    SOFTMAX_FORWARD = 33
+    SOFTMAX_BACKWARD = 34
+    LOG_SOFTMAX_FORWARD = 35
+    LOG_SOFTMAX_BACKWARD = 36
+    CROSS_ENTROPY = 37
+    LIKELIHOOD = 38
+    EXPECTED_PROBABILITY = 39
+    SQUARED_ERROR = 40
+    GRADIENT_SQUARES = 41
+    UPDATE = 42
 
-class Op(IntEnum, metaclass=_Named): ...
-class Arena(IntEnum, metaclass=_Named): ...
-class Program(IntEnum, metaclass=_Named): ...
-class OptimizerKind(IntEnum, metaclass=_Named): ...
-class ActivationKind(IntEnum, metaclass=_Named): ...
+class Arena(IntEnum):
+    NOWHERE = 0
+    PARAM = 1
+    GRADIENT = 2
+    PACK = 3
+    BATCH = 4
+    SHARD = 5
+    THREAD = 6
+
+class Program(IntEnum):
+    PREPARE = 0
+    TRAIN = 1
+    EVALUATE = 2
+    PREDICT = 3
+    FORWARD = 4
+    BACKWARD = 5
+
+class OptimizerKind(IntEnum):
+    GRADIENT_ONLY = 0
+    SGD = 1
+    ADAM = 2
+    RMSPROP = 3
+    ADAGRAD = 4
+
+class ActivationKind(IntEnum):
+    IDENTITY = 0
+    RELU = 1
+    TANH = 2
+    LEAKY_RELU = 3
+    ELU = 4
+    SIGMOID = 5
+    SOFTPLUS = 6
+    GELU = 7
+    GELU_TANH = 8
+    SILU = 9
+    HARDSWISH = 10
 
 class Constant:
     PAD: int

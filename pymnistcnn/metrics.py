@@ -114,7 +114,7 @@ class Accuracy(_Share):
     0.75
     """
 
-    def _judge(self, outputs: ArrayLike, labels: ArrayLike) -> Array | None:
+    def _judge(self, outputs: ArrayLike, labels: ArrayLike) -> Array:
         outputs, labels = _checked(outputs, labels)
         if outputs.ndim == 1:
             return outputs == labels
@@ -143,7 +143,7 @@ class TopK(_Share):
         self.k = whole("k of TopK", k)
         super().__init__()
 
-    def _judge(self, outputs: ArrayLike, labels: ArrayLike) -> Array | None:
+    def _judge(self, outputs: ArrayLike, labels: ArrayLike) -> Array:
         outputs, labels = _checked(outputs, labels, predictions=False)
         score = np.take_along_axis(outputs, labels[:, None], axis=1)
         lower = np.arange(outputs.shape[1]) < labels[:, None]

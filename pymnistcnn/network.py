@@ -320,7 +320,7 @@ class Network:
         clip_norm: None = None,
         average: None = None,
         op_seconds: None = None,
-    ) -> tuple[Array, Array, Array] | None:
+    ) -> tuple[Array, Array, Array]:
         """A slice of steps over the samples `index`; returns each step's summed loss, correct and weight.
 
         x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decay) of the weights'

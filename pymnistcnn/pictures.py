@@ -28,7 +28,7 @@ __all__ = ["read_digit"]
 _FAINT = 24
 
 
-def read_digit(path: StrPath, height: int = 28, width: int = 28) -> Array | None:
+def read_digit(path: StrPath, height: int = 28, width: int = 28) -> Array:
     """Read one digit from an image file, made light on dark and MNIST-like.
 
     A picture of exactly `height` x `width` keeps its pixels, inverted if it is dark on light. A larger one is
@@ -68,7 +68,7 @@ def read_digit(path: StrPath, height: int = 28, width: int = 28) -> Array | None
     return grey if grey.shape == (height, width) else _like_mnist(grey, height, width)
 
 
-def _read_grey(path: StrPath) -> Array | None:
+def _read_grey(path: StrPath) -> Array:
     """The file as greys, uint8 of shape (h, w); any failure but a missing file is a ValueError."""
     from PIL import Image, ImageOps  # here, so that importing the package does not wait for Pillow
 

@@ -222,7 +222,7 @@ class Training:
         for x, targets in [(self.x, self.targets), *([self.validation] if self.validation else [])]:
             yield from (x, targets.labels, targets.values, targets.sample_weight)
 
-    def _run(self) -> History | None:
+    def _run(self) -> History:
         try:
             self._call("on_train_begin")
             for callback, state in zip(with_state(self.callbacks), self._restored, strict=False):

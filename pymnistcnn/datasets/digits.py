@@ -20,7 +20,7 @@ __all__ = [
 _EMBEDDED = Path(__file__).parents[1] / "data" / "mnist"
 
 
-def mnist(directory: StrPath | None = None) -> tuple[Dataset, Dataset] | None:
+def mnist(directory: StrPath | None = None) -> tuple[Dataset, Dataset]:
     """Load MNIST, or other digits laid out the same way.
 
     Source: Yann LeCun, Corinna Cortes, Christopher J. C. Burges, The MNIST database of handwritten

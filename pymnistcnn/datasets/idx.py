@@ -40,7 +40,7 @@ _MAX_RANK = 32  # what every NumPy can hold; the byte in the file could say 255
 _CHUNK = 1 << 20
 
 
-def read_idx(path: StrPath) -> Array | None:
+def read_idx(path: StrPath) -> Array:
     """Read an IDX file, raw or gzipped (told apart by the first bytes, not by the name).
 
     Safe on hostile files: memory grows with the data that is there, up to what the header promises.
@@ -83,7 +83,7 @@ def _opened(path: StrPath) -> Iterator[Any]:
             raise DataError(f"{path}: expected a whole gzip stream, got a corrupt one ({error})") from error
 
 
-def _parse(stream: Any, path: StrPath, length: int | None = None) -> Array | None:
+def _parse(stream: Any, path: StrPath, length: int | None = None) -> Array:
     """The array in a stream, whose length is known for a raw file and unknown for a gzipped one."""
     dtype, shape = _parse_header(stream, path)
     promised = math.prod(shape) * dtype.itemsize
@@ -98,7 +98,7 @@ def _parse(stream: Any, path: StrPath, length: int | None = None) -> Array | Non
     return np.ndarray(shape, dtype, buffer=data).astype(dtype.newbyteorder("="), copy=False)
 
 
-def _parse_header(stream: Any, path: StrPath) -> tuple[np.dtype[Any], tuple[int, ...]] | None:
+def _parse_header(stream: Any, path: StrPath) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         got = magic.hex(" ") or "nothing"

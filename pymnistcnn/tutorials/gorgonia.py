@@ -41,7 +41,7 @@ def gorgonia(
     output: StrPath = "gorgonia.safetensors",
     cross_entropy: bool = False,
     picture: StrPath = "output.png",
-) -> Outcome | None:
+) -> Outcome:
     """Train, test, save.
 
     Parameters
