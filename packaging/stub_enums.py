@@ -1,5 +1,7 @@
-"""Writes the members of csrc's lists into pymnistcnn/_native.pyi, from the compiled module: run it after csrc has another
-operation, activation or optimizer. `stubtest pymnistcnn._native` says if it was forgotten."""
+"""Writes the members of csrc's lists into pymnistcnn/_native.pyi, from the compiled module.
+
+Run it after csrc has another operation, activation or optimizer; `stubtest pymnistcnn._native` says if it was not.
+"""
 
 from __future__ import annotations
 

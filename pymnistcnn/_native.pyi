@@ -1,8 +1,9 @@
 # What _native.pyx offers.
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from typing_extensions import disjoint_base
 
 __version__: str
 OP_WORDS: int
@@ -123,6 +124,7 @@ class Operation(NamedTuple):
 
 OPERATIONS: tuple[Operation, ...]
 
+@disjoint_base
 class Target(NamedTuple):
     device: str
     isa: str
@@ -133,11 +135,13 @@ TARGETS: tuple[Target, ...]
 class NotFinite(FloatingPointError):
     layer: int
     done: int
+    def __init__(self, layer: int, done: int) -> None: ...
 
+@disjoint_base
 class Plan:
-    def __init__(
-        self, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray, target: Target
-    ) -> None: ...
+    def __new__(
+        cls, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray, target: Target
+    ) -> Self: ...
     @property
     def capacity(self) -> int: ...
     @property
@@ -160,9 +164,13 @@ class Plan:
         **others: Any,
     ) -> tuple[Any, Any, Any]: ...
 
+@disjoint_base
 class Resident:
-    def __init__(self, target: Target, array: np.ndarray) -> None: ...
+    def __new__(cls, target: Target, array: np.ndarray) -> Self: ...
 
+TOO_LARGE: str
+
+def named_op(ops: Any, i: int) -> str: ...
 def extents(ops: Any, sizes: dict[str, int]) -> np.ndarray: ...
 def padded(n: int) -> int: ...
 def target_problem(target: Target) -> str | None: ...
