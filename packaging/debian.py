@@ -1,6 +1,6 @@
 """Packages of a Debian release for any architecture, in a folder of their own: the machine's are not touched.
 
-    python packaging/debian.py FOLDER bookworm aarch64 python3.11 libstdc++6    # prints where their files are
+python packaging/debian.py FOLDER bookworm aarch64 python3.11 libstdc++6    # prints where their files are
 """
 
 from __future__ import annotations

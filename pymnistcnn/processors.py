@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import re
+import sys
 from pathlib import Path
 
 from . import _native
@@ -16,13 +17,13 @@ RUNTIMES = re.compile(r"lib(gomp|iomp5?|omp5?)([.-][^/]*)?\.so[^/]*$")
 def default_threads() -> int:
     """What OMP_NUM_THREADS says; else the processors that this process may run on, and no more than the quota of its
     container has, rounded up."""
-    threads = _native.default_threads()
-    return threads if os.environ.get("OMP_NUM_THREADS") else max(1, math.ceil(min(threads, own_quota())))
+    return min(_native.default_threads(), most_threads())
 
 
-@functools.cache
-def own_quota() -> float:
-    return quota(Path("/"))
+@functools.cache  # a prediction asks, too
+def most_threads() -> int:
+    own = math.inf if os.environ.get("OMP_NUM_THREADS") else quota(Path("/"))
+    return max(1, math.ceil(own)) if own < math.inf else sys.maxsize
 
 
 def quota(root: Path) -> float:

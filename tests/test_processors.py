@@ -52,8 +52,10 @@ def test_the_quota_of_a_container(system, files, expected):
 
 @pytest.mark.parametrize(("quota", "expected"), [(1.5, 2), (1.0, 1), (0.2, 1), (math.inf, 64), (100.0, 64)])
 def test_threads_by_default(monkeypatch, quota, expected):
+    asked = processors.most_threads.__wrapped__
     monkeypatch.setattr(_native, "default_threads", lambda: 64)
-    monkeypatch.setattr(processors, "own_quota", lambda: quota)
+    monkeypatch.setattr(processors, "most_threads", asked)
+    monkeypatch.setattr(processors, "quota", lambda root: quota)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert processors.default_threads() == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
