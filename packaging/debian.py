@@ -1,8 +1,13 @@
-"""Packages of a Debian release for any architecture, in a folder of their own: the machine's are not touched."""
+"""Packages of a Debian release for any architecture, in a folder of their own: the machine's are not touched.
+
+python packaging/debian.py FOLDER bookworm aarch64 python3.11 libstdc++6    # prints where their files are
+"""
 
 from __future__ import annotations
 
 import subprocess
+import sys
+from pathlib import Path
 
 MIRROR = "http://deb.debian.org/debian"
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -41,3 +46,7 @@ class Packages:
                 link.unlink()
                 link.symlink_to(self.root / target.relative_to("/"))
         return self.root
+
+
+if __name__ == "__main__":
+    print(Packages(Path(sys.argv[1]).resolve(), *sys.argv[2:4]).unpack(*sys.argv[4:]))

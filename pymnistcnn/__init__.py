@@ -10,16 +10,17 @@ REBUILD = "pip install -e ."
 
 from . import _starting  # noqa: F401, I001 - before all that takes time
 from . import _compiled
+import typing as _typing
 
 try:
     _native_version = _compiled.load(__path__).__version__
-except ImportError as error:
-    if "interpreter" in str(error):
-        raise ImportError(f"pymnistcnn is for the main interpreter of a process: {error}") from error
+except ImportError as _error:
+    if "interpreter" in str(_error):
+        raise ImportError(f"pymnistcnn is for the main interpreter of a process: {_error}") from _error
     raise ImportError(
-        f"pymnistcnn's compiled module is missing or does not load ({error}). "
+        f"pymnistcnn's compiled module is missing or does not load ({_error}). "
         f"In the checkout, which hides an installed copy, run: {REBUILD}"
-    ) from error
+    ) from _error
 if _native_version != __version__:
     raise ImportError(
         f"pymnistcnn {__version__} found the compiled module of version {_native_version}. "
@@ -88,13 +89,19 @@ __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
 LAZY = {"CNNClassifier": "estimator", "from_onnx": "onnx", "from_torch": "pytorch"}
 
 
-def __getattr__(name):
-    if name not in LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if _typing.TYPE_CHECKING:
+    from .estimator import CNNClassifier as CNNClassifier
+    from .onnx import from_onnx as from_onnx
+    from .pytorch import from_torch as from_torch
+else:
 
-    return getattr(import_module(f".{LAZY[name]}", __name__), name)
+    def __getattr__(name):
+        if name not in LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(f".{LAZY[name]}", __name__), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *LAZY])

@@ -1,31 +1,113 @@
 # What _native.pyx offers.
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from typing_extensions import disjoint_base
 
 __version__: str
 OP_WORDS: int
 COEFFICIENTS: int
 
-# Their members come from csrc's lists, when the module is imported.
+# Their members are csrc's lists; packaging/stub_enums.py writes them here.
 class Op(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
+    INPUT = 0
+    OUTPUT = 1
+    FLATTEN_FORWARD = 2
+    FLATTEN_BACKWARD = 3
+    CONV_PACK = 4
+    CONV_FORWARD = 5
+    CONV_WEIGHT_GRADIENT = 6
+    CONV_INPUT_GRADIENT = 7
+    POOL_FORWARD = 8
+    POOL_BACKWARD = 9
+    AVERAGE_FORWARD = 10
+    AVERAGE_BACKWARD = 11
+    LINEAR_FORWARD = 12
+    LINEAR_WEIGHT_GRADIENT = 13
+    LINEAR_INPUT_GRADIENT = 14
+    LINEAR_SPARSE_FORWARD = 15
+    LINEAR_TILE_FORWARD = 16
+    LINEAR_TILE_WEIGHT_GRADIENT = 17
+    LINEAR_TILE_INPUT_GRADIENT = 18
+    ACTIVATION_FORWARD = 19
+    ACTIVATION_BACKWARD = 20
+    ADD = 21
+    DROPOUT = 22
+    NOISE = 23
+    WARP_FORWARD = 24
+    WARP_BACKWARD = 25
+    NORM_MOMENTS = 26
+    NORM_STATISTICS = 27
+    NORM_FOLD = 28
+    NORM_APPLY = 29
+    NORM_GRADIENT_SUMS = 30
+    NORM_GRADIENT = 31
+    NORM_INPUT_GRADIENT = 32
+    SOFTMAX_FORWARD = 33
+    SOFTMAX_BACKWARD = 34
+    LOG_SOFTMAX_FORWARD = 35
+    LOG_SOFTMAX_BACKWARD = 36
+    CROSS_ENTROPY = 37
+    LIKELIHOOD = 38
+    EXPECTED_PROBABILITY = 39
+    SQUARED_ERROR = 40
+    GRADIENT_SQUARES = 41
+    UPDATE = 42
 
 class Arena(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
+    NOWHERE = 0
+    PARAM = 1
+    GRADIENT = 2
+    PACK = 3
+    BATCH = 4
+    SHARD = 5
+    THREAD = 6
 
 class Program(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
+    PREPARE = 0
+    TRAIN = 1
+    EVALUATE = 2
+    PREDICT = 3
+    FORWARD = 4
+    BACKWARD = 5
 
 class OptimizerKind(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
+    GRADIENT_ONLY = 0
+    SGD = 1
+    ADAM = 2
+    RMSPROP = 3
+    ADAGRAD = 4
 
 class ActivationKind(IntEnum):
-    def __getattr__(self, name: str) -> Any: ...
+    IDENTITY = 0
+    RELU = 1
+    TANH = 2
+    LEAKY_RELU = 3
+    ELU = 4
+    SIGMOID = 5
+    SOFTPLUS = 6
+    GELU = 7
+    GELU_TANH = 8
+    SILU = 9
+    HARDSWISH = 10
 
 class Constant:
-    def __getattr__(self, name: str) -> int: ...
+    PAD: int
+    ALIGN: int
+    GUARD: int
+    LARGEST: int
+    NO_GRADIENT: int
+    PORT_X: int
+    PORT_Y: int
+    PORT_DY: int
+    PORT_DX: int
+    NORM_SCALE: int
+    NORM_SHIFT: int
+    NORM_ROWS: int
+    MOMENTS: int
+    REFS: int
+    FIELDS: int
 
 MONOTONE: frozenset[ActivationKind]
 FROM_Y: frozenset[ActivationKind]
@@ -42,6 +124,7 @@ class Operation(NamedTuple):
 
 OPERATIONS: tuple[Operation, ...]
 
+@disjoint_base
 class Target(NamedTuple):
     device: str
     isa: str
@@ -52,11 +135,13 @@ TARGETS: tuple[Target, ...]
 class NotFinite(FloatingPointError):
     layer: int
     done: int
+    def __init__(self, layer: int, done: int) -> None: ...
 
+@disjoint_base
 class Plan:
-    def __init__(
-        self, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray, target: Target
-    ) -> None: ...
+    def __new__(
+        cls, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray, target: Target
+    ) -> Self: ...
     @property
     def capacity(self) -> int: ...
     @property
@@ -66,12 +151,28 @@ class Plan:
     def copy(self) -> Plan: ...
     def poison(self, byte: int) -> None: ...
     def peek(self, offset: int, count: int) -> bytes: ...
-    def run(self, program: int, *, threads: int, **arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    def run(
+        self,
+        program: int,
+        threads: int,
+        param: Any,
+        gradient: Any,
+        count: int,
+        batch: int,
+        x: Any = None,
+        y: Any = None,
+        seed: int = 0,
+        **others: Any,
+    ) -> tuple[Any, Any, Any]: ...
     def predict(self, x: np.ndarray, y: np.ndarray, param: np.ndarray, threads: int) -> None: ...
 
+@disjoint_base
 class Resident:
-    def __init__(self, target: Target, array: np.ndarray) -> None: ...
+    def __new__(cls, target: Target, array: np.ndarray) -> Self: ...
 
+TOO_LARGE: str
+
+def named_op(ops: Any, i: int) -> str: ...
 def extents(ops: Any, sizes: dict[str, int]) -> np.ndarray: ...
 def padded(n: int) -> int: ...
 def target_problem(target: Target) -> str | None: ...

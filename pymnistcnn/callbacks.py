@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from ._types import StrPath
 from .checks import number, shown, whole
 
 __all__ = [
@@ -15,6 +18,8 @@ __all__ = [
     "ReduceOnPlateau",
     "Watcher",
 ]
+
+Monitor: TypeAlias = str | Callable[[Any], list[float]] | None
 
 
 class Callback:
@@ -37,7 +42,7 @@ class Callback:
 
     every: int | None = None
 
-    def __init_subclass__(cls, **settings):
+    def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         hooks = [name for name in vars(Callback) if name.startswith("on_")]
         for name in dir(cls):
@@ -46,29 +51,29 @@ class Callback:
                 hint = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(hooks)}"
                 raise TypeError(f"{cls.__name__}.{name} would never be called: {hint}")
 
-    def on_train_begin(self, training):
+    def on_train_begin(self, training: Any) -> None:
         """Before the first batch."""
 
-    def on_epoch_begin(self, training):
+    def on_epoch_begin(self, training: Any) -> None:
         """Before each epoch, and before what is left of one that is resumed."""
 
-    def on_batches(self, training):
+    def on_batches(self, training: Any) -> None:
         """After every `every` batches: `training.batch` of `training.batches` are done."""
 
-    def on_slice(self, training):
+    def on_slice(self, training: Any) -> None:
         """Some 20 times a second, whenever Python gets its turn: for what is drawn."""
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         """After each epoch and its validation: `training.history` has them."""
 
-    def on_train_end(self, training):
+    def on_train_end(self, training: Any) -> None:
         """At the end, however it came."""
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """All that `restore` needs, by name: what JSON can say, and arrays that do not change any more."""
         return {}
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from such a state; comes after `on_train_begin`."""
 
 
@@ -104,20 +109,26 @@ class Watcher(Callback):
     epoch 2 is the best so far
     """
 
-    def __init__(self, monitor=None, lower=None, min_delta=0.0):
+    monitor: Monitor
+    lower: bool
+    min_delta: float
+    best: float | None
+    waited: int
+
+    def __init__(self, monitor: Monitor = None, lower: bool | None = None, min_delta: float = 0.0) -> None:
         self.monitor, self.lower = monitor, lower_is_better(monitor, lower)
         self.min_delta = number("min_delta", min_delta, 0)
         self.best, self.waited = None, 0
 
-    def judge(self, training, value, better):
+    def judge(self, training: Any, value: float, better: bool) -> None:
         """After each epoch: its number, and whether it is better than all before."""
 
-    def on_train_begin(self, training):
+    def on_train_begin(self, training: Any) -> None:
         if training.validation is None and str(self.monitor).startswith("validation_"):
             raise ValueError(f"{type(self).__name__} watches {self.monitor}, but `fit` was given no validation")
         self.best, self.waited = None, 0
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         values = watched(self.monitor, training.history)
         if len(values) != len(training.history):
             raise ValueError(f"monitor must give {len(training.history)} numbers, one an epoch, not {shown(values)}")
@@ -126,23 +137,23 @@ class Watcher(Callback):
         self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)
         self.judge(training, value, better)
 
-    def is_better(self, value) -> bool:
+    def is_better(self, value: float) -> bool:
         """Is it better than the best so far, by more than `min_delta`?"""
         if self.best is None:
             return value == value
         return (self.best - value if self.lower else value - self.best) > self.min_delta
 
-    def as_good(self, value, as_what=None) -> bool:
+    def as_good(self, value: float, as_what: float | None = None) -> bool:
         """Is it a number, and at least as good as that one, the best so far if not given?"""
         as_what = self.best if as_what is None else as_what
         if as_what is None:
             return value == value
         return value <= as_what if self.lower else value >= as_what
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited}
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         self.best, self.waited = state["best"], state["waited"]
 
 
@@ -168,20 +179,30 @@ class EarlyStopping(Watcher):
     True
     """
 
-    def __init__(self, patience=None, target=None, monitor=None, lower=None, min_delta=0.0):
+    patience: int | None
+    target: float | None
+
+    def __init__(
+        self,
+        patience: int | None = None,
+        target: float | None = None,
+        monitor: Monitor = None,
+        lower: bool | None = None,
+        min_delta: float = 0.0,
+    ) -> None:
         super().__init__(monitor, lower, min_delta)
         if patience is None and target is None:
             raise ValueError("EarlyStopping needs patience, target or both, not None")
         self.patience = None if patience is None else whole("patience", patience)
         self.target = None if target is None else number("target", target)
 
-    def judge(self, training, value, better):
+    def judge(self, training: Any, value: float, better: bool) -> None:
         enough = self.patience is not None and self.waited >= self.patience
         reached = self.target is not None and self.best is not None and self.as_good(self.best, self.target)
         if enough or reached:
             training.stop()
 
-    def on_epoch_begin(self, training):
+    def on_epoch_begin(self, training: Any) -> None:
         self.judge(training, self.best, False)  # what is resumed may have been at its end
 
 
@@ -209,13 +230,25 @@ class ReduceOnPlateau(Watcher):
     [0.001, 0.001, 0.001, 0.0005]
     """
 
-    def __init__(self, patience, factor=0.1, min_rate=0.0, monitor=None, lower=None, min_delta=0.0):
+    patience: int
+    factor: float
+    min_rate: float
+
+    def __init__(
+        self,
+        patience: int,
+        factor: float = 0.1,
+        min_rate: float = 0.0,
+        monitor: Monitor = None,
+        lower: bool | None = None,
+        min_delta: float = 0.0,
+    ) -> None:
         super().__init__(monitor, lower, min_delta)
         self.patience = whole("patience", patience)
         self.factor = number("factor", factor, 0, 1, open_low=True, open_high=True)
         self.min_rate = number("min_rate", min_rate, 0)
 
-    def judge(self, training, value, better):
+    def judge(self, training: Any, value: float, better: bool) -> None:
         if self.waited >= self.patience:
             rate = training.learning_rate
             lowest = self.min_rate / rate if rate > 0 else 0
@@ -245,15 +278,18 @@ class BestCheckpoint(Watcher):
     True
     """
 
-    def __init__(self, path=None, monitor=None, lower=None):
+    path: StrPath | None
+    epoch: int | None
+
+    def __init__(self, path: StrPath | None = None, monitor: Monitor = None, lower: bool | None = None) -> None:
         super().__init__(monitor, lower)
         self.path, self.epoch, self._weights = path, None, {}
 
-    def on_train_begin(self, training):
+    def on_train_begin(self, training: Any) -> None:
         super().on_train_begin(training)
         self.epoch, self._weights = None, {}
 
-    def judge(self, training, value, better):
+    def judge(self, training: Any, value: float, better: bool) -> None:
         if not self.as_good(value):
             return
         self._weights = {name: w.copy() for name, w in training.model.named(training.validated).items()}
@@ -261,21 +297,21 @@ class BestCheckpoint(Watcher):
             training.model.save(self.path, self._weights)
         self.epoch = training.epoch
 
-    def on_train_end(self, training):
+    def on_train_end(self, training: Any) -> None:
         if self._weights:
             training.model.load_state_dict(self._weights)
             self._weights = {}
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         return {**super().state(), "epoch": self.epoch, **self._weights}
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         self.epoch = state["epoch"]
         self._weights = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
 
 
-def lower_is_better(monitor, lower) -> bool:
+def lower_is_better(monitor: Monitor, lower: bool | None) -> bool:
     """Whether the lower of two watched numbers is the better one: it is known or, of a function, said."""
     if callable(monitor):
         if lower is None:
@@ -290,7 +326,7 @@ def lower_is_better(monitor, lower) -> bool:
     return known
 
 
-def watched(monitor, history) -> list[float]:
+def watched(monitor: Monitor, history: Any) -> list[float]:
     """The watched number of each epoch."""
     if callable(monitor):
         return monitor(history)

@@ -10,11 +10,14 @@ import json
 import os
 import re
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from . import files
+from ._types import Array, StrPath
 from .callbacks import Callback
 from .checks import number, shown, whole
 from .datasets.atomic import only_writer
@@ -51,12 +54,16 @@ class Checkpoint:
     True
     """
 
-    def __init__(self, path, every=None, notes=None):
+    every: int | None
+    notes: dict[str, Any] | None
+    path: str
+
+    def __init__(self, path: StrPath, every: int | None = None, notes: dict[str, Any] | None = None) -> None:
         self.path, self.every = os.fspath(path), None if every is None else whole("every", every)
         self.notes, self._held = notes, False
 
     @contextmanager
-    def held(self):
+    def held(self) -> Iterator[Any]:
         """While it lasts, the file is this checkpoint's alone; BlockingIOError if another training, of any process,
         writes it. May be entered again inside."""
         if self._held:
@@ -69,13 +76,13 @@ class Checkpoint:
             finally:
                 self._held = False
 
-    def is_due(self, training) -> bool:
+    def is_due(self, training: Any) -> bool:
         """Is the training at a place where the file is to be written?"""
         batch = training.batch
         between = self.every and 0 < batch < training.batches and batch % self.every == 0
         return bool(between) or training.stopped or training.epoch_is_over
 
-    def write(self, snapshot) -> None:
+    def write(self, snapshot: Snapshot) -> None:
         snapshot.write(self.path, self.notes)
 
 
@@ -83,7 +90,14 @@ class Snapshot:
     """A copy of all that a training changes as it goes on. It is taken between two slices, where all of that fits
     together, and put back after a failed one; written to a file, and filled from one."""
 
-    def __init__(self, training):
+    history: Any
+    live: dict[str, Array]
+    numbers: dict[str, Any]
+    states: list[Any]
+    totals: Array
+    vectors: dict[str, Array]
+
+    def __init__(self, training: Any) -> None:
         self.training = training
         self.live = {"": training.network.param}  # by what the names of their arrays begin with
         self.live |= {f"{TRAINING}.moments.{i}.": moment for i, moment in enumerate(training.state.moments)}
@@ -92,10 +106,10 @@ class Snapshot:
         self.vectors = {prefix: np.zeros_like(vector) for prefix, vector in self.live.items()}
 
     @property
-    def rate_factor(self):
+    def rate_factor(self) -> float:
         return self.numbers["rate_factor"]
 
-    def take(self):
+    def take(self) -> Snapshot:
         """Copy what is now; returns this snapshot."""
         training = self.training
         for prefix, vector in self.live.items():
@@ -110,7 +124,7 @@ class Snapshot:
         self.states = [c.state() for c in with_state(training.callbacks)] if training.checkpoint else []
         return self
 
-    def put_back(self):
+    def put_back(self) -> None:
         """Let all be as it was; but callbacks, which `Training` restores."""
         training, numbers = self.training, self.numbers
         for prefix, vector in self.live.items():
@@ -135,7 +149,7 @@ class Snapshot:
             named[f"{TRAINING}.history.{name}"] = np.array(values[: self.numbers["epoch"]], np.float64)
         return {**named, f"{TRAINING}.totals": self.totals}
 
-    def write(self, path, notes=None):
+    def write(self, path: StrPath, notes: None = None) -> None:
         """Write a checkpoint's file."""
         training, arrays, states = self.training, self.arrays(), []
         for index, (callback, state) in enumerate(zip(with_state(training.callbacks), self.states, strict=True)):
@@ -151,7 +165,7 @@ class Snapshot:
         description[TRAINING]["checksum"] = checksum_of_all(description, arrays)
         files.write(path, description, arrays, training.model)
 
-    def fill(self, path):
+    def fill(self, path: StrPath) -> Snapshot:
         """Take all from a checkpoint's file; a ValueError that names it if it is damaged, or of another training."""
         description, arrays = read(path)
         try:
@@ -162,7 +176,7 @@ class Snapshot:
             raise ValueError(f"{path}: its description of the training cannot be read: {shown(error)}") from None
         return self
 
-    def _fill(self, description, arrays):
+    def _fill(self, description: dict[str, Any], arrays: dict[str, Array]) -> None:
         training, saved = self.training, description.pop(TRAINING)
         own = json.loads(json.dumps({**training.model.description(), **training.settings}))
         refuse_differences({**description, **saved["settings"]}, own)
@@ -181,7 +195,7 @@ class Snapshot:
             inside = {n.removeprefix(prefix): array for n, array in of_callbacks.items() if n.startswith(prefix)}
             self.states.append({**state["state"], **inside})
 
-    def _fill_arrays(self, arrays):
+    def _fill_arrays(self, arrays: dict[str, Array]) -> None:
         epoch, validated = self.numbers["epoch"], self.training.validation is not None
         lengths = {
             name: epoch if validated or not name.startswith("validation") else 0 for name in vars(self.training.history)
@@ -198,12 +212,12 @@ class Snapshot:
             setattr(self.history, name, own[f"{TRAINING}.history.{name}"].tolist())
 
 
-def with_state(callbacks) -> list[Callback]:
+def with_state(callbacks: Any) -> list[Callback]:
     """Those that have something to go on with."""
     return [callback for callback in callbacks if type(callback).state is not Callback.state]
 
 
-def read(path):
+def read(path: StrPath) -> tuple[dict[str, Any], dict[str, Array]]:
     """The description and arrays of a checkpoint's file; a ValueError that names it if a single bit is not as it was
     written."""
     description, arrays = files.read(path)
@@ -215,7 +229,9 @@ def read(path):
     return description, arrays
 
 
-def refuse_differences(theirs, ours):
+def refuse_differences(
+    theirs: dict[str, Any] | dict[str, list[Any]], ours: dict[str, Any] | dict[str, list[Any]]
+) -> None:
     """ValueError that names what is not the same in a file and here."""
     different = []
     for name in sorted(theirs.keys() | ours.keys()):
@@ -227,7 +243,7 @@ def refuse_differences(theirs, ours):
         raise ValueError(f"a checkpoint of another training: not the same {', '.join(different)}")
 
 
-def checksum(*arrays) -> str:
+def checksum(*arrays: Any) -> str:
     """Of the bytes of arrays, or None."""
     crc = 0
     for array in arrays:
@@ -235,7 +251,7 @@ def checksum(*arrays) -> str:
     return f"checksum {crc:08x}"
 
 
-def checksum_of_all(description, arrays) -> str:
+def checksum_of_all(description: dict[str, Any], arrays: dict[str, Array]) -> str:
     """Of everything in a file."""
     names = sorted(arrays)
     said = [description, [(name, arrays[name].dtype.str, arrays[name].shape) for name in names]]
@@ -243,6 +259,6 @@ def checksum_of_all(description, arrays) -> str:
     return checksum(np.frombuffer(text, np.uint8), *(arrays[name] for name in names))
 
 
-def described(thing) -> str:
+def described(thing: Any) -> str:
     """What a person would write to make it; the same in every process."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(thing))

@@ -6,9 +6,13 @@ from __future__ import annotations
 import math
 import os
 import reprlib
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+
+from ._types import Array, ArrayLike, DTypeLike, Shape, StrPath
 
 DTYPES = ("float32", "float64")
 INT_MAX = 2**31 - 1
@@ -17,24 +21,24 @@ INT_MAX = 2**31 - 1
 class Shown(reprlib.Repr):
     """`repr` for messages: short, whatever it is given, and of an array what kind it is."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.maxstring = self.maxother = self.maxlong = 120  # characters
 
-    def repr_ndarray(self, value, level):
+    def repr_ndarray(self, value: Any, level: int) -> Any:
         return f"an array of {value.dtype} {value.shape}" if value.ndim else self.repr_instance(value, level)
 
 
-shown = Shown().repr
+shown: Callable[[object], str] = Shown().repr
 
 
-def names_in(names) -> str:
+def names_in(names: Array | list[str]) -> str:
     """Some names or numbers in a message, the first few of them."""
     names = [str(name) if isinstance(name, (int, np.integer)) else shown(name) for name in names]
     return ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)
 
 
-def whole(name, value, low=1, high=INT_MAX) -> int:
+def whole(name: str, value: int, low: int = 1, high: int = INT_MAX) -> int:
     """A whole number from `low` to `high`."""
     if type(value) is int:  # asking an abstract class takes a part of what a prediction does
         given = value
@@ -47,7 +51,7 @@ def whole(name, value, low=1, high=INT_MAX) -> int:
     return given
 
 
-def pair(name, value, low=1) -> tuple[int, ...]:
+def pair(name: str, value: int | tuple[int, ...], low: int = 1) -> tuple[int, ...]:
     """A whole number, alone or in a tuple, or two: (vertical, horizontal)."""
     if isinstance(value, (tuple, list)):
         if len(value) not in (1, 2):
@@ -56,7 +60,15 @@ def pair(name, value, low=1) -> tuple[int, ...]:
     return (whole(name, value, low),) * 2
 
 
-def number(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False) -> float:
+def number(
+    name: str,
+    value: float,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
     """A finite number from `low` to `high`, one of which may be excluded."""
     try:
         given = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
@@ -75,35 +87,35 @@ def number(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_hi
     raise ValueError(f"{name} must be {expected}, not {shown(value)}")
 
 
-def yes_or_no(name, value) -> bool:
+def yes_or_no(name: str, value: bool) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, not {shown(value)}")
     return bool(value)
 
 
-def instance(name, value, kind, expected):
+def instance(name: str, value: Any, kind: tuple[type[Any], type[Any]] | type[Any], expected: str) -> Any:
     """An object of this class; `expected` says so, with an example."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be {expected}, not {shown(value)}")
     return value
 
 
-def check_fields(owner, check, *names, **limits):
+def check_fields(owner: Any, check: Callable[..., Any], *names: Any, **limits: Any) -> None:
     """Make fields of a dataclass, which may be frozen, what a check gives for them."""
     for name in names:
         checked = check(f"{name} of {type(owner).__name__}", getattr(owner, name), **limits)
         object.__setattr__(owner, name, checked)
 
 
-def checked_path(name, path) -> str:
+def checked_path(name: str, path: StrPath) -> str:
     return os.fspath(instance(name, path, (str, os.PathLike), "the path of a file"))
 
 
-def checked_seed(seed) -> int:
+def checked_seed(seed: int) -> int:
     return whole("seed", seed, 0, 2**64 - 1)
 
 
-def checked_dtype(dtype) -> np.dtype:
+def checked_dtype(dtype: DTypeLike) -> np.dtype:
     try:
         name = None if dtype is None else np.dtype(dtype).name
     except (TypeError, ValueError):
@@ -113,7 +125,7 @@ def checked_dtype(dtype) -> np.dtype:
     return np.dtype(name)
 
 
-def checked_shape(shape) -> tuple[int, ...]:
+def checked_shape(shape: Shape) -> tuple[int, ...]:
     """(c, h, w) or (n,) of positive whole numbers."""
     try:
         given = tuple(int(n) for n in shape)
@@ -125,7 +137,7 @@ def checked_shape(shape) -> tuple[int, ...]:
     return given
 
 
-def checked_weights(name, weights, shape) -> np.ndarray:
+def checked_weights(name: str, weights: ArrayLike, shape: Shape) -> np.ndarray:
     """Numbers from 0 on, as float64 of this shape."""
     weights = np.asarray(weights)
     if weights.shape != shape or weights.dtype.kind not in "buif":
@@ -136,7 +148,7 @@ def checked_weights(name, weights, shape) -> np.ndarray:
     return weights
 
 
-def exact_cast(array: np.ndarray, dtype, name: str) -> np.ndarray:
+def exact_cast(array: np.ndarray, dtype: DTypeLike, name: str) -> np.ndarray:
     """`array` as a C-contiguous, aligned, native array of `dtype`; ValueError where a value would not survive."""
     dtype = np.dtype(dtype)
     if array.dtype == dtype:

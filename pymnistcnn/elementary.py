@@ -6,18 +6,20 @@ import math
 
 import numpy as np
 
+from ._types import Array, ArrayLike
 
-def powers(base, exponents):
+
+def powers(base: float, exponents: ArrayLike) -> Array:
     """`base ** exponent` of each: float64; where it is too large, infinity."""
     return np.array([_power(base, exponent) for exponent in np.asarray(exponents, np.float64).tolist()], np.float64)
 
 
-def cosines(angles):
+def cosines(angles: ArrayLike) -> Array:
     """The cosine of each angle, in radians: float64."""
     return np.array([math.cos(angle) for angle in angles.tolist()], np.float64)
 
 
-def _power(base, exponent):
+def _power(base: float, exponent: float) -> float:
     try:
         return math.pow(base, exponent)
     except OverflowError:

@@ -9,9 +9,12 @@ import errno
 import json
 import os
 import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
+from ._types import Array, StrPath
 from .checks import names_in
 from .datasets import atomic_write
 
@@ -19,7 +22,7 @@ FORMAT = 1
 METADATA_KEY = "pymnistcnn"
 
 
-def write(path, description: dict, arrays: dict[str, np.ndarray], model) -> None:
+def write(path: StrPath, description: dict[str, Any], arrays: dict[str, np.ndarray], model: Any) -> None:
     """Write arrays, and what JSON can say of them. An OSError has the `model` that they are of."""
     from safetensors.numpy import save as to_bytes
 
@@ -36,7 +39,7 @@ def write(path, description: dict, arrays: dict[str, np.ndarray], model) -> None
         raise
 
 
-def read(path) -> tuple[dict, dict[str, np.ndarray]]:
+def read(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The description and the arrays; a ValueError that names the file if it is damaged or not one of ours."""
     arrays, metadata = arrays_of(path)
     if METADATA_KEY not in metadata:
@@ -59,14 +62,14 @@ OTHER_FORMATS |= {".h5": OTHER_FORMATS[".keras"], ".hdf5": OTHER_FORMATS[".keras
 OTHER_FORMATS |= {".safetensors": "a safetensors file: pm.load reads it"}
 
 
-def refuse_other_formats(path, reader=".safetensors"):
+def refuse_other_formats(path: StrPath, reader: str = ".safetensors") -> None:
     """ValueError for a file that, by its name, is of a format that has another way in."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix in OTHER_FORMATS and suffix != reader:
         raise ValueError(f"{path} is {OTHER_FORMATS[suffix]}")
 
 
-def arrays_of(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def arrays_of(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays by name, and the metadata, of any safetensors file; a ValueError that names it if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
@@ -84,7 +87,7 @@ def arrays_of(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return arrays, metadata
 
 
-def of_bfloat16(path, names) -> dict[str, np.ndarray]:
+def of_bfloat16(path: StrPath, names: set[Any]) -> dict[str, np.ndarray]:
     """As float32, the arrays of a file that NumPy has no type for."""
     from safetensors import deserialize
 
@@ -94,21 +97,21 @@ def of_bfloat16(path, names) -> dict[str, np.ndarray]:
     return {name: float_of_bfloat16(array) for name, array in bits.items()}
 
 
-def float_of_bfloat16(bits) -> np.ndarray:
+def float_of_bfloat16(bits: Array) -> np.ndarray:
     """float32 of the bits of bfloat16, which are its upper half."""
     return (np.asarray(bits, np.uint32) << 16).view(np.float32)
 
 
-def brief(error) -> str:
+def brief(error: Any) -> str:
     """What somebody else's error says, in a line."""
     return textwrap.shorten(str(error), 300, placeholder=" ...")
 
 
-def no_number(name):
+def no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-def without_prefix(arrays, names) -> dict:
+def without_prefix(arrays: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """By these names, arrays whose names all have one prefix more, such as "module." or "net."; others as they are."""
     parts = str(next(iter(arrays), "")).split(".")
     for prefix in (".".join(parts[:n]) + "." for n in range(1, len(parts))):
@@ -118,7 +121,7 @@ def without_prefix(arrays, names) -> dict:
     return arrays
 
 
-def check_shapes(expected, arrays):
+def check_shapes(expected: dict[str, tuple[int, ...]], arrays: dict[Any, Any] | dict[str, Array]) -> None:
     """ValueError unless the arrays have the names and shapes that are expected."""
     if set(expected) != set(arrays):
         missing, extra = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected), key=str)

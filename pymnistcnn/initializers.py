@@ -11,9 +11,11 @@ Linear(10, initializer=HeNormal())
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
+from ._types import Array, Shape
 from .checks import check_fields, number, shown
 
 __all__ = [
@@ -46,15 +48,15 @@ class Initializer:
     array([[1., 1.]])
     """
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, *(field.name for field in fields(self)), low=0, open_low=True)
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Any:
         """Draw weights: float64 of `shape`, (out, in) or (out, in/groups, kh, kw). ValueError if the shape is not that
         of a weight, or `rng` not a numpy.random.Generator."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to draw weights")
 
-    def bias(self, weight_shape, rng):
+    def bias(self, weight_shape: Shape, rng: np.random.Generator) -> Array:
         """Draw the biases that go with a weight of `weight_shape`: float64, shape (out,), here zeros."""
         _fans(weight_shape)
         return np.zeros(weight_shape[0])
@@ -75,7 +77,7 @@ class GlorotNormal(Initializer):
 
     gain: float = 1.0
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return _normal(self.gain * np.sqrt(2 / sum(_fans(shape))), shape, rng)
 
 
@@ -93,7 +95,7 @@ class GlorotUniform(Initializer):
 
     gain: float = 1.0
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return _uniform(self.gain * np.sqrt(6 / sum(_fans(shape))), shape, rng)
 
 
@@ -108,7 +110,7 @@ class HeNormal(Initializer):
     (3, 4)
     """
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return _normal(np.sqrt(2 / _fans(shape)[0]), shape, rng)
 
 
@@ -124,7 +126,7 @@ class HeUniform(Initializer):
     True
     """
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return _uniform(np.sqrt(6 / _fans(shape)[0]), shape, rng)
 
 
@@ -142,7 +144,7 @@ class Uniform(Initializer):
 
     a: float
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return _uniform(self.a, shape, rng)
 
 
@@ -159,7 +161,7 @@ class Normal(Initializer):
 
     std: float
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return _normal(self.std, shape, rng)
 
 
@@ -180,10 +182,10 @@ class PyTorchDefault(Initializer):
     ((8, 1, 3, 3), (8,))
     """
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return _uniform(_fans(shape)[0] ** -0.5, shape, rng)
 
-    def bias(self, weight_shape, rng):
+    def bias(self, weight_shape: Shape, rng: np.random.Generator) -> Array:
         """Draw biases within `+-1 / sqrt(fan_in)` of the weight: float64, shape (out,)."""
         fan_in, _ = _fans(weight_shape)
         return _generator(rng).uniform(-(fan_in**-0.5), fan_in**-0.5, weight_shape[0])
@@ -200,12 +202,12 @@ class Zeros(Initializer):
     array([[0., 0., 0.]])
     """
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         _fans(shape)
         return np.zeros(shape)
 
 
-def _fans(shape):
+def _fans(shape: Shape) -> tuple[int, ...]:
     """(fan_in, fan_out) of a weight shape; ValueError if it is not one."""
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
     if len(sizes) < 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
@@ -215,17 +217,17 @@ def _fans(shape):
     return into * area, out * area
 
 
-def _generator(rng):
+def _generator(rng: np.random.Generator) -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"rng must be a numpy.random.Generator, as from default_rng(seed), not {shown(rng)}")
     return rng
 
 
-def _normal(std, shape, rng):
+def _normal(std: float, shape: Shape, rng: np.random.Generator) -> Array:
     _fans(shape)
     return _generator(rng).normal(0, std, shape)
 
 
-def _uniform(bound, shape, rng):
+def _uniform(bound: float, shape: Shape, rng: np.random.Generator) -> Array:
     _fans(shape)
     return _generator(rng).uniform(-bound, bound, shape)

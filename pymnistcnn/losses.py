@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ._native import Op
+from ._types import ArrayLike, Shape
 from .checks import checked_weights, number
 from .layers import LogSoftmax, Softmax
 from .network import Network, dtype_for
@@ -47,10 +49,11 @@ class Loss:
     1.0
     """
 
-    kind: Op | None = None  # what C computes; None: Python does
-    takes_labels, takes_values = True, True
+    kind: ClassVar[Op | None] = None  # what C computes; None: Python does
+    takes_labels: ClassVar[bool] = True
+    takes_values: ClassVar[bool] = True
     weight: tuple[float, ...] | None = None
-    label_smoothing = 0.0
+    label_smoothing: float = 0.0
 
     @property
     def in_python(self) -> bool:
@@ -60,7 +63,7 @@ class Loss:
     def class_weight(self) -> np.ndarray | None:
         return None if self.weight is None else np.array(self.weight)
 
-    def check(self, layers, output_shape):
+    def check(self, layers: Any, output_shape: Shape) -> None:
         """ValueError if a network that ends so cannot be trained with this loss."""
         if self.in_python:
             return  # it knows itself what it takes
@@ -71,10 +74,18 @@ class Loss:
         if self.weight is not None and len(self.weight) != output_shape[0]:
             raise ValueError(f"weight must hold {output_shape[0]} numbers, one a class, not {len(self.weight)}")
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.use_loss(self.kind, self.label_smoothing)
 
-    def forward(self, outputs, targets, sample_weight=None, *, threads=None, isa=None) -> float:
+    def forward(
+        self,
+        outputs: ArrayLike,
+        targets: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+    ) -> float:
         """The mean loss of outputs (n, classes) for labels (n,) or values (n, classes), whichever this loss
         takes; sample_weight (n,) says how much each sample counts."""
         outputs = np.asarray(outputs)
@@ -97,17 +108,17 @@ class FunctionLoss(Loss):
     """A function of outputs and targets, and of sample weights if there are some, that returns the mean loss and the
     gradient of the outputs."""
 
-    function: Callable
+    function: Callable[..., Any]
 
-    def forward(self, outputs, targets, *sample_weight):
+    def forward(self, outputs: ArrayLike, targets: ArrayLike, *sample_weight: Any) -> float:
         value, self._gradient = self.function(outputs, targets, *sample_weight)
         return value
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return getattr(self.function, "__name__", repr(self.function))
 
 
-def checked_class_weight(weight):
+def checked_class_weight(weight: Any) -> Any:
     """Class weights as a tuple, so that losses can be compared; or None."""
     if weight is None:
         return None
@@ -140,13 +151,13 @@ class CrossEntropyLoss(Loss):
 
     weight: tuple[float, ...] | None = None
     label_smoothing: float = 0.0
-    kind = Op.CROSS_ENTROPY
+    kind: ClassVar[Op] = Op.CROSS_ENTROPY
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.weight = checked_class_weight(self.weight)
         self.label_smoothing = number("label_smoothing", self.label_smoothing, 0, 1)
 
-    def check(self, layers, output_shape):
+    def check(self, layers: Any, output_shape: Shape) -> None:
         super().check(layers, output_shape)
         if layers and isinstance(layers[-1], (Softmax, LogSoftmax)):
             raise ValueError(
@@ -169,10 +180,10 @@ class NLLLoss(Loss):
     """
 
     weight: tuple[float, ...] | None = None
-    kind = Op.LIKELIHOOD
+    kind: ClassVar[Op] = Op.LIKELIHOOD
     takes_values = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.weight = checked_class_weight(self.weight)
 
 
@@ -187,7 +198,7 @@ class MSELoss(Loss):
     2.0
     """
 
-    kind = Op.SQUARED_ERROR
+    kind: ClassVar[Op] = Op.SQUARED_ERROR
     takes_labels = False
 
 
@@ -203,4 +214,4 @@ class ExpectedProbabilityLoss(Loss):
     -0.375
     """
 
-    kind = Op.EXPECTED_PROBABILITY
+    kind: ClassVar[Op] = Op.EXPECTED_PROBABILITY

@@ -12,8 +12,11 @@ TopK, the predicted classes themselves (n,), integers.
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
 
+from ._types import Array, ArrayLike
 from .checks import whole
 
 __all__ = [
@@ -46,10 +49,10 @@ class Metric:
     Errors: 1
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.reset()
 
-    def update(self, y_true, y_pred):
+    def update(self, y_true: ArrayLike, y_pred: ArrayLike) -> Self:
         """Add a batch, which may be empty; returns this metric.
 
         y_true : (n,) of integers, the labels
@@ -59,29 +62,29 @@ class Metric:
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how to add a batch")
 
-    def get(self):
+    def get(self) -> Any:
         """The value over all batches since the last `reset`."""
         raise NotImplementedError(f"{type(self).__name__} does not say what its value is")
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget all batches."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to start anew")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         text = _text(self.get())
         return self._title() + (":\n" if "\n" in text else ": ") + text
 
-    def _title(self):
+    def _title(self) -> str:
         return type(self).__name__
 
 
 class _Share(Metric):
     """The share of samples that are right."""
 
-    def reset(self):
+    def reset(self) -> None:
         self._right = self._samples = 0
 
-    def update(self, y_true, y_pred):
+    def update(self, y_true: ArrayLike, y_pred: ArrayLike) -> Self:
         right = self._judge(y_true, y_pred)
         self._right += int(right.sum())
         self._samples += len(right)
@@ -91,7 +94,7 @@ class _Share(Metric):
         """The share over all batches, 0 to 1; NaN before the first sample."""
         return self._right / self._samples if self._samples else float("nan")
 
-    def _judge(self, y_true, y_pred):
+    def _judge(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
         """Whether each sample is right: bool (n,)."""
         raise NotImplementedError
 
@@ -111,7 +114,7 @@ class Accuracy(_Share):
     0.75
     """
 
-    def _judge(self, y_true, y_pred):
+    def _judge(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         labels, outputs = _checked(y_true, y_pred)
         if outputs.ndim == 1:
             return outputs == labels
@@ -134,32 +137,36 @@ class TopK(_Share):
     TopK(2): 0.5000
     """
 
-    def __init__(self, k=5):
+    k: int
+
+    def __init__(self, k: int = 5) -> None:
         self.k = whole("k of TopK", k)
         super().__init__()
 
-    def _judge(self, y_true, y_pred):
+    def _judge(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         labels, outputs = _checked(y_true, y_pred, predictions=False)
         score = np.take_along_axis(outputs, labels[:, None], axis=1)
         lower = np.arange(outputs.shape[1]) < labels[:, None]
         before = (outputs > score) | ((outputs == score) & lower)
         return (before.sum(axis=1) < self.k) & ~np.isnan(outputs).any(axis=1)
 
-    def _title(self):
+    def _title(self) -> str:
         return f"TopK({self.k})"
 
 
 class _Counts(Metric):
     """What is computed from counts of (true class, predicted class)."""
 
-    def __init__(self, classes):
+    classes: int
+
+    def __init__(self, classes: int) -> None:
         self.classes = whole(f"classes of {type(self).__name__}", classes)
         super().__init__()
 
-    def reset(self):
+    def reset(self) -> None:
         self._counts = np.zeros((self.classes, self.classes), np.int64)
 
-    def update(self, y_true, y_pred):
+    def update(self, y_true: ArrayLike, y_pred: ArrayLike) -> Self:
         labels, outputs = _checked(y_true, y_pred, self.classes)
         if outputs.ndim == 2:
             bad = np.isnan(outputs).any(axis=1)
@@ -232,7 +239,9 @@ class Recall(_Counts):
         return _ratio(self._counts.diagonal(), self._counts.sum(axis=1))
 
 
-def _checked(y_true, y_pred, classes=None, predictions=True):
+def _checked(
+    y_true: ArrayLike, y_pred: ArrayLike, classes: int | None = None, predictions: bool = True
+) -> tuple[Array, Array]:
     """The labels as int64 (n,); the outputs as float or integer (n, classes), or int64 (n,) if `predictions` may be
     given."""
     labels, outputs = np.asarray(y_true), np.asarray(y_pred)
@@ -254,7 +263,7 @@ def _checked(y_true, y_pred, classes=None, predictions=True):
     return _classes("y_true", labels, classes), outputs
 
 
-def _classes(name, array, classes):
+def _classes(name: str, array: ArrayLike, classes: int) -> Array:
     """Integers from 0 to classes - 1, or from 0 on, as int64."""
     if array.dtype.kind not in "iu":
         raise ValueError(f"{name} must be integers, the numbers of classes, not {array.dtype}")
@@ -265,11 +274,11 @@ def _classes(name, array, classes):
     return array.astype(np.int64, copy=False)
 
 
-def _ratio(part, whole):
+def _ratio(part: Array, whole: Array) -> Array:
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
-def _text(value):
+def _text(value: Array | float) -> str:
     if isinstance(value, np.ndarray):
         return np.array2string(value, precision=4)
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 
+from ._types import Array
 from .layers import Rescaling
 
 __all__ = [
@@ -34,7 +36,7 @@ class DataWarning(UserWarning):
     """
 
 
-def warn_of(model, x, name, labels=None):
+def warn_of(model: Any, x: Array, name: str, labels: Array | None = None) -> None:
     """Tell what is odd about inputs, as the network takes them, and labels to train on."""
     if labels is None and x.dtype == np.uint8 and len(x) < _SEVERAL:
         return  # a few pictures, which may be dark: this is to cost nothing
@@ -60,7 +62,7 @@ def levels_to_the_caller() -> int:
     return levels
 
 
-def scale_of(model, x, name) -> str | None:
+def scale_of(model: Any, x: Array, name: str) -> str | None:
     first = model.layers[0]
     if not isinstance(first, Rescaling) or abs(first.scale) > _SMALL:
         return None
@@ -73,7 +75,7 @@ def scale_of(model, x, name) -> str | None:
     )
 
 
-def axes_of(model) -> str | None:
+def axes_of(model: Any) -> str | None:
     shape = model.input_shape
     if len(shape) != 3 or shape[2] not in (1, 3) or min(shape[:2]) <= 4:
         return None
@@ -84,7 +86,7 @@ def axes_of(model) -> str | None:
     )
 
 
-def classes_of(labels) -> str | None:
+def classes_of(labels: Array | None) -> str | None:
     if labels is None or len(labels) < _SEVERAL or labels.min() != labels.max():
         return None
     return f"all {len(labels):,} labels to train on are {labels[0]}: are they in the right column, or sorted and cut?"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import files
 from . import layers as layer_classes
+from ._types import Array, ArrayLike, DTypeLike, Shape, StrPath
 from .callbacks import Callback
 from .checkpoints import TRAINING, Checkpoint
 from .checks import (
@@ -41,6 +44,10 @@ from .stepping import SlowWarning, in_python, runner_of
 from .target import target_of
 from .training import History, Settings, Training, in_no_other_training
 
+if TYPE_CHECKING:
+    from .c_code import CCode
+
+
 __all__ = [
     "Evaluation",
     "Sequential",
@@ -51,7 +58,8 @@ __all__ = [
 class Shown(str):
     """A text that an interactive session shows as it is."""
 
-    __repr__ = str.__str__
+    def __repr__(self) -> str:
+        return str.__str__(self)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,11 @@ class Sequential:
     (5,)
     """
 
-    def __init__(self, layers, input_shape, seed=0, dtype="float32"):
+    network: Network
+
+    def __init__(
+        self, layers: Iterable[Layer], input_shape: Sequence[int], seed: int = 0, dtype: DTypeLike = "float32"
+    ) -> None:
         layers, seen = list(layers), set()
         for layer in layers:
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
@@ -107,10 +119,10 @@ class Sequential:
         self.network = Network(layers, input_shape, dtype, seed)
         self.loss: Loss = CrossEntropyLoss()  # that of the last `fit`: what `evaluate` takes if it is given none
         self.epochs_trained = 0
-        self.notes: dict = {}
+        self.notes: dict[str, Any] = {}
         self._share_memory(zip(layers, self.network.shapes, strict=False), 0)
 
-    def _share_memory(self, layers, number):
+    def _share_memory(self, layers: Any, number: int) -> None:
         """Let the layers, called by hand, use their pieces of the model's vectors; `number`: the first leaf's."""
         for layer, shape in layers:
             alone = self.network.part([layer.unbuilt()], shape, number)
@@ -118,10 +130,10 @@ class Sequential:
             self._share_memory(layer.inside(shape), number)
             number += len(alone.leaves)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != IN_TRAINING}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._share_memory(zip(self.network.layers, self.network.shapes, strict=False), 0)
 
@@ -130,15 +142,15 @@ class Sequential:
         return self.network.layers
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, ...]:
         return self.network.input_shape
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int, ...]:
         return self.network.output_shape
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype[Any]:
         return self.network.dtype
 
     @property
@@ -150,7 +162,7 @@ class Sequential:
         return tuple(names) if named and (len(names),) == self.output_shape else None
 
     @classes.setter
-    def classes(self, names):
+    def classes(self, names: Sequence[str] | None) -> None:
         if names is None:
             self.notes.pop("classes", None)
             return
@@ -159,7 +171,7 @@ class Sequential:
             raise ValueError(f"classes must be {self.output_shape[-1]} names, one for each output, not {len(names)}")
         self.notes["classes"] = list(names)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         inside = "".join(f"\n    {layer}," for layer in self.layers)
         return f"Sequential([{inside}\n], input_shape={self.input_shape})"
 
@@ -186,28 +198,28 @@ class Sequential:
 
     def fit(
         self,
-        x,
-        y=None,
+        x: Dataset | ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        epochs=1,
-        batch_size=128,
+        epochs: int = 1,
+        batch_size: int = 128,
         optimizer: Optimizer | None = None,
         loss: Loss | None = None,
-        validation=None,
-        schedule=None,
-        shuffle=True,
-        callbacks=(),
-        progress=True,
-        threads=None,
-        isa=None,
-        device=None,
-        precision=None,
-        sample_weight=None,
-        class_weight=None,
-        clip_norm=None,
-        average=None,
-        checkpoint=None,
-        resume=None,
+        validation: Dataset | tuple[ArrayLike, ArrayLike] | None = None,
+        schedule: Any = None,
+        shuffle: bool = True,
+        callbacks: Iterable[Callback] = (),
+        progress: bool = True,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | ArrayLike | None = None,
+        clip_norm: float | None = None,
+        average: float | None = None,
+        checkpoint: Checkpoint | None = None,
+        resume: StrPath | None = None,
     ) -> History:
         """Train; returns what each epoch gave. Its `loss` and `accuracy` are running means over the epoch, of each
         batch before it was learnt from; `validation_loss` and `validation_accuracy` are computed at the epoch's end.
@@ -273,7 +285,15 @@ class Sequential:
             return training.run()
 
     def evaluate(
-        self, x, y=None, *, loss: Loss | None = None, threads=None, isa=None, device=None, precision=None
+        self,
+        x: Dataset | ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        loss: Loss | None = None,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
     ) -> Evaluation:
         """Accuracy and mean loss, without dropout, on inputs and targets, or on a Dataset or a pair of both. The loss
         is that of the last `fit` if none is given, CrossEntropyLoss() if there was none."""
@@ -282,25 +302,57 @@ class Sequential:
         mean, correct = runner_of(self.network, loss).evaluate(x, targets, loss, target, threads)
         return Evaluation(correct / len(x) if of_classes(targets, self.output_shape) else math.nan, mean, len(x))
 
-    def predict(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict(
+        self,
+        inputs: Dataset | ArrayLike,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape), or of a Dataset; of a network
         with one output its value (n,). ValueError where an output is NaN."""
         return classes_of(self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision))
 
-    def predict_proba(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict_proba(
+        self,
+        inputs: Dataset | ArrayLike,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> np.ndarray:
         """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax, LogSoftmax or
         Sigmoid, which give probabilities. ValueError for one output that is none."""
         outputs = self.predict_outputs(inputs, threads=threads, isa=isa, device=device, precision=precision)
         return probabilities_of(outputs, self.layers[-1])
 
-    def predict_outputs(self, inputs, *, threads=None, isa=None, device=None, precision=None) -> np.ndarray:
+    def predict_outputs(
+        self,
+        inputs: ArrayLike,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> np.ndarray:
         """The last layer's outputs (n, classes): logits, if the network ends so."""
         inputs = inputs.images if isinstance(inputs, Dataset) else inputs
         x = self.network.inputs(inputs)
         warn_of(self, x, "inputs")
         return runner_of(self.network).predict(x, target_of(isa, device, precision), threads)
 
-    def predictor(self, *, batch=None, threads=None, isa=None, device=None, precision=None) -> Predictor:
+    def predictor(
+        self,
+        *,
+        batch: int | None = None,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> Predictor:
         """This network as it is now, frozen, to predict with: from many threads at once, and with as little work around
         a call as can be.
 
@@ -314,20 +366,33 @@ class Sequential:
         layers = [layer.unbuilt() for layer in self.layers]
         return Predictor(layers, self.input_shape, self.network.param, batch, threads, isa, device, precision)
 
-    def score(self, x, y=None, *, threads=None, isa=None, device=None, precision=None) -> float:
+    def score(
+        self,
+        x: Dataset | ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> float:
         """Accuracy on inputs and labels, or on a Dataset or a pair of both."""
         how = dict(threads=threads, isa=isa, device=device, precision=precision)
         return self.evaluate(x, y, **how).accuracy
 
-    def forward(self, x, training=True, *, threads=None, isa=None) -> np.ndarray:
+    def forward(
+        self, x: ArrayLike, training: bool = True, *, threads: int | None = None, isa: str | None = None
+    ) -> np.ndarray:
         """All layers by hand: outputs (n, ...) for x (n, *input_shape)."""
         return runner_of(self.network).forward(x, training, target_of(isa), threads)
 
-    def backward(self, dy, *, threads=None, isa=None) -> np.ndarray:
+    def backward(self, dy: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> np.ndarray:
         """The gradient of the last forward's inputs; each layer's `gradients` are then filled."""
         return runner_of(self.network).backward(dy, isa and target_of(isa), threads)
 
-    def _samples(self, loss, x, y, name, sample_weight=None):
+    def _samples(
+        self, loss: Loss, x: ArrayLike, y: ArrayLike, name: str, sample_weight: ArrayLike | None = None
+    ) -> Any:
         """Inputs and targets, as the network takes them."""
         if y is not None and isinstance(x, Dataset):
             raise ValueError(
@@ -349,12 +414,12 @@ class Sequential:
         """
         return self.named(self.network.param)
 
-    def named(self, vector) -> dict[str, np.ndarray]:
+    def named(self, vector: Array) -> dict[str, np.ndarray]:
         """Views of a flat vector that is laid out as the weights are, by the names of `state_dict`."""
         names = parameter_names(self.layers, self.network.parameters)
         return dict(zip(names, self.network.views(vector), strict=True))
 
-    def load_state_dict(self, state) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take weights of the same names and shapes: arrays or PyTorch's tensors by name, or the path of a
         safetensors file, of PyTorch's too; also (name, weights) one after the other, as from `named_parameters()`. A
         prefix that all names have, such as "module.", is left out. All or, with a ValueError, none."""
@@ -371,7 +436,7 @@ class Sequential:
         for name, weights in own.items():
             weights[...] = cast[name]
 
-    def save(self, path, weights=None) -> None:
+    def save(self, path: StrPath, weights: Any = None) -> None:
         """Write architecture, input scaling, weights and `notes` to a safetensors file; other weights than the model's,
         by the names of `state_dict`, if given.
 
@@ -381,7 +446,14 @@ class Sequential:
         """
         files.write(path, self.description(), self.state_dict() if weights is None else weights, self)
 
-    def to_c(self, path, *, int8=False, calibration=None, test=None):
+    def to_c(
+        self,
+        path: StrPath,
+        *,
+        int8: bool = False,
+        calibration: Dataset | ArrayLike | None = None,
+        test: Dataset | ArrayLike | None = None,
+    ) -> CCode:
         """Write the network as one C99 file without dependencies: `NAME_predict(input, output)` for a file NAME.c. See
         docs/c.md.
 
@@ -413,7 +485,14 @@ class Sequential:
 
         return export(self.network, path, int8, calibration, test)
 
-    def to_onnx(self, path, *, input_dtype=None, fold_batch_norm=False, classes=None) -> None:
+    def to_onnx(
+        self,
+        path: StrPath,
+        *,
+        input_dtype: DTypeLike | None = None,
+        fold_batch_norm: bool = False,
+        classes: Sequence[str] | None = None,
+    ) -> None:
         """Write an ONNX file (opset 17) that predicts what this model does: NCHW, any batch, Rescaling inside.
 
         Parameters
@@ -430,14 +509,14 @@ class Sequential:
 
         write(self, path, input_dtype=input_dtype, fold_batch_norm=fold_batch_norm, classes=classes)
 
-    def to_torch(self):
+    def to_torch(self) -> Any:
         """An `nn.Sequential` of the same layers, weights and names, in evaluation mode; of noise and augmentation
         nothing. MissingExtra without `pip install 'pymnistcnn[torch]'`."""
         from .pytorch import module_of
 
         return module_of(self)
 
-    def description(self) -> dict:
+    def description(self) -> dict[str, Any]:
         """The architecture, as what JSON can say."""
         description = {
             "dtype": self.dtype.name,
@@ -451,14 +530,14 @@ class Sequential:
 MOST_LAYERS = 10_000  # of a file
 
 
-def described(value):
+def described(value: Any) -> Any:
     """A layer's class and settings, those of layers inside, too; other values as they are."""
     if isinstance(value, Layer):
         return {"class": type(value).__name__, **{name: described(v) for name, v in value.settings().items()}}
     return [described(v) for v in value] if isinstance(value, list) else value
 
 
-def layer_of(value, own_layers=()):
+def layer_of(value: Any, own_layers: Iterable[type[Layer]] = ()) -> Any:
     """What `described` was given, from a file; own_layers: other classes than the library's, by name."""
     if isinstance(value, list):
         return [layer_of(v) for v in value]
@@ -472,19 +551,19 @@ def layer_of(value, own_layers=()):
     return kind(**settings)
 
 
-def parameter_names(layers, parameters) -> list[str]:
+def parameter_names(layers: Any, parameters: list[Any]) -> list[str]:
     """PyTorch's names of a Sequential's parameters; layers that PyTorch has not do not count."""
     names = [name for name, _ in named_leaves(layers)]
     return [f"{names[p.layer]}.{p.name}" for p in parameters]
 
 
-def checked_callbacks(callbacks) -> list:
+def checked_callbacks(callbacks: Any) -> list[Any]:
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(c, Callback) for c in callbacks):
         raise ValueError(f"callbacks must be a list of callbacks, not {shown(callbacks)}")
     return list(callbacks)
 
 
-def checked_loss(loss) -> Loss:
+def checked_loss(loss: Loss | Callable[..., tuple[float, ArrayLike]]) -> Loss:
     """A loss, or a function as one."""
     if callable(loss) and not isinstance(loss, type):
         return FunctionLoss(loss)
@@ -494,7 +573,7 @@ def checked_loss(loss) -> Loss:
     return loss
 
 
-def weighted(loss, class_weight, shape) -> Loss:
+def weighted(loss: Loss, class_weight: Any, shape: Shape) -> Loss:
     """A loss whose classes count so much; shape: of the outputs."""
     if class_weight is None:
         return loss
@@ -508,7 +587,7 @@ def weighted(loss, class_weight, shape) -> Loss:
     return replace(loss, weight=class_weight)
 
 
-def both_of(data, name):
+def both_of(data: Any, name: str) -> Any:
     """(inputs, targets) of a Dataset, or of what is a tuple or list of two."""
     if isinstance(data, Dataset):
         return data.images, data.labels
@@ -517,7 +596,7 @@ def both_of(data, name):
     return data
 
 
-def array_of(weights) -> np.ndarray:
+def array_of(weights: ArrayLike) -> np.ndarray:
     """A NumPy array of one, or of a PyTorch tensor; of bfloat16 as float32, which holds all its values."""
     if hasattr(weights, "detach"):
         weights = weights.detach().cpu()
@@ -526,7 +605,9 @@ def array_of(weights) -> np.ndarray:
     return files.float_of_bfloat16(array.view(np.uint16)) if array.dtype.name == "bfloat16" else array
 
 
-def load(path, *, max_bytes=2**30, max_work=10**11, own_layers=()) -> Sequential:
+def load(
+    path: StrPath, *, max_bytes: int = 2**30, max_work: int = 10**11, own_layers: Iterable[type[Layer]] = ()
+) -> Sequential:
     """The model that `Sequential.save`, or a Checkpoint, wrote, ready to predict or to train on.
 
     max_bytes, max_work : what predicting one sample may take, in bytes of memory and in numbers read: a small file
@@ -551,7 +632,7 @@ def load(path, *, max_bytes=2**30, max_work=10**11, own_layers=()) -> Sequential
         raise ValueError(f"{path}: its description of the network cannot be read: {files.brief(error)}") from None
 
 
-def check_budget(layers, shape, dtype, max_bytes, max_work):
+def check_budget(layers: Sequence[Layer], shape: Shape, dtype: DTypeLike, max_bytes: int, max_work: int) -> None:
     """ValueError if predicting a sample takes more than it may; nothing is allocated."""
     work = sum(layer.work(before) for layer, before in zip(layers, shapes_through(layers, shape), strict=False))
     needed = bytes_of(lowered(layers, shape, inference=True), dtype)
@@ -560,7 +641,13 @@ def check_budget(layers, shape, dtype, max_bytes, max_work):
             raise ValueError(f"predicting a sample takes {much:,} {what}, more than {most:,}: see {name} of pm.load")
 
 
-def model_of(description, state, max_bytes, max_work, own_layers) -> Sequential:
+def model_of(
+    description: dict[str, Any],
+    state: Mapping[str, Array],
+    max_bytes: int,
+    max_work: int,
+    own_layers: Iterable[type[Layer]],
+) -> Sequential:
     """The network that a file's metadata describes. Its sizes are held against the weights that there are
     before any memory is taken. Of a checkpoint, only the weights and the seed are of interest."""
     seed = 0

@@ -10,13 +10,16 @@ import copy
 import math
 import os
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from . import _native
 from ._native import Constant, NotFinite, Program
+from ._types import Array, ArrayLike, DTypeLike, Shape
 from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, whole, yes_or_no
 from .plan import PlanBuilder, plan_by_hand, training_plan
 from .processors import limited, processors
@@ -50,7 +53,7 @@ def dtype_for(array: np.ndarray) -> np.dtype:
     return np.dtype(np.float64 if array.dtype.newbyteorder("=") == np.float64 else np.float32)
 
 
-def aligned_zeros(elements: int, dtype) -> np.ndarray:
+def aligned_zeros(elements: int, dtype: DTypeLike) -> np.ndarray:
     """Zeros that begin on a cache line."""
     dtype = np.dtype(dtype)
     raw = np.zeros(elements * dtype.itemsize + Constant.ALIGN, np.uint8)
@@ -67,15 +70,15 @@ class Targets:
     values: np.ndarray | None
     sample_weight: np.ndarray | None
 
-    def __getitem__(self, part):
+    def __getitem__(self, part: Any) -> Targets:
         return Targets(*(a if a is None else a[part] for a in (self.labels, self.values, self.sample_weight)))
 
     @property
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         return dict(labels=self.labels, targets=self.values, sample_weight=self.sample_weight)
 
 
-def of_classes(targets, output_shape) -> bool:
+def of_classes(targets: ArrayLike, output_shape: Shape) -> bool:
     """Are targets labels, or rows that stand for such: probabilities, or one number for the class and one for all
     others? A network with one output has no classes."""
     values = targets.values
@@ -111,7 +114,30 @@ class Network:
     memory, turns : (param, gradient) flat vectors, and the turns, of a larger network that this one is a part of
     """
 
-    def __init__(self, layers, input_shape, dtype="float32", seed=0, first_layer=0, memory=None, turns=None):
+    dtype: np.dtype[Any]
+    elements: int
+    first_layer: int
+    gradient: Array | None
+    input_shape: tuple[int, ...]
+    layers: Any
+    leaves: Any
+    owners: list[Any] | list[int]
+    param: Array | None
+    parameters: Any
+    seed: int
+    shapes: list[tuple[int, ...]]
+    turns: Turns
+
+    def __init__(
+        self,
+        layers: Any,
+        input_shape: Shape,
+        dtype: DTypeLike = "float32",
+        seed: int = 0,
+        first_layer: int = 0,
+        memory: tuple[Array, Array | None] | None = None,
+        turns: Turns | None = None,
+    ) -> None:
         self.layers, self.input_shape = list(layers), checked_shape(input_shape)
         self.dtype, self.seed, self.first_layer = checked_dtype(dtype), checked_seed(seed), first_layer
         self.turns = turns or Turns()
@@ -131,13 +157,13 @@ class Network:
             self.param, self.gradient = memory
         self._plans: dict[tuple[bool, Target], Planned] = {}  # by hand or not; where
         self._residents: list[_native.Resident] = []
-        self.stretches = None  # see stepping.py
+        self.stretches: Any = None  # see stepping.py
         self.by_hand: PlanBuilder | None = None  # the builder of the plan by hand: it knows where state is kept
         self._saved: tuple[Target, int] | None = None  # whose state a backward pass can use: where, how many samples
         self._why_not = "forward was not called"
         self._calls = 0
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """A copy has the weights and the place in the random streams: its memory, plans and lock are its own."""
         with self.turns.mine():
             weights = [np.array(view, order="C") for view in self.views(self.param)]
@@ -145,18 +171,20 @@ class Network:
         return restored, (layers, self.input_shape, self.dtype.name, self.seed, self.first_layer, weights, self._calls)
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int, ...]:
         return self.shapes[-1]
 
-    def views(self, flat):
+    def views(self, flat: Array) -> list[Any] | list[Array]:
         """Every parameter's view into a flat vector, in order."""
         return [parameter.view(flat) for parameter in self.parameters]
 
-    def _rng(self, parameter):
+    def _rng(self, parameter: Any) -> np.random.Generator:
         stream = 2 * parameter.layer + (parameter.name == "bias")
         return np.random.Generator(np.random.Philox(key=np.array([self.seed, stream], np.uint64)))
 
-    def plan(self, by_hand: bool, capacity: int, target: Target, loss=None, clip=None) -> _native.Plan:
+    def plan(
+        self, by_hand: bool, capacity: int, target: Target, loss: Any = None, clip: bool | None = None
+    ) -> _native.Plan:
         """The plan for at least `capacity` samples; another one takes the place of one that is smaller, or that has
         another loss, or clips gradients or does not, if these are given."""
         kept = self._plans.get((by_hand, target))
@@ -177,7 +205,7 @@ class Network:
         plans = sum(sum(kept.plan.workspace_bytes.values()) for kept in self._plans.values())
         return self.param.nbytes + self.gradient.nbytes + plans
 
-    def _planned(self, by_hand, capacity, target, loss, clip):
+    def _planned(self, by_hand: bool, capacity: int, target: Target, loss: Any, clip: bool) -> Any:
         builders = [lowered(self.layers, self.input_shape, self.first_layer, inference) for inference in (False, True)]
         for builder in builders:
             if loss is not None:
@@ -187,7 +215,7 @@ class Network:
             return plan_by_hand(*builders, self.dtype, capacity, target)
         return training_plan(*builders, self.dtype, capacity, clip, target)
 
-    def part(self, layers, shape, number) -> Network:
+    def part(self, layers: Any, shape: Shape, number: int) -> Network:
         """A network of some of the layers one after the other, the first leaf of which has this number, that shares
         this one's memory; shape: of what they get."""
         part = Network(layers, shape, self.dtype, self.seed, number, (None, None), self.turns)
@@ -197,13 +225,13 @@ class Network:
         part.param, part.gradient = self.param[piece], self.gradient[piece]
         return part
 
-    def restart(self, seed, calls=0):
+    def restart(self, seed: int, calls: int = 0) -> None:
         """Draw, from the next forward on, what a new network of this seed would; after so many calls of it."""
         self.seed, self._calls = checked_seed(seed), calls
 
     # ---- arrays of the caller's ----
 
-    def inputs(self, x, name="inputs"):
+    def inputs(self, x: Array | list[list[float]], name: str = "inputs") -> Array:
         """x as (n, *input_shape), C-contiguous: uint8, or this network's dtype. One channel may be left out, and
         pictures may be flat."""
         x = np.asarray(x)
@@ -223,7 +251,7 @@ class Network:
             raise ValueError(f"{name} must hold at least one sample, not an empty batch of shape {x.shape}")
         return exact_cast(x, UINT8 if x.dtype == UINT8 else self.dtype, name)
 
-    def class_labels(self, labels, n, name="labels"):
+    def class_labels(self, labels: Array, n: int, name: str = "labels") -> Array:
         """labels as int32 (n,), each from 0 to the number of classes - 1."""
         labels = np.asarray(labels)
         classes = self.output_shape[-1]
@@ -235,7 +263,7 @@ class Network:
             raise ValueError(f"{name} must be from 0 to {classes - 1}, the network's classes, not {bad}")
         return labels.astype(np.int32)
 
-    def targets(self, loss, given, n, sample_weight=None, name="labels") -> Targets:
+    def targets(self, loss: Any, given: Any, n: int, sample_weight: None = None, name: str = "labels") -> Targets:
         """What a loss takes of n samples: labels (n,), or values (n, classes); ValueError for anything else, and for a
         loss that does not fit."""
         loss.check(self.layers, self.output_shape)
@@ -259,7 +287,7 @@ class Network:
     # ---- runs ----
 
     @contextmanager
-    def resident(self, target, *arrays):
+    def resident(self, target: Target, *arrays: Any) -> Iterator[Any]:
         """Inside, a device keeps copies of these arrays, which are not to change; None is skipped. On the processor
         nothing happens."""
         before = len(self._residents)
@@ -270,7 +298,19 @@ class Network:
         finally:
             del self._residents[before:]
 
-    def _run(self, plan, program, n, threads, batch=None, param=None, loss=None, x=None, y=None, **others):
+    def _run(
+        self,
+        plan: Any,
+        program: Program,
+        n: int,
+        threads: int | None,
+        batch: int | None = None,
+        param: Array | None = None,
+        loss: Any = None,
+        x: Array | None = None,
+        y: Array | None = None,
+        **others: Any,
+    ) -> tuple[Array, Array, Array] | tuple[None, None, None]:
         if loss is not None:
             others["class_weight"] = loss.class_weight
         if self._residents:
@@ -280,8 +320,23 @@ class Network:
             batch or min(n, plan.capacity), x, y, self.seed, **others,
         )  # fmt: skip
 
-    def train(self, x, targets, loss, index, batch, optimizer, rates, epoch, first_position, target, threads=None,
-              clip_norm=None, average=None, op_seconds=None):  # fmt: skip
+    def train(
+        self,
+        x: Array,
+        targets: Targets,
+        loss: Any,
+        index: Array,
+        batch: int,
+        optimizer: Any,
+        rates: Array,
+        epoch: int,
+        first_position: int,
+        target: Target,
+        threads: int | None = None,
+        clip_norm: None = None,
+        average: None = None,
+        op_seconds: None = None,
+    ) -> tuple[Array, Array, Array]:
         """A slice of steps over the samples `index`; returns each step's summed loss, correct and weight.
 
         x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decay) of the weights'
@@ -305,7 +360,15 @@ class Network:
         state.steps += len(rates)
         return results
 
-    def evaluate(self, x, targets, loss, target, threads=None, param=None):
+    def evaluate(
+        self,
+        x: Array,
+        targets: Targets,
+        loss: Any,
+        target: Target,
+        threads: int | None = None,
+        param: Array | None = None,
+    ) -> tuple[float, int]:
         """Mean loss and number of correct over all samples, without dropout. param: weights to use instead."""
         totals = np.zeros(3)
         for x_part, targets_part in pieces(x, targets):
@@ -319,7 +382,7 @@ class Network:
         sum_of_losses, correct, weight = totals
         return float(sum_of_losses / weight) if weight else float("nan"), int(correct)
 
-    def predict(self, x, target, threads=None):
+    def predict(self, x: Array, target: Target, threads: int | None = None) -> Array:
         """The last layer's outputs (n, *output_shape), without dropout."""
         y = np.empty((len(x), *self.output_shape), self.dtype)
         for x_part, y_part in pieces(x, y):
@@ -331,7 +394,7 @@ class Network:
 
     # ---- by hand ----
 
-    def forward(self, x, training, target, threads=None):
+    def forward(self, x: Array, training: bool, target: Target, threads: int | None = None) -> Array:
         """Outputs (n, *output_shape); with `training`, what `backward` needs is kept."""
         x, training = self.inputs(x), yes_or_no("training", training)
         y = np.empty((len(x), *self.output_shape), self.dtype)
@@ -347,7 +410,7 @@ class Network:
                 self._forget("its saved state was overwritten by forward(training=False)")
         return y
 
-    def backward(self, dy, target=None, threads=None):
+    def backward(self, dy: Array, target: Target | None = None, threads: int | None = None) -> Array:
         """The gradient of the inputs (n, *input_shape); `gradient` gets the parameters'. target: where the forward pass
         was."""
         with self.turns.mine():
@@ -365,10 +428,19 @@ class Network:
             self._forget("a backward pass has already used it")
         return dx
 
-    def _forget(self, why):
+    def _forget(self, why: str) -> None:
         self._saved, self._why_not = None, why
 
-    def loss_by_hand(self, loss, z, targets, sample_weight, target, threads=None, each=False):
+    def loss_by_hand(
+        self,
+        loss: Any,
+        z: Array,
+        targets: Any,
+        sample_weight: None,
+        target: Target,
+        threads: int | None = None,
+        each: bool = False,
+    ) -> tuple[Array, Array, Array] | tuple[float, Array]:
         """The mean of a loss for outputs z (n, classes), and its gradient. With `each`, of every sample: its loss (n,)
         and the gradient of that, times its weight, and that weight (n,)."""
         z = self.inputs(z, "outputs")
@@ -378,7 +450,9 @@ class Network:
             return losses, np.where(weight[:, None] > 0, dz * weight[:, None].astype(self.dtype), 0), weight
         return float(losses.sum() / weight.sum()) if weight.sum() else float("nan"), dz
 
-    def compare(self, loss, z, targets, target, threads=None):
+    def compare(
+        self, loss: Any, z: Any, targets: ArrayLike, target: Target, threads: int | None = None
+    ) -> tuple[float, int, float, Array]:
         """Of outputs z (n, classes): summed loss, how many are correct, their weight; the gradient of the mean loss."""
         *numbers, dz = self._compare(loss, z, targets, target, threads, batch=0)
         return *(part.sum() for part in numbers), dz
@@ -392,7 +466,9 @@ class Network:
         return *results, dz
 
 
-def restored(layers, input_shape, dtype, seed, first_layer, weights, calls) -> Network:
+def restored(
+    layers: Any, input_shape: Shape, dtype: DTypeLike, seed: int, first_layer: int, weights: Any, calls: int
+) -> Network:
     """What `Network.__reduce__` was of."""
     network = Network(layers, input_shape, dtype, seed, first_layer)
     for view, array in zip(network.views(network.param), weights, strict=True):
@@ -401,7 +477,7 @@ def restored(layers, input_shape, dtype, seed, first_layer, weights, calls) -> N
     return network
 
 
-def pieces(x, others):
+def pieces(x: Array, others: Array | Targets) -> list[tuple[Array, Array]] | list[tuple[Array, Targets]]:
     """x and what belongs to it, in pieces that C gets in one go, so that Ctrl-C is heard in between."""
     most = 8 * EVALUATION_BATCH
     if len(x) <= most:
@@ -409,7 +485,7 @@ def pieces(x, others):
     return [(x[start : start + most], others[start : start + most]) for start in range(0, len(x), most)]
 
 
-def shapes_through(layers, input_shape):
+def shapes_through(layers: Any, input_shape: Shape) -> list[tuple[int, ...]]:
     """The shape of one sample before the first layer and after every layer; ValueError where one does not fit."""
     shapes = [input_shape]
     for layer in layers:
@@ -417,7 +493,7 @@ def shapes_through(layers, input_shape):
     return shapes
 
 
-def lower_all(layers, builder, number) -> int:
+def lower_all(layers: Any, builder: PlanBuilder, number: int) -> int:
     """Let a builder take layers, the first of which has this number: those that hold layers count as these. Returns the
     number behind the last."""
     for layer in layers:
@@ -427,7 +503,7 @@ def lower_all(layers, builder, number) -> int:
     return number
 
 
-def lowered(layers, input_shape, first_layer=0, inference=False) -> PlanBuilder:
+def lowered(layers: Any, input_shape: Shape, first_layer: int = 0, inference: bool = False) -> PlanBuilder:
     """A builder that has taken all layers; nothing is allocated."""
     builder = PlanBuilder(input_shape, inference)
     lower_all(layers, builder, first_layer)

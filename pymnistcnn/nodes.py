@@ -11,13 +11,15 @@ csrc/operations.c, which also know how large they are.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _native
 from ._native import FROM_Y, MONOTONE, ActivationKind, Arena, Constant, Op
+from ._types import Array, Shape
 
 # ---- parameters ---------------------------------------------------------------------------------------
 
@@ -47,14 +49,14 @@ class Parameter:
 class PlainWeight(Parameter):
     """In memory as in public."""
 
-    def view(self, flat):
+    def view(self, flat: Array) -> Array:
         return self.padded(flat)[: math.prod(self.shape)].reshape(self.shape)
 
 
 class ConvWeight(Parameter):
     """Public (k, c/groups, kh, kw); in memory [k][kh][kw * c/groups, padded]."""
 
-    def view(self, flat):
+    def view(self, flat: Array) -> Array:
         k, c, kh, kw = self.shape
         return self.padded(flat).reshape(k, kh, -1)[:, :, : kw * c].reshape(k, kh, kw, c).transpose(0, 3, 1, 2)
 
@@ -62,14 +64,14 @@ class ConvWeight(Parameter):
 class SmallLinearWeight(Parameter):
     """Public (out, in); in memory [out][in, padded]."""
 
-    def view(self, flat):
+    def view(self, flat: Array) -> Array:
         return self.padded(flat).reshape(self.shape[0], -1)[:, : self.shape[1]]
 
 
 class LargeLinearWeight(Parameter):
     """Public (out, in); in memory [in][out, padded]."""
 
-    def view(self, flat):
+    def view(self, flat: Array) -> Array:
         return self.padded(flat).reshape(self.shape[1], -1)[:, : self.shape[0]].T
 
 
@@ -100,7 +102,8 @@ class WholeGradient:
 class Buffer:
     """Memory for every sample in flight. Where it lies follows from who uses it; see placing.py."""
 
-    arena, offset = Arena.NOWHERE, 0
+    arena: Arena = Arena.NOWHERE
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,15 +128,20 @@ SCRATCH = object()  # a kernel's workspace on one thread; all kernels share one
 class Geometry:
     """Height, width, channels and zero border (top, bottom, left, right); a flat vector is (1, 1, n)."""
 
-    def __init__(self, h, w, c):
+    border: tuple[int, ...]
+    c: int
+    h: int
+    w: int
+
+    def __init__(self, h: int, w: int, c: int) -> None:
         self.h, self.w, self.c, self.border = h, w, c, (0, 0, 0, 0)
 
     @property
-    def words(self):
+    def words(self) -> list[int]:
         return [self.h, self.w, self.c, *self.border]
 
     @property
-    def elements(self):
+    def elements(self) -> int:
         return self.h * self.w * self.c
 
 
@@ -141,7 +149,12 @@ class Tensor:
     """A value and its gradient, which ops in place share. `kept`: a backward pass needs the value again, so nobody
     may overwrite it."""
 
-    def __init__(self, geometry: Geometry, kept: bool = False, gradient: Buffer | None = None):
+    geometry: Geometry
+    gradient: Buffer
+    kept: bool
+    value: Buffer
+
+    def __init__(self, geometry: Geometry, kept: bool = False, gradient: Buffer | None = None) -> None:
         self.geometry, self.kept = geometry, kept
         self.value = Buffer()
         self.gradient = gradient or Buffer()
@@ -155,20 +168,20 @@ class Activation(NamedTuple):
     threshold: float = 0.0
 
     @property
-    def words(self):
+    def words(self) -> list[Any]:
         return [self.kind, real_word(self.alpha), real_word(self.threshold)]
 
     @property
-    def from_y(self):
+    def from_y(self) -> bool:
         """Is the gradient computed from the output, or else from the input?"""
         return self.kind in FROM_Y
 
-    def in_block(self, inference):
+    def in_block(self, inference: bool) -> bool:
         """May a convolution block take it in?"""
         return self.kind in MONOTONE and (inference or self.from_y)
 
     @property
-    def in_argmax(self):
+    def in_argmax(self) -> bool:
         """Does the block's argmax say all that the gradient needs to know?"""
         return self.kind in (ActivationKind.IDENTITY, ActivationKind.RELU)
 
@@ -177,15 +190,15 @@ class Activation(NamedTuple):
 class PlannedOp:
     kind: Op
     layer: int
-    refs: list
-    shape: list = field(default_factory=list)
+    refs: list[Any]
+    shape: list[Any] = field(default_factory=list)
 
     @property
-    def record(self):
+    def record(self) -> Any:
         return _native.OPERATIONS[self.kind]
 
     @property
-    def words(self):
+    def words(self) -> list[Any]:
         """The words of a pmc_op whose references have no place yet."""
         shape = [*self.shape, *[0] * (Constant.FIELDS - len(self.shape))]
         return [self.kind, self.layer, *[0] * (2 * Constant.REFS), *shape]
@@ -208,12 +221,17 @@ def real_word(value: float) -> int:
 class Node:
     """One op of the network, from tensor `x` to tensor `y`; `parameters` that it trains."""
 
+    layer: int
+    parameters: Any
+    x: Tensor
+    y: Tensor
+
     weight_gradient: Op  # of a node with a weight and perhaps a bias: whose gradients it begins with
 
-    def __init__(self, layer, x, y):
+    def __init__(self, layer: int, x: Tensor, y: Tensor) -> None:
         self.layer, self.x, self.y, self.parameters = layer, x, y, []
 
-    def op(self, kind, refs, shape=()):
+    def op(self, kind: Op, refs: list[Any], shape: Shape = ()) -> PlannedOp:
         return PlannedOp(kind, self.layer, refs, list(shape))
 
     def sizes(self) -> list[int]:
@@ -231,7 +249,9 @@ class Node:
         """What completes the parameters' gradients over the batch, and updates them unless `gradient_only`."""
         return [self.update(s.parameter, s, gradient_only) for s in self.shards]
 
-    def update(self, parameter, shards=None, gradient_only=False, squares=None):
+    def update(
+        self, parameter: Any, shards: ShardGradient | None = None, gradient_only: bool = False, squares: None = None
+    ) -> PlannedOp:
         refs = [None if gradient_only else parameter, Gradient(parameter), shards, squares]
         return self.op(Op.UPDATE, refs, [parameter.elements])
 
@@ -240,14 +260,14 @@ class Node:
         return []
 
     @property
-    def shards(self):
+    def shards(self) -> list[Any] | list[ShardGradient]:
         """The per-shard gradients of this node's parameters."""
         if not hasattr(self, "_shards"):
             self._shards = [ShardGradient(p) for p in self.parameters]
         return self._shards
 
 
-def pair_up(items):
+def pair_up(items: Any) -> Any:
     """A weight and, perhaps, a bias."""
     return (*items, None) if len(items) == 1 else tuple(items)
 
@@ -255,24 +275,42 @@ def pair_up(items):
 class Conv(Node):
     """The convolution block; activation and pool, and in inference a batch norm, are added to it by fusion."""
 
-    weight_gradient = Op.CONV_WEIGHT_GRADIENT
+    activation: Activation
+    argmax: Buffer
+    dilation: tuple[int, ...]
+    groups: int
+    kernel: tuple[int, ...]
+    norm: Any
+    pool: tuple[int, ...]
+    stride: tuple[int, ...]
 
-    def __init__(self, layer, x, y, kernel, stride, dilation, groups):
+    weight_gradient: Op = Op.CONV_WEIGHT_GRADIENT
+
+    def __init__(
+        self,
+        layer: int,
+        x: Tensor,
+        y: Tensor,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        dilation: tuple[int, ...],
+        groups: int,
+    ) -> None:
         super().__init__(layer, x, y)
         self.kernel, self.stride, self.dilation, self.groups = kernel, stride, dilation, groups
         self.pool, self.activation, self.norm = (1, 1), Activation(), None
         self.argmax = Buffer()
 
     @property
-    def packed(self):
+    def packed(self) -> Packed:
         return Packed("filters with a norm" if self.norm else "filters", self.layer)
 
-    def shape(self):
+    def shape(self) -> list[int]:
         window = [*self.kernel, *self.stride, *self.dilation]
         geometries = self.x.geometry.words + self.y.geometry.words
         return [*geometries, *window, self.groups, *self.pool, *self.activation.words]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         (weight, bias), scale = pair_up(self.parameters), None
         if self.norm:
             bias, scale = self.norm.row(Constant.NORM_SHIFT), self.norm.row(Constant.NORM_SCALE)
@@ -280,7 +318,7 @@ class Conv(Node):
         refs = [self.y.value, argmax, self.x.value, self.packed, bias, SCRATCH, weight, scale]
         return [self.op(Op.CONV_FORWARD, refs, self.shape())]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         dw, db = pair_up(self.shards)
         ops = []
         if not self.activation.in_argmax:
@@ -293,7 +331,7 @@ class Conv(Node):
             ops.append(self.op(Op.CONV_INPUT_GRADIENT, refs, self.shape()))
         return ops
 
-    def prepare(self):
+    def prepare(self) -> list[PlannedOp]:
         weight, bias = pair_up(self.parameters)
         if self.norm:
             scale = self.norm.row(Constant.NORM_SCALE)
@@ -304,33 +342,56 @@ class Conv(Node):
 class MaxPool(Node):
     """Max-pooling that no block took in."""
 
-    def __init__(self, layer, x, y, kernel, stride, padding, dilation):
+    argmax: Buffer
+    window: list[int]
+
+    def __init__(
+        self,
+        layer: int,
+        x: Tensor,
+        y: Tensor,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        dilation: tuple[int, ...],
+    ) -> None:
         super().__init__(layer, x, y)
         self.window = [*kernel, *stride, *padding, *dilation, 0]
         self.argmax = Buffer()
 
-    def shape(self):
+    def shape(self) -> list[int]:
         return [*self.x.geometry.words, *self.y.geometry.words, *self.window]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.POOL_FORWARD, [self.y.value, self.argmax, self.x.value], self.shape())]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         refs = [self.x.gradient, self.y.gradient, self.argmax]
         return [self.op(Op.POOL_BACKWARD, refs, self.shape())] if input_gradient else []
 
 
 class AveragePool(Node):
-    def __init__(self, layer, x, y, kernel, stride, padding, count_include_pad):
+    window: list[int]
+
+    def __init__(
+        self,
+        layer: int,
+        x: Tensor,
+        y: Tensor,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        count_include_pad: bool,
+    ) -> None:
         super().__init__(layer, x, y)
         self.window = [*kernel, *stride, *padding, 1, 1, int(count_include_pad)]
 
-    shape = MaxPool.shape
+    shape: Callable[[Any], list[int]] = MaxPool.shape
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.AVERAGE_FORWARD, [self.y.value, self.x.value], self.shape())]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         refs = [self.x.gradient, self.y.gradient]
         return [self.op(Op.AVERAGE_BACKWARD, refs, self.shape())] if input_gradient else []
 
@@ -338,24 +399,32 @@ class AveragePool(Node):
 class Weights(Node):
     """Parameters whose gradients are complete before any update: nothing is left to be reduced."""
 
-    def gradients(self, gradient_only):
+    def gradients(self, gradient_only: bool) -> list[Any] | list[PlannedOp]:
         return [] if gradient_only else [self.update(p) for p in self.parameters]
 
 
 class Python(Weights):
     """What Python computes: there are no ops, as a plan ends before it."""
 
-    def forward(self, training):
+    def forward(self, training: Any) -> Any:
         return []
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: Any) -> Any:
         return []
 
 
 class Norm(Weights):
     """Batch norm with the batch's statistics: phases of samples around a look at the whole batch."""
 
-    def __init__(self, layer, x, y, epsilon, momentum):
+    epsilon: float
+    means: Packed
+    moments: Buffer
+    momentum: float
+    running: Parameter | None
+    statistics: Packed
+    sums: Buffer
+
+    def __init__(self, layer: int, x: Tensor, y: Tensor, epsilon: float, momentum: float) -> None:
         super().__init__(layer, x, y)
         self.epsilon, self.momentum = epsilon, momentum
         self.running = None  # the first of the buffers, which lie side by side
@@ -363,19 +432,19 @@ class Norm(Weights):
         self.statistics = Packed("statistics", layer)
         self.means = Packed("gradient means", layer)
 
-    def sizes(self):
+    def sizes(self) -> list[int]:
         """Elements of the weight, and of the bias; and of a running mean or variance."""
         return self.op(Op.NORM_GRADIENT, [], self.shape()).elements[1:3]
 
-    def shape(self):
+    def shape(self) -> list[int]:
         momentum = -1.0 if self.momentum is None else self.momentum
         return [*self.x.geometry.words, real_word(self.epsilon), real_word(momentum)]
 
     @property
-    def scale_and_bias(self):
+    def scale_and_bias(self) -> list[Parameter]:
         return self.parameters or [None, None]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         refs = [self.statistics, self.moments, *self.scale_and_bias, self.running]
         return [
             self.op(Op.NORM_MOMENTS, [self.moments, self.x.value], self.shape()),
@@ -383,7 +452,7 @@ class Norm(Weights):
             self.op(Op.NORM_APPLY, [self.y.value, self.x.value, self.statistics], self.shape()),
         ]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         dx, dy, x = self.x.gradient, self.y.gradient, self.x.value
         gradients = [parameter and Gradient(parameter) for parameter in self.scale_and_bias]
         ops = [
@@ -398,36 +467,38 @@ class Norm(Weights):
 class FoldedNorm(Norm):
     """Batch norm with the running statistics: a scale and a shift a channel, which a convolution may take in."""
 
-    def __init__(self, *arguments):
+    statistics: Packed
+
+    def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.statistics = Packed("running statistics", self.layer)
 
-    def row(self, number):
+    def row(self, number: int) -> Row:
         return Row(self.statistics, number)
 
-    def fold(self, conv_bias):
+    def fold(self, conv_bias: Parameter | None) -> PlannedOp:
         return self.op(Op.NORM_FOLD, [self.statistics, *self.scale_and_bias, self.running, conv_bias], self.shape())
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.NORM_APPLY, [self.y.value, self.x.value, self.statistics], self.shape())]
 
-    def prepare(self):
+    def prepare(self) -> list[PlannedOp]:
         return [self.fold(None)]
 
 
 class SmallLinear(Node):
     """A linear layer in SHARD scope: sample by sample."""
 
-    weight_gradient = Op.LINEAR_WEIGHT_GRADIENT
+    weight_gradient: Op = Op.LINEAR_WEIGHT_GRADIENT
 
-    def shape(self):
+    def shape(self) -> list[int]:
         return [self.x.geometry.c, self.y.geometry.c]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         weight, bias = pair_up(self.parameters)
         return [self.op(Op.LINEAR_FORWARD, [self.y.value, self.x.value, weight, bias], self.shape())]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         dw, db = pair_up(self.shards)
         ops = [self.op(self.weight_gradient, [dw, db, self.y.gradient, self.x.value], self.shape())]
         if input_gradient:
@@ -440,21 +511,21 @@ class LargeLinear(Node):
     """A linear layer in TILES scope: matrix products over the batch, the update in the gradient's tiles."""
 
     sparse = False
-    weight_gradient = Op.LINEAR_TILE_WEIGHT_GRADIENT
+    weight_gradient: Op = Op.LINEAR_TILE_WEIGHT_GRADIENT
 
-    def shape(self):
+    def shape(self) -> list[Any]:
         return [self.x.geometry.c, self.y.geometry.c, self.sparse]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         weight, bias = pair_up(self.parameters)
         kind = Op.LINEAR_SPARSE_FORWARD if self.sparse else Op.LINEAR_TILE_FORWARD
         return [self.op(kind, [self.y.value, self.x.value, weight, bias], self.shape())]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[Any] | list[PlannedOp]:
         refs = [self.x.gradient, self.y.gradient, self.parameters[0], SCRATCH]
         return [self.op(Op.LINEAR_TILE_INPUT_GRADIENT, refs, self.shape())] if input_gradient else []
 
-    def gradients(self, gradient_only):
+    def gradients(self, gradient_only: bool) -> list[PlannedOp]:
         gradients = pair_up([Gradient(p) for p in self.parameters])
         updated = [] if gradient_only else self.parameters
         return [self.op(self.weight_gradient, [*gradients, self.y.gradient, self.x.value, *updated], self.shape())]
@@ -470,17 +541,17 @@ class SparseLinear(LargeLinear):
 class Elementwise(Node):
     """An activation that no block took in; the identity is a copy."""
 
-    def __init__(self, layer, x, y, activation):
+    def __init__(self, layer: int, x: Tensor, y: Tensor, activation: Activation) -> None:
         super().__init__(layer, x, y)
         self.activation = activation
 
-    def shape(self):
+    def shape(self) -> list[int]:
         return [*self.x.geometry.words, *self.activation.words]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.ACTIVATION_FORWARD, [self.y.value, self.x.value], self.shape())]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         refs = [self.y.gradient, self.y.value if self.activation.from_y else self.x.value]
         return [self.op(Op.ACTIVATION_BACKWARD, refs, self.shape())] if input_gradient else []
 
@@ -490,15 +561,15 @@ class Fork(Node):
     other one, known when the block ends; `shape`: the public one."""
 
     skip: Tensor
-    shape: tuple
+    shape: tuple[Any, ...]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[Any]:
         return []
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         return [self.add(self.x.gradient, self.x, self.skip)] if input_gradient else []
 
-    def add(self, y, a, b):
+    def add(self, y: Buffer, a: Tensor, b: Tensor) -> PlannedOp:
         """The gradient y of tensor a and that of b."""
         shape = [*a.geometry.words, *a.geometry.words, *b.geometry.words]
         return self.op(Op.ADD, [y, y, b.gradient], shape)
@@ -507,13 +578,13 @@ class Fork(Node):
 class Copy(Node):
     """A tensor of its own for what another way reads; the gradient is added by the Fork."""
 
-    def shape(self):
+    def shape(self) -> Any:
         return [*self.y.geometry.words, *self.x.geometry.words, *self.x.geometry.words]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> Any:
         return [self.op(Op.ADD, [self.y.value, self.x.value, None], self.shape())]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> Any:
         return []
 
 
@@ -521,15 +592,18 @@ class Add(Node):
     """The end of a residual block: y = x + skip. The gradient of y is that of both; a skip without nodes of its own
     has none."""
 
-    def __init__(self, layer, x, y, skip, projected):
+    projected: bool
+    skip: Tensor
+
+    def __init__(self, layer: int, x: Tensor, y: Tensor, skip: Tensor, projected: bool) -> None:
         super().__init__(layer, x, y)
         self.skip, self.projected = skip, projected
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         shape = [*self.y.geometry.words, *self.x.geometry.words, *self.skip.geometry.words]
         return [self.op(Op.ADD, [self.y.value, self.x.value, self.skip.value], shape)]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         ways = [self.x, self.skip] if self.projected else [self.x]
         dy = self.y
         return [
@@ -541,68 +615,74 @@ class Add(Node):
 class Dropout(Node):
     """Its random stream is its layer's index. Forward and backward are one mask, drawn twice."""
 
-    def __init__(self, layer, x, y, p):
+    scale: float
+    threshold: int
+
+    def __init__(self, layer: int, x: Tensor, y: Tensor, p: float) -> None:
         super().__init__(layer, x, y)
         self.threshold, self.scale = min(round(p * 2**32), 2**32 - 1), 1 / (1 - p)
 
-    def mask(self, y, x):
+    def mask(self, y: Buffer, x: Buffer) -> list[PlannedOp]:
         shape = [*self.x.geometry.words, self.threshold, self.layer, real_word(self.scale)]
         return [self.op(Op.DROPOUT, [y, x], shape)]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return self.mask(self.y.value, self.x.value)
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         return self.mask(self.y.gradient, self.y.gradient) if input_gradient else []
 
 
 class Noise(Node):
     """Gaussian noise; the gradient passes as it is."""
 
-    def __init__(self, layer, x, y, std):
+    def __init__(self, layer: int, x: Tensor, y: Tensor, std: float) -> None:
         super().__init__(layer, x, y)
         self.std = std
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         shape = [*self.x.geometry.words, self.layer, real_word(self.std)]
         return [self.op(Op.NOISE, [self.y.value, self.x.value], shape)]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[Any]:
         return []
 
 
 class Warp(Node):
     """A random map of each picture; `numbers` in the order of pmc_warp."""
 
-    def __init__(self, layer, x, y, cutout, numbers):
+    cutout: int
+    numbers: tuple[Any, ...]
+
+    def __init__(self, layer: int, x: Tensor, y: Tensor, cutout: float, numbers: tuple[Any, ...]) -> None:
         super().__init__(layer, x, y)
         self.cutout, self.numbers = cutout, numbers
 
-    def shape(self):
+    def shape(self) -> list[int]:
         return [*self.x.geometry.words, self.layer, self.cutout, *map(real_word, self.numbers)]
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.WARP_FORWARD, [self.y.value, self.x.value, SCRATCH], self.shape())]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         refs = [self.x.gradient, self.y.gradient, SCRATCH]
         return [self.op(Op.WARP_BACKWARD, refs, self.shape())] if input_gradient else []
 
 
 class Softmax(Node):
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.SOFTMAX_FORWARD, [self.y.value, self.x.value], [self.x.geometry.c])]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         refs = [self.y.gradient, self.y.value]
         return [self.op(Op.SOFTMAX_BACKWARD, refs, [self.x.geometry.c])] if input_gradient else []
 
 
 class LogSoftmax(Node):
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.LOG_SOFTMAX_FORWARD, [self.y.value, self.x.value], [self.x.geometry.c])]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         refs = [self.y.gradient, self.y.value]
         return [self.op(Op.LOG_SOFTMAX_BACKWARD, refs, [self.x.geometry.c])] if input_gradient else []
 
@@ -610,9 +690,9 @@ class LogSoftmax(Node):
 class Flatten(Node):
     """From height, width, channels to the order c, h, w that the public weights of a linear layer have."""
 
-    def forward(self, training):
+    def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.FLATTEN_FORWARD, [self.y.value, self.x.value], self.x.geometry.words)]
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
         refs = [self.x.gradient, self.y.gradient]
         return [self.op(Op.FLATTEN_BACKWARD, refs, self.x.geometry.words)] if input_gradient else []

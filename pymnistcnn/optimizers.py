@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ._native import COEFFICIENTS, OptimizerKind
+from ._types import Array, DTypeLike
 from .checks import check_fields, instance, number, shown
 from .elementary import powers
 from .network import aligned_zeros
@@ -21,6 +24,7 @@ __all__ = [
 ]
 
 # the fields of pmc_coefficients, in its order
+others: list[int]
 RATE, SHRINK, WEIGHT_DECAY, MOMENTUM, NESTEROV, FIRST, BETA1, BETA2, EPSILON, *others = range(COEFFICIENTS)
 CORRECTION1, CORRECTION2, INSIDE, CENTERED, CLIP_NORM, AVERAGE = others
 
@@ -29,11 +33,11 @@ IN_TRAINING = "_in_training"  # the attribute of what is in a training at the mo
 OWN = (IN_TRAINING, "_owner", "_state", "_parameters")  # what a copy of an optimizer does not share
 
 
-def checked_optimizer(optimizer):
+def checked_optimizer(optimizer: Optimizer) -> Optimizer:
     return instance("optimizer", optimizer, Optimizer, "an optimizer, such as pm.Adam()")
 
 
-def checked_betas(betas):
+def checked_betas(betas: tuple[float, float]) -> tuple[float, float]:
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise ValueError(f"betas must be two numbers, not {shown(betas)}")
     return tuple(number("a beta", beta, 0, 1, open_high=True) for beta in betas)
@@ -57,11 +61,11 @@ class Optimizer:
         """Which of the moments that the kernel can keep this optimizer needs."""
         raise NotImplementedError
 
-    def new_state(self, elements, dtype) -> State:
+    def new_state(self, elements: int, dtype: DTypeLike) -> State:
         """The state before the first step, for a flat vector of so many elements."""
         return State([aligned_zeros(elements, dtype) if needed else None for needed in self.moments()])
 
-    def state_for(self, network) -> State:
+    def state_for(self, network: Any) -> State:
         """The state for this network; an optimizer that is used on another one starts afresh, but a copy goes on with
         the first network whose parameters are those of the state that was copied."""
         if getattr(self, "_owner", lambda: None)() is not network:
@@ -75,20 +79,26 @@ class Optimizer:
             self._owner, self._state, self._parameters = weakref.ref(network), state, parameters
         return self._state
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         fields = {name: value for name, value in vars(self).items() if name not in OWN}
         if "_state" in vars(self):
             fields["_copied"] = self._parameters, self._state
         return fields
 
-    def coefficients(self, first_step: int, rates) -> np.ndarray:
+    def coefficients(self, first_step: int, rates: Sequence[float] | Array) -> np.ndarray:
         """Rows of pmc_coefficients (steps, COEFFICIENTS) for the steps from `first_step` (0 is the first) on."""
         rows = np.zeros((len(rates), COEFFICIENTS))
         rows[:, RATE], rows[:, SHRINK] = rates, 1
         rows[:, WEIGHT_DECAY] = self.weight_decay
         return rows
 
-    def rows(self, first_step, rates, clip_norm=None, average=None) -> np.ndarray:
+    def rows(
+        self,
+        first_step: int,
+        rates: Sequence[float] | Array,
+        clip_norm: float | None = None,
+        average: float | None = None,
+    ) -> np.ndarray:
         """The coefficients, with the norm that gradients are clipped to and the decay of the weights' average."""
         rows = self.coefficients(first_step, rates)
         rows[:, CLIP_NORM], rows[:, AVERAGE] = clip_norm or 0, average or 0
@@ -121,16 +131,16 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
     kind: int = field(default=OptimizerKind.SGD, init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "lr", "weight_decay", low=0, high=1e6)
         check_fields(self, number, "momentum", low=0, high=1, open_high=True)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs momentum above 0")
 
-    def moments(self):
+    def moments(self) -> tuple[bool, bool, bool]:
         return self.momentum > 0, False, False
 
-    def coefficients(self, first_step, rates):
+    def coefficients(self, first_step: int, rates: Sequence[float] | Array) -> Array:
         rows = super().coefficients(first_step, rates)
         rows[:, MOMENTUM], rows[:, NESTEROV] = self.momentum, self.nesterov
         rows[:, FIRST] = np.arange(first_step, first_step + len(rows)) == 0
@@ -163,15 +173,15 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
     kind: int = field(default=OptimizerKind.ADAM, init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "lr", "weight_decay", low=0, high=1e6)
         check_fields(self, number, "eps", low=SMALLEST, high=1)
         self.betas = checked_betas(self.betas)
 
-    def moments(self):
+    def moments(self) -> tuple[bool, bool, bool]:
         return True, True, False
 
-    def coefficients(self, first_step, rates):
+    def coefficients(self, first_step: int, rates: Sequence[float] | Array) -> Array:
         rows = super().coefficients(first_step, rates)
         t = np.arange(first_step, first_step + len(rows)) + 1
         rows[:, BETA1], rows[:, BETA2], rows[:, EPSILON] = *self.betas, self.eps
@@ -195,7 +205,7 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
-    def coefficients(self, first_step, rates):
+    def coefficients(self, first_step: int, rates: Sequence[float] | Array) -> Array:
         rows = super().coefficients(first_step, rates)
         rows[:, SHRINK], rows[:, WEIGHT_DECAY] = 1 - rows[:, RATE] * self.weight_decay, 0
         return rows
@@ -233,15 +243,15 @@ class RMSprop(Optimizer):
     eps_inside_sqrt: bool = False
     kind: int = field(default=OptimizerKind.RMSPROP, init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "lr", "weight_decay", low=0, high=1e6)
         check_fields(self, number, "alpha", "momentum", low=0, high=1, open_high=True)
         check_fields(self, number, "eps", low=SMALLEST, high=1)
 
-    def moments(self):
+    def moments(self) -> tuple[bool, bool, bool]:
         return True, self.momentum > 0, bool(self.centered)
 
-    def coefficients(self, first_step, rates):
+    def coefficients(self, first_step: int, rates: Sequence[float] | Array) -> Array:
         rows = super().coefficients(first_step, rates)
         rows[:, BETA2], rows[:, EPSILON], rows[:, INSIDE] = self.alpha, self.eps, self.eps_inside_sqrt
         rows[:, MOMENTUM], rows[:, CENTERED] = self.momentum, self.centered
@@ -276,19 +286,19 @@ class Adagrad(Optimizer):
     eps: float = 1e-10
     kind: int = field(default=OptimizerKind.ADAGRAD, init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", low=0, high=1e6)
         check_fields(self, number, "eps", low=SMALLEST, high=1)
 
-    def moments(self):
+    def moments(self) -> tuple[bool, bool, bool]:
         return True, False, False
 
-    def new_state(self, elements, dtype):
+    def new_state(self, elements: int, dtype: DTypeLike) -> State:
         state = super().new_state(elements, dtype)
         state.moments[0][:] = self.initial_accumulator_value
         return state
 
-    def coefficients(self, first_step, rates):
+    def coefficients(self, first_step: int, rates: Any) -> np.ndarray:
         rows = super().coefficients(first_step, rates)
         rows[:, RATE] /= 1 + np.arange(first_step, first_step + len(rows)) * self.lr_decay
         rows[:, EPSILON] = self.eps

@@ -5,17 +5,22 @@ How large everything is C says (csrc/operations.c); where it lies follows from w
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from . import _native
 from ._native import Arena, Constant, Op, Program
+from ._types import DTypeLike
 from .nodes import SCRATCH, Buffer, Gradient, Packed, Parameter, PlannedOp, Row, ShardGradient, WholeGradient
 
 MICROBATCH_BYTES = 192 * 1024  # what a thread's microbatch may take: a part of any L2
 MICROBATCH_MOST = 8
 
 
-def assemble(lifetimes, builders, dtype, capacity, target) -> _native.Plan:
+def assemble(
+    lifetimes: list[dict[Program, list[Any]]], builders: Any, dtype: DTypeLike, capacity: int, target: Any
+) -> _native.Plan:
     """The plan of some programs.
 
     lifetimes: ops by program; what the programs of one leave in memory the others of it find there. On a device all
@@ -39,7 +44,7 @@ def assemble(lifetimes, builders, dtype, capacity, target) -> _native.Plan:
     return encoded(phases, places, target)
 
 
-def sizes_of(network, dtype, capacity) -> dict:
+def sizes_of(network: Any, dtype: DTypeLike, capacity: int) -> dict[str, Any]:
     """The sizes of a plan; a microbatch is one sample until more is known."""
     return dict(
         dtype=int(dtype == np.float64),
@@ -51,7 +56,7 @@ def sizes_of(network, dtype, capacity) -> dict:
     )
 
 
-def bytes_of(builder, dtype) -> int:
+def bytes_of(builder: Any, dtype: DTypeLike) -> int:
     """What a forward pass of one sample takes, weights included."""
     sizes = sizes_of(builder, dtype, 1)
     extents = Extents([*builder.prepare(), *builder.forward()], sizes)
@@ -61,20 +66,20 @@ def bytes_of(builder, dtype) -> int:
 # ---- phases -------------------------------------------------------------------------------------------
 
 
-def memory_of(ref):
+def memory_of(ref: Any) -> Any:
     """What a reference stands for: two ops that share none of it know nothing of each other."""
     if isinstance(ref, WholeGradient):
         return ref.gradients
     return () if ref is None or ref is SCRATCH else (ref.packed if isinstance(ref, Row) else ref,)
 
 
-def touched(op, written) -> set:
+def touched(op: PlannedOp, written: bool) -> set[Any]:
     """What an op writes, or all that it sees."""
     refs = zip(op.refs, op.record.references, strict=False)
     return {one for ref, record in refs if record.written or not written for one in memory_of(ref)}
 
 
-def split_into_phases(ops) -> list[list[PlannedOp]]:
+def split_into_phases(ops: list[Any] | list[PlannedOp]) -> list[list[PlannedOp]]:
     """Adjacent ops of SHARD scope are a phase; of TILES scope those that know nothing of each other."""
     phases, seen, written = [], set(), set()
     for op in ops:
@@ -90,9 +95,9 @@ def split_into_phases(ops) -> list[list[PlannedOp]]:
     return phases
 
 
-def place_buffers(lifetime):
+def place_buffers(lifetime: dict[Program, list[list[Any]]]) -> list[Buffer]:
     """THREAD for what lives within one phase of a lifetime's programs, BATCH for what outlives it; all buffers."""
-    uses: dict[Buffer, set] = {}
+    uses: dict[Buffer, set[Any]] = {}
     in_tiles = set()
     for program, program_phases in lifetime.items():
         for number, phase in enumerate(program_phases):
@@ -115,7 +120,12 @@ def place_buffers(lifetime):
 class Extents:
     """What the references of ops hold, in bytes: of each `sample`, of the `whole`; a norm's `row`; all `scratch`."""
 
-    def __init__(self, ops, sizes):
+    row: dict[Any, Any]
+    sample: dict[Any, int]
+    scratch: int
+    whole: dict[Any, int]
+
+    def __init__(self, ops: list[PlannedOp], sizes: dict[str, int]) -> None:
         self.sample, self.whole, self.row, self.scratch = {}, {}, {}, 0
         rows, extents = [], _native.extents([op.words for op in ops], sizes).tolist() if ops else []
         for op, of_op in zip(ops, extents, strict=True):
@@ -135,7 +145,13 @@ class Extents:
 class Places:
     """Where everything lies. `sizes`: the fields of pmc_plan_sizes, those of the arenas filled in."""
 
-    def __init__(self, extents, sizes, buffers, real):
+    places: dict[Any, tuple[Arena, int]]
+    row: dict[Any, Any]
+    sizes: dict[str, int]
+
+    def __init__(
+        self, extents: Extents, sizes: dict[str, int], buffers: list[list[Any]] | list[list[Buffer]], real: int
+    ) -> None:
         self.sizes, self.row = sizes | dict(pack_bytes=0, shard_bytes=0, batch_bytes=0, thread_bytes=0), extents.row
         self.places = {None: (Arena.NOWHERE, 0)}
         for ref, size in extents.whole.items():
@@ -164,19 +180,19 @@ class Places:
         if max(self.sizes.values()) >= 2**63:
             raise ValueError("the network or batch is too large: its workspaces have more bytes than can be counted")
 
-    def _take(self, name, size):
+    def _take(self, name: str, size: int) -> int:
         offset = self.sizes[name]
         self.sizes[name] += -(-size // Constant.ALIGN) * Constant.ALIGN + Constant.GUARD
         return offset
 
-    def __getitem__(self, ref):
+    def __getitem__(self, ref: Any) -> tuple[Arena, int]:
         if isinstance(ref, Row):
             arena, offset = self.places[ref.packed]
             return arena, offset + ref.number * self.row[ref.packed]
         return self.places[ref]
 
 
-def encoded(phases, places, target) -> _native.Plan:
+def encoded(phases: dict[Program, Any] | dict[Program, list[list[Any]]], places: Places, target: Any) -> _native.Plan:
     """Ops, phases and programs as the words of csrc's structs."""
     ops, phase_rows, programs = [], [], np.zeros((len(Program), 2), np.int64)
     for program, program_phases in phases.items():

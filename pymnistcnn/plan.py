@@ -6,11 +6,14 @@ A plan is pure data for a backend in csrc. Nothing here computes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _native, nodes
 from ._native import Constant, Op, Program, padded
+from ._types import DTypeLike, Shape
 from .nodes import (
     Activation,
     Geometry,
@@ -25,8 +28,11 @@ from .nodes import (
 )
 from .placing import assemble
 
+if TYPE_CHECKING:
+    from ._native import Target
 
-def small_linear(inputs, outputs) -> bool:
+
+def small_linear(inputs: int, outputs: int) -> bool:
     """Does a linear layer run sample by sample (SHARD scope)? A head of few outputs does, up to more weights: as
     a product over the batch it would leave lanes empty."""
     return inputs * outputs <= (16_384 if outputs <= Constant.PAD else 4_096)
@@ -40,7 +46,16 @@ class PlanBuilder:
     of what it gets.
     """
 
-    def __init__(self, input_shape, inference=False):
+    current: Tensor
+    inference: bool
+    input: Tensor
+    layer: int
+    loss: Callable[..., Any] | None
+    offset: float
+    scale: float
+    shape: tuple[int, ...]
+
+    def __init__(self, input_shape: Shape, inference: bool = False) -> None:
         self.layer, self.inference = 0, inference
         self.shape = tuple(input_shape)
         c, h, w = self.shape if len(self.shape) == 3 else (self.shape[0], 1, 1)
@@ -53,14 +68,23 @@ class PlanBuilder:
 
     # -- what layers call --
 
-    def rescale(self, scale, offset):
+    def rescale(self, scale: float, offset: float) -> None:
         if self.nodes:
             raise ValueError(
                 "Rescaling must be the first layer (Flatten may come before it): it is applied while pictures are read"
             )
         self.scale, self.offset = self.scale * scale, self.offset * scale + offset
 
-    def conv(self, output_shape, kernel, stride, padding, dilation, groups, bias):
+    def conv(
+        self,
+        output_shape: Shape,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        dilation: tuple[int, ...],
+        groups: int,
+        bias: bool,
+    ) -> None:
         """padding: (top, bottom, left, right)."""
         x = self.current.geometry
         x.border = padding
@@ -69,7 +93,7 @@ class PlanBuilder:
         node = self._append(nodes.Conv, y, kernel, stride, dilation, groups, shape=output_shape)
         self._weights(node, nodes.ConvWeight, (channels, x.c // groups, *kernel), bias)
 
-    def activation(self, kind, alpha=0.0, threshold=0.0):
+    def activation(self, kind: Any, alpha: float = 0.0, threshold: float = 0.0) -> None:
         activation, last = Activation(kind, alpha, threshold), self._last
         plain = isinstance(last, nodes.Conv) and last.activation == Activation()
         if plain and activation.in_block(self.inference):
@@ -81,7 +105,14 @@ class PlanBuilder:
         y = self._overwritten_or_new(kept=activation.from_y)
         self._append(nodes.Elementwise, y, activation)
 
-    def max_pool(self, output_shape, kernel, stride, padding, dilation):
+    def max_pool(
+        self,
+        output_shape: Shape,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        dilation: tuple[int, ...],
+    ) -> None:
         """padding: (vertical, horizontal)."""
         x = self.current.geometry
         _, h, w = output_shape
@@ -93,11 +124,18 @@ class PlanBuilder:
         y = Tensor(Geometry(h, w, x.c))
         self._append(nodes.MaxPool, y, kernel, stride, padding, dilation, shape=output_shape)
 
-    def average_pool(self, output_shape, kernel, stride, padding, count_include_pad):
+    def average_pool(
+        self,
+        output_shape: Shape,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        count_include_pad: bool,
+    ) -> None:
         y = Tensor(Geometry(*output_shape[1:], output_shape[0]))
         self._append(nodes.AveragePool, y, kernel, stride, padding, count_include_pad, shape=output_shape)
 
-    def batch_norm(self, epsilon, momentum, affine):
+    def batch_norm(self, epsilon: float, momentum: float, affine: bool) -> None:
         x, last = self.current, self._last
         plain = isinstance(last, nodes.Conv) and last.activation == Activation() and last.pool == (1, 1)
         if not self.inference:
@@ -113,7 +151,7 @@ class PlanBuilder:
         self._buffer("running_var", shape, elements)
         self._buffer("num_batches_tracked", (), Constant.PAD)
 
-    def linear(self, features, bias):
+    def linear(self, features: int, bias: bool) -> None:
         n = self.current.geometry.c
         y = Tensor(Geometry(1, 1, features))
         if small_linear(n, features):
@@ -123,12 +161,12 @@ class PlanBuilder:
             weight = nodes.LargeLinearWeight
         self._weights(self._append(kind, y, shape=(features,)), weight, (features, n), bias)
 
-    def weights(self, elements):
+    def weights(self, elements: int) -> None:
         """A flat vector of weights that no op reads, only updates."""
         node = self._append(nodes.Weights, self.current)
         self._parameter(node, Parameter, "weights", (elements,), padded(elements))
 
-    def updated(self, parameters):
+    def updated(self, parameters: Iterable[Parameter]) -> None:
         """Parameters of a whole network that lie where they are; no op reads them, only updates."""
         for parameter in parameters:
             self.layer = parameter.layer
@@ -136,14 +174,14 @@ class PlanBuilder:
             if parameter.trained:
                 self._append(nodes.Weights, self.current).parameters.append(parameter)
 
-    def python(self, output_shape, weights):
+    def python(self, output_shape: Shape, weights: Mapping[str, Shape]) -> None:
         """What Python computes, between plans; weights: shapes by name."""
         c, h, w = output_shape if len(output_shape) == 3 else (output_shape[0], 1, 1)
         node = self._append(nodes.Python, Tensor(Geometry(h, w, c)), shape=tuple(output_shape))
         for name, shape in weights.items():
             self._parameter(node, PlainWeight, name, shape, padded(math.prod(shape)))
 
-    def flatten(self):
+    def flatten(self) -> None:
         x = self.current.geometry
         y = Tensor(Geometry(1, 1, x.c * x.h * x.w))
         if len(self.shape) == 3 and not self.nodes:  # the caller's pictures are in this order
@@ -159,7 +197,7 @@ class PlanBuilder:
         fork.shape = self.shape
         return fork
 
-    def join(self, fork, projection=None):
+    def join(self, fork: Any, projection: None = None) -> None:
         """A residual block ends: to the current tensor comes the fork's, or what the layer `projection` makes of it."""
         branch, shape, skip = self.current, self.shape, fork.x
         if projection is not None:
@@ -174,44 +212,54 @@ class PlanBuilder:
         if projection is None:
             fork.skip = y
 
-    def dropout(self, p):
+    def dropout(self, p: float) -> None:
         if p > 0 and not self.inference:
             self._append(nodes.Dropout, self._overwritten_or_new(kept=False), p)
 
-    def noise(self, std):
+    def noise(self, std: float) -> None:
         if std > 0 and not self.inference:
             self._append(nodes.Noise, self._overwritten_or_new(kept=False), std)
 
-    def warp(self, cutout, rotation, shift, scale, shear, elastic, sigma, fill):
+    def warp(
+        self,
+        cutout: float,
+        rotation: float,
+        shift: float,
+        scale: float,
+        shear: float,
+        elastic: float,
+        sigma: float,
+        fill: None,
+    ) -> None:
         """fill: None for what a black pixel is after Rescaling."""
         if not self.inference:
             numbers = (rotation, shift, scale, shear, elastic, sigma, self.offset if fill is None else fill)
             self._append(nodes.Warp, Tensor(self.current.geometry), cutout, numbers)
 
-    def softmax(self):
+    def softmax(self) -> None:
         self._append(nodes.Softmax, self._overwritten_or_new(kept=True))
 
-    def log_softmax(self):
+    def log_softmax(self) -> None:
         y = Tensor(self.current.geometry, kept=True, gradient=self.current.gradient)
         self._append(nodes.LogSoftmax, y)
 
-    def use_loss(self, kind, smoothing=0.0):
+    def use_loss(self, kind: Op, smoothing: float = 0.0) -> None:
         """One of the loss ops, on flat outputs."""
         layer = self.layer  # a function that holds this builder would keep it in memory
         self.loss = lambda z: PlannedOp(kind, layer, [z.gradient, z.value], [z.geometry.c, real_word(smoothing)])
 
     @property
-    def _last(self):
+    def _last(self) -> Any:
         return self.nodes[-1] if self.nodes else None
 
-    def _overwritten_or_new(self, kept):
+    def _overwritten_or_new(self, kept: bool) -> Tensor:
         """The current tensor, to work in place, or one of the same geometry where it must survive."""
         if self.current.kept:
             return Tensor(self.current.geometry, kept, self.current.gradient)
         self.current.kept = kept
         return self.current
 
-    def _weights(self, node, kind, shape, bias):
+    def _weights(self, node: Any, kind: type[Any], shape: Shape, bias: bool) -> None:
         """A weight, and a bias if there is one, of the sizes that the node says."""
         if math.prod(shape) > Constant.LARGEST:
             raise ValueError(f"weight of shape {shape} is too large: more than {Constant.LARGEST:,} elements")
@@ -220,18 +268,18 @@ class PlanBuilder:
         if bias:
             self._parameter(node, Parameter, "bias", shape[:1], of_bias)
 
-    def _parameter(self, node, kind, name, shape, elements):
+    def _parameter(self, node: Any, kind: type[Any], name: str, shape: Shape, elements: int) -> None:
         node.parameters.append(self._place(kind(self.layer, name, shape, elements, self._next_offset)))
 
-    def _buffer(self, name, shape, elements):
+    def _buffer(self, name: str, shape: Shape, elements: int) -> Parameter:
         return self._place(Parameter(self.layer, name, shape, elements, self._next_offset, trained=False))
 
-    def _place(self, parameter):
+    def _place(self, parameter: Any) -> Any:
         self._next_offset += parameter.elements
         self.parameters.append(parameter)
         return parameter
 
-    def _append(self, kind, y, *settings, shape=None):
+    def _append(self, kind: type[Any], y: Tensor, *settings: Any, shape: Shape | None = None) -> Any:
         """A node from the current tensor to y, of the public shape that was there if none is given."""
         node = kind(self.layer, self.current, y, *settings)
         self.nodes.append(node)
@@ -239,41 +287,43 @@ class PlanBuilder:
         return node
 
     @property
-    def vector_elements(self):
+    def vector_elements(self) -> int:
         """Length of the model's flat vectors: all parameters, and slack that vector loads may touch."""
         return self._next_offset + Constant.PAD
 
     # -- programs --
 
-    def _transfer(self, kind, port, buffer, geometry, scale=1.0, offset=0.0):
+    def _transfer(
+        self, kind: Op, port: int, buffer: Any, geometry: Geometry, scale: float = 1.0, offset: float = 0.0
+    ) -> PlannedOp:
         return PlannedOp(kind, 0, [buffer], [*geometry.words, port, real_word(scale), real_word(offset)])
 
-    def read(self):
+    def read(self) -> PlannedOp:
         x = self.input
         return self._transfer(Op.INPUT, Constant.PORT_X, x.value, x.geometry, self.scale, self.offset)
 
-    def forward(self):
+    def forward(self) -> list[PlannedOp]:
         return [self.read()] + [op for node in self.nodes for op in node.forward(training=not self.inference)]
 
-    def write(self):
+    def write(self) -> PlannedOp:
         return self._transfer(Op.OUTPUT, Constant.PORT_Y, self.current.value, self.current.geometry)
 
-    def read_gradient(self):
+    def read_gradient(self) -> PlannedOp:
         return self._transfer(Op.INPUT, Constant.PORT_DY, self.current.gradient, self.current.geometry)
 
-    def backward(self, input_gradient):
+    def backward(self, input_gradient: bool) -> list[Any] | list[PlannedOp]:
         """From the last node to the first; to the inputs if asked for, else to the first that has parameters."""
         first = next((i for i, node in enumerate(self.nodes) if node.parameters), len(self.nodes))
         wanted = range(len(self.nodes)) if input_gradient else range(first, len(self.nodes))
         return [op for i in reversed(wanted) for op in self.nodes[i].backward(input_gradient or i > first)]
 
-    def write_gradient(self):
+    def write_gradient(self) -> PlannedOp:
         return self._transfer(Op.OUTPUT, Constant.PORT_DX, self.input.gradient, self.input.geometry, self.scale)
 
-    def gradients(self, gradient_only):
+    def gradients(self, gradient_only: bool) -> list[Any] | list[PlannedOp]:
         return [op for node in self.nodes for op in node.gradients(gradient_only)]
 
-    def updates(self, clip):
+    def updates(self, clip: bool) -> list[PlannedOp]:
         """Gradients and updates in one; or, if they are to be clipped, gradients, their norm, updates."""
         if not clip:
             return self.gradients(gradient_only=False)
@@ -285,11 +335,13 @@ class PlanBuilder:
             *(node.update(p, squares=squares) for node, p in trained),
         ]
 
-    def prepare(self):
+    def prepare(self) -> list[Any] | list[PlannedOp]:
         return [op for node in self.nodes for op in node.prepare()]
 
 
-def training_plan(training, inference, dtype, capacity, clip, target) -> _native.Plan:
+def training_plan(
+    training: PlanBuilder, inference: PlanBuilder, dtype: DTypeLike, capacity: int, clip: bool, target: Any
+) -> _native.Plan:
     """The plan that trains, evaluates and predicts; from both builders of a network."""
     predict = inference.forward()
     lifetimes = [{}, {Program.PREDICT: [*predict, inference.write()]}]
@@ -305,13 +357,15 @@ def training_plan(training, inference, dtype, capacity, clip, target) -> _native
     return assemble(lifetimes, [training, inference], np.dtype(dtype), capacity, target)
 
 
-def prediction_plan(inference, dtype, capacity, target) -> _native.Plan:
+def prediction_plan(inference: PlanBuilder, dtype: DTypeLike, capacity: int, target: Target) -> _native.Plan:
     """The plan that only predicts."""
     program = {Program.PREDICT: [*inference.forward(), inference.write()]}
     return assemble([program], [inference], np.dtype(dtype), capacity, target)
 
 
-def plan_by_hand(training, inference, dtype, capacity, target) -> _native.Plan:
+def plan_by_hand(
+    training: PlanBuilder, inference: PlanBuilder, dtype: DTypeLike, capacity: int, target: Any
+) -> _native.Plan:
     """The plan for forward and backward by hand. They are one lifetime: a student may do anything in between."""
     backward = [*training.backward(input_gradient=True), training.write_gradient()]
     lifetimes = [
@@ -327,6 +381,6 @@ def plan_by_hand(training, inference, dtype, capacity, target) -> _native.Plan:
     return assemble(lifetimes, [training, inference], np.dtype(dtype), capacity, target)
 
 
-def update_plan(builder, dtype, clip, target) -> _native.Plan:
+def update_plan(builder: PlanBuilder, dtype: DTypeLike, clip: bool, target: Any) -> _native.Plan:
     """The plan whose program BACKWARD is only the builder's updates, with gradients that are there already."""
     return assemble([{Program.BACKWARD: builder.updates(clip)}], [builder], np.dtype(dtype), 1, target)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ._native import Plan
+from ._types import Array, ArrayLike, Shape
 from .checks import names_in, whole
 from .layers import Layer, LogSoftmax, Sigmoid, Softmax
 from .network import EVALUATION_BATCH, Network, aligned_zeros, checked_threads, lowered
@@ -14,7 +18,7 @@ from .target import target_of
 __all__ = ["Predictor"]
 
 
-def classes_of(outputs) -> np.ndarray:
+def classes_of(outputs: Array) -> np.ndarray:
     """The class (n,) with the largest of outputs (n, classes), or, of a single one, its value. ValueError where one is
     NaN."""
     classes = outputs.argmax(axis=1)  # NaN counts as the largest
@@ -25,7 +29,7 @@ def classes_of(outputs) -> np.ndarray:
     return outputs[:, 0] if outputs.shape[1] == 1 else classes
 
 
-def probabilities_of(outputs, last: Layer) -> np.ndarray:
+def probabilities_of(outputs: Array, last: Layer) -> np.ndarray:
     """Probabilities (n, classes) of outputs: softmax, unless the last layer gives them."""
     if isinstance(last, (Sigmoid, Softmax)):
         return outputs
@@ -54,7 +58,17 @@ class Predictor:
     array([[0.5, 0.5]], dtype=float32)
     """
 
-    def __init__(self, layers, input_shape, param, batch=None, threads=None, isa=None, device=None, precision=None):
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        input_shape: Shape,
+        param: Array,
+        batch: int | None = None,
+        threads: int | None = None,
+        isa: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> None:
         self._how = batch, threads, isa, device, precision
         target = target_of(isa, device, precision)
         self._threads = checked_threads(threads)
@@ -67,18 +81,18 @@ class Predictor:
         self._idle: list[Plan] = [self._first]  # a call takes one, so that no two use the same workspaces
 
     @property
-    def input_shape(self) -> tuple:
+    def input_shape(self) -> tuple[Any, ...]:
         return self._network.input_shape
 
     @property
-    def output_shape(self) -> tuple:
+    def output_shape(self) -> tuple[Any, ...]:
         return self._network.output_shape
 
     @property
     def dtype(self) -> np.dtype:
         return self._network.dtype
 
-    def __call__(self, inputs) -> np.ndarray:
+    def __call__(self, inputs: ArrayLike) -> np.ndarray:
         """The last layer's outputs (n, *output_shape) for inputs (n, *input_shape)."""
         network = self._network
         x = network.inputs(inputs)
@@ -93,18 +107,18 @@ class Predictor:
             self._idle.append(plan)
         return y
 
-    def classes(self, inputs) -> np.ndarray:
+    def classes(self, inputs: ArrayLike) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape). ValueError where an output is
         NaN."""
         return classes_of(self(inputs))
 
-    def probabilities(self, inputs) -> np.ndarray:
+    def probabilities(self, inputs: ArrayLike) -> np.ndarray:
         """Probabilities (n, classes): softmax of the outputs, unless the network ends in Softmax or LogSoftmax."""
         return probabilities_of(self(inputs), self._network.layers[-1])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Predictor({self._network.layers}, input_shape={self.input_shape})"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         network = self._network
         return Predictor, (network.layers, network.input_shape, np.array(network.param), *self._how)

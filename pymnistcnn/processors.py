@@ -33,7 +33,7 @@ def quota() -> float:
     return quota_of(GROUPS, MOUNT)
 
 
-def quota_of(groups, mount) -> float:
+def quota_of(groups: Path, mount: Path) -> float:
     """The smallest quota of the groups that a file like /proc/self/cgroup names, and of those around them."""
     try:
         lines = groups.read_text().splitlines()
@@ -49,28 +49,28 @@ def quota_of(groups, mount) -> float:
     return min(found)
 
 
-def around(mount, path) -> list[Path]:
+def around(mount: Path, path: str) -> list[Path]:
     """The folder of a group, and those above it up to where groups are mounted: a container may see the last only."""
     group = mount / path.lstrip("/")
     return [folder for folder in (group, *group.parents) if folder.is_relative_to(mount)]
 
 
-def quota_2(folder) -> float:
+def quota_2(folder: Path) -> float:
     return share(*words(folder / "cpu.max"))
 
 
-def quota_1(folder) -> float:
+def quota_1(folder: Path) -> float:
     return share(*words(folder / "cpu.cfs_quota_us"), *words(folder / "cpu.cfs_period_us"))
 
 
-def words(path) -> list[str]:
+def words(path: Path) -> list[str]:
     try:
         return path.read_text().split()
     except OSError:
         return []
 
 
-def share(*given) -> float:
+def share(*given: str) -> float:
     """Of a quota and its period in microseconds; "max", -1 and what is not there are no limit."""
     try:
         microseconds, period = map(int, given)

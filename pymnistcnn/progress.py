@@ -7,9 +7,12 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
+from typing import Any
 
+from ._types import StrPath
 from .callbacks import Callback
 from .checks import shown, whole
 from .datasets import atomic_write
@@ -25,26 +28,29 @@ __all__ = [
 class Unbreakable:
     """A text file that takes everything: what cannot be written stops nothing. `error`: the first reason, or None."""
 
-    def __init__(self, file):
+    error: Exception | None
+    file: Any
+
+    def __init__(self, file: Any) -> None:
         self.file, self.error = file, None
 
-    def _try(self, name, *arguments):
+    def _try(self, name: str, *arguments: Any) -> int | None:
         try:
             return getattr(self.file, name)(*arguments)
         except (OSError, ValueError, AttributeError) as error:  # full or gone; closed; None
             self.error = self.error or error
 
-    def write(self, text):
+    def write(self, text: str) -> int | None:
         self._try("write", text)
         return len(text)
 
-    def flush(self):
+    def flush(self) -> None:
         self._try("flush")
 
-    def isatty(self):
+    def isatty(self) -> bool:
         return bool(self._try("isatty"))
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., Any] | str | None:
         return getattr(self.file, name)
 
 
@@ -61,10 +67,12 @@ class ProgressBar(Callback):
     True
     """
 
-    def __init__(self, file=None):
+    file: Any
+
+    def __init__(self, file: Any = None) -> None:
         self.file, self._bar = file, None
 
-    def on_epoch_begin(self, training):
+    def on_epoch_begin(self, training: Any) -> None:
         from tqdm import tqdm
 
         self._bar = tqdm(
@@ -78,26 +86,26 @@ class ProgressBar(Callback):
             bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}{postfix}",
         )
 
-    def on_slice(self, training):
+    def on_slice(self, training: Any) -> None:
         done = min(training.batch * training.batch_size, training.samples)
         self._bar.set_postfix_str(so_far(training), refresh=False)
         self._bar.update(done - self._bar.n)
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         self._bar.set_postfix_str(epoch_in_words(training))
         self._bar.close()
 
-    def on_train_end(self, training):
+    def on_train_end(self, training: Any) -> None:
         if self._bar is not None:
             self._bar.close()
 
 
-def so_far(training) -> str:
+def so_far(training: Any) -> str:
     """The running means of the epoch, under their names in the history."""
     return f"loss {training.loss:.4f}" + (f", accuracy {training.accuracy:.2%}" if training.of_classes else "")
 
 
-def epoch_in_words(training) -> str:
+def epoch_in_words(training: Any) -> str:
     """What an epoch has given at its end."""
     history = training.history
     if training.of_classes and history.validation_accuracy:
@@ -130,15 +138,18 @@ class Speedometer(Callback):
     ['Epoch[0] Batch [20]', 'Epoch[0] Batch [40]']
     """
 
-    def __init__(self, every=100, log=print):
+    every: int
+    log: Callable[..., Any]
+
+    def __init__(self, every: int = 100, log: Callable[..., Any] = print) -> None:
         if not callable(log):
             raise ValueError(f"log must be a function of a line, such as print, not {shown(log)}")
         self.every, self.log = whole("every", every), log
 
-    def on_epoch_begin(self, training):
+    def on_epoch_begin(self, training: Any) -> None:
         self._before = training.totals.copy()
 
-    def on_batches(self, training):
+    def on_batches(self, training: Any) -> None:
         if training.batch % self.every:
             return  # the epoch's last
         _, correct, _, samples, seconds = training.totals - self._before
@@ -154,17 +165,19 @@ class Log(Callback):
     """Base class of files with a line an epoch. A new training begins a new file; a resumed one goes on with the
     lines of the epochs that it has, and no others."""
 
-    def __init__(self, path):
+    path: str
+
+    def __init__(self, path: StrPath) -> None:
         self.path = os.fspath(path)
 
-    def header(self, history) -> str:
+    def header(self, history: Any) -> str:
         """What the file begins with."""
         return ""
 
-    def line(self, row: dict) -> str:
+    def line(self, row: dict[str, Any]) -> str:
         raise NotImplementedError(f"{type(self).__name__} does not say how to write a line")
 
-    def on_train_begin(self, training):
+    def on_train_begin(self, training: Any) -> None:
         epochs, header = len(training.history), self.header(training.history)
         self._text = header.encode()
         if epochs:
@@ -172,13 +185,13 @@ class Log(Callback):
                 self._text = b"".join(islice(file, epochs + (header != "")))
         self._write()
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         row = {"epoch": len(training.history)}
         row |= {name: values[-1] if values else None for name, values in vars(training.history).items()}
         self._text += self.line(row).encode()
         self._write()
 
-    def _write(self):
+    def _write(self) -> None:
         with atomic_write(self.path) as file:
             file.write(self._text)
 
@@ -198,10 +211,10 @@ class CSVLog(Log):
     epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate,seconds,images_per_second
     """
 
-    def header(self, history):
+    def header(self, history: Any) -> str:
         return ",".join(["epoch", *vars(history)]) + "\n"
 
-    def line(self, row):
+    def line(self, row: dict[str, Any]) -> str:
         return ",".join("" if value is None else repr(value) for value in row.values()) + "\n"
 
 
@@ -219,6 +232,6 @@ class JSONLog(Log):
     [1, 2]
     """
 
-    def line(self, row):
+    def line(self, row: dict[str, Any]) -> str:
         row = {name: value if value is not None and math.isfinite(value) else None for name, value in row.items()}
         return json.dumps(row, allow_nan=False) + "\n"

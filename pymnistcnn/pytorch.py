@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import singledispatch
+from typing import TYPE_CHECKING, Any
 
 from . import layers
+from ._types import Shape, StrPath
 from .checks import instance, shown
 from .extras import needed
 from .layers.residual import named_leaves
 from .model import Sequential, array_of
 from .network import shapes_through
 
-torch = needed("torch", "torch")
-nn = torch.nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    _Module = object  # what PyTorch's is, to those who have no PyTorch
+else:
+    torch = needed("torch", "torch")
+    nn = torch.nn
+    _Module = nn.Module
 
 __all__ = ["from_torch", "module_of"]
 
 SIDE = 28  # of pictures, if nothing else is said: MNIST's
 
 
-class Rescaling(nn.Module):
+class Rescaling(_Module):
     """y = x * scale + offset, of pixels, too."""
 
-    def __init__(self, scale, offset=0.0, dtype=torch.float32):
+    scale: float
+    offset: float
+    dtype: Any
+
+    def __init__(self, scale: float, offset: float = 0.0, dtype: Any = torch.float32) -> None:
         super().__init__()
         self.scale, self.offset, self.dtype = scale, offset, dtype
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return x.to(self.dtype) * self.scale + self.offset
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"{self.scale}, {self.offset}"
 
 
-class Residual(nn.Module):
+class Residual(_Module):
     """y = projection(x) + layers(x), with the names that `state_dict` has here."""
 
-    def __init__(self, inside, projection=None):
+    layers: Any
+    projection: Any
+
+    def __init__(self, inside: Any, projection: Any = None) -> None:
         super().__init__()
         self.layers, self.projection = inside, projection
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return (x if self.projection is None else self.projection(x)) + self.layers(x)
 
 
 # ---- to PyTorch ----
 
 
-def module_of(model) -> nn.Sequential:
+def module_of(model: Sequential) -> nn.Sequential:
     """See `Sequential.to_torch`."""
     dtype = getattr(torch, model.dtype.name)
     module = sequence(model.layers, model.input_shape, dtype).to(dtype)
@@ -55,7 +72,7 @@ def module_of(model) -> nn.Sequential:
     return module.eval()
 
 
-def sequence(several, shape, dtype) -> nn.Sequential:
+def sequence(several: Iterable[layers.Layer], shape: Shape, dtype: Any) -> nn.Sequential:
     """Layers one after the other. What PyTorch has not gets names of its own, so that weights keep theirs."""
     module, number = nn.Sequential(), 0
     for index, (layer, before) in enumerate(zip(several, shapes_through(several, shape), strict=False)):
@@ -71,53 +88,53 @@ def sequence(several, shape, dtype) -> nn.Sequential:
     return module
 
 
-def padding_of(convolution):
+def padding_of(convolution: layers.Conv2d) -> Any:
     return () if convolution.padding == "same" else convolution.padding
 
 
 @singledispatch
-def theirs(layer, shape, dtype) -> nn.Module:
+def theirs(layer: layers.Layer, shape: Shape, dtype: Any) -> nn.Module:
     """PyTorch's module for a layer that gets samples of this shape."""
     return getattr(nn, type(layer).__name__)(**layer.settings())
 
 
 @theirs.register
-def _(layer: layers.Conv2d, shape, dtype):
+def _(layer: layers.Conv2d, shape: Shape, dtype: Any) -> Any:
     settings = layer.settings() | ({"padding": 0} if len(padding_of(layer)) == 4 else {})
     return nn.Conv2d(shape[0], **settings)
 
 
 @theirs.register
-def _(layer: layers.Linear, shape, dtype):
+def _(layer: layers.Linear, shape: Shape, dtype: Any) -> Any:
     return nn.Linear(shape[0], layer.out_features, layer.bias)
 
 
 @theirs.register(layers.BatchNorm1d)
 @theirs.register(layers.BatchNorm2d)
-def _(layer, shape, dtype):
+def _(layer: layers.Layer, shape: Shape, dtype: Any) -> Any:
     return getattr(nn, type(layer).__name__)(shape[0], **layer.settings())
 
 
 @theirs.register
-def _(layer: layers.GlobalAvgPool2d, shape, dtype):
+def _(layer: layers.GlobalAvgPool2d, shape: Shape, dtype: Any) -> Any:
     return nn.AdaptiveAvgPool2d(1)
 
 
 @theirs.register(layers.Softmax)
 @theirs.register(layers.LogSoftmax)
-def _(layer, shape, dtype):
+def _(layer: layers.Layer, shape: Shape, dtype: Any) -> Any:
     return getattr(nn, type(layer).__name__)(dim=1)
 
 
 @theirs.register
-def _(layer: layers.Residual, shape, dtype):
+def _(layer: layers.Residual, shape: Shape, dtype: Any) -> Any:
     inside = layer.inside(shape)[len(layer.layers) :]
     return Residual(sequence(layer.layers, shape, dtype), theirs(*inside[0], dtype) if inside else None)
 
 
 # ---- from PyTorch ----
 
-ALIKE = {
+ALIKE: dict[type[Any], tuple[str, ...]] = {
     nn.ReLU: (),
     nn.Sigmoid: (),
     nn.Tanh: (),
@@ -136,7 +153,7 @@ ALIKE = {
     nn.LogSoftmax: (),
     nn.Flatten: (),
 }
-MUST_BE = {
+MUST_BE: dict[str, tuple[Any, ...]] = {
     "dim": (1, -1, None),
     "start_dim": (1,),
     "end_dim": (-1, 3),
@@ -147,7 +164,9 @@ MUST_BE = {
 }
 
 
-def from_torch(module, input_shape=None, *, rescaling=None, seed=0) -> Sequential:
+def from_torch(
+    module: nn.Module, input_shape: Shape | None = None, *, rescaling: layers.Rescaling | None = None, seed: int = 0
+) -> Sequential:
     """The model of a PyTorch `nn.Sequential`, with its weights; of float64, if these are.
 
     Parameters
@@ -187,7 +206,7 @@ def from_torch(module, input_shape=None, *, rescaling=None, seed=0) -> Sequentia
     return model
 
 
-def input_shape_of(module) -> tuple:
+def input_shape_of(module: nn.Module) -> tuple[Any, ...]:
     for one in module.modules():
         if isinstance(one, nn.Linear):
             return (one.in_features,)
@@ -198,7 +217,7 @@ def input_shape_of(module) -> tuple:
     raise ValueError("input_shape must be given: nothing in this module tells it")
 
 
-def ours(sequence, path):
+def ours(sequence: Any, path: StrPath) -> Any:
     """(layer, module) for each module in it, those of others inside it, too."""
     border, seen = None, set()
     for name, module in sequence._modules.items():  # named_children leaves out what is there twice
@@ -223,7 +242,7 @@ def ours(sequence, path):
         raise ValueError(f"{path}: ZeroPad2d can only stand before a Conv2d")
 
 
-def layer_of(module, border, name):
+def layer_of(module: nn.Module, border: Any, name: str) -> Any:
     """Our layer for a module; border: of a ZeroPad2d before it."""
     for setting, allowed in MUST_BE.items():
         if getattr(module, setting, allowed[0]) not in allowed:
@@ -258,7 +277,7 @@ def layer_of(module, border, name):
     return getattr(layers, type(module).__name__)(**settings)
 
 
-def bordered(module, border):
+def bordered(module: nn.Module, border: Any) -> Any:
     """A convolution's padding, with that of a ZeroPad2d before it."""
     if border is None:
         return module.padding
@@ -268,7 +287,7 @@ def bordered(module, border):
     return tuple(a + b for a, b in zip(border, (vertical, vertical, horizontal, horizontal), strict=True))
 
 
-def leaf_pairs(layer, module):
+def leaf_pairs(layer: layers.Layer, module: nn.Module) -> Any:
     """(layer, module) for what has weights of its own, inside of blocks, too."""
     if not isinstance(layer, layers.Residual):
         yield layer, module

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from ._types import DTypeLike, Shape
 from .checks import checked_shape
 from .layers import Augmentation, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Rescaling
 from .losses import CrossEntropyLoss, Loss
@@ -24,7 +26,9 @@ class Recipe:
     loss: Loss = field(default_factory=CrossEntropyLoss)
 
 
-def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32", white=255) -> Recipe:
+def fast(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
     """Small convolution blocks, three for 28x28, one epoch, one-cycle Adam: about 99 % on MNIST in a second.
 
     Parameters
@@ -60,7 +64,9 @@ def fast(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32", white=255
     )
 
 
-def accurate(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32", white=255) -> Recipe:
+def accurate(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
     """Wider blocks with batch norm, on pictures that are moved, turned and scaled a little, with smoothed labels and
     one-cycle AdamW: about 99.6 % on MNIST in some twelve times the time of `fast`.
 
@@ -104,7 +110,7 @@ def accurate(input_shape=(1, 28, 28), classes=10, seed=0, dtype="float32", white
 SAME = dict(kernel_size=3, padding="same")
 
 
-def kernels(input_shape, name) -> list[dict]:
+def kernels(input_shape: Shape, name: str) -> list[dict[str, Any]]:
     """Of the convolutions of blocks that each end in a pool of 2x2, four at most, which leave 2x2 or 3x3 of a picture
     up to 67x67. Pictures of 20x20 and more can do without padding at the first and the last."""
     side = min(input_shape[1:])

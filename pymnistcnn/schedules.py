@@ -11,9 +11,11 @@ array([1. , 1. , 0.5, 0.5])
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ._types import Array
 from .checks import check_fields, number, shown, whole
 from .elementary import cosines, powers
 
@@ -33,12 +35,12 @@ MOST_STEPS = 2**62
 class Schedule:
     """What schedules share; one of a user's own needs no more than `rates`."""
 
-    def rates(self, first_step, count, total_steps):
+    def rates(self, first_step: int, count: int, total_steps: int) -> Array:
         """Learning rates of steps `first_step` to `first_step + count - 1`: float64, shape (count,). ValueError if not
         all of them are among the run's 0 to `total_steps - 1`, or the run's last rate is too large for float64."""
         return self._rates(*_checked_steps(first_step, count, total_steps))
 
-    def _rates(self, first_step, count, total_steps):
+    def _rates(self, first_step: int, count: int, total_steps: int) -> Any:
         raise NotImplementedError
 
 
@@ -55,10 +57,10 @@ class Constant(Schedule):
 
     rate: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "rate", low=0)
 
-    def _rates(self, first_step, count, total_steps):
+    def _rates(self, first_step: int, count: int, total_steps: int) -> Array:
         return np.full(count, self.rate)
 
 
@@ -85,11 +87,11 @@ class Cosine(Schedule):
     max_rate: float
     min_rate: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "max_rate", low=0, open_low=True)
         check_fields(self, number, "min_rate", low=0, high=self.max_rate)
 
-    def _rates(self, first_step, count, total_steps):
+    def _rates(self, first_step: int, count: int, total_steps: int) -> Array:
         # A run of one step has no length, and is at the start.
         fraction = np.arange(first_step, first_step + count) / max(total_steps - 1, 1)
         return _half_cosine(self.max_rate, self.min_rate, fraction)
@@ -116,10 +118,10 @@ class Exponential(Schedule):
     rate: float
     factor: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "rate", "factor", low=0, open_low=True)
 
-    def _rates(self, first_step, count, total_steps):
+    def _rates(self, first_step: int, count: int, total_steps: int) -> Array:
         return _geometric(self, 1, first_step, count, total_steps)
 
 
@@ -155,11 +157,11 @@ class OneCycle(Schedule):
     start_divisor: float = 25.0
     final_divisor: float = 1e4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "max_rate", "start_divisor", "final_divisor", low=0, open_low=True)
         check_fields(self, number, "warm_up", low=0, high=1)
 
-    def _rates(self, first_step, count, total_steps):
+    def _rates(self, first_step: int, count: int, total_steps: int) -> Array:
         start = self.max_rate / self.start_divisor
         end = start / self.final_divisor
         peak, last = self.warm_up * total_steps - 1, total_steps - 1
@@ -194,11 +196,11 @@ class Step(Schedule):
     every: int
     factor: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, number, "rate", "factor", low=0, open_low=True)
         check_fields(self, whole, "every", high=INT64_MAX)
 
-    def _rates(self, first_step, count, total_steps):
+    def _rates(self, first_step: int, count: int, total_steps: int) -> Array:
         return _geometric(self, self.every, first_step, count, total_steps)
 
 
@@ -228,11 +230,11 @@ class WarmUp(Schedule):
     steps: int
     then: object
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self, whole, "steps", high=INT64_MAX)
         checked_schedule("then of WarmUp", self.then)
 
-    def _rates(self, first_step, count, total_steps):
+    def _rates(self, first_step: int, count: int, total_steps: int) -> Array:
         end, left = first_step + count, total_steps - self.steps
         first_rate = self.then.rates(0, 1, max(left, 1))[0]
         # The share comes first: its last is exactly 1.
@@ -243,11 +245,11 @@ class WarmUp(Schedule):
         return np.concatenate([rising, self.then.rates(begin - self.steps, end - begin, left)])
 
 
-def _half_cosine(start, end, fraction):
+def _half_cosine(start: float, end: float, fraction: Array) -> Array:
     return end + (start - end) / 2 * (1 + cosines(np.pi * fraction))
 
 
-def _geometric(schedule, every, first_step, count, total_steps):
+def _geometric(schedule: Schedule, every: int, first_step: int, count: int, total_steps: int) -> Array:
     """`rate * factor ** (step // every)`, if it is finite to the end of the run."""
     # The run's last step is computed along, so that a run which cannot end well does not begin.
     steps = np.append(np.arange(first_step, first_step + count), total_steps - 1)
@@ -258,14 +260,14 @@ def _geometric(schedule, every, first_step, count, total_steps):
     return rates[:-1]
 
 
-def checked_schedule(name, schedule):
+def checked_schedule(name: str, schedule: Schedule) -> Any:
     """An object, of a class of whatever kind, that has `rates`."""
     if isinstance(schedule, type) or not callable(getattr(schedule, "rates", None)):
         raise ValueError(f"{name} must be a schedule, such as pm.Constant(0.1), not {shown(schedule)}")
     return schedule
 
 
-def _checked_steps(first_step, count, total_steps):
+def _checked_steps(first_step: int, count: int, total_steps: int) -> tuple[int, ...]:
     """All three as plain ints, which cannot overflow."""
     given = {"first_step": first_step, "count": count, "total_steps": total_steps}
     first_step, count, total_steps = (whole(name, value, 0, MOST_STEPS) for name, value in given.items())

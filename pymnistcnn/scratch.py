@@ -19,9 +19,13 @@ Images, and what becomes of them, are float64 in his layout, (h, w) or (h, w, fi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from . import datasets, layers
+from ._types import Array, ArrayLike
 from .checks import whole
 
 __all__ = [
@@ -42,14 +46,14 @@ class OneImage:
     threads: int | None = 1  # one image is too little to share
     last_input: np.ndarray | None = None
 
-    def _forward(self, layer, x):
+    def _forward(self, layer: Any, x: ArrayLike) -> Array:
         return layer.forward(x[None], threads=self.threads, isa=self.isa)[0]
 
-    def _backward(self, layer, x, dy):
+    def _backward(self, layer: Any, x: ArrayLike, dy: ArrayLike) -> Array:
         self._forward(layer, x)
         return layer.backward(dy[None], threads=self.threads, isa=self.isa)[0]
 
-    def _array(self, name, array, *shapes):
+    def _array(self, name: str, array: ArrayLike, *shapes: Any) -> Array:
         """float64 of one of these shapes, -1 standing for any size but 0; else a ValueError."""
         array = np.asarray(array, np.float64)
         for shape in shapes:
@@ -62,7 +66,7 @@ class OneImage:
         expected = " or ".join(str(shape).replace("-1", "any") for shape in shapes)
         raise ValueError(f"{name} of {type(self).__name__} must have shape {expected}, not {array.shape}")
 
-    def _last_input(self):
+    def _last_input(self) -> Array:
         if self.last_input is None:
             raise RuntimeError(f"backprop of {type(self).__name__} needs an input: forward was not called")
         return self.last_input
@@ -93,19 +97,23 @@ class Conv3x3(OneImage):
            [ -35.,  -22.]])
     """
 
-    def __init__(self, num_filters):
+    filters: Array
+    last_input: Array
+    num_filters: int
+
+    def __init__(self, num_filters: int) -> None:
         self.num_filters = whole("num_filters", num_filters)
         self.filters = self._drawn = np.random.randn(self.num_filters, 3, 3) / 9
         self._layer = None
 
-    def iterate_regions(self, image):
+    def iterate_regions(self, image: ArrayLike) -> Iterator[Any]:
         """Every 3x3 region of an image (h, w) or (h, w, channels), with its row and column."""
         h, w = image.shape[:2]
         for i in range(h - 2):
             for j in range(w - 2):
                 yield image[i : i + 3, j : j + 3], i, j
 
-    def forward(self, input):
+    def forward(self, input: ArrayLike) -> Array:
         """(h - 2, w - 2, num_filters) of an input (h, w) or (h, w, channels)."""
         input = self._array("the input", input, (-1, -1), (-1, -1, -1))
         channels = input[0, 0].size
@@ -115,7 +123,7 @@ class Conv3x3(OneImage):
         self.last_input = input
         return self._forward(*self._kernel(input)).transpose(1, 2, 0)
 
-    def backprop(self, d_L_d_out, learn_rate):
+    def backprop(self, d_L_d_out: ArrayLike, learn_rate: float) -> Array:
         """The gradient of the input, for that of the output. The filters make a step."""
         input = self._last_input()
         h, w = input.shape[:2]
@@ -126,7 +134,7 @@ class Conv3x3(OneImage):
         self.filters -= learn_rate * d_L_d_filters.reshape(self.filters.shape)
         return d_L_d_input.transpose(1, 2, 0).reshape(input.shape)
 
-    def _kernel(self, input):
+    def _kernel(self, input: ArrayLike) -> Any:
         """Our layer, with the filters in it, and the input in its layout."""
         x = np.atleast_3d(input).transpose(2, 0, 1)
         channels, shape = len(x), (self.num_filters, 3, 3)
@@ -159,22 +167,24 @@ class MaxPool2(OneImage):
            [0.5, 0. ]])
     """
 
-    def __init__(self):
+    last_input: Array
+
+    def __init__(self) -> None:
         self._layer = layers.MaxPool2d(2)
 
-    def iterate_regions(self, image):
+    def iterate_regions(self, image: ArrayLike) -> Iterator[Any]:
         """Every 2x2 region of an image (h, w, filters), with the row and column of its result."""
         h, w = image.shape[:2]
         for i in range(h // 2):
             for j in range(w // 2):
                 yield image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2], i, j
 
-    def forward(self, input):
+    def forward(self, input: ArrayLike) -> Array:
         """(h // 2, w // 2, filters) of an input (h, w, filters)."""
         self.last_input = self._array("the input", input, (-1, -1, -1))
         return self._largest(self.last_input)
 
-    def backprop(self, d_L_d_out):
+    def backprop(self, d_L_d_out: ArrayLike) -> Array:
         """The gradient of the input, for that of the output."""
         input = self._last_input()
         h, w, filters = input.shape[0] // 2, input.shape[1] // 2, input.shape[2]
@@ -185,7 +195,7 @@ class MaxPool2(OneImage):
         d_L_d_input[: 2 * h, : 2 * w] = (is_largest * d_L_d_out[:, None, :, None]).reshape(2 * h, 2 * w, filters)
         return d_L_d_input
 
-    def _largest(self, input):
+    def _largest(self, input: ArrayLike) -> Array:
         return self._forward(self._layer, input.transpose(2, 0, 1)).transpose(1, 2, 0)
 
 
@@ -212,14 +222,20 @@ class Softmax(OneImage):
     array([0.002, 0.006, 0.118, 0.874])
     """
 
-    def __init__(self, input_len, nodes):
+    biases: Array
+    last_input: Array
+    last_input_shape: tuple[int, ...]
+    last_totals: Array
+    weights: Array
+
+    def __init__(self, input_len: int, nodes: int) -> None:
         input_len, nodes = whole("input_len", input_len), whole("nodes", nodes)
         self.weights = np.random.randn(input_len, nodes) / input_len
         self.biases = np.zeros(nodes)
         self._linear = layers.Linear(nodes).build((input_len,), "float64")
         self._softmax = layers.Softmax()
 
-    def forward(self, input):
+    def forward(self, input: ArrayLike) -> Array:
         """Probabilities (nodes,) of an input with input_len numbers."""
         input = np.asarray(input, np.float64)
         self.last_input = self._array("the flattened input", input.flatten(), (len(self.weights),))
@@ -227,7 +243,7 @@ class Softmax(OneImage):
         self.last_totals = self._forward(self._kernel(), self.last_input)
         return self._forward(self._softmax, self.last_totals)
 
-    def backprop(self, d_L_d_out, learn_rate):
+    def backprop(self, d_L_d_out: ArrayLike, learn_rate: float) -> Array:
         """The gradient of the input, for that of the output. Weights and biases make a step.
 
         The text's takes the first element of the gradient that is not 0 for the only one; this one takes all.
@@ -241,7 +257,7 @@ class Softmax(OneImage):
         self.biases -= learn_rate * linear.gradients["bias"]
         return d_L_d_input.reshape(self.last_input_shape)
 
-    def _kernel(self):
+    def _kernel(self) -> Any:
         """Our layer, with the weights in it."""
         inside = self._linear.parameters
         self.weights = self._array("weights", self.weights, inside["weight"].shape[::-1])
@@ -260,17 +276,17 @@ class mnist:
     """
 
     @staticmethod
-    def train_images():
+    def train_images() -> Array:
         return datasets.mnist()[0].images
 
     @staticmethod
-    def train_labels():
+    def train_labels() -> Array:
         return datasets.mnist()[0].labels
 
     @staticmethod
-    def test_images():
+    def test_images() -> Any:
         return datasets.mnist()[1].images
 
     @staticmethod
-    def test_labels():
+    def test_labels() -> Array:
         return datasets.mnist()[1].labels

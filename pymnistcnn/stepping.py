@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
 from ._native import NotFinite, Program
+from ._types import Array
 from .checks import exact_cast
 from .network import Network, Targets, pieces
 from .plan import PlanBuilder, update_plan
@@ -29,12 +31,12 @@ class SlowWarning(UserWarning):
     """
 
 
-def runner_of(network, loss=None):
+def runner_of(network: Network, loss: Any = None) -> Network | Stepwise:
     """What runs a network: itself or, where a layer or the loss is Python's, a `Stepwise`."""
     return Stepwise(network) if in_python(network, loss) else network
 
 
-def in_python(network, loss=None) -> list:
+def in_python(network: Network, loss: Any = None) -> list[Any]:
     """The layers and the loss that Python computes."""
     layers = [layer for layer in network.layers if layer.in_python]
     return layers + [loss] * (loss is not None and loss.in_python)
@@ -43,7 +45,12 @@ def in_python(network, loss=None) -> list:
 class Stretches:
     """The layers of a network in order: one that Python computes, or a `Network` of all up to the next such one."""
 
-    def __init__(self, network):
+    all: list[Any]
+    head: Network
+    updates: dict[Any, Any]
+    saved: int
+
+    def __init__(self, network: Network) -> None:
         self.all, number = [], network.first_layer  # with the shapes of what they get
         for python, group in groupby(zip(network.layers, network.shapes, strict=False), lambda pair: pair[0].in_python):
             layers, shapes = zip(*group, strict=True)
@@ -58,7 +65,10 @@ class Stretches:
 class Stepwise:
     """Runs a network's stretches; has the methods of `Network` that run it."""
 
-    def __init__(self, network):
+    network: Network
+    stretches: Stretches
+
+    def __init__(self, network: Network) -> None:
         self.network = network
         if network.stretches is None:
             network.stretches = Stretches(network)
@@ -66,19 +76,19 @@ class Stepwise:
 
     # ---- forward and backward ----
 
-    def predict(self, x, target, threads=None):
+    def predict(self, x: Array, target: Any, threads: int | None = None) -> Array:
         """The last layer's outputs, without dropout."""
         parts = [self._forward(part, False, target, threads) for part, _ in pieces(x, x)]
         return np.concatenate(parts)
 
-    def forward(self, x, training, target, threads=None):
+    def forward(self, x: Array, training: bool, target: Any, threads: int | None = None) -> Array:
         """Outputs; with `training`, what `backward` needs is kept."""
         self.stretches.saved = 0
         y = self._forward(self.network.inputs(x), training, target, threads)
         self.stretches.saved = len(y) * training
         return y
 
-    def backward(self, dy, target=None, threads=None):
+    def backward(self, dy: Array, target: Any = None, threads: int | None = None) -> Array:
         """The gradient of the inputs; `gradients` of all layers are filled."""
         expected, dy = (self.stretches.saved, *self.network.output_shape), np.asarray(dy)
         if not self.stretches.saved:
@@ -117,7 +127,9 @@ class Stepwise:
 
     # ---- losses ----
 
-    def compare(self, loss, y, targets, target, threads):
+    def compare(
+        self, loss: Any, y: Array, targets: Targets, target: Any, threads: int | None
+    ) -> tuple[float, int, float, Array]:
         """Of outputs: summed loss, how many are correct, their weight; and the gradient of the mean loss."""
         if not loss.in_python:
             return self.stretches.head.compare(loss, y, targets, target, threads)
@@ -132,7 +144,9 @@ class Stepwise:
         gradient = self._checked(loss.backward(), y.shape, f"the gradient of {loss}")
         return float(value) * weight, right, weight, gradient
 
-    def evaluate(self, x, targets, loss, target, threads=None, param=None):
+    def evaluate(
+        self, x: Array, targets: Targets, loss: Any, target: Any, threads: int | None = None, param: Array | None = None
+    ) -> tuple[float, int]:
         """Mean loss and number of correct over all samples, without dropout. param: weights to use instead."""
         totals = np.zeros(3)
         with self._weights(param):
@@ -157,8 +171,22 @@ class Stepwise:
 
     # ---- training ----
 
-    def train(self, x, targets, loss, index, batch, optimizer, rates, epoch, first_position, target, threads=None,
-              clip_norm=None, average=None):  # fmt: skip
+    def train(
+        self,
+        x: Array,
+        targets: Targets,
+        loss: Any,
+        index: Array,
+        batch: int,
+        optimizer: Any,
+        rates: Array,
+        epoch: int,
+        first_position: int,
+        target: Any,
+        threads: int | None = None,
+        clip_norm: float | None = None,
+        average: tuple[Array, float] | None = None,
+    ) -> Array:
         """A slice of steps over the samples `index`: see `Network.train`."""
         state, results = optimizer.state_for(self.network), np.zeros((3, len(rates)))
         for step, rate in enumerate(rates):
@@ -196,7 +224,7 @@ class Stepwise:
             )  # fmt: skip
 
 
-def correct(y, targets: Targets) -> int:
+def correct(y: Array, targets: Targets) -> int:
     """How many samples have the largest of several outputs where the target is, if that says so."""
     wanted = targets.labels
     if wanted is None and targets.values.shape == y.shape:

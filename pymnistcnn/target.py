@@ -44,14 +44,14 @@ def default_target() -> Target:
     return target_of(os.environ.get("PYMNISTCNN_ISA") or ISAS[-1])
 
 
-def arithmetic_of(target) -> str:
+def arithmetic_of(target: Target) -> str:
     """What the last bits depend on: targets with the same words give the same bits."""
     if target.device != "cpu":
         return str(target)
     return "without FMA" if target.isa == ISAS[0] else "FMA"
 
 
-def target_of(isa=None, device=None, precision=None) -> Target:
+def target_of(isa: str | None = None, device: str | None = None, precision: str | None = None) -> Target:
     """The target that these name.
 
     isa : an instruction set of the processor, or the name of any target, such as "cuda-tf32", or a Target

@@ -6,19 +6,22 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ._native import NotFinite, Target
+from ._types import Array, StrPath
 from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
-from .network import of_classes
+from .network import Network, of_classes
 from .optimizers import IN_TRAINING, Optimizer
-from .stepping import runner_of
+from .stepping import Stepwise, runner_of
 from .target import arithmetic_of
 
 __all__ = [
@@ -58,7 +61,7 @@ class History:
     seconds: list[float] = field(default_factory=list)
     images_per_second: list[float] = field(default_factory=list)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.loss)
 
     @property
@@ -66,7 +69,7 @@ class History:
         """The lists that have entries, by name."""
         return {name: values for name, values in vars(self).items() if values}
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         """The numbers of each epoch, by name."""
         for row in zip(*self.history.values(), strict=True):
             yield dict(zip(self.history, row, strict=True))
@@ -94,7 +97,16 @@ class Diverged(FloatingPointError):
     0 1 3 [4 5] [4]
     """
 
-    def __init__(self, layer, name, epoch, batch, numbers, images=(), targets=()):
+    layer: int
+    epoch: int
+    batch: int
+    images: Array
+    bad_images: Array
+    bad_targets: Array
+
+    def __init__(
+        self, layer: int, name: Any, epoch: int, batch: int, numbers: Array, images: Any = (), targets: Any = ()
+    ) -> None:
         self._given = layer, name, epoch, batch, numbers, images, targets
         self.layer, self.epoch, self.batch, self.images = layer, epoch, batch, numbers
         self.bad_images, self.bad_targets = images, targets
@@ -107,7 +119,7 @@ class Diverged(FloatingPointError):
             f"batch {batch}. The weights are those before that batch. {why}"
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._given, vars(self)
 
 
@@ -121,7 +133,7 @@ class Settings:
     loss: Loss
     schedule: object
     shuffle: bool
-    callbacks: list
+    callbacks: list[Any]
     target: Target
     threads: int
     clip_norm: float | None
@@ -143,7 +155,31 @@ class Training:
     model : what is trained
     """
 
-    def __init__(self, model, x, targets, validation, settings: Settings):
+    average: tuple[Array, float] | None
+    batch: int
+    batch_size: int
+    batches: int
+    callbacks: Any
+    checkpoint: Checkpoint | None
+    epoch: int
+    of_classes: bool
+    runner: Network | Stepwise
+    epochs: int
+    history: History
+    learning_rate: float
+    model: Any
+    network: Any
+    optimizer: Any
+    rate_factor: float
+    samples: int
+    state: Any
+    stopped: bool
+    targets: Any
+    totals: Array
+    validation: Any
+    x: Array
+
+    def __init__(self, model: Any, x: Array, targets: Any, validation: Any, settings: Settings) -> None:
         self.model, self.network = model, model.network
         self.runner = runner_of(self.network, settings.loss)
         self.x, self.targets, self.validation = x, targets, validation
@@ -177,7 +213,7 @@ class Training:
         """Is the current epoch in the history already?"""
         return self.epoch < len(self.history)
 
-    def stop(self):
+    def stop(self) -> None:
         """End the training when the callback that says so returns."""
         self.stopped = True
 
@@ -202,12 +238,12 @@ class Training:
             finally:
                 self._last = self._spare = None  # they hold this training: in a cycle, its data would stay in memory
 
-    def _arrays(self):
+    def _arrays(self) -> Iterator[Any]:
         """What every step reads: worth a place in a device's memory."""
         for x, targets in [(self.x, self.targets), *([self.validation] if self.validation else [])]:
             yield from (x, targets.labels, targets.values, targets.sample_weight)
 
-    def _run(self):
+    def _run(self) -> History:
         try:
             self._call("on_train_begin")
             for callback, state in zip(with_state(self.callbacks), self._restored, strict=False):
@@ -225,14 +261,14 @@ class Training:
                 np.copyto(self.network.param, self.validated)  # the model ends with it; in one go, whatever interrupts
         return self.history
 
-    def resume(self, path):
+    def resume(self, path: StrPath) -> None:
         """Go on from a checkpoint's file; a ValueError, and nothing is changed, if it is not of this training."""
         snapshot = Snapshot(self).fill(path)
         snapshot.put_back()
         self._restored = snapshot.states
 
     @cached_property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """What must be the same for a training to go on, as what JSON can say."""
 
         def of(x, targets):
@@ -254,11 +290,11 @@ class Training:
             "validation data": self.validation and of(*self.validation),
         }
 
-    def _call(self, hook):
+    def _call(self, hook: str) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(self)
 
-    def _run_epoch(self):
+    def _run_epoch(self) -> None:
         if self.epoch_is_over:
             self.epoch, self.batch, self.totals = len(self.history), 0, np.zeros(5)
         self._call("on_epoch_begin")
@@ -272,7 +308,7 @@ class Training:
         if self.batch == self.batches:  # an epoch that was cut short is to be gone on with where it was cut
             self._keep()
 
-    def _run_batches(self, order):
+    def _run_batches(self, order: Array) -> None:
         while self.batch < self.batches and not self.stopped:
             self._run_slice(order)
             self._call("on_slice")
@@ -281,7 +317,7 @@ class Training:
                     callback.on_batches(self)
             self._keep(unless_fresh=True)
 
-    def _keep(self, unless_fresh=False):
+    def _keep(self, unless_fresh: bool = False) -> None:
         """Between two slices all fits together: keep a copy, and write it down if it is time to.
 
         Slices may be short: without a checkpoint, if the last copy is fresh, the steps since then can be done again.
@@ -295,7 +331,7 @@ class Training:
         if self.checkpoint and (first or self.checkpoint.is_due(self)):
             self.checkpoint.write(taken)
 
-    def _run_slice(self, order):
+    def _run_slice(self, order: Array) -> None:
         """Train the next batches of an epoch's order. If one fails, those before it are kept; if this is interrupted,
         none of them are."""
         begin, seconds = self.batch, self.totals[4]
@@ -310,13 +346,13 @@ class Training:
             raise
         self._steps_a_slice = next_slice(steps, self.totals[4] - seconds)
 
-    def _go_back_to(self, batch, order):
+    def _go_back_to(self, batch: int, order: Array) -> None:
         """Let all be, to the bit, as after so many batches of the epoch."""
         self._last.put_back()
         if batch > self.batch:
             self._train(order, batch - self.batch)
 
-    def _diverged(self, leaf, order):
+    def _diverged(self, leaf: int, order: Array) -> Diverged:
         """What is raised where the next batch makes a parameter of a leaf NaN or infinite."""
         layer, images = self.network.owners[leaf], order[self.batch * self.batch_size :][: self.batch_size]
         bad = {}
@@ -325,10 +361,10 @@ class Training:
                 bad[name] = images[~np.isfinite(array[images]).reshape(len(images), -1).all(axis=1)]
         return Diverged(layer, self.network.layers[layer], self.epoch + 1, self.batch + 1, images, **bad)
 
-    def _steps_to_callbacks(self):
+    def _steps_to_callbacks(self) -> list[Any] | list[int]:
         return [c.every - self.batch % c.every for c in [*self.callbacks, self.checkpoint] if c and c.every]
 
-    def _train(self, order, steps):
+    def _train(self, order: Array, steps: int) -> None:
         """The next steps of an epoch's order."""
         begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
         first_step = self.epoch * self.batches + self.batch
@@ -345,7 +381,7 @@ class Training:
         self.batch += steps
         self.learning_rate = float(rates[-1])
 
-    def _close_epoch(self):
+    def _close_epoch(self) -> None:
         history, validation = self.history, None
         self.model.epochs_trained += 1
         if self.validation is not None:
@@ -363,7 +399,7 @@ class Training:
 
 
 @contextmanager
-def in_no_other_training(*things):
+def in_no_other_training(*things: Any) -> Iterator[Any]:
     """While it lasts, these, a model and an optimizer, are in one training; ValueError if one is in another."""
     mine = os.getpid(), object()  # a child that was forked meanwhile is not in it
     try:
@@ -381,12 +417,12 @@ def in_no_other_training(*things):
                 del vars(thing)[IN_TRAINING]
 
 
-def mean(total, count) -> float:
+def mean(total: float, count: float) -> float:
     """NaN over nothing, as before the first batch, or over samples that all have weight 0."""
     return float(total / count) if count else float("nan")
 
 
-def epoch_order(samples, seed, epoch, shuffle) -> np.ndarray:
+def epoch_order(samples: int, seed: int, epoch: int, shuffle: bool) -> np.ndarray:
     """Sample numbers in the order of an epoch: a function of seed and epoch (the epochs trained before)."""
     if not shuffle:
         return np.arange(samples)
@@ -394,7 +430,7 @@ def epoch_order(samples, seed, epoch, shuffle) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=np.array([seed, stream], np.uint64))).permutation(samples)
 
 
-def next_slice(steps, seconds) -> int:
+def next_slice(steps: int, seconds: float) -> int:
     """How many steps to give to C next, so that they take about SLICE_SECONDS."""
     fitting = int(steps * SLICE_SECONDS / max(seconds, 1e-6))
     return max(1, min(fitting, 2 * steps))

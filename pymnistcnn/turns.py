@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from typing import Any
 
 
 class Turns:
@@ -14,16 +15,16 @@ class Turns:
     gets a RuntimeError. After a fork the lock is a new one: whoever held it is not in the child.
     """
 
-    everywhere = weakref.WeakSet()
+    everywhere: weakref.WeakSet[Turns] = weakref.WeakSet()
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.renew()
         Turns.everywhere.add(self)
 
-    def renew(self):
+    def renew(self) -> None:
         self._lock = threading.RLock()  # which knows its thread
 
-    def mine(self):
+    def mine(self) -> Any:
         """A lock to enter."""
         if self._lock._is_owned():
             raise RuntimeError(
@@ -32,7 +33,7 @@ class Turns:
         return self._lock
 
 
-def renew_all_turns():
+def renew_all_turns() -> None:
     for turns in Turns.everywhere:
         turns.renew()
 

@@ -529,7 +529,7 @@ ALONE = {  # NumPy, the standard library, and what is named here
     "_starting": {},
     "_types": {},
     "checks": {"_types"},
-    "elementary": {},
+    "elementary": {"_types"},
     "extras": {},
     "datasets": {"_types", "checks", "extras", "pictures"},
     "openmp": {},

@@ -12,6 +12,7 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass, fields
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from .. import datasets
 from ..recipes import RECIPES
@@ -40,14 +41,14 @@ class Row:
     around: Figure | None
 
     @property
-    def mean(self):
+    def mean(self) -> Any:
         return statistics.mean(self.accuracies)
 
     @property
-    def deviation(self):
+    def deviation(self) -> Any:
         return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else 0.0
 
-    def cells(self) -> dict:
+    def cells(self) -> dict[str, Any]:
         low, high = min(self.accuracies), max(self.accuracies)
         return {
             "recipe": self.recipe,
@@ -60,12 +61,12 @@ class Row:
             "seconds around it": self.around.text(2) if self.around else "",
         }
 
-    def as_dict(self):
+    def as_dict(self) -> Any:
         return {**asdict(self), "seeds": len(self.accuracies), "mean": self.mean, "deviation": self.deviation,
                 "low": min(self.accuracies), "high": max(self.accuracies)}  # fmt: skip
 
 
-def trained(name, seed, isa, threads) -> tuple[float, float]:
+def trained(name: str, seed: int, isa: str | None, threads: int | None) -> tuple[float, float]:
     """Test accuracy, and the seconds that training took."""
     train, test = datasets.mnist()
     recipe = RECIPES[name](seed=seed)
@@ -76,7 +77,7 @@ def trained(name, seed, isa, threads) -> tuple[float, float]:
     return recipe.model.evaluate(test, isa=isa, threads=threads).accuracy, seconds
 
 
-def around(name, isa, threads) -> float:
+def around(name: str, isa: str | None, threads: int | None) -> float:
     """Seconds that the command takes beside the training itself."""
     with TemporaryDirectory() as folder:
         command = our_python("-m", "pymnistcnn", "train", name, "--json", "--isa", isa, "--threads", str(threads),
@@ -89,7 +90,7 @@ def around(name, isa, threads) -> float:
     return taken - json.loads(done.stdout)["train_seconds"]
 
 
-def row(name, isa, threads, runs, arounds) -> Row:
+def row(name: str, isa: str | None, threads: int | None, runs: Any, arounds: Any) -> Row:
     """Of what `trained` and `around` returned, in order."""
     accuracies, seconds = zip(*runs, strict=True)
     return Row(name, RECIPES[name]().epochs, isa, threads, list(accuracies), Figure.of(seconds),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from .._types import StrPath
 from .measuring import Figure
 from .peers import HOW_CHOSEN, LEFT_OUT
 
@@ -27,7 +29,7 @@ class Comparison:
     peak_megabytes: float
     ratio: Figure
 
-    def cells(self) -> dict:
+    def cells(self) -> dict[str, Any]:
         return {
             "network or layer": self.subject,
             "task": self.task,
@@ -42,11 +44,22 @@ class Comparison:
             "ratio": f"**{self.ratio.median:,.2f}** {self.ratio.range_text(2)}",
         }
 
-    def as_dict(self):
+    def as_dict(self) -> Any:
         return asdict(self)
 
 
-def compared(subject, task, batch, isa, threads, ours, peer, setting, theirs, speed) -> Comparison:
+def compared(
+    subject: str,
+    task: Any,
+    batch: int,
+    isa: str | None,
+    threads: int | None,
+    ours: Any,
+    peer: Any,
+    setting: Any,
+    theirs: Any,
+    speed: float,
+) -> Comparison:
     """Of the answers of two workers, round by round; `speed` takes images a second from an answer."""
     mine, other = [speed(answer) for answer in ours], [speed(answer) for answer in theirs]
     return Comparison(
@@ -66,11 +79,17 @@ class Company:
     folder : of the digits, as .npy files
     """
 
-    def __init__(self, found=(), notes=(), folder=None):
+    folder: StrPath | None
+    found: list[Any]
+    notes: list[Any]
+
+    def __init__(self, found: tuple[Any, ...] = (), notes: tuple[Any, ...] = (), folder: StrPath | None = None) -> None:
         self.found, self.folder = list(found), folder
         self.notes = [HOW_CHOSEN, LEFT_OUT, *notes] if found or notes else []
 
-    def beside(self, stack, subject, task, batch, job, isa, thorough, seconds):
+    def beside(
+        self, stack: Any, subject: str, task: Any, batch: int, job: Any, isa: str | None, thorough: bool, seconds: float
+    ) -> Any:
         """Workers of all peers that do this, each at its best setting: (name, setting, worker). They end with
         `stack`; those that fail are named in the notes."""
         workers = []

@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from .._native import Op, Program
+from .._types import DTypeLike
 from ..layers import AvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, ReLU, Tanh
 from ..network import Network
 from ..target import target_of
@@ -21,7 +23,7 @@ from .peers import described
 from .workers import ours, turns
 
 # what runs, on inputs of which shape, how many at a time
-CASES = {
+CASES: dict[str, Any] = {
     "flux conv1": (lambda: [Conv2d(16, 3, padding=1), ReLU(), MaxPool2d(2)], (1, 28, 28), 64),
     "flux conv2": (lambda: [Conv2d(32, 3, padding=1), ReLU(), MaxPool2d(2)], (16, 14, 14), 64),
     "flux conv3": (lambda: [Conv2d(32, 3, padding=1), ReLU(), MaxPool2d(2)], (32, 7, 7), 64),
@@ -59,7 +61,7 @@ class Row:
     gflops: Figure | None
     share: Figure | None
 
-    def cells(self) -> dict:
+    def cells(self) -> dict[str, Any]:
         return {
             "layer": self.case,
             "kernel": self.kernel,
@@ -70,15 +72,22 @@ class Row:
             "% of the FMA peak": percent(self.share).text() if self.share else "",
         }
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def percent(figure):
+def percent(figure: Any) -> Any:
     return Figure(*(100 * value for value in (figure.median, figure.low, figure.high)))
 
 
-def measure(name, isa, threads, dtype="float32", rounds=7, seconds=0.05) -> list[Row]:
+def measure(
+    name: str,
+    isa: str | None,
+    threads: int | None,
+    dtype: DTypeLike = "float32",
+    rounds: int = 7,
+    seconds: float = 0.05,
+) -> list[Row]:
     """The kernels of one case: `rounds` measurements of about `seconds` each, each beside a peak of its own."""
     layers, shape, n = CASES[name]
     network = Network(layers(), shape, dtype)
@@ -125,7 +134,14 @@ def measure(name, isa, threads, dtype="float32", rounds=7, seconds=0.05) -> list
 class Block:
     """The layers of a case, fused as they are in a network: forward and backward (all gradients), by wall time."""
 
-    def __init__(self, case, isa, threads):
+    dy: Any
+    n: Any
+    network: Any
+    target: Any
+    threads: Any
+    x: Any
+
+    def __init__(self, case: Any, isa: str | None, threads: int | None) -> None:
         layers, shape, self.n = CASES[case]
         self.network, self.target, self.threads = Network(layers(), shape), target_of(isa), threads
         rng = np.random.default_rng(0)
@@ -134,7 +150,7 @@ class Block:
         )
         self.measure(0)
 
-    def measure(self, seconds) -> dict:
+    def measure(self, seconds: float) -> dict[str, Any]:
         """Seconds a call."""
         forward = backward = 0.0
         calls = 0
@@ -152,7 +168,9 @@ class Block:
         )
 
 
-def compare(case, isa, threads, company: Company, rounds=5, seconds=0.2) -> list[Comparison]:
+def compare(
+    case: Any, isa: str | None, threads: int | None, company: Company, rounds: int = 5, seconds: float = 0.2
+) -> list[Comparison]:
     """A case beside the same operator of each peer, forward and backward, in turns."""
     layers, shape, batch = CASES[case]
     job = dict(task="kernel", device="cpu", batch=batch, layers=described(layers(), shape))

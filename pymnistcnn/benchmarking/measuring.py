@@ -6,8 +6,10 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from .. import _native
+from .._types import DTypeLike
 from ..target import target_of
 
 
@@ -24,17 +26,17 @@ class Figure:
     high: float
 
     @classmethod
-    def of(cls, values):
+    def of(cls, values: list[float]) -> Figure:
         return cls(statistics.median(values), min(values), max(values))
 
-    def text(self, digits=0):
+    def text(self, digits: int = 0) -> Any:
         return f"{self.median:,.{digits}f} {self.range_text(digits)}"
 
-    def range_text(self, digits=0):
+    def range_text(self, digits: int = 0) -> Any:
         return f"({self.low:,.{digits}f} to {self.high:,.{digits}f})"
 
 
-def fma_peak(isa, dtype="float32", threads=1, seconds=0.02) -> float:
+def fma_peak(isa: str | None, dtype: DTypeLike = "float32", threads: int | None = 1, seconds: float = 0.02) -> float:
     """GFLOP/s of independent FMAs on so many threads at once, now: what a share of the peak is a share of."""
     real = int(dtype == "float64")
 
@@ -52,7 +54,7 @@ def fma_peak(isa, dtype="float32", threads=1, seconds=0.02) -> float:
         return sum(pool.map(of_one, range(threads)))
 
 
-def markdown(head, rows) -> str:
+def markdown(head: Any, rows: Any) -> str:
     """A table: the first column to the left, the others to the right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
 
 import numpy as np
 
 from .. import datasets
+from .._types import Shape, StrPath
 from ..layers import Rescaling
 from ..network import shapes_through
 from ..target import ISAS
@@ -41,7 +44,7 @@ class Setting:
     channels_last: bool = False
     compiled: bool = False
 
-    def text(self):
+    def text(self) -> Any:
         words = [f"{self.threads} thread" + "s" * (self.threads > 1)]
         return ", ".join(words + ["channels last"] * self.channels_last + ["compiled"] * self.compiled)
 
@@ -56,7 +59,7 @@ class Peer:
     script: str
     settings: tuple[Setting, ...]
     on_gpu: tuple[Setting, ...] = ()
-    only: tuple | None = None
+    only: tuple[Any, ...] | None = None
 
 
 NUMPY = "the tutorial's NumPy code"
@@ -77,7 +80,7 @@ class Found:
     script: Path
     version: str
 
-    def start(self, job, setting, isa) -> Worker:
+    def start(self, job: Any, setting: Any, isa: str | None) -> Worker:
         name = f"{self.peer.name} ({setting.text()})"
         # PyTorch's cache does not tell instruction sets apart: code compiled for one corrupts memory under another.
         cache = {"TORCHINDUCTOR_CACHE_DIR": f"{gettempdir()}/pymnistcnn-inductor-{os.getuid()}-{isa}"}
@@ -88,7 +91,7 @@ class Found:
             {**environment(), **HELD.get(isa, {}), **cache},
         )
 
-    def best(self, job, isa, thorough, seconds):
+    def best(self, job: Any, isa: str | None, thorough: bool, seconds: float) -> Any:
         """The fastest setting, or None, and a line for each that failed. `thorough` tries all of them; else the
         compiled one is only tried with the best eager one's threads and layout. A try is as long as three rounds: the
         best should not be missed for a moment's noise."""
@@ -112,7 +115,7 @@ class Found:
         return max(speeds, key=speeds.get, default=None), failures
 
 
-def find(pythons, folder) -> tuple[list[Found], list[str]]:
+def find(pythons: Any, folder: StrPath) -> tuple[list[Found], list[str]]:
     """Each peer with the first Python that has it, and a line for each that is missing."""
     found, missing = [], []
     for peer in PEERS:
@@ -131,7 +134,7 @@ def find(pythons, folder) -> tuple[list[Found], list[str]]:
     return found, missing
 
 
-def version_of(module, python):
+def version_of(module: str, python: Any) -> Any:
     """The version of a module that a Python has, without importing it; None if it has none."""
     code = f"""
 import sys, importlib.metadata, importlib.util
@@ -154,7 +157,7 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def data_folder():
+def data_folder() -> Iterator[Any]:
     """A folder with the digits as .npy files, while it lasts."""
     with TemporaryDirectory() as folder:
         for name, digits in zip(("training", "inference"), datasets.mnist(), strict=True):
@@ -163,7 +166,7 @@ def data_folder():
         yield folder
 
 
-def described(layers, input_shape) -> list[dict]:
+def described(layers: Any, input_shape: Shape) -> list[dict[str, Any]]:
     """Each layer as its type, the shape of a sample before it, and its settings. Peers get scaled pictures."""
     shapes = shapes_through(layers, input_shape)
     return [

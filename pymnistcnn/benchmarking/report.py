@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Table:
 
     name: str
     title: str
-    rows: list
+    rows: list[Any]
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     verdicts: list[targets.Verdict] | None = None
 
-    def machine(self) -> dict:
+    def machine(self) -> dict[str, Any]:
         isa = self.isa if self.isa in ISAS else str(default_target())
         made = dict(cpu=self.cpu, cores=len(os.sched_getaffinity(0)), isa=isa)
         if target_of(self.isa).device == "cuda":
@@ -86,7 +87,7 @@ class Report:
         return "\n\n".join(lines)
 
 
-def as_table(rows) -> str:
+def as_table(rows: Any) -> str:
     """In Markdown: a line for each, under the names of their cells."""
     cells = [row.cells() for row in rows]
     return markdown(list(cells[0]), [of_one.values() for of_one in cells])

@@ -7,6 +7,7 @@ another machine, fewer threads or seeds) is not reached either.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..layers import Conv2d
 from .comparing import OURS
@@ -19,7 +20,7 @@ ISA, THREADS, SEEDS = "avx512", 2, 10  # at least so many seeds
 PYTORCH = "PyTorch"
 
 # at least, and what is aimed at
-TRAINING = {
+TRAINING: dict[Any, Any] = {
     "gorgonia": (4.5, 6),
     "flux": (5, 7),
     "mxnet-lenet": (3, 5),
@@ -36,7 +37,7 @@ TWO_THREADS = 1.8  # over one, at batch 100 and over
 STEP_PERCENT = {"flux": (100, 140), "gorgonia": (100, 140)}  # of the dense FMA peak
 FORWARD_PERCENT = 75  # of the FMA peak: forward convolution from and to 16 channels and more, not in groups
 ACCURACY = {"fast": 99.0, "accurate": 99.5}  # per cent, the mean over seeds
-SECONDS = {"fast": (1.5, 1.0), "accurate": (15, None)}  # of training, at most
+SECONDS: dict[Any, Any] = {"fast": (1.5, 1.0), "accurate": (15, None)}  # of training, at most
 ON_GPU = (2, 5)  # training, the tutorials' networks at their own batch, PyTorch on the same GPU
 SECONDS_ON_GPU = {"fast": (0.15, 0.04)}
 AROUND_SECONDS = 1  # from the command to the finished file, less the training, for `fast`
@@ -54,22 +55,22 @@ class Verdict:
     at_most: bool = False
 
     @property
-    def reached(self):
+    def reached(self) -> bool:
         if self.measured is None:
             return False
         return self.measured <= self.bound if self.at_most else self.measured >= self.bound
 
-    def text(self, value):
+    def text(self, value: float) -> str:
         return f"{value:,.2f}".rstrip("0").rstrip(".") + self.unit
 
-    def bound_text(self):
+    def bound_text(self) -> str:
         return f"at {'most' if self.at_most else 'least'} {self.text(self.bound)}"
 
-    def words(self):
+    def words(self) -> str:
         measured = "not measured" if self.measured is None else self.text(self.measured)
         return f"{self.what}: {measured}, {self.bound_text()}"
 
-    def cells(self) -> dict:
+    def cells(self) -> dict[str, Any]:
         measured = "not measured" if self.measured is None else self.text(self.measured)
         aim = "" if self.aim is None else self.text(self.aim)
         return {
@@ -80,11 +81,11 @@ class Verdict:
             "reached": "yes" if self.reached else "**missed**",
         }
 
-    def as_dict(self):
+    def as_dict(self) -> Any:
         return {**asdict(self), "reached": self.reached}
 
 
-def missed(verdicts) -> list[str]:
+def missed(verdicts: list[Any] | list[Verdict]) -> list[str]:
     """The targets that were not reached, in words.
 
     >>> missed([Verdict("gorgonia (100), training", 4.17, 4.5, 6), Verdict("flux (128), training", 7.1, 5, 7)])
@@ -93,7 +94,9 @@ def missed(verdicts) -> list[str]:
     return [verdict.words() for verdict in verdicts if not verdict.reached]
 
 
-def of_training(rows, comparisons, networks=tuple(NETWORKS), device=None) -> list[Verdict]:
+def of_training(
+    rows: Any, comparisons: Any, networks: Any = tuple(NETWORKS), device: str | None = None
+) -> list[Verdict]:
     """Of training.Row and Comparison, for the networks that were asked for; on the processor if no device is named."""
     ratios = {(c.subject, c.task, c.batch, c.isa, c.threads, c.peer): c.ratio.median for c in comparisons}
     if device is not None:
@@ -137,7 +140,7 @@ def of_training(rows, comparisons, networks=tuple(NETWORKS), device=None) -> lis
     return verdicts
 
 
-def of_kernels(rows, cases=tuple(CASES)) -> list[Verdict]:
+def of_kernels(rows: Any, cases: Any = tuple(CASES)) -> list[Verdict]:
     """Of kernels.Row: a line for each number of threads; a case that was not measured has one."""
     verdicts = []
     for case in cases:
@@ -160,7 +163,7 @@ def of_kernels(rows, cases=tuple(CASES)) -> list[Verdict]:
     return verdicts
 
 
-def of_accuracy(rows, recipes=tuple(ACCURACY), device=None) -> list[Verdict]:
+def of_accuracy(rows: Any, recipes: Any = tuple(ACCURACY), device: str | None = None) -> list[Verdict]:
     """Of accuracy.Row; on the processor if no device is named."""
     measured = {
         row.recipe: row

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import datasets
 from .._native import Op
+from .._types import StrPath
 from ..layers import Conv2d
 from ..target import ISAS, target_of
 from .comparing import OURS, Company, compared
@@ -47,7 +49,7 @@ class Row:
     workspace_megabytes: float
     peak_megabytes: float
 
-    def cells(self) -> dict:
+    def cells(self) -> dict[str, Any]:
         return {
             "network": self.network,
             "task": self.task,
@@ -61,30 +63,42 @@ class Row:
             "peak memory, MB": f"{self.peak_megabytes:.0f}",
         }
 
-    def as_dict(self):
+    def as_dict(self) -> Any:
         return asdict(self)
 
 
-def dense_flops(network, training) -> int:
+def dense_flops(network: Any, training: bool) -> int:
     """Of one image. A training step is three forward passes, less the gradient of the pictures."""
     work = [layer.multiply_adds(shape) for layer, shape in zip(network.layers, network.shapes, strict=False)]
     first = next(w for w in work if w)
     return 2 * (3 * sum(work) - first if training else sum(work))
 
 
-def peak_of(isa, threads) -> float | None:
+def peak_of(isa: str | None, threads: int | None) -> float | None:
     """The FMA peak that goes with what was just measured; None on a device other than the processor."""
     return fma_peak(isa, threads=threads) if isa in ISAS else None
 
 
-def is_convolutional(name) -> bool:
+def is_convolutional(name: str) -> bool:
     return any(isinstance(layer, Conv2d) for layer in NETWORKS[name]().model.layers)
 
 
 class Step:
     """A network that trains, a stretch of steps at a time; its own batch size if none is given."""
 
-    def __init__(self, network, batch, isa, threads):
+    batch: Any
+    how: Any
+    loss: Any
+    model: Any
+    optimizer: Any
+    order: Any
+    resident: Any
+    shuffle: Any
+    steps: Any
+    targets: Any
+    x: Any
+
+    def __init__(self, network: Any, batch: int, isa: str | None, threads: int | None) -> None:
         case = NETWORKS[network]()
         self.model, self.optimizer, self.batch = case.model, case.optimizer, batch or case.batch_size
         self.how = dict(isa=isa, threads=threads)
@@ -95,7 +109,7 @@ class Step:
         self.shuffle, self.order = np.random.default_rng(0), np.empty(0, np.int64)
         self.steps = self.steps_in(0.05)  # as `fit` does: so long between two looks at callbacks
 
-    def run(self, steps, op_seconds=None):
+    def run(self, steps: int, op_seconds: Any = None) -> Any:
         """Seconds that so many steps take, with what shuffling falls into them."""
         started = time.perf_counter()
         while len(self.order) < steps * self.batch:
@@ -118,7 +132,7 @@ class Step:
         )
         return time.perf_counter() - started
 
-    def steps_in(self, seconds):
+    def steps_in(self, seconds: float) -> Any:
         """How many steps take about so long."""
         self.run(2)
         steps = 2
@@ -126,7 +140,7 @@ class Step:
             steps *= 2
         return max(1, int(steps * seconds / taken))
 
-    def measure(self, seconds) -> dict:
+    def measure(self, seconds: float) -> dict[str, Any]:
         stretches, taken = 0, 0.0
         while not stretches or taken < seconds:
             taken += self.run(self.steps)
@@ -137,7 +151,7 @@ class Step:
             workspace_megabytes=self.workspace_bytes() / 1e6,
         )
 
-    def workspace_bytes(self):
+    def workspace_bytes(self) -> Any:
         sizes = self.model.network.plan(False, self.batch, target_of(self.how["isa"]), self.loss).workspace_bytes
         return sizes["pack"] + sizes["batch"] + 16 * sizes["shard"] + self.how["threads"] * sizes["thread"]
 
@@ -145,13 +159,18 @@ class Step:
 class Calls:
     """Calls of `predict_outputs`, as a user makes them, on the test images."""
 
-    def __init__(self, network, batch, isa, threads):
+    batch: Any
+    how: Any
+    model: Any
+    pieces: Any
+
+    def __init__(self, network: Any, batch: int, isa: str | None, threads: int | None) -> None:
         images = datasets.mnist()[1].images
         self.model, self.batch, self.how = NETWORKS[network]().model, batch, dict(isa=isa, threads=threads)
         self.pieces = [images[i : i + batch] for i in range(0, len(images) - batch + 1, batch)]
         self.model.predict_outputs(self.pieces[0], **self.how)
 
-    def measure(self, seconds) -> dict:
+    def measure(self, seconds: float) -> dict[str, Any]:
         started, calls, taken = time.perf_counter(), 0, 0.0
         while not calls or taken < seconds:
             self.model.predict_outputs(self.pieces[calls % len(self.pieces)], **self.how)
@@ -161,7 +180,16 @@ class Calls:
         )
 
 
-def measure(network, task, batch, isa, threads, company=None, rounds=11, seconds=0.12):
+def measure(
+    network: Any,
+    task: Any,
+    batch: int,
+    isa: str | None,
+    threads: int | None,
+    company: Any = None,
+    rounds: int = 11,
+    seconds: float = 0.12,
+) -> Any:
     """One task of one network, on each number of `threads`, in turns: a Row each; and Comparisons of the most threads
     with one thread and with each peer of `company`.
 
@@ -188,17 +216,17 @@ def measure(network, task, batch, isa, threads, company=None, rounds=11, seconds
     return rows, comparisons
 
 
-def one_thread(one, most) -> str:
+def one_thread(one: Any, most: Any) -> str:
     """What more threads stand beside. A machine may not give each thread a core of its own: the FMA peak tells."""
     grew = [b["fma_peak_gflops"] / a["fma_peak_gflops"] for a, b in zip(one, most, strict=True)]
     return f"1 thread; the FMA peak grew {Figure.of(grew).text(2)} times"
 
 
-def images_per_second(answer):
+def images_per_second(answer: Any) -> Any:
     return answer["images_per_second"]
 
 
-def network_job(name, task, batch, folder, isa) -> dict:
+def network_job(name: str, task: Any, batch: int, folder: StrPath, isa: str | None) -> dict[str, Any]:
     """For a peer: to train one of the networks, or infer with it, on the digits of `folder`."""
     case = NETWORKS[name]()
     target = target_of(isa)
@@ -210,7 +238,7 @@ def network_job(name, task, batch, folder, isa) -> dict:
     )  # fmt: skip
 
 
-def row(network, task, batch, isa, threads, answers) -> Row:
+def row(network: Any, task: Any, batch: int, isa: str | None, threads: int | None, answers: Any) -> Row:
     flops = dense_flops(NETWORKS[network]().model.network, task == "training")
     rates = [answer["images_per_second"] * flops / 1e9 for answer in answers]
     peaks = [answer["fma_peak_gflops"] for answer in answers]
@@ -224,7 +252,9 @@ def row(network, task, batch, isa, threads, answers) -> Row:
     )  # fmt: skip
 
 
-def profile(name, isa, threads, batch=None, seconds=0.5) -> list[tuple[str, str, float, float]]:
+def profile(
+    name: str, isa: str | None, threads: int | None, batch: int | None = None, seconds: float = 0.5
+) -> list[tuple[str, str, float, float]]:
     """What each op of a training step takes: (op, layer, share, microseconds an image and core), largest first."""
     step = Step(name, batch, isa, threads)
     steps = step.steps_in(seconds)

@@ -6,22 +6,23 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from .kernels import Block
 from .training import Calls, Step
 
-TASKS = {"training": Step, "inference": Calls, "kernel": Block}
+TASKS: dict[str, Any] = {"training": Step, "inference": Calls, "kernel": Block}
 
 
-def peak_megabytes():
+def peak_megabytes() -> Any:
     """The most memory that this process has had. getrusage would count what the process that started it had, too:
     the kernel carries that over an exec."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
 
 
-def main():
+def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed must not be taken for an answer
     job = json.loads(sys.stdin.readline())

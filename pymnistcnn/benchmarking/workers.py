@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 300.0  # a peer that compiles may take two minutes before its first step
 EXTRA_SECONDS = 60.0  # on top of what a turn measures
@@ -43,7 +44,17 @@ class Worker:
     start_seconds : how long it may take to be ready
     """
 
-    def __init__(self, name, command, job, environment=None, start_seconds=START_SECONDS):
+    facts: dict[str, str]
+    name: str
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        job: dict[str, Any],
+        environment: dict[str, str] | None = None,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
         self.name, self._read = name, b""
         self._words = tempfile.TemporaryFile()  # a pipe that nobody reads would fill up and block it
         try:
@@ -61,11 +72,11 @@ class Worker:
             self.close()
             raise
 
-    def measure(self, seconds) -> dict:
+    def measure(self, seconds: float) -> dict[str, Any]:
         """What it measured in about so many seconds."""
         return self._ask({"seconds": seconds}, EXTRA_SECONDS + 10 * seconds)
 
-    def close(self):
+    def close(self) -> None:
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -77,13 +88,13 @@ class Worker:
             except BrokenPipeError:
                 pass  # a request that it did not live to read
 
-    def __enter__(self):
+    def __enter__(self) -> Worker:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         self.close()
 
-    def _ask(self, request, limit):
+    def _ask(self, request: dict[str, Any] | dict[str, float], limit: float) -> dict[str, float] | dict[str, str]:
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
@@ -95,7 +106,7 @@ class Worker:
         except ValueError:
             raise WorkerFailed(f"{self.name}: answered {line[:80]!r}, which is not JSON") from None
 
-    def _line(self, limit):
+    def _line(self, limit: float) -> bytes:
         stdout, end = self._process.stdout.fileno(), time.monotonic() + limit
         while b"\n" not in self._read:
             if not select.select([stdout], [], [], max(0.0, end - time.monotonic()))[0]:
@@ -107,14 +118,14 @@ class Worker:
         line, _, self._read = self._read.partition(b"\n")
         return line
 
-    def _last_words(self):
+    def _last_words(self) -> Any:
         code = self._process.wait()
         self._words.seek(0)
         lines = self._words.read().decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else f"ended without a word, exit code {code}"
 
 
-def ours(**job) -> Worker:
+def ours(**job: Any) -> Worker:
     """A worker of this package, which imports from where this process does. `task` is training, inference or kernel;
     the rest are the arguments of training.Step, training.Calls or kernels.Block.
 
@@ -125,7 +136,7 @@ def ours(**job) -> Worker:
     return Worker("pymnistcnn", our_python("-m", f"{__package__}.worker"), job, our_environment())
 
 
-def our_python(*arguments) -> list[str]:
+def our_python(*arguments: Any) -> list[str]:
     """A command that runs with this Python and, in `our_environment`, imports from where this process does."""
     return [sys.executable, "-P", *arguments]
 
@@ -134,7 +145,7 @@ def our_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}
 
 
-def turns(workers, rounds, seconds) -> list[list[dict]]:
+def turns(workers: Any, rounds: int, seconds: float) -> list[list[dict[str, Any]]]:
     """What each worker answered in each round: A B C, A B C, ..."""
     answers = [[worker.measure(seconds) for worker in workers] for _ in range(rounds)]
     return [list(of_one) for of_one in zip(*answers, strict=True)]

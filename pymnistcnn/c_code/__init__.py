@@ -17,9 +17,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, ArrayLike, StrPath
 from ..checks import checked_path, yes_or_no
 from ..datasets import Dataset, atomic_write
 from ..target import ISAS, target_of
@@ -44,24 +46,24 @@ class CCode:
     network: object
     whole: object = None  # the steps in whole numbers
 
-    def predict_outputs(self, inputs) -> np.ndarray:
+    def predict_outputs(self, inputs: ArrayLike) -> np.ndarray:
         """What the C code computes of inputs (n, *input_shape): outputs (n, classes) float32, computed here."""
         inputs = self.network.inputs(inputs)
         if self.whole is None:
             return self.network.predict(inputs, target_of(ISAS[0]))
         return self.whole.outputs(inputs).reshape(len(inputs), *self.network.output_shape)
 
-    def predict(self, inputs) -> np.ndarray:
+    def predict(self, inputs: ArrayLike) -> np.ndarray:
         """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
         return self.predict_outputs(inputs).argmax(axis=1)
 
-    def score(self, inputs, labels) -> float:
+    def score(self, inputs: ArrayLike, labels: ArrayLike) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""
         inputs = self.network.inputs(inputs)
         return float((self.predict(inputs) == self.network.class_labels(labels, len(inputs))).mean())
 
 
-def export(network, path, int8=False, calibration=None, test=None) -> CCode:
+def export(network: Any, path: StrPath, int8: bool = False, calibration: Any = None, test: Any = None) -> CCode:
     """Write a network to `path`: see Sequential.to_c."""
     path = checked_path("path", path)
     calibration, test = inputs_of(network, calibration, "calibration"), inputs_of(network, test, "test")
@@ -71,7 +73,7 @@ def export(network, path, int8=False, calibration=None, test=None) -> CCode:
     return code
 
 
-def inputs_of(network, given, name):
+def inputs_of(network: Any, given: Any, name: str) -> Array | None:
     """uint8 or float32 inputs, of a Dataset or as they are; or None."""
     if given is None:
         return None
@@ -79,12 +81,12 @@ def inputs_of(network, given, name):
     return x if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
 
 
-def prefix_of(path) -> str:
+def prefix_of(path: StrPath) -> str:
     """What the names begin with that other files see: the file's name, as far as C can say it."""
     return re.sub(r"\W", "_", re.sub(r"^(?=\d)", "_", Path(path).stem), flags=re.ASCII) or "model"
 
 
-def c_code(network, int8, calibration, test, prefix) -> CCode:
+def c_code(network: Any, int8: bool, calibration: Array | None, test: Array | None, prefix: str) -> CCode:
     """test: inputs for a main with test vectors, or None."""
     source, whole = Source(prefix), None
     if calibration is not None and not int8:

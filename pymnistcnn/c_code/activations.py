@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from .._native import ActivationKind
 from .writing import hexadecimal
 
+if TYPE_CHECKING:
+    from .writing import Source
 
-def activation_function(source, activation, number) -> str:
+
+def activation_function(source: Source, activation: Any, number: int) -> str:
     """Puts an activation into a source; returns its name. Those with settings have the layer's number in theirs."""
     kind = activation.kind
     alpha, threshold = (hexadecimal(np.float32(value)) for value in (activation.alpha, activation.threshold))
@@ -26,7 +31,7 @@ SOFTPLUS = """const float scaled = x * {alpha}, small = exp_of(scaled > 0 ? -sca
 GELU_TANH = """const float scale = (float)1.59576912160573071176;
     return x * logistic(x * scale * (x * x * 0.044715f + 1));"""
 # name, files that it needs, body
-ACTIVATIONS = {
+ACTIVATIONS: dict[ActivationKind, tuple[str, tuple[str, ...], str]] = {
     ActivationKind.IDENTITY: ("identity", (), "return x;"),
     ActivationKind.RELU: ("relu", (), "return x <= 0 ? 0 : x;"),
     ActivationKind.TANH: ("tanh_activation", ("tanh",), "return tanh_of(x);"),

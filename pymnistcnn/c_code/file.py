@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .writing import C_TYPES, numbers_text
+
+if TYPE_CHECKING:
+    from ..c_code import CCode
+    from .writing import Source
+
 
 HEAD = """\
 /* A network, written by pymnistcnn. It is called by
@@ -44,7 +50,7 @@ void {prefix}_predict(const {input} *input, float *output) {{
 """
 
 
-def text_of(code, source, writer, bytes_in, main) -> str:
+def text_of(code: CCode, source: Source, writer: Any, bytes_in: Any, main: Any) -> str:
     network, in_float = code.network, code.whole is None
     input_type = "uint8_t" if bytes_in else "float"
     shape, shape_out = (" x ".join(map(str, s)) for s in (network.input_shape, network.output_shape))
@@ -94,7 +100,7 @@ int main(void) {{
 """
 
 
-def main_of(code, test, source) -> str:
+def main_of(code: CCode, test: Any, source: Source) -> str:
     """For inputs (n, *input_shape)."""
     outputs = np.ascontiguousarray(code.predict_outputs(test), np.float32)
     input_rows, output_rows = (

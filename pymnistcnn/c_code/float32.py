@@ -3,6 +3,9 @@ outputs have the same bits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import winograd
@@ -20,22 +23,32 @@ from .steps import (
     Norm,
     Product,
     Softmax,
+    Step,
 )
 from .writing import hexadecimal
+
+if TYPE_CHECKING:
+    from .writing import Source
 
 
 class Float32:
     """Writes the functions, arrays and calls of a network into a source."""
 
-    ctype, bytes = "float", 4
+    network: Any
+    source: Source
+    layout: Layout
+    at: Callable[[Any], str]
 
-    def __init__(self, network, source):
+    ctype: str = "float"
+    bytes: int = 4
+
+    def __init__(self, network: Any, source: Source) -> None:
         self.network, self.source = network, source
         scratch = {step: patch_elements(step) for step in network.steps if isinstance(step, Product) and step.winograd}
         self.layout = Layout(network, scratch)
         self.at = self.layout.at
 
-    def write(self):
+    def write(self) -> None:
         first, last = self.network.first, self.network.last
         scale, offset = (hexadecimal(np.float32(x)) for x in (self.network.scale, self.network.offset))
         self.source.call(self.source.need("float32/rescale"), self.at(first), "input", self.size("input_size", first),
@@ -45,12 +58,12 @@ class Float32:
         size = self.size("output_size", last)
         self.source.call(self.source.need("float32/channels_first"), "output", self.at(last), size)
 
-    def size(self, name, value):
+    def size(self, name: str, value: Any) -> Any:
         return self.source.shape("size", name, h=value.h, w=value.w, c=value.c)[1:]
 
     # ---- steps ----
 
-    def product(self, step):
+    def product(self, step: Any) -> Any:
         if step.winograd:
             return self.winograd(step)
         n, chained = step.number, step.y.c - step.dots
@@ -59,7 +72,7 @@ class Float32:
         self.channels(step, arrays, range(chained), "chain", pieces_of(step))
         self.channels(step, arrays, range(chained, step.y.c), "dot", dot_pieces_of(step))
 
-    def channels(self, step, arrays, channels, kind, cut):
+    def channels(self, step: Any, arrays: Any, channels: Any, kind: Any, cut: Any) -> None:
         """Output channels whose sums are of one kind; cut: how they are, if they are long."""
         if not channels:
             return
@@ -73,7 +86,7 @@ class Float32:
         ends = channels.start, channels.stop
         self.source.call(convolve, shape, self.at(step.y), self.at(step.x), *arrays, *ends, sum_, comment=comment)
 
-    def winograd(self, step):
+    def winograd(self, step: Any) -> None:
         if step.x.c > CHAIN:
             raise ValueError(f"{step.label}: {step.x.c:,} channels are more than C code is written for, {CHAIN:,}")
         n, points = step.number, winograd.points_of(step.weight)
@@ -81,45 +94,45 @@ class Float32:
         function, shape = self.source.need("float32/winograd"), self.conv_shape(step, f"conv_{n}")
         self.source.call(function, shape, self.at(step.y), self.at(step.x), *arrays, self.at(step), comment=step.label)
 
-    def conv_shape(self, step, name, cut=None):
+    def conv_shape(self, step: Any, name: str, cut: Any = None) -> Any:
         pieces = dict(zip(("piece_rows", "span", "piece"), cut, strict=True)) if cut else {}
         activation = activation_function(self.source, step.activation, step.number)
         sizes = {"in": size_of(step.x), "out": size_of(step.y)}
         window = window_of(step)
         return self.source.shape("conv_shape", name, **sizes, **window, activation=activation, **pieces)
 
-    def norm(self, step):
+    def norm(self, step: Any) -> None:
         names = [self.source.array(f"{name}_{step.number}", getattr(step, name)) for name in ("mean", "scale", "bias")]
         self.source.call(self.source.need("float32/norm"), self.at(step.y), self.at(step.x), *names, step.x.elements,
                          step.x.c, comment=step.label)  # fmt: skip
 
-    def pool(self, step, name):
+    def pool(self, step: Any, name: str) -> None:
         self.source.need("float32/pool_shape")
         shape = pool_shape(self.source, step)
         self.source.call(self.source.need(f"float32/{name}"), shape, self.at(step.y), self.at(step.x),
                          comment=step.label)  # fmt: skip
 
-    def elementwise(self, step):
+    def elementwise(self, step: Any) -> None:
         activation = activation_function(self.source, step.activation, step.number)
         self.source.call(self.source.need("float32/activate"), self.at(step.y), self.at(step.x), step.x.elements,
                          activation, comment=step.label)  # fmt: skip
 
-    def add(self, step):
+    def add(self, step: Any) -> None:
         self.source.call(self.source.need("float32/add"), self.at(step.y), self.at(step.x), self.at(step.other),
                          step.x.elements, comment=step.label)  # fmt: skip
 
-    def flatten(self, step):
+    def flatten(self, step: Any) -> None:
         if self.layout.place[step.y] is not self.layout.place[step.x]:
             size = self.size(f"size_{step.number}", step.x)
             self.source.call(self.source.need("float32/channels_first"), self.at(step.y), self.at(step.x), size,
                              comment=step.label)  # fmt: skip
 
-    def scores(self, step, name):
+    def scores(self, step: Any, name: str) -> None:
         self.source.call(self.source.need(f"float32/{name}"), self.at(step.y), self.at(step.x), step.x.elements,
                          comment=step.label)  # fmt: skip
 
 
-WRITERS = {
+WRITERS: dict[type[Step], Callable[..., None]] = {
     Product: Float32.product,
     Norm: Float32.norm,
     MaxPool: lambda writer, step: writer.pool(step, "max_pool"),
@@ -135,16 +148,16 @@ WRITERS = {
 LONG = {"chain": "float32/pieces", "dot": "float32/dot_pieces"}  # sums that are cut
 
 
-def patch_elements(step):
+def patch_elements(step: Any) -> Any:
     """What winograd() needs to work in."""
     return (step.kernel[0] + 1) ** 2 * step.x.c
 
 
-def size_of(value):
+def size_of(value: Any) -> Any:
     return f"{{{value.h}, {value.w}, {value.c}}}"
 
 
-def window_of(step):
+def window_of(step: Any) -> Any:
     """The fields of a conv_shape between the sizes and the activation."""
     names = (
         "kh",
@@ -164,7 +177,7 @@ def window_of(step):
     return dict(zip(names, values, strict=True))
 
 
-def pool_shape(source, step, **more):
+def pool_shape(source: Source, step: Any, **more: Any) -> Any:
     names = ("kh", "kw", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w", "count_pad")
     window = dict(zip(names, step.window, strict=True))
     sizes = {"in": size_of(step.x), "out": size_of(step.y)}
@@ -174,7 +187,7 @@ def pool_shape(source, step, **more):
 # ---- how long sums are cut ----
 
 
-def stretch_of(length) -> int:
+def stretch_of(length: Any) -> int:
     """As in csrc/kernels/vectors.h."""
     stretch = CHAIN // 4
     while stretch * stretch < length:
@@ -182,7 +195,7 @@ def stretch_of(length) -> int:
     return length if length <= CHAIN else stretch
 
 
-def pieces_of(step):
+def pieces_of(step: Any) -> Any:
     """(rows, span, piece) of gemm.h's long sums, or None: rows of the filter at a time, or `piece` of the numbers of a
     row, in each `span` of them."""
     kh, kw = step.kernel
@@ -197,7 +210,7 @@ def pieces_of(step):
     return (1, row, stretch // c * c) if c <= stretch else (1, c, stretch)
 
 
-def dot_pieces_of(step):
+def dot_pieces_of(step: Any) -> Any:
     """The same of dots.h."""
     kh, kw = step.kernel
     length = kw * step.x.c

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from .activations import activation_function
 from .float32 import pool_shape, size_of, window_of
 from .memory import Layout
-from .steps import Add, AveragePool, Elementwise, Flatten, LogSoftmax, MaxPool, Product, Softmax
+from .steps import Add, AveragePool, Elementwise, Flatten, LogSoftmax, MaxPool, Product, Softmax, Step
 from .writing import hexadecimal
+
+if TYPE_CHECKING:
+    from .quantization import Whole
+    from .writing import Source
 
 
 class Int8:
     """Writes the functions, arrays and calls of a network in whole numbers into a source."""
 
-    ctype, bytes = "uint8_t", 1
+    whole: Whole
+    network: Any
+    source: Source
+    layout: Layout
+    at: Callable[[Any], str]
 
-    def __init__(self, whole, source):
+    ctype: str = "uint8_t"
+    bytes: int = 1
+
+    def __init__(self, whole: Any, source: Source) -> None:
         self.whole, self.network, self.source = whole, whole.network, source
         first, last = self.network.first, self.network.last
         elsewhere = {first: "input"} if whole.bytes_in and (first.c == 1 or first.is_flat) else {}
@@ -25,7 +39,7 @@ class Int8:
         self.layout = Layout(self.network, elsewhere=elsewhere)
         self.at = self.layout.at
 
-    def write(self):
+    def write(self) -> None:
         self.input()
         for step in self.network.steps:
             WRITERS[type(step)](self, step)
@@ -37,14 +51,14 @@ class Int8:
         for step in self.whole.tail:
             self.in_float(step)
 
-    def call(self, function, *arguments, comment=""):
+    def call(self, function: Any, *arguments: Any, comment: str = "") -> None:
         self.source.call(self.source.need(f"int8/{function}"), *arguments, comment=comment)
 
-    def size(self, name, value):
+    def size(self, name: str, value: Any) -> Any:
         self.source.need("float32/sizes")
         return self.source.shape("size", name, h=value.h, w=value.w, c=value.c)[1:]
 
-    def input(self):
+    def input(self) -> None:
         first = self.network.first
         if first in self.layout.elsewhere:
             return
@@ -56,7 +70,7 @@ class Int8:
 
     # ---- steps ----
 
-    def product(self, step):
+    def product(self, step: Any) -> None:
         source, n, whole = self.source, step.number, self.whole.products[step]
         source.need("int8/conv_shape")
         zeros = dict(zero_in=self.zero(step.x), zero_out=self.zero(step.y) if whole.factor else 0)
@@ -72,30 +86,30 @@ class Int8:
         function = "convolve" if whole.factor else "logits"
         self.call(function, shape, self.at(step.y), self.at(step.x), *arrays, comment=step.label)
 
-    def zero(self, value):
+    def zero(self, value: Any) -> Any:
         return self.whole.scales[value].zero
 
-    def pool(self, step, name):
+    def pool(self, step: Any, name: str) -> None:
         self.source.need("int8/pool_shape")
         shape = pool_shape(self.source, step, zero=self.zero(step.x))
         self.call(name, shape, self.at(step.y), self.at(step.x), comment=step.label)
 
-    def elementwise(self, step):
+    def elementwise(self, step: Any) -> None:
         table = self.source.array(f"table_{step.number}", self.whole.table(step))
         self.call("look_up", self.at(step.y), self.at(step.x), step.x.elements, table, comment=step.label)
 
-    def add(self, step):
+    def add(self, step: Any) -> None:
         times, shift = self.whole.add_factors(step)
         zeros = map(self.zero, (step.x, step.other, step.y))
         self.call("add", self.at(step.y), self.at(step.x), self.at(step.other), step.x.elements, *zeros, *times, shift,
                   comment=step.label)  # fmt: skip
 
-    def flatten(self, step):
+    def flatten(self, step: Any) -> None:
         if self.layout.place[step.y] is not self.layout.place[step.x]:
             size = self.size(f"size_{step.number}", step.x)
             self.call("channels_first", self.at(step.y), self.at(step.x), size, comment=step.label)
 
-    def in_float(self, step):
+    def in_float(self, step: Any) -> None:
         """Activations of the outputs, in place."""
         source, arguments = self.source, ["output", "output", step.x.elements]
         name = {Elementwise: "activate", Softmax: "softmax", LogSoftmax: "log_softmax"}[type(step)]
@@ -104,7 +118,7 @@ class Int8:
         source.call(source.need(f"float32/{name}"), *arguments, comment=step.label)
 
 
-WRITERS = {
+WRITERS: dict[type[Step], Callable[..., None]] = {
     Product: Int8.product,
     MaxPool: lambda writer, step: writer.pool(step, "max_pool"),
     AveragePool: lambda writer, step: writer.pool(step, "average_pool"),

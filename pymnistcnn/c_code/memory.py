@@ -3,6 +3,8 @@ place. Of a chain that is the largest pair of neighbours."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from .steps import Add, Elementwise, Flatten, LogSoftmax, Norm, Softmax
 
 IN_PLACE = (Elementwise, Norm, Softmax, LogSoftmax, Add)
@@ -12,12 +14,17 @@ class Layout:
     """Places of a network's values. scratch: {step: elements} that a step needs to work in; elsewhere: {value: name} of
     those that lie in an array of the caller's, which is not written to but by the step that makes the value."""
 
-    def __init__(self, network, scratch=None, elsewhere=None):
+    elsewhere: dict[Any, str]
+    place: dict[Any, Any]
+    offsets: dict[Any, int]
+    elements: int
+
+    def __init__(self, network: Any, scratch: Any = None, elsewhere: Any = None) -> None:
         self.elsewhere = elsewhere or {}
         self.place, spans = places(network, scratch or {}, self.elsewhere)
         self.offsets, self.elements = placed({v: s for v, s in spans.items() if v not in self.elsewhere})
 
-    def at(self, value):
+    def at(self, value: Any) -> str:
         """The C expression for where a value, or a step's scratch, lies."""
         place = self.place[value]
         if place in self.elsewhere:
@@ -25,7 +32,7 @@ class Layout:
         return f"memory + {self.offsets[place]}" if self.offsets[place] else "memory"
 
 
-def places(network, scratch, elsewhere):
+def places(network: Any, scratch: Any, elsewhere: Any) -> Any:
     """In whose place each value lies: its own, that of one that nobody reads any more, or, where Flatten moves nothing,
     the same. And of each place (size, first step, last step)."""
     place, spans = {network.first: network.first}, {network.first: [network.first.elements, 0, 0]}
@@ -48,7 +55,7 @@ def places(network, scratch, elsewhere):
     return place, spans
 
 
-def placed(spans) -> tuple[dict, int]:
+def placed(spans: Any) -> tuple[dict[str, Any], int]:
     """Offsets by place, and the size of the array, for {place: (size, first step, last step)} in the order of their
     first steps."""
     steps = range(1 + max((last for _, _, last in spans.values()), default=0))
@@ -60,7 +67,7 @@ def placed(spans) -> tuple[dict, int]:
     return offsets, size
 
 
-def fitted(spans, total):
+def fitted(spans: Any, total: Any) -> Any:
     """Offsets below `total`, in turns as low and as high as they can be; None where one finds no place."""
     offsets = {}
     for number, (place, (size, first, last)) in enumerate(spans.items()):

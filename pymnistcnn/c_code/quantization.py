@@ -4,13 +4,16 @@ code computes, bit by bit."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, ArrayLike
 from .reference import activated, average_pool, computed, max_pool, sums
 from .rewriting import rewritten
-from .steps import PLAIN, Add, AveragePool, Elementwise, Flatten, MaxPool, Product, Steps
+from .steps import PLAIN, Add, AveragePool, Elementwise, Flatten, MaxPool, Product, Step, Steps
 
 BATCH, INT32 = 256, 2**31 - 1
 
@@ -20,7 +23,7 @@ class Scale:
     scale: float
     zero: int
 
-    def whole(self, numbers):
+    def whole(self, numbers: Array) -> Any:
         """uint8 of real numbers, as float64."""
         return np.clip(np.rint(np.asarray(numbers, np.float64) / self.scale) + self.zero, 0, 255)
 
@@ -33,7 +36,7 @@ class Factor:
     shift: np.ndarray
 
     @staticmethod
-    def of(numbers, step) -> Factor:
+    def of(numbers: Array, step: Any) -> Factor:
         fraction, exponent = np.frexp(np.asarray(numbers, np.float64))
         multiplier, shift = np.minimum(np.rint(fraction * 2**31), INT32), 31 - exponent
         if (shift < 1).any():
@@ -41,7 +44,7 @@ class Factor:
         tiny = shift > 62
         return Factor(np.where(tiny, 0, multiplier).astype(np.int32), np.where(tiny, 31, shift).astype(np.uint8))
 
-    def times(self, numbers):
+    def times(self, numbers: Array) -> Any:
         """Rounded, of int64 numbers (n, k, ...)."""
         multiplier, shift = (a.astype(np.int64).reshape(-1, 1, 1) for a in (self.multiplier, self.shift))
         return (numbers * multiplier + (1 << (shift - 1))) >> shift
@@ -62,24 +65,24 @@ class Whole:
     """A network in whole numbers; bytes_in: the caller's numbers are uint8. `tail`: steps in float at the end."""
 
     network: Steps
-    tail: list
+    tail: list[Any]
     bytes_in: bool
-    scales: dict
-    products: dict = field(default_factory=dict)
+    scales: dict[str, Any]
+    products: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def logits(self):
+    def logits(self) -> Any:
         """The last step, if it is a product that gives floats; or else they are made of its uint8 values."""
         last = self.network.steps[-1] if self.network.steps else None
         alone = isinstance(last, Product) and last.y.is_flat and last.pool == (1, 1) and last.activation == PLAIN
         return last if alone else None
 
-    def outputs(self, inputs) -> np.ndarray:
+    def outputs(self, inputs: ArrayLike) -> np.ndarray:
         """(n, c, h, w) of inputs (n, *input_shape), as the network takes them."""
         parts = [self.batch(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
         return np.concatenate(parts)
 
-    def batch(self, inputs):
+    def batch(self, inputs: ArrayLike) -> Any:
         first = self.network.first
         inputs = inputs.reshape(len(inputs), first.c, first.h, first.w)
         values = {first: inputs.astype(np.float64) if self.bytes_in else self.quantized(inputs)}
@@ -94,50 +97,50 @@ class Whole:
         return last
 
     @property
-    def input_line(self):
+    def input_line(self) -> Any:
         """times and plus of the caller's floats: q = x * times + plus, rounded down."""
         s, network = self.scales[self.network.first], self.network
         return np.float32(network.scale / s.scale), np.float32(network.offset / s.scale + s.zero + 0.5)
 
-    def quantized(self, inputs):
+    def quantized(self, inputs: ArrayLike) -> Any:
         times, plus = self.input_line
         return np.floor(np.clip(inputs.astype(np.float32) * times + plus, 0, 255)).astype(np.float64)
 
     # ---- steps: uint8 values as float64, in which all sums are exact ----
 
-    def product(self, step, x):
+    def product(self, step: Any, x: Array) -> Any:
         whole = self.products[step]
         y = sums(step, x - self.scales[step.x].zero, whole.weight.astype(np.float64), whole.bias.astype(np.float64))
         if whole.factor is None:
             return y.astype(np.float32) * whole.scale[:, None, None]
         return np.clip(whole.factor.times(y.astype(np.int64)) + self.scales[step.y].zero, 0, 255).astype(np.float64)
 
-    def average(self, step, x):
+    def average(self, step: Any, x: Array) -> Any:
         zero = self.scales[step.x].zero
         return np.floor(average_pool(step, x - zero) + (zero + 0.5))
 
-    def elementwise(self, step, x):
+    def elementwise(self, step: Any, x: Array) -> Any:
         return self.table(step).astype(np.float64)[x.astype(np.int64)]
 
-    def table(self, step):
+    def table(self, step: Any) -> Any:
         x, y = self.scales[step.x], self.scales[step.y]
         real = ((np.arange(256) - x.zero) * x.scale).astype(np.float64)
         return y.whole(activated(real, step.activation)).astype(np.uint8)
 
-    def add_factors(self, step):
+    def add_factors(self, step: Any) -> Any:
         """Both factors, with one shift."""
         real = np.array([self.scales[x].scale for x in step.inputs]) / self.scales[step.y].scale
         shift = max(1, min(62, 30 - int(np.frexp(real.max())[1])))
         return [int(m) for m in np.rint(real * 2.0**shift)], shift
 
-    def add(self, step, x, other):
+    def add(self, step: Any, x: Array, other: Any) -> Any:
         (times_a, times_b), shift = self.add_factors(step)
         a, b = (self.scales[v].zero for v in step.inputs)
         sum_ = (x - a).astype(np.int64) * times_a + (other - b).astype(np.int64) * times_b
         return np.clip(((sum_ + (1 << (shift - 1))) >> shift) + self.scales[step.y].zero, 0, 255).astype(np.float64)
 
 
-WHOLE = {
+WHOLE: dict[type[Step], Callable[..., Array]] = {
     Product: Whole.product,
     MaxPool: lambda whole, step, x: np.maximum(max_pool(step, x), 0),
     AveragePool: Whole.average,
@@ -150,7 +153,7 @@ WHOLE = {
 # ---- calibration ----
 
 
-def quantized(network: Steps, calibration) -> Whole:
+def quantized(network: Steps, calibration: Any) -> Whole:
     """The network in whole numbers, for inputs like `calibration` (n, *input_shape)."""
     bytes_in = calibration.dtype == np.uint8
     if bytes_in and network.scale <= 0:
@@ -165,7 +168,7 @@ def quantized(network: Steps, calibration) -> Whole:
     return whole
 
 
-def measured(network, calibration):
+def measured(network: Any, calibration: Any) -> Any:
     """The lowest and the largest number of each value; zero is always among them."""
     ends = {}
     for start in range(0, len(calibration), BATCH):
@@ -180,7 +183,7 @@ def measured(network, calibration):
     return ends
 
 
-def scales_of(network, ends, bytes_in):
+def scales_of(network: Any, ends: Any, bytes_in: Any) -> Any:
     first = Scale(network.scale, round(-network.offset / network.scale)) if bytes_in else None
     scales = {network.first: first or scale_of(*ends[network.first])}
     for step in network.steps:
@@ -191,14 +194,14 @@ def scales_of(network, ends, bytes_in):
     return scales
 
 
-def scale_of(low, high) -> Scale:
+def scale_of(low: Any, high: Any) -> Scale:
     if not np.isfinite([low, high]).all():
         raise ValueError("the network's values are not finite on the calibration inputs: its weights may be damaged")
     scale = (high - low) / 255 or 1.0
     return Scale(scale, round(-low / scale))
 
 
-def whole_product(whole, step) -> WholeProduct:
+def whole_product(whole: Any, step: Any) -> WholeProduct:
     of_x = whole.scales[step.x].scale
     largest = np.abs(step.weight).max(axis=(1, 2, 3)).astype(np.float64) / 127
     scale = np.maximum(largest, np.abs(step.bias) / (of_x * 2**30))  # the bias must fit, too

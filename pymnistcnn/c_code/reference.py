@@ -3,15 +3,19 @@ one pixel."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from .. import functional as F
 from .._native import ActivationKind
+from .._types import Array
 from ..target import ISAS
-from .steps import Add, AveragePool, Elementwise, Flatten, LogSoftmax, MaxPool, Product, Softmax
+from .steps import Add, AveragePool, Elementwise, Flatten, LogSoftmax, MaxPool, Product, Softmax, Step
 
 PORTABLE = dict(isa=ISAS[0])  # so that calibration gives the same bits everywhere
-ACTIVATIONS = {
+ACTIVATIONS: dict[ActivationKind, Callable[..., Array]] = {
     ActivationKind.IDENTITY: lambda x, f, **how: x,
     ActivationKind.RELU: lambda x, f, **how: F.relu(x, **how),
     ActivationKind.TANH: lambda x, f, **how: F.tanh(x, **how),
@@ -26,39 +30,39 @@ ACTIVATIONS = {
 }
 
 
-def activated(x, activation):
+def activated(x: Array, activation: Any) -> Any:
     return ACTIVATIONS[activation.kind](x, activation, **PORTABLE)
 
 
-def sums(step, x, weight, bias, **how):
+def sums(step: Any, x: Array, weight: Array, bias: Array | None, **how: Any) -> Any:
     """A product's outputs behind its pool, before its activation."""
     y = F.conv2d(x, weight, bias, step.stride, step.padding, step.dilation, step.groups, **how)
     return y if step.pool == (1, 1) else F.max_pool2d(y, step.pool)
 
 
-def max_pool(step, x):
+def max_pool(step: Any, x: Array) -> Any:
     kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, _ = step.window
     window = (kh, kw), (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w)
     return fitting(step, lambda ceil_mode: F.max_pool2d(x, *window, ceil_mode))
 
 
-def average_pool(step, x):
+def average_pool(step: Any, x: Array) -> Any:
     kh, kw, stride_h, stride_w, pad_h, pad_w, _, _, count_pad = step.window
     window = (kh, kw), (stride_h, stride_w), (pad_h, pad_w)
     return fitting(step, lambda ceil_mode: F.avg_pool2d(x, *window, ceil_mode, bool(count_pad)))
 
 
-def fitting(step, pool):
+def fitting(step: Any, pool: Any) -> Any:
     """As many windows as the step says: with those that reach over the end, or without."""
     y = pool(True)
     return y if y.shape[2:] == (step.y.h, step.y.w) else pool(False)
 
 
-def by_scores(function):
+def by_scores(function: Any) -> Any:
     return lambda step, x: function(x.reshape(len(x), -1), **PORTABLE).reshape(x.shape)
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[type[Step], Callable[..., Array]] = {
     Product: lambda step, x: activated(sums(step, x, step.weight, step.bias, **PORTABLE), step.activation),
     MaxPool: max_pool,
     AveragePool: average_pool,
@@ -70,6 +74,6 @@ FUNCTIONS = {
 }
 
 
-def computed(step, *x):
+def computed(step: Any, *x: Array) -> Any:
     """The step's value, of those that it reads."""
     return FUNCTIONS[type(step)](step, *x)

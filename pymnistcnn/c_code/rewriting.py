@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from .steps import PLAIN, RELU, Add, Elementwise, Flatten, LogSoftmax, Norm, Product, Softmax, Steps, Value
 
 TAIL = (Elementwise, Softmax, LogSoftmax)
 
 
-def rewritten(network: Steps) -> tuple[Steps, list]:
+def rewritten(network: Steps) -> tuple[Steps, list[Any]]:
     """Products with nothing behind them or ReLU, and the steps behind the last product, if these can be computed in
     float: on a vector of few numbers."""
     steps = [part for step in without_idle(network) for part in parts_of(step)]
@@ -21,7 +22,7 @@ def rewritten(network: Steps) -> tuple[Steps, list]:
     return Steps(steps, network.scale, network.offset, network.first), tail
 
 
-def parts_of(step):
+def parts_of(step: Any) -> Any:
     """A norm as a product of each channel, an activation by itself."""
     if isinstance(step, Norm):
         weight = step.scale[:, None, None, None]
@@ -34,7 +35,7 @@ def parts_of(step):
     return [step]
 
 
-def without_idle(network):
+def without_idle(network: Any) -> Any:
     """All but Flatten of vectors."""
     steps, same = [], {}
     for step in network.steps:
@@ -48,13 +49,13 @@ def without_idle(network):
     return steps
 
 
-def tail_of(steps):
+def tail_of(steps: Any) -> Any:
     """The activations at the end, where they are of a vector."""
     behind = next((i for i in range(len(steps), 0, -1) if not isinstance(steps[i - 1], TAIL)), 0)
     return steps[behind:] if steps and steps[behind - 1].y.is_flat else []
 
 
-def merged(steps, tail):
+def merged(steps: Any, tail: Any) -> Any:
     """ReLU in the step before it, Flatten in the product behind it, where nothing else sees what is between."""
     done = []
     users = {}
@@ -75,5 +76,5 @@ def merged(steps, tail):
     return done
 
 
-def is_relu(step):
+def is_relu(step: Any) -> bool:
     return isinstance(step, Elementwise) and step.activation == RELU

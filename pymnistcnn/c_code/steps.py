@@ -7,14 +7,21 @@ ones may share memory is decided in memory.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import nodes
 from .._native import ActivationKind, Constant
+from .._types import Array, Shape
 from ..layers import Augmentation, Dropout, GaussianNoise
 from ..network import lowered
+
+if TYPE_CHECKING:
+    from ..plan import PlanBuilder
+
 
 PAD = Constant.PAD
 CHAIN = 2048  # of csrc/kernels/vectors.h, as are the rules below of csrc/shapes.h
@@ -33,11 +40,11 @@ class Value:
     c: int
 
     @property
-    def elements(self):
+    def elements(self) -> int:
         return self.h * self.w * self.c
 
     @property
-    def is_flat(self):
+    def is_flat(self) -> bool:
         return self.h == self.w == 1
 
 
@@ -51,7 +58,7 @@ class Step:
     y: Value
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[Value]:
         return [self.x]
 
 
@@ -63,24 +70,24 @@ class Product(Step):
 
     weight: np.ndarray
     bias: np.ndarray
-    stride: tuple = (1, 1)
-    padding: tuple = (0, 0, 0, 0)
-    dilation: tuple = (1, 1)
+    stride: tuple[Any, ...] = (1, 1)
+    padding: tuple[Any, ...] = (0, 0, 0, 0)
+    dilation: tuple[Any, ...] = (1, 1)
     groups: int = 1
-    pool: tuple = (1, 1)
+    pool: tuple[Any, ...] = (1, 1)
     activation: nodes.Activation = PLAIN
     dots: int = 0
 
     @property
-    def kernel(self):
+    def kernel(self) -> Shape:
         return self.weight.shape[2:]
 
     @property
-    def depthwise(self):
+    def depthwise(self) -> bool:
         return self.groups > 1 and self.groups == self.x.c == self.y.c
 
     @property
-    def winograd(self):
+    def winograd(self) -> bool:
         """Is it computed by Winograd's method?"""
         dense = self.stride == self.dilation == (1, 1) and self.groups == 1 and self.pool == (2, 2)
         most = {(3, 3): self.x.c, (5, 5): WINOGRAD_CHANNELS}.get(tuple(self.kernel), 0)
@@ -100,7 +107,7 @@ class Norm(Step):
 class Pool(Step):
     """window: kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, does an average count the padding."""
 
-    window: list
+    window: list[Any]
 
 
 class MaxPool(Pool):
@@ -122,7 +129,7 @@ class Add(Step):
     activation: nodes.Activation = PLAIN
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[Value]:
         return [self.x, self.other]
 
 
@@ -148,16 +155,16 @@ class Steps:
     first: Value
 
     @property
-    def last(self):
+    def last(self) -> Any:
         return self.steps[-1].y if self.steps else self.first
 
 
-def steps_of(network) -> Steps:
+def steps_of(network: Any) -> Steps:
     """The steps of a network, in float32."""
     return Reader(network).read()
 
 
-def flushed(numbers) -> np.ndarray:
+def flushed(numbers: Array) -> np.ndarray:
     """As float32, without subnormal numbers."""
     numbers = np.asarray(numbers, np.float32)
     return np.where(np.abs(numbers) < SMALLEST, np.float32(0), numbers)
@@ -166,13 +173,17 @@ def flushed(numbers) -> np.ndarray:
 class Reader:
     """Reads the nodes of a builder."""
 
-    def __init__(self, network):
+    network: Any
+    builder: PlanBuilder
+    ends: dict[int, int]
+
+    def __init__(self, network: Any) -> None:
         self.network, self.builder = network, lowered(network.layers, network.input_shape, inference=True)
         self.value_of: dict[nodes.Tensor, Value] = {}
         numbers = sorted({node.layer for node in self.builder.nodes if not isinstance(node, (nodes.Fork, nodes.Add))})
         self.ends = dict(zip(numbers, [*numbers[1:], len(network.leaves)][: len(numbers)], strict=True))
 
-    def read(self):
+    def read(self) -> Any:
         first = self.value(self.builder.input)
         steps = [step for node in self.builder.nodes if (step := self.step(node)) is not None]
         for step in steps:
@@ -180,20 +191,20 @@ class Reader:
                 raise ValueError(f"{step.label} cannot be written as C code: it has weights of NaN or infinity")
         return Steps(steps, self.builder.scale, self.builder.offset, first)
 
-    def value(self, tensor):
+    def value(self, tensor: nodes.Tensor) -> Any:
         if tensor not in self.value_of:
             g = tensor.geometry
             self.value_of[tensor] = Value(g.h, g.w, g.c)
         return self.value_of[tensor]
 
-    def label(self, node):
+    def label(self, node: nodes.Node) -> Any:
         if isinstance(node, nodes.Add):
             return "Residual: + x"
         behind = self.ends[node.layer]
         leaves = self.network.leaves[node.layer : behind]
         return ", ".join(str(leaf) for leaf in leaves if not isinstance(leaf, (Augmentation, Dropout, GaussianNoise)))
 
-    def step(self, node):
+    def step(self, node: nodes.Node) -> Any:
         """None where there is nothing to compute."""
         if isinstance(node, nodes.Fork):
             return None
@@ -208,12 +219,12 @@ class Reader:
             raise ValueError(f"{where[0]} cannot be written as C code")
         return READERS[type(node)](self, node, where, *skip)
 
-    def weights(self, parameters):
+    def weights(self, parameters: Any) -> Any:
         """A weight, and a bias, or zeros."""
         arrays = [flushed(p.view(self.network.param)) for p in parameters]
         return (*arrays, np.zeros(len(arrays[0]), np.float32)) if len(arrays) == 1 else tuple(arrays)
 
-    def conv(self, node, where):
+    def conv(self, node: nodes.Node, where: str) -> Any:
         weight, bias = self.weights(node.parameters)
         if node.norm:
             _, scale, shift = self.folded(node.norm, bias)
@@ -224,15 +235,15 @@ class Reader:
         return Product(*where, weight, bias, node.stride, node.x.geometry.border, node.dilation, node.groups,
                        node.pool, node.activation, dots)  # fmt: skip
 
-    def linear(self, node, where):
+    def linear(self, node: nodes.Node, where: str) -> Any:
         weight, bias = self.weights(node.parameters)
         dots = where[3].c if isinstance(node, nodes.SmallLinear) else 0
         return Product(*where, weight[:, :, None, None], bias, dots=dots)
 
-    def norm(self, node, where):
+    def norm(self, node: nodes.Node, where: str) -> Any:
         return Norm(*where, *self.folded(node, None))
 
-    def folded(self, norm, conv_bias):
+    def folded(self, norm: Any, conv_bias: Any) -> Any:
         """mean, scale, and the bias; behind a convolution what it adds in the end (csrc/kernels/moments.h)."""
         mean, variance, *_ = (
             flushed(p.view(self.network.param))
@@ -247,7 +258,7 @@ class Reader:
         return mean, scale, bias
 
 
-READERS = {
+READERS: dict[type[nodes.Node], Callable[..., Step]] = {
     nodes.Conv: Reader.conv,
     nodes.SmallLinear: Reader.linear,
     nodes.LargeLinear: Reader.linear,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from .._types import Array
 from .steps import flushed
 
 A, B = np.float32(1.5), np.float32(2.0 / 3)
@@ -12,7 +15,7 @@ OVER_A = np.float32(1 / (2 * 2.25 * (2.25 - 4.0 / 9)))
 OVER_B = np.float32(1 / (2 * 4.0 / 9 * (4.0 / 9 - 2.25)))
 
 
-def points_of(weight) -> np.ndarray:
+def points_of(weight: Array) -> np.ndarray:
     """(k, side * side, c) of filters (k, c, taps, taps)."""
     rows = np.stack(taps_to_points([weight[..., j] for j in range(weight.shape[3])]), -1)
     both = np.stack(taps_to_points([rows[:, :, i] for i in range(weight.shape[2])]), 2)
@@ -20,7 +23,7 @@ def points_of(weight) -> np.ndarray:
     return flushed(both.reshape(k, c, side * side).transpose(0, 2, 1))
 
 
-def taps_to_points(g):
+def taps_to_points(g: Any) -> Any:
     """The values of a polynomial at the points, from its 3 or 5 coefficients."""
     if len(g) == 3:
         even, odd = (g[0] + g[2]) * np.float32(0.5), g[1] * np.float32(0.5)

@@ -6,8 +6,15 @@ import re
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .._types import Array
+
+if TYPE_CHECKING:
+    from ..c_code import CCode
+
 
 FOLDER = Path(__file__).parent
 WIDTH, GLUE = 120, "\0=\0"
@@ -24,7 +31,7 @@ class Source:
     calls: list[str] = field(default_factory=list)
     constant_bytes: int = 0
 
-    def need(self, file):
+    def need(self, file: Any) -> Any:
         """A function of one of the folders, after those that it names in NEEDS."""
         if file not in self.functions:
             for other in NEEDS.get(file, ()):
@@ -32,25 +39,25 @@ class Source:
             self.functions[file] = (FOLDER / f"{file}.h").read_text()
         return file.rpartition("/")[2]
 
-    def define(self, name, text):
+    def define(self, name: str, text: Any) -> Any:
         """A function of its own; returns its name."""
         self.functions.setdefault(name, text)
         return name
 
-    def array(self, name, numbers):
+    def array(self, name: str, numbers: Array) -> Any:
         """A constant array; returns its name."""
         numbers = np.ascontiguousarray(numbers)
         self.constant_bytes += numbers.nbytes
         self.arrays.append(array_text(name, numbers))
         return name
 
-    def shape(self, kind, name, **fields):
+    def shape(self, kind: Any, name: str, **fields: list[bytes]) -> Any:
         """A constant struct; returns its address, in C."""
         values = ", ".join(f".{field} = {value}" for field, value in fields.items())
         self.shapes.append(wrapped(f"static const {kind} {name} = {{{values}}};") + "\n")
         return f"&{name}"
 
-    def call(self, function, *arguments, comment=""):
+    def call(self, function: Any, *arguments: Any, comment: str = "") -> None:
         if comment:
             self.calls.append(f"    /* {comment} */")
         self.calls.append(wrapped(f"{function}({', '.join(map(str, arguments))});", "    "))
@@ -59,14 +66,14 @@ class Source:
 C_TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t"}
 
 
-def array_text(name, numbers):
+def array_text(name: str, numbers: Array) -> Any:
     shape = " x ".join(map(str, numbers.shape))
     head = f"/* {shape} */\n" if numbers.ndim > 1 else ""
     ctype = C_TYPES[numbers.dtype.name]
     return f"{head}static const {ctype} {name}[{numbers.size}] = {{\n{numbers_text(numbers)}}};\n"
 
 
-def numbers_text(numbers):
+def numbers_text(numbers: Array) -> Any:
     """Numbers one after the other, as many as fit a line; of floats all bits."""
     word_of = {np.dtype(np.float32): hexadecimal, np.dtype(np.uint32): "{}u".format}.get(numbers.dtype, str)
     lines, line = [], "   "
@@ -78,12 +85,12 @@ def numbers_text(numbers):
     return "\n".join([*lines, line, ""])
 
 
-def hexadecimal(number) -> str:
+def hexadecimal(number: int) -> str:
     """A float as C reads it, with all its bits and no more digits than they need."""
     return re.sub(r"\.?0*p", "p", float(number).hex()) + "f"
 
 
-def wrapped(code, indent=""):
+def wrapped(code: CCode, indent: str = "") -> Any:
     """In lines that are not too long, an assignment in one of them."""
     return textwrap.fill(
         code.replace(" = ", GLUE), WIDTH, initial_indent=indent, subsequent_indent=indent + "    ",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .. import __version__
@@ -19,7 +21,7 @@ from .tutorial import tutorial
 @click.group(cls=Commands, invoke_without_command=True)
 @click.version_option(__version__, prog_name="pymnistcnn")
 @click.pass_context
-def main(context):
+def main(context: Any) -> None:
     """Train convolutional networks on handwritten digits, fast.
 
     Start with:  pymnistcnn train
@@ -28,5 +30,5 @@ def main(context):
         click.echo(context.get_help())
 
 
-for command in (train, evaluate, predict, export, tutorial, data, bench, info):
-    main.add_command(command)
+for _command in (train, evaluate, predict, export, tutorial, data, bench, info):
+    main.add_command(_command)

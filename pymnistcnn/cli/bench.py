@@ -6,11 +6,14 @@ import functools
 import json
 import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
+from .._types import StrPath
 from ..benchmarking import accuracy as accuracy_bench
 from ..benchmarking import comparing, peers, targets
 from ..benchmarking import kernels as kernel_bench
@@ -25,14 +28,14 @@ from .info import cpu_model
 from .options import COMPUTE, JSON, Failure, count, device_options, options, usable_isa, writable_file
 
 
-def report_file(context, option, path):
+def report_file(context: Any, option: Any, path: StrPath) -> Any:
     """A path whose suffix says what is written there."""
     if path is not None and path.suffix not in (".md", ".json"):
         raise click.BadParameter(f"{click.format_filename(path)} must end in .md or .json")
     return writable_file(context, option, path)
 
 
-def usable_isas(context, option, isas):
+def usable_isas(context: Any, option: Any, isas: tuple[str]) -> list[str]:
     """Those that were named; if none was, that of --device, if it is not the processor."""
     named = [usable_isa(context, option, isa) for isa in isas or (None,)]
     return named if isas or named[0] not in ISAS else []
@@ -64,18 +67,20 @@ COMMON = options(ISA, THREADS, ROUNDS, SECONDS, PEERS, CHECK, OUTPUT)
 
 
 @click.group()
-def bench():
+def bench() -> None:
     """Measure speed beside the processor's FMA peak and beside other libraries, and how well recipes learn."""
 
 
-def progress(jobs):
+def progress(jobs: tuple[str]) -> Any:
     """The jobs, with a bar where somebody looks."""
     from tqdm import tqdm
 
     return tqdm(jobs, disable=not sys.stderr.isatty(), file=sys.stderr, leave=False, unit="")
 
 
-def deliver(tables, notes, isa, company, verdicts, output, as_json):
+def deliver(
+    tables: list[Table], notes: list[str], isa: str | None, company: Any, verdicts: None, output: StrPath, as_json: bool
+) -> None:
     """Show or write what was measured. `verdicts` on targets, if they are wanted: fail if one was missed."""
     command = shlex.join(["pymnistcnn", *sys.argv[1:]])
     versions = {found.peer.name: found.version for found in company.found if found.peer.name != peers.NUMPY}
@@ -94,7 +99,7 @@ def deliver(tables, notes, isa, company, verdicts, output, as_json):
 
 
 @contextmanager
-def company_of(with_peers, pythons, peer_folder):
+def company_of(with_peers: bool, pythons: tuple[Any, ...], peer_folder: Any) -> Iterator[Any]:
     """The peers that were asked for, with what they need."""
     if not with_peers:
         if pythons:
@@ -107,14 +112,26 @@ def company_of(with_peers, pythons, peer_folder):
         yield comparing.Company(found, missing, folder)
 
 
-def given(**settings):
+def given(**settings: Any) -> dict[str, float]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
 @bench.command()
 @click.argument("cases", metavar="[CASE]...", nargs=-1, type=click.Choice(list(kernel_bench.CASES)))
 @COMMON
-def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_folder, check, output, as_json):
+def kernels(
+    cases: tuple[str],
+    isas: list[str],
+    threads: tuple[int, ...],
+    rounds: int,
+    seconds: float,
+    with_peers: bool,
+    pythons: tuple[Any, ...],
+    peer_folder: Any,
+    check: bool,
+    output: StrPath,
+    as_json: bool,
+) -> None:
     """Every kernel by itself, forward and backward.
 
     CASE is a layer, such as "flux conv2"; all if none is named. With --peers, on the most threads and the last
@@ -145,8 +162,20 @@ def kernels(cases, isas, threads, rounds, seconds, with_peers, pythons, peer_fol
 @device_options()
 @COMMON
 def training(
-    networks, batches, profile, isas, threads, rounds, seconds, with_peers, pythons, peer_folder, check, output, as_json
-):
+    networks: Any,
+    batches: Any,
+    profile: bool,
+    isas: Any,
+    threads: int | None,
+    rounds: int,
+    seconds: float,
+    with_peers: bool,
+    pythons: Any,
+    peer_folder: Any,
+    check: Any,
+    output: StrPath,
+    as_json: bool,
+) -> None:
     """Training, and inference at batch 1 and 1000, of the tutorials' networks.
 
     NETWORK is one of them, such as flux; all if none is named, and targets are those of the named ones. Every side is
@@ -176,7 +205,7 @@ def training(
     deliver(tables, training_bench.NOTES, isa, company, verdicts, output, as_json)
 
 
-def training_jobs(networks, batches, isas, beside_peers):
+def training_jobs(networks: Any, batches: Any, isas: Any, beside_peers: bool) -> Any:
     """(network, task, batch, isa) of all that is measured."""
     jobs = []
     for name in networks:
@@ -190,7 +219,7 @@ def training_jobs(networks, batches, isas, beside_peers):
     return jobs
 
 
-def show_profiles(settings, batches, as_json, **how):
+def show_profiles(settings: Any, batches: Any, as_json: bool, **how: Any) -> None:
     profiles = []
     for name, isa, threads in settings:
         for batch in batches:
@@ -211,7 +240,9 @@ def show_profiles(settings, batches, as_json, **how):
 @COMPUTE
 @CHECK
 @OUTPUT
-def accuracy(recipes, seeds, threads, isa, check, output, as_json):
+def accuracy(
+    recipes: Any, seeds: int, threads: int | None, isa: str | None, check: Any, output: StrPath, as_json: bool
+) -> None:
     """Test accuracy and seconds of training of the recipes, over several seeds.
 
     RECIPE is one of `pymnistcnn train`'s; all if none is named. The time around `fast`, from its command to the

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .. import datasets
+from .._types import StrPath
 from .options import DATA, FORM, JSON, POSITIVE, print_json, read_data, writable_file
 
 
 @click.group()
-def data():
+def data() -> None:
     """Data sets in other forms."""
 
 
@@ -22,7 +24,7 @@ def data():
 @DATA
 @FORM
 @JSON
-def convert(output, part, count, data, as_json):
+def convert(output: StrPath, part: str, count: int, data: Any, as_json: bool) -> None:
     """Write digits as text: a line each, 784 tab-separated pixels 0-255 and the label.
 
     OUTPUT is the text file to write.

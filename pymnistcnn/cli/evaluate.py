@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
+from .._types import Array
 from ..datasets.reading import relabelled
 from .options import COMPUTE, DATA, FORM, JSON, describe, print_json, read_data
 from .saved import MODEL, data_note, names_of, network_at, refuse_nan
+
+if TYPE_CHECKING:
+    from ..datasets.dataset import Dataset
 
 
 @click.command()
@@ -22,7 +27,9 @@ from .saved import MODEL, data_note, names_of, network_at, refuse_nan
 @click.option("--confusion", is_flag=True, help="Print how many images of each class were taken for which.")
 @COMPUTE
 @JSON
-def evaluate(model, pixels, data, part, confusion, threads, isa, as_json):
+def evaluate(
+    model: Any, pixels: str, data: None, part: str, confusion: bool, threads: int | None, isa: str | None, as_json: bool
+) -> None:
     """Test a saved network on the test images.
 
     MODEL is a file that `pymnistcnn train` saved, or an ONNX file (.onnx). The data are MNIST's, whatever the network
@@ -53,7 +60,7 @@ def evaluate(model, pixels, data, part, confusion, threads, isa, as_json):
         click.echo(f"\n{table_of(matrix, names_of(network))}")
 
 
-def part_of(parts, part):
+def part_of(parts: tuple[Dataset, Dataset], part: str) -> Dataset:
     """The images for testing, or others, of a pair of Datasets."""
     train, test = parts
     if part == "all":
@@ -62,12 +69,12 @@ def part_of(parts, part):
     return train if part == "train" else test
 
 
-def size_of(network):
+def size_of(network: Any) -> tuple[int, int] | None:
     """(height, width) of the pictures that a network takes, or None."""
     return network.input_shape[1:] if len(network.input_shape) == 3 else None
 
 
-def as_trained(data, network):
+def as_trained(data: Any, network: Any) -> Any:
     """Data with the labels that a network has for the names of their classes, unless it knows other names; grey ones
     in colour, if the network takes such."""
     if data.from_pictures and network.input_shape[0] == 3 and data.images.ndim == 3:
@@ -76,14 +83,14 @@ def as_trained(data, network):
     return relabelled(data, network.classes) if data.classes and known else data
 
 
-def confusion_of(network, data, threads, isa):
+def confusion_of(network: Any, data: Any, threads: int | None, isa: str | None) -> Array:
     """How many images of each class (row) were taken for which (column)."""
     matrix = np.zeros((network.output_shape[-1],) * 2, int)
     np.add.at(matrix, (data.labels, network.predict(data.images, threads=threads, isa=isa)), 1)
     return matrix
 
 
-def table_of(matrix, names) -> str:
+def table_of(matrix: Array, names: list[str]) -> str:
     """A confusion matrix for people."""
     shown = [name[:12] for name in names]
     left, wide = max(map(len, shown)), max(*map(len, shown), len(str(matrix.max()))) + 1

@@ -5,7 +5,9 @@ Each form is a function here, a line in `FORMS`, an option that takes a file, an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +18,7 @@ from .options import DATA, JSON, POSITIVE, print_json, writable_file
 CALIBRATION = 1000  # training images
 
 
-def to_c(network, path, int8=False, test=None, data=None):
+def to_c(network: Any, path: Any, int8: bool = False, test: int | None = None, data: Any = None) -> Any:
     """Write C code; what is to be said of it: what it takes, and of int8 the accuracy beside that of float32."""
     train, images = datasets.mnist(data) if int8 or test else (None, None)
     if test and test > len(images):
@@ -30,7 +32,7 @@ def to_c(network, path, int8=False, test=None, data=None):
     return about
 
 
-def to_onnx(network, path, uint8=False, fold_batch_norm=False):
+def to_onnx(network: Any, path: Any, uint8: bool = False, fold_batch_norm: bool = False) -> Any:
     """Write ONNX; what is to be said of it."""
     from ..onnx.graph import OPSET
 
@@ -38,10 +40,13 @@ def to_onnx(network, path, uint8=False, fold_batch_norm=False):
     return dict(opset=OPSET, input_dtype="uint8" if uint8 else network.dtype.name)
 
 
-FORMS = {"c": (to_c, ("int8", "test", "data")), "onnx": (to_onnx, ("uint8", "fold_batch_norm"))}
+FORMS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "c": (to_c, ("int8", "test", "data")),
+    "onnx": (to_onnx, ("uint8", "fold_batch_norm")),
+}
 
 
-def file_option(name, help):
+def file_option(name: str, help: str) -> Any:
     return click.option(f"--{name}", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file, help=help)
 
 
@@ -55,7 +60,7 @@ def file_option(name, help):
 @click.option("--test", metavar="N", type=POSITIVE, help="C: a main with N test images as vectors.")
 @DATA
 @JSON
-def export(model, as_json, **options):
+def export(model: Any, as_json: bool, **options: Any) -> None:
     """Write a saved network in another form.
 
     MODEL is a file that `pymnistcnn train` saved. One of the options that take a FILE says which form.
@@ -80,5 +85,5 @@ def export(model, as_json, **options):
         click.echo(f"{name.replace('_', ' '):<21}  {in_words(value)}")
 
 
-def in_words(value):
+def in_words(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.2%}" if isinstance(value, float) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -24,7 +25,7 @@ SEVERAL = """\
 @click.option("--beside", metavar="MODULE", multiple=True, help="Import this first, as a program of yours does.")
 @COMPUTE
 @JSON
-def info(beside, threads, isa, as_json):
+def info(beside: tuple[Any, ...], threads: int | None, isa: str | None, as_json: bool) -> None:
     """Show what this machine and this installation have."""
     for name in beside:
         try:
@@ -62,7 +63,7 @@ def info(beside, threads, isa, as_json):
     click.echo(f"data             MNIST: {sizes_of(training, test)}")
 
 
-def cuda():
+def cuda() -> str:
     """What of CUDA this build and this machine have, in a line."""
     build = _native.cuda_build()
     if build is None:
@@ -71,7 +72,7 @@ def cuda():
     return f"built for architectures {architectures}; {cuda_problem() or device}"
 
 
-def cpu_model():
+def cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -14,24 +14,30 @@ import sys
 import tempfile
 import textwrap
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from .. import datasets
+from .._types import StrPath
 from ..datasets.atomic import check_writable
 from ..extras import MissingExtra
 from ..network import checked_threads
 from ..progress import Unbreakable
 from ..target import ISAS, PRECISIONS, target_of
 
+if TYPE_CHECKING:
+    from ..datasets.dataset import Dataset
+
 
 class Failure(click.ClickException):
     """What ends a command with exit code 1 and one line for people."""
 
-    def show(self, file=None):
+    def show(self, file: None = None) -> None:
         with suppress(OSError, ValueError):  # standard error is full, or closed
             click.echo(f"pymnistcnn: error: {self.format_message()}", err=True)
 
@@ -51,7 +57,7 @@ def in_one_line(error: click.UsageError) -> click.ClickException:
 
 
 @contextmanager
-def no_traceback():
+def no_traceback() -> Iterator[Any]:
     """Turn whatever is raised into an exit code and a line for people. A network that could not be saved where it was
     meant to be is saved somewhere else."""
     try:
@@ -74,13 +80,13 @@ class Stopped(KeyboardInterrupt):
     """A signal that ends a command as Ctrl-C does."""
 
 
-def exit_code(error) -> int:
+def exit_code(error: Any) -> int:
     """What a shell expects of a command that a signal has ended."""
     return 128 + (error.args[0] if isinstance(error, Stopped) else signal.SIGINT)
 
 
 @contextmanager
-def ended_by_signals():
+def ended_by_signals() -> Iterator[Any]:
     """For a process that is this command alone. Inside, SIGINT, SIGTERM and SIGHUP raise Stopped: the first of them.
     Then, and at the end, they are ignored, so that nothing interrupts what is saved. Those that whoever started the
     command has switched off stay so."""
@@ -102,7 +108,7 @@ def ended_by_signals():
         ignore()
 
 
-def rescued(model, path) -> str:
+def rescued(model: Any, path: StrPath) -> str:
     """Save a model that could not be written to `path` where there is room; says where, for the end of a message."""
     name = f"{Path(os.fsdecode(path)).stem}-{secrets.token_hex(4)}.safetensors"
     for folder in (Path.cwd, Path.home, lambda: Path(tempfile.gettempdir())):
@@ -114,7 +120,7 @@ def rescued(model, path) -> str:
 
 
 @contextmanager
-def told_at_the_end():
+def told_at_the_end() -> Iterator[Any]:
     """Inside, output that cannot be written (a full disk, a closed pipe) stops nothing; that is told at the end."""
     out, err = Unbreakable(sys.stdout), Unbreakable(sys.stderr)
     with redirect_stdout(out), redirect_stderr(err):
@@ -126,15 +132,15 @@ def told_at_the_end():
 class Commands(click.Group):
     """A group whose commands may raise anything: no user ever sees a traceback."""
 
-    def __call__(self, *args, **extra):  # as a program: what calls `main` has signals of its own
+    def __call__(self, *args: Any, **extra: Any) -> Any:  # as a program: what calls `main` has signals of its own
         with ended_by_signals():
             return super().__call__(*args, **extra)
 
-    def make_context(self, *args, **extra):  # this is where --help and --version print
+    def make_context(self, *args: Any, **extra: Any) -> Any:  # this is where --help and --version print
         with no_traceback():
             return super().make_context(*args, **extra)
 
-    def invoke(self, context):
+    def invoke(self, context: Any) -> None:
         with no_traceback(), warnings.catch_warnings():
             warnings.showwarning = show_warning
             super().invoke(context)
@@ -142,13 +148,13 @@ class Commands(click.Group):
                 sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
 
 
-def show_warning(message, category, *place):
+def show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
     """A line for people."""
     with suppress(OSError, ValueError):
         click.echo(f"pymnistcnn: {textwrap.shorten(str(message), 1000)}", err=True)
 
 
-def give_up_broken_stdout():
+def give_up_broken_stdout() -> None:
     """Let Python's own last flush, as it exits, not fail (and complain) once more."""
     try:
         if sys.stdout is not None:
@@ -175,7 +181,7 @@ def one_line(error: Exception) -> str:
 # ---- options ----
 
 
-def usable_isa(context, option, isa):
+def usable_isa(context: Any, option: Any, isa: str | None) -> str | None:
     """The name of the target to run on."""
     device, precision = context.meta.get(DEVICE), context.meta.get(PRECISION)
     told = device in (None, "cpu") or context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
@@ -190,12 +196,12 @@ def usable_isa(context, option, isa):
     return found
 
 
-def where(threads, isa):
+def where(threads: int | None, isa: str | None) -> str:
     """On what something runs, for people."""
     return f"{count(threads, 'thread')}, {isa}" if isa in ISAS else isa
 
 
-def writable_file(context, option, path):
+def writable_file(context: Any, option: Any, path: StrPath) -> Any:
     """A path that a file can be written to: to be told of it only after the training would be sad."""
     try:
         if path is not None:
@@ -205,7 +211,7 @@ def writable_file(context, option, path):
     return path
 
 
-def options(*several):
+def options(*several: Any) -> Callable[..., Any]:
     """Some options as one decorator, in this order."""
     return lambda command: functools.reduce(lambda inner, option: option(inner), reversed(several), command)
 
@@ -219,7 +225,7 @@ DATA = click.option(
 LABEL_FIRST, SIZE = "pymnistcnn.label_first", "pymnistcnn.size"  # where a context keeps them, for `read_data`
 
 
-def keep(name):
+def keep(name: str) -> Callable[..., Any]:
     """A callback that leaves an option's value where another looks for it."""
 
     def callback(context, option, value):
@@ -237,7 +243,7 @@ FORM = options(
 )  # fmt: skip
 
 
-def read_data(data, size=None):
+def read_data(data: Any, size: Any = None) -> tuple[Dataset, Dataset]:
     """The two data sets that --data and its companions say; `size` of the pictures in folders if --size does not."""
     context = click.get_current_context()
     if data is None:
@@ -248,7 +254,7 @@ def read_data(data, size=None):
 DEVICE, PRECISION = "pymnistcnn.device", "pymnistcnn.precision"  # where a context keeps them, for what --isa means
 
 
-def device_options(default="cpu"):
+def device_options(default: str = "cpu") -> Callable[..., Any]:
     hidden = dict(is_eager=True, expose_value=False, show_default=True)
     return options(
         click.option("--device", default=default, callback=keep(DEVICE), metavar="NAME", **hidden,
@@ -258,7 +264,7 @@ def device_options(default="cpu"):
     )  # fmt: skip
 
 
-def compute_options(device="cpu"):
+def compute_options(device: str | None = "cpu") -> Callable[..., Any]:
     return options(
         click.option("--threads", metavar="N", type=click.IntRange(1, 1024),
                      callback=lambda context, option, threads: checked_threads(threads),
@@ -274,20 +280,20 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 POSITIVE = click.IntRange(1, 1_000_000)
 
 
-def print_json(**fields):
+def print_json(**fields: Any) -> None:
     click.echo(json.dumps(fields, allow_nan=False))
 
 
-def count(n, noun):
+def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + "s" * (n != 1)
 
 
-def describe(data, name):
+def describe(data: Any, name: str) -> str:
     """A data set, by its name and where it is."""
     place = "" if data is None else click.format_filename(data)
     return name if place in ("", name) or not os.path.exists(data) else f"{name} ({place})"
 
 
-def sizes_of(training, test):
+def sizes_of(training: Any, test: Any) -> Any:
     size = "x".join(map(str, test.images.shape[1:]))
     return f"{len(training):,} training and {len(test):,} test images of {size}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -15,6 +16,9 @@ from .options import COMPUTE, JSON, print_json, writable_file
 from .samples import Reading, samples_of
 from .saved import MODEL, data_note, names_of, network_at, refuse_nan
 from .seen import drawn, save_seen
+
+if TYPE_CHECKING:
+    from .samples import Sample
 
 
 @click.command()
@@ -36,7 +40,20 @@ from .seen import drawn, save_seen
               help="Write a CSV file of columns ImageId and Label, as Kaggle takes it.")  # fmt: skip
 @COMPUTE
 @JSON
-def predict(model, pixels, images, every, as_is, min_probability, show, save_seen_in, output, threads, isa, as_json):
+def predict(
+    model: Any,
+    pixels: str,
+    images: Any,
+    every: bool,
+    as_is: bool,
+    min_probability: float,
+    show: bool,
+    save_seen_in: Path | None,
+    output: Path | None,
+    threads: int | None,
+    isa: str | None,
+    as_json: bool,
+) -> None:
     """Read the digits in pictures, one digit in each.
 
     MODEL is a file that `pymnistcnn train` saved, or an ONNX file (.onnx); an IMAGE is a photograph, scan or drawing of
@@ -69,7 +86,9 @@ def predict(model, pixels, images, every, as_is, min_probability, show, save_see
         raise click.exceptions.Exit(1)
 
 
-def answers(model, network, samples, least, threads, isa) -> list[dict]:
+def answers(
+    model: Any, network: Any, samples: list[Sample], least: float, threads: int | None, isa: str | None
+) -> list[dict[str, Any]]:
     """What a network says of each sample: its class, if it is sure enough; or, with one output, its value."""
     predictor = network.predictor(threads=threads, isa=isa)
     inputs = np.stack([sample.image for sample in samples])
@@ -87,7 +106,7 @@ def answers(model, network, samples, least, threads, isa) -> list[dict]:
     return rows
 
 
-def write_answers(path, samples, rows):
+def write_answers(path: Any, samples: list[Sample], rows: list[dict[str, Any]]) -> None:
     """Kaggle's form."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

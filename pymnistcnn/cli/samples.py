@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from .. import datasets, pictures
+from .._types import Array
 from ..datasets.folders import is_picture
 from ..datasets.groups import is_array_file
 from ..datasets.reading import is_table
@@ -47,7 +49,7 @@ class Reading:
     every: bool = False
 
 
-def samples_of(path, reading):
+def samples_of(path: Any, reading: Reading) -> list[Sample]:
     """The samples of a path, in the shape that a network takes."""
     network = reading.network
     if path.is_dir():
@@ -82,7 +84,7 @@ def _of_picture(path, reading):
     return [Sample(path, n if reading.every else None, image) for n, image in enumerate(images, 1)]
 
 
-def as_bright(image, network):
+def as_bright(image: Array, network: Any) -> Array:
     """A picture whose white is that of a network that was trained on darker ones."""
     first = network.layers[0]
     white = 1 / first.scale if isinstance(first, Rescaling) and first.scale > 0 else 255

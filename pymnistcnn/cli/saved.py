@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -11,7 +12,11 @@ from ..layers import Rescaling
 from ..model import load
 from .options import options
 
-SCALES = {"0-255": None, "0-1": Rescaling(1 / 255)}
+if TYPE_CHECKING:
+    from ..model import Sequential
+
+
+SCALES: dict[str, Rescaling | None] = {"0-255": None, "0-1": Rescaling(1 / 255)}
 MODEL = options(
     click.argument("model", type=click.Path(path_type=Path)),
     click.option("--pixels", type=click.Choice(list(SCALES)), default="0-255", show_default=True,
@@ -19,7 +24,7 @@ MODEL = options(
 )  # fmt: skip
 
 
-def network_at(path, pixels="0-255"):
+def network_at(path: Any, pixels: str = "0-255") -> Sequential:
     """What is saved in a safetensors or ONNX file."""
     if path.suffix.lower() != ".onnx":
         return load(path)
@@ -28,17 +33,17 @@ def network_at(path, pixels="0-255"):
     return from_onnx(path, rescaling=SCALES[pixels])
 
 
-def data_note(network) -> dict:
+def data_note(network: Any) -> dict[str, Any]:
     """What a network's file says of the data it was trained on."""
     note = network.notes.get("data")
     return note if isinstance(note, dict) else {}
 
 
-def names_of(network) -> list[str]:
+def names_of(network: Any) -> list[str]:
     return list(network.classes or map(str, range(network.output_shape[-1])))
 
 
-def refuse_nan(model, numbers):
+def refuse_nan(model: Any, numbers: Any) -> None:
     """Weights of NaN or infinity load well, but nothing that follows from them is an answer."""
     if not np.isfinite(numbers).all():
         raise ValueError(f"{model}: the network's outputs are not finite numbers; its weights may be damaged")

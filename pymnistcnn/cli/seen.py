@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._types import Array
 from ..datasets import atomic_write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .samples import Sample
+
 
 SHADES = " .:-=+*#%@"
 
 
-def drawn(image) -> str:
+def drawn(image: Array) -> str:
     """An image (..., h, w) as text, two pixels a character, the lightest the darkest character."""
     greys = np.asarray(image, float).reshape(-1, *image.shape[-2:]).mean(axis=0)
     rows = greys[: len(greys) // 2 * 2].reshape(-1, 2, greys.shape[1]).mean(axis=1)
@@ -19,7 +27,7 @@ def drawn(image) -> str:
     return "\n".join("    " + "".join(SHADES[shade] for shade in row).rstrip() for row in shades)
 
 
-def save_seen(folder, samples) -> None:
+def save_seen(folder: Path, samples: list[Sample]) -> None:
     """Save the images of samples as PNG files, by the names of theirs."""
     from PIL import Image
 

@@ -8,9 +8,11 @@ import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
+from .._types import ArrayLike, DTypeLike, StrPath
 from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
@@ -56,7 +58,20 @@ SUFFIX = ".checkpoint"  # of the output's name
               help="Go on from a checkpoint, with its recipe, epochs, batch size, seed and dtype.")  # fmt: skip
 @JSON
 @told_at_the_end()
-def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, checkpoint_every, resume, as_json):
+def train(
+    recipe: str | None,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    threads: int | None,
+    isa: str | None,
+    dtype: DTypeLike,
+    data: Any,
+    output: StrPath,
+    checkpoint_every: None,
+    resume: None,
+    as_json: bool,
+) -> None:
     """Train a network, test it, save it.
 
     RECIPE says which network, and how to train it: `fast`, the default, comes to about 99 % on MNIST; `accurate` to
@@ -126,26 +141,26 @@ def train(recipe, epochs, batch_size, seed, threads, isa, dtype, data, output, c
         )  # fmt: skip
 
 
-def input_shape_of(data):
+def input_shape_of(data: Any) -> Any:
     """(channels, height, width) of a Dataset's images."""
     shape = data.images.shape[1:]
     return shape if len(shape) == 3 else (1, *shape)
 
 
-def white_of(data):
+def white_of(data: Any) -> Any:
     """The value of a pixel that is full: 255, unless all are much darker, as in digits of 16 greys."""
     largest = float(data.images.max(initial=0))
     return largest if 0 < largest < 128 else 255
 
 
-def classes_in(training, test) -> int:
+def classes_in(training: Any, test: Any) -> int:
     """How many classes there are to tell apart."""
     if training.classes is not None:
         return len(training.classes)
     return max(2, *(int(data.labels.max()) + 1 for data in (training, test) if len(data)))
 
 
-def note(model, training):
+def note(model: Any, training: Any) -> None:
     """Let a model, and its file, know what it is trained on."""
     model.classes = training.classes or list(map(str, range(model.output_shape[-1])))
     model.notes["data"] = {
@@ -158,12 +173,12 @@ def note(model, training):
 class EpochLines(Callback):
     """Progress for log files, where a bar that is drawn over and over would leave a heap of bars."""
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         speed = f"{training.history.images_per_second[-1]:,.0f} images/s"
         click.echo(f"epoch {training.epoch + 1}/{training.epochs}: {epoch_in_words(training)}, {speed}", err=True)
 
 
-def resumed(path, given):
+def resumed(path: StrPath, given: ArrayLike) -> Any:
     """The settings that the training of a checkpoint was started with, and the place it has come to; bad use if
     something else is asked for now."""
     saved = read(path)[0][TRAINING]
@@ -176,7 +191,7 @@ def resumed(path, given):
     return notes, f"epoch {saved['epoch'] + 1}, batch {saved['batch'] + 1}"
 
 
-def output_of(checkpoint):
+def output_of(checkpoint: Any) -> Any:
     """Where the training that wrote a checkpoint was going to save its network."""
     stem = checkpoint.name.removesuffix(SUFFIX)
     return checkpoint.with_name(stem) if stem not in ("", checkpoint.name) else Path("digits.safetensors")

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import click
 
+from .._types import DTypeLike, StrPath
 from ..checks import DTYPES
 from ..target import devices
 from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, told_at_the_end, writable_file
 
 
 @click.group()
-def tutorial():
+def tutorial() -> None:
     """Run a well-known tutorial, whole: its data, network, loop, messages."""
 
 
-def common(*, epochs, batch_size, seed, dtype, output, device="cpu", check_output=writable_file):
+def common(
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    dtype: DTypeLike,
+    output: StrPath,
+    device: str | None = "cpu",
+    check_output: Callable[..., Any] | None = writable_file,
+) -> Callable[..., Any]:
     """The options of every tutorial, with the tutorial's defaults."""
 
     def option(name, default, **extra):
@@ -40,7 +52,7 @@ def common(*, epochs, batch_size, seed, dtype, output, device="cpu", check_outpu
 
 
 @told_at_the_end()
-def run(function, as_json, epochs, data, output, **settings):
+def run(function: Callable[..., Any], as_json: bool, epochs: int, data: Any, output: StrPath, **settings: Any) -> None:
     """Run a tutorial; with --json its messages go to stderr, and one object to stdout."""
     if epochs is not None:
         settings["epochs"] = epochs
@@ -63,7 +75,7 @@ def run(function, as_json, epochs, data, output, **settings):
 @common(epochs=10, batch_size=100, seed=0, dtype="float64", output="gorgonia.safetensors")
 @click.option("--loss", type=click.Choice(["cost", "cross-entropy"]), default="cost", show_default=True,
               help="The tutorial's cost, without a logarithm, or the usual one.")  # fmt: skip
-def gorgonia(loss, as_json, **settings):
+def gorgonia(loss: Any, as_json: bool, **settings: Any) -> None:
     """Go: three convolutions, RMSprop, a cost without logarithm."""
     from ..tutorials.gorgonia import gorgonia as function
 
@@ -74,7 +86,7 @@ def gorgonia(loss, as_json, **settings):
 @common(epochs=20, batch_size=128, seed=0, dtype="float32", output="mnist_conv.safetensors", check_output=None)
 @click.option("--lr", default=3e-3, show_default=True, help="Learning rate to begin with.")
 @click.option("--savepath", default="./", show_default=True, help="Folder for the best network.")
-def flux(as_json, **settings):
+def flux(as_json: bool, **settings: Any) -> None:
     """Julia: the model zoo's convolutional network."""
     from ..tutorials.flux import flux as function
 
@@ -93,7 +105,7 @@ MXNET = options(
 @tutorial.command("mxnet-mlp")
 @common(epochs=None, batch_size=100, seed=0, dtype="float32", output="mxnet-mlp.safetensors", device=devices()[-1])
 @MXNET
-def mxnet_mlp(variant, init, as_json, **settings):
+def mxnet_mlp(variant: str, init: str, as_json: bool, **settings: Any) -> None:
     """Python, Julia: a multilayer perceptron.  10 epochs, in Julia 20."""
     from ..tutorials.mxnet import mxnet_mlp as function
 
@@ -103,7 +115,7 @@ def mxnet_mlp(variant, init, as_json, **settings):
 @tutorial.command("mxnet-lenet")
 @common(epochs=None, batch_size=100, seed=0, dtype="float32", output="mxnet-lenet.safetensors", device=devices()[-1])
 @MXNET
-def mxnet_lenet(variant, init, as_json, **settings):
+def mxnet_lenet(variant: str, init: str, as_json: bool, **settings: Any) -> None:
     """Python, Julia: LeNet.  10 epochs, in Julia 20."""
     from ..tutorials.mxnet import mxnet_lenet as function
 
@@ -112,7 +124,7 @@ def mxnet_lenet(variant, init, as_json, **settings):
 
 @tutorial.command()
 @common(epochs=50, batch_size=10, seed=1, dtype="float32", output="mccaffrey.safetensors")
-def mccaffrey(as_json, **settings):
+def mccaffrey(as_json: bool, **settings: Any) -> None:
     """PyTorch: a network on 1,000 images from text files."""
     from ..tutorials.mccaffrey import mccaffrey as function
 
@@ -123,7 +135,7 @@ def mccaffrey(as_json, **settings):
 @common(epochs=3, batch_size=1, seed=0, dtype="float64", output="scratch.safetensors")
 @click.option("--by-hand", is_flag=True, help="Step through the layers that are written out in NumPy's terms.")
 @click.option("--full", is_flag=True, help="All 60,000 and 10,000 images, with loss and accuracy of each epoch.")
-def scratch(as_json, **settings):
+def scratch(as_json: bool, **settings: Any) -> None:
     """NumPy: a convolutional network from scratch."""
     from ..tutorials.scratch import scratch as function
 

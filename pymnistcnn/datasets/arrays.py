@@ -8,9 +8,11 @@ import struct
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._types import Array
 from .dataset import DataError
 from .streams import BROKEN, exactly, opened, take
 
@@ -18,7 +20,7 @@ MAGIC = b"\x93NUMPY"
 _HEADER = 10_000  # bytes, the most that NumPy itself trusts
 
 
-def read_npy(path):
+def read_npy(path: Any) -> Array:
     """The array of a .npy file, raw, gzipped or in a zip archive. Of a raw file it is a private map, which takes no
     memory before it is read; the file is to stay as it is meanwhile."""
     with opened(path) as (stream, size):
@@ -31,7 +33,7 @@ def read_npy(path):
         return np.asarray(np.memmap(path, dtype, "c", stream.tell(), shape, order))
 
 
-def read_npz(path) -> dict[str, np.ndarray]:
+def read_npz(path: Any) -> dict[str, np.ndarray]:
     """The arrays of a .npz file by name."""
     arrays = {}
     try:

@@ -12,8 +12,12 @@ import secrets
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from .._types import StrPath
 
 __all__ = ["atomic_write"]
 
@@ -21,7 +25,7 @@ IN_PLACE = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS)  #
 
 
 @contextmanager
-def atomic_write(path):
+def atomic_write(path: StrPath) -> Iterator[Any]:
     """Open a binary file that takes the place of `path` once the block ends without an error.
 
     Until then, and for good if the block raises, whatever was at `path` stays as it was. A link stays a link: what it
@@ -54,7 +58,7 @@ def atomic_write(path):
             temporary.take_place(target, old)
 
 
-def check_writable(path):
+def check_writable(path: StrPath) -> None:
     """OSError, which names `path`, if `atomic_write` could not write there, as far as this can be told before."""
     with errors_of(path):
         old = what_is_there(path)
@@ -64,7 +68,7 @@ def check_writable(path):
 
 
 @contextmanager
-def only_writer(path):
+def only_writer(path: StrPath) -> Iterator[Any]:
     """While it lasts, whoever else asks for the same path gets a BlockingIOError, in this process or another."""
     with errors_of(path):
         place = beside(path, "lock")
@@ -91,7 +95,7 @@ def only_writer(path):
 
 
 @contextmanager
-def errors_of(path):
+def errors_of(path: StrPath) -> Iterator[Any]:
     """Errors that name no file, or one of ours, name the path that was asked for."""
     try:
         yield
@@ -101,14 +105,14 @@ def errors_of(path):
         raise
 
 
-def _stands_for(filename, path) -> bool:
+def _stands_for(filename: str, path: StrPath) -> bool:
     """Is it a path's target, or a file of ours beside it?"""
     target = os.path.realpath(path)
     ours = f".{os.path.basename(target)[:NAME]}."
     return filename == target or os.path.basename(os.fsdecode(filename)).startswith(ours)
 
 
-def what_is_there(path) -> os.stat_result | None:
+def what_is_there(path: StrPath) -> os.stat_result | None:
     """A file or a pipe that may be written to, or nothing; an OSError for anything else."""
     try:
         there = os.stat(path)
@@ -123,11 +127,11 @@ def what_is_there(path) -> os.stat_result | None:
     return there
 
 
-def is_pipe(there) -> bool:
+def is_pipe(there: Any) -> bool:
     return there is not None and stat.S_ISFIFO(there.st_mode)
 
 
-def write_to_pipe(path, content):
+def write_to_pipe(path: StrPath, content: Any) -> None:
     try:
         pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # with nobody at the other end it would wait for ever
     except OSError as error:
@@ -144,13 +148,13 @@ def write_to_pipe(path, content):
 NAME = 60  # characters of a file's name in that of its temporary file
 
 
-def beside(path, suffix) -> str:
+def beside(path: StrPath, suffix: str) -> str:
     """The name of a hidden file in the same folder: a rename stays on one disk."""
     folder, name = os.path.split(os.path.realpath(path))
     return os.path.join(folder, f".{name[:NAME]}.{suffix}")
 
 
-def locked(file) -> bool:
+def locked(file: Any) -> bool:
     """Is it ours now? Yes, too, where there are no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,7 +165,7 @@ def locked(file) -> bool:
     return True
 
 
-def is_at(file, path) -> bool:
+def is_at(file: int, path: StrPath) -> bool:
     """Does the path still lead to an open file?"""
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
@@ -170,7 +174,7 @@ def is_at(file, path) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def clear_leftovers(target):
+def clear_leftovers(target: Any) -> None:
     """Remove the temporary files of writers that were killed: nobody holds their locks. Once a process and target."""
     folder, name = os.path.split(target)
     for left in Path(folder).glob(f".{glob.escape(name[:NAME])}.*.tmp"):
@@ -183,7 +187,10 @@ class Temporary:
     """A new file in the folder of another, which it is to replace; where that folder takes none, and the other file is
     there, in the system's folder for such. It is gone in the end."""
 
-    def __init__(self, target, old):
+    file: Any
+    path: str
+
+    def __init__(self, target: Any, old: Any) -> None:
         clear_leftovers(target)
         try:
             self._create(target)
@@ -192,7 +199,7 @@ class Temporary:
                 raise
             self._create(os.path.join(tempfile.gettempdir(), os.path.basename(target)))
 
-    def _create(self, target):
+    def _create(self, target: Any) -> None:
         while True:
             self.path = beside(target, f"{secrets.token_hex(8)}.tmp")
             self.file = open(self.path, "x+b")
@@ -204,17 +211,17 @@ class Temporary:
                 raise
             self.file.close()  # somebody took it for a leftover
 
-    def __enter__(self):
+    def __enter__(self) -> Temporary:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         with suppress(OSError):
             self.file.close()
         if self.path is not None:
             with suppress(FileNotFoundError):
                 os.unlink(self.path)
 
-    def take_place(self, target, old):
+    def take_place(self, target: Any, old: Any) -> None:
         """Become the target; or, where that cannot be, overwrite it."""
         try:
             if old is not None:
@@ -225,13 +232,13 @@ class Temporary:
                 raise
             self._overwrite(target, old)
 
-    def _look_like(self, old):
+    def _look_like(self, old: Any) -> None:
         file, new = self.file.fileno(), os.fstat(self.file.fileno())
         if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
             os.fchown(file, old.st_uid, old.st_gid)
         os.fchmod(file, stat.S_IMODE(old.st_mode))
 
-    def _overwrite(self, target, old):
+    def _overwrite(self, target: Any, old: Any) -> None:
         copy = os.path.join(os.path.dirname(self.path), f"{os.path.basename(target)}.copy")
         os.replace(self.path, copy)  # under a name that nobody takes for a leftover
         self.path = copy

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, Shape, StrPath
 from ..checks import shown, whole
 from .dataset import DataError
 
@@ -23,7 +26,28 @@ class Columns:
     numbers : of the lines that were taken
     """
 
-    def __init__(self, path, line, fields, is_number, label_first, shape):
+    path: StrPath
+    count: int
+    shape: Shape | None
+    is_header: bool
+    left_out: list[int]
+    numbers: list[int]
+    words: list[bytes]
+    ends: tuple[list[bytes], list[bytes]]
+    skipped: list[int]
+    label: int | None
+    undecided: bool
+    size: Shape | None
+
+    def __init__(
+        self,
+        path: StrPath,
+        line: bytes,
+        fields: list[bytes],
+        is_number: Callable[[bytes], bool],
+        label_first: bool | None,
+        shape: Any,
+    ) -> None:
         self.path, self.count, self.shape = path, len(fields), shape
         names = [field.strip(b' \t\r\n"').decode(errors="replace").lower() for field in fields]
         numeric = [is_number(field) for field in fields]
@@ -56,7 +80,7 @@ class Columns:
             )
         self.size = size_of(pixels if self.undecided or self.label is not None else pixels + 1, self.shape)
 
-    def pixels_of(self, number, fields):
+    def pixels_of(self, number: int, fields: list[bytes]) -> list[bytes]:
         """The words of the pixels of a row, without those that may be of labels, which are kept."""
         self.numbers.append(number)
         if self.label is not None:
@@ -69,18 +93,20 @@ class Columns:
             return fields[1:-1]
         return fields
 
-    def where(self, number, at):
+    def where(self, number: int, at: int) -> str:
         """Of the pixel at a place among a row's."""
         at += self.undecided
         for skipped in reversed(self.skipped):
             at += at >= skipped
         return f"{self.path}, line {number}, column {at + 1}"
 
-    def only(self, place):
+    def only(self, place: int) -> Any:
         """As of a table whose only column is at this place."""
         return _Only(self.path, place)
 
-    def resolved(self, rows, separator, labels_of, pixels_of):
+    def resolved(
+        self, rows: Array, separator: bytes | None, labels_of: Callable[..., Any], pixels_of: Callable[..., Any]
+    ) -> tuple[Array, Array | None, tuple[str, ...] | None]:
         """(images, labels or None, names of classes or None) of the rows of pixels."""
         if self.undecided:
             free = [at for at in range(self.count) if at not in self.left_out]
@@ -104,7 +130,7 @@ class _Only:
         return f"{self.path}, line {number}, column {self.place + 1}"
 
 
-def checked_image_shape(shape):
+def checked_image_shape(shape: Shape | None) -> Shape | None:
     """(h, w) or (c, h, w), or None."""
     if shape is None:
         return None
@@ -113,13 +139,13 @@ def checked_image_shape(shape):
     return tuple(whole("shape", size) for size in shape)
 
 
-def counted(names) -> bool:
+def counted(names: list[bytes]) -> bool:
     """0 1 2 ..., or 1 2 3 ..., as if somebody had numbered the columns."""
     names = [name for name in names if name]
     return any(names == list(map(str, range(start, start + len(names)))) for start in (0, 1)) and len(names) > 2
 
 
-def size_of(pixels, shape):
+def size_of(pixels: int, shape: Shape | None) -> Shape | None:
     """The shape of an image of so many pixels, or None."""
     if shape is not None:
         return shape if math.prod(shape) == pixels else None
@@ -127,7 +153,7 @@ def size_of(pixels, shape):
     return (side, side) if side >= _LEAST and side * side == pixels else None
 
 
-def plainly_first(first, last, separator, path) -> bool:
+def plainly_first(first: Any, last: Any, separator: bytes | None, path: StrPath) -> bool:
     """Are the labels in the first column, not in the last? DataError if that is not plain."""
     kinds = [kind_of(column) for column in (first, last)]
     if kinds[0] == kinds[1] == "corner":  # all 0 in both: it does not matter
@@ -149,7 +175,7 @@ BEATEN = {  # by which kind of column what in the other is no label
 }
 
 
-def kind_of(words) -> str:
+def kind_of(words: list[bytes]) -> str:
     """What a column may hold: "corner" or "page", an empty corner's 0 or 255 in all rows; "one label", another number
     in all rows; "pixels", which reach 100 and leave out most numbers below; "names"; or "labels"."""
     try:

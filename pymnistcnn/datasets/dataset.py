@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
+from .._types import Array, ArrayLike
 from ..checks import checked_seed, number, shown, yes_or_no
 
 __all__ = [
@@ -67,7 +70,7 @@ class Dataset:
     name: str = ""
     from_pictures: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in (("images", self.images), ("labels", self.labels)):
             if not isinstance(value, np.ndarray):
                 raise ValueError(f"{name}: expected a NumPy array, got {type(value).__name__}")
@@ -86,7 +89,9 @@ class Dataset:
                 raise ValueError(f"labels: expected 0 to {len(self.classes) - 1}, as there are classes, got {got}")
 
     @classmethod
-    def from_arrays(cls, images, labels, classes=None, name=""):
+    def from_arrays(
+        cls, images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | None = None, name: str = ""
+    ) -> Self:
         """A Dataset of what others call images and labels.
 
         images : (n, h, w), (n, c, h, w), (n, h, w, c) of 1 or 3 channels, or flat squares (n, h * w)
@@ -109,7 +114,7 @@ class Dataset:
             classes, labels = classes.tolist(), labels.reshape(-1)
         return cls(channels_first(np.asarray(images)), whole_labels(labels), classes, name)
 
-    def split(self, fraction, seed=0, stratify=True):
+    def split(self, fraction: float, seed: int = 0, stratify: bool = True) -> tuple[Dataset, Dataset]:
         """Two Datasets: the rest, and a random `fraction` of the images, both in the order that they have here.
 
         fraction : from 0 to 1, both excluded, of the second
@@ -153,14 +158,14 @@ class Dataset:
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Array]:
         """images and labels, as of a pair."""
         return iter((self.images, self.labels))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Dataset:
         """The part of the data that a slice (a view), an integer array or a boolean mask (copies) selects."""
         if not isinstance(index, slice):
             index = np.asarray(index)
@@ -169,13 +174,13 @@ class Dataset:
                 raise TypeError(f"index: expected a slice, an integer array or a boolean mask, got {got}")
         return replace(self, images=self.images[index], labels=self.labels[index])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = "x".join(map(str, self.images.shape[1:]))
         labels = f"labels {self.labels.min()} to {self.labels.max()}" if len(self) else "no labels"
         return f"Dataset({len(self)} images of {size} {self.images.dtype}, {labels})"
 
 
-def checked_classes(classes) -> tuple[str, ...]:
+def checked_classes(classes: Any) -> tuple[str, ...]:
     """Names, all different."""
     if isinstance(classes, str) or not hasattr(classes, "__iter__"):
         raise ValueError(f"classes must be a list of names, not {shown(classes)}")
@@ -185,7 +190,7 @@ def checked_classes(classes) -> tuple[str, ...]:
     return tuple(map(str, classes))
 
 
-def channels_first(images) -> np.ndarray:
+def channels_first(images: Array) -> np.ndarray:
     """(n, h, w) or (n, c, h, w) of images in any of the forms of `Dataset.from_arrays`."""
     if images.ndim == 2:
         side = round(images.shape[1] ** 0.5)
@@ -201,7 +206,7 @@ def channels_first(images) -> np.ndarray:
     return images[:, 0] if images.shape[1] == 1 else images
 
 
-def whole_labels(labels) -> np.ndarray:
+def whole_labels(labels: Array) -> np.ndarray:
     """Integers (n,) of labels in any of the forms of `Dataset.from_arrays`."""
     if labels.ndim == 2 and labels.shape[1] > 1:
         if not np.isin(labels, (0, 1)).all() or not (labels.sum(axis=1) == 1).all():
@@ -213,7 +218,7 @@ def whole_labels(labels) -> np.ndarray:
     return labels
 
 
-def spread(labels, order) -> np.ndarray:
+def spread(labels: Array, order: Array) -> np.ndarray:
     """An order of all samples, each stretch of which has its share of every class."""
     order = order[np.argsort(labels[order], kind="stable")]
     _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)

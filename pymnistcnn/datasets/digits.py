@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._types import StrPath
 from .dataset import DataError, Dataset
 from .idx import read_header, read_idx
 from .known import DIGITS, TITLES
@@ -18,7 +20,7 @@ __all__ = [
 _EMBEDDED = Path(__file__).parents[1] / "data" / "mnist"
 
 
-def mnist(directory=None):
+def mnist(directory: StrPath | None = None) -> tuple[Dataset, Dataset]:
     """Load MNIST, or other digits laid out the same way.
 
     Source: Yann LeCun, Corinna Cortes, Christopher J. C. Burges, The MNIST database of handwritten
@@ -50,13 +52,13 @@ def mnist(directory=None):
     return train, test
 
 
-def _load(directory, part):
+def _load(directory: StrPath, part: str) -> Dataset:
     return _load_pair(
         _find(directory, f"{part}-images", "idx3-ubyte"), _find(directory, f"{part}-labels", "idx1-ubyte")
     )
 
 
-def _load_pair(images_path, labels_path):
+def _load_pair(images_path: StrPath, labels_path: StrPath) -> Dataset:
     counts = []
     for path, rank in ((images_path, 3), (labels_path, 1)):  # nothing large is read before these fit together
         dtype, shape = read_header(path)
@@ -71,7 +73,7 @@ def _load_pair(images_path, labels_path):
     return Dataset(images, labels)
 
 
-def _find(directory, stem, kind):
+def _find(directory: StrPath, stem: str, kind: str) -> Any:
     names = [f"{stem}{mark}{kind}{end}" for mark in "-." for end in ("", ".gz")]
     for name in names:
         if (directory / name).is_file():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from .._types import Array
 from ..pictures import SUFFIXES, picture_size, read_picture
 from .dataset import DataError, Dataset
 from .naming import PARTS
@@ -12,26 +15,26 @@ from .streams import children
 LARGEST, USUAL = 64, (32, 32)  # the sides of pictures that keep their size; the size of others
 
 
-def pictures_in(folder) -> list:
+def pictures_in(folder: Any) -> list[Any]:
     """The pictures in a folder, by name."""
     return [place for place in children(folder) if place.is_file() and is_picture(place.name)]
 
 
-def is_picture(name) -> bool:
+def is_picture(name: str) -> bool:
     """By its suffix."""
     return name.lower().endswith(SUFFIXES)
 
 
-def has_folders_of_pictures(folder) -> bool:
+def has_folders_of_pictures(folder: Any) -> bool:
     return any(classes_in(part) for part in parts_in(folder).values())
 
 
-def parts_in(folder) -> dict:
+def parts_in(folder: Any) -> dict[str, Any]:
     """The folders for training and testing by part; a folder itself, by None, if it has none."""
     return {PARTS[place.name.lower()]: place for place in children(folder) if _is_part(place)} or {None: folder}
 
 
-def read_folders(folder, size=None) -> dict[str | None, Dataset]:
+def read_folders(folder: Any, size: tuple[int, int] | None = None) -> dict[str | None, Dataset]:
     """Datasets by part of a folder that has a folder of pictures for each class, or folders for training and testing
     that have such.
 
@@ -55,7 +58,7 @@ def read_folders(folder, size=None) -> dict[str | None, Dataset]:
     return {part: _dataset(classes, names, colour, folder.name) for part, classes in read.items()}
 
 
-def classes_in(folder) -> dict[str, list]:
+def classes_in(folder: Any) -> dict[str, list[Any]]:
     """The pictures of each class. A folder that has nothing but another is looked through."""
     inside = [place for place in children(folder) if place.is_dir()]
     classes = {place.name: pictures_in(place) for place in inside}
@@ -64,13 +67,13 @@ def classes_in(folder) -> dict[str, list]:
     return {name: pictures for name, pictures in classes.items() if pictures}
 
 
-def common_size(places) -> tuple[int, int]:
+def common_size(places: list[Any]) -> tuple[int, int]:
     """The size that all pictures have, if they are small; else the usual one."""
     sizes = {picture_size(place) for place in places}
     return sizes.pop() if len(sizes) == 1 and max(max(size) for size in sizes) <= LARGEST else USUAL
 
 
-def stacked(pictures, colour=False) -> np.ndarray:
+def stacked(pictures: list[Array], colour: bool = False) -> np.ndarray:
     """(n, h, w) of grey pictures, or (n, 3, h, w) if one is in colour, or is to be."""
     colour = colour or any(picture.ndim == 3 for picture in pictures)
     if not colour:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._types import Array
 from .arrays import MAGIC, read_npy, read_npz
 from .dataset import MOST_CLASSES, DataError, Dataset
 from .idx import map_idx
@@ -16,11 +19,11 @@ from .streams import children, opened
 WHOLE = "whole"  # the part that is neither for training nor for testing
 
 
-def is_array_file(name) -> bool:
+def is_array_file(name: str) -> bool:
     return any(mark in name.lower() for mark in (".npy", ".npz", "ubyte", "-idx", ".idx"))
 
 
-def read_array(place):
+def read_array(place: Any) -> Array:
     """The array of a file in NumPy's or the IDX format, by its first bytes; of a .npz file the only one."""
     if place.name.endswith(".npz"):
         arrays = read_npz(place)
@@ -32,7 +35,7 @@ def read_array(place):
     return read_npy(place) if start == MAGIC else map_idx(place)
 
 
-def groups_in(folder) -> dict:
+def groups_in(folder: Any) -> dict[str, Any]:
     """The files of a folder by what they are of: {(folder, words): {role: place}}. Those in its folders named raw are
     taken in, and those of folders that are named as a file is, as Kaggle has them."""
     places, inside = [], [child for child in children(folder) if child.is_dir()]
@@ -48,19 +51,19 @@ def groups_in(folder) -> dict:
     return groups
 
 
-def group_of(place) -> dict:
+def group_of(place: Any) -> dict[str, Any]:
     """The files that belong to one file, itself among them: {role: place}."""
     groups = [group for group in groups_in(place.parent).values() if str(place) in map(str, group.values())]
     return groups[0] if groups else {}
 
 
-def read_group(group, where) -> dict:
+def read_group(group: Any, where: str) -> dict[str, Any]:
     """Datasets by part, of files by role."""
     names = [name for place in group.values() for name in names_of(place)]
     return datasets_of({found: read_array(place) for found, place in group.items()}, where, names)
 
 
-def datasets_of(arrays, where, names) -> dict:
+def datasets_of(arrays: Any, where: str, names: Iterable[str]) -> dict[str, Any]:
     """Datasets by part, of arrays by role; `names`: of files and folders, which may say what they are of. DataError if
     images or labels are missing, or do not fit."""
     parts = {}
@@ -76,7 +79,7 @@ def datasets_of(arrays, where, names) -> dict:
     return parts
 
 
-def group_names(group) -> str:
+def group_names(group: Any) -> str:
     return ", ".join(place.name for place in group.values())
 
 
@@ -93,13 +96,13 @@ def _dataset(images, labels, where, names):
     return as_known(data, known_name(names, data.labels))
 
 
-def names_of(place) -> list[str]:
+def names_of(place: Any) -> list[str]:
     """Of a file and the folders it is in, the nearest first."""
     path = Path(getattr(place, "at", place))
     return [path.name, *(parent.name for parent in path.parents)][:4]
 
 
-def as_bytes(images):
+def as_bytes(images: Array) -> Array:
     """Images as uint8 where nothing is lost: whole numbers from 0 to 255, or what was divided by 255."""
     if images.dtype == np.uint8 or images.dtype.kind not in "iuf" or not images.size:
         return images

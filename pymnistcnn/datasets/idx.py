@@ -12,9 +12,11 @@ import os
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, ArrayLike, StrPath
 from .atomic import atomic_write
 from .dataset import DataError
 from .streams import exactly, opened
@@ -36,7 +38,7 @@ _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _MAX_RANK = 32  # what every NumPy can hold; the byte in the file could say 255
 
 
-def read_idx(path):
+def read_idx(path: StrPath) -> Array:
     """Read an IDX file, raw, gzipped or alone in a zip archive (told by the first bytes, not by the name).
 
     Safe on hostile files: memory grows with the data that is there, up to what the header promises.
@@ -58,13 +60,13 @@ def read_idx(path):
         return _parse(stream, path, size)
 
 
-def read_header(path):
+def read_header(path: StrPath) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """The dtype and shape that an IDX file says it has."""
     with opened(path) as (stream, _):
         return _parse_header(stream, path)
 
 
-def map_idx(path):
+def map_idx(path: StrPath) -> Array:
     """As `read_idx`; of a raw file of single bytes a private map of the file, which is to stay as it is meanwhile."""
     with opened(path) as (stream, size):
         if size is None or not isinstance(path, Path):
@@ -76,7 +78,7 @@ def map_idx(path):
         return np.memmap(path, dtype, "c", stream.tell(), shape)
 
 
-def _parse(stream, path, length=None):
+def _parse(stream: Any, path: StrPath, length: int | None = None) -> Array:
     """The array in a stream, whose length is known for a raw file and unknown for a gzipped one."""
     dtype, shape = _parse_header(stream, path)
     promised = math.prod(shape) * dtype.itemsize
@@ -85,7 +87,7 @@ def _parse(stream, path, length=None):
     return np.ndarray(shape, dtype, buffer=data).astype(dtype.newbyteorder("="), copy=False)
 
 
-def _parse_header(stream, path):
+def _parse_header(stream: Any, path: StrPath) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         got = magic.hex(" ") or "nothing"
@@ -106,7 +108,7 @@ def _parse_header(stream, path):
     return dtype, shape
 
 
-def write_idx(path, array):
+def write_idx(path: StrPath, array: ArrayLike) -> None:
     """Write an array as an IDX file, gzipped if the name ends in ``.gz``, whole or not at all.
 
     The bytes depend on the array alone (no time stamp, no name).

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import string
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._types import Array
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
+
+
 DIGITS = tuple(string.digits)
 _MERGED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")  # the other small letters look like capitals
-EMNIST = {
+EMNIST: dict[str, tuple[str, ...]] = {
     "byclass": (*string.digits, *string.ascii_uppercase, *string.ascii_lowercase),
     "bymerge": _MERGED,
     "balanced": _MERGED,
@@ -18,7 +26,7 @@ EMNIST = {
     "digits": DIGITS,
     "mnist": DIGITS,
 }
-CLASSES = {
+CLASSES: dict[str, tuple[str, ...]] = {
     "mnist": DIGITS,
     "fashion-mnist": (
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -39,7 +47,7 @@ LABELS = {  # sha256 of the labels, a byte each: files of these two have the sam
 }
 
 
-def known_name(words, labels) -> str | None:
+def known_name(words: Iterable[str], labels: Array) -> str | None:
     """The data set that a file is of, by the words of its name and folders, nearest first, or by its labels."""
     for word in words:
         plain = "".join(c for c in word.lower() if c.isalnum())
@@ -50,7 +58,7 @@ def known_name(words, labels) -> str | None:
     return LABELS.get(hashlib.sha256(np.ascontiguousarray(labels, np.uint8)).hexdigest())
 
 
-def as_known(data, name):
+def as_known(data: Dataset, name: str | None) -> Dataset:
     """A data set that is known, as it should be: upright, labels from 0, with the names of its classes. What has other
     labels is another one, and stays as it is."""
     if name is None:

@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 
+from .._types import StrPath
 from ..extras import needed
 from .dataset import DataError, Dataset
 from .streams import CHUNK, most_inflated, opened, take
@@ -16,7 +17,7 @@ _START, _COMPRESSED = 128, 15  # bytes of a version 5 file's head; the type of a
 _RATIO = 60  # what deflated pictures of EMNIST hold is some 5 times their size
 
 
-def read_mat(path) -> dict[str, Dataset]:
+def read_mat(path: StrPath) -> dict[str, Dataset]:
     """The parts, "train" and "test", of a file such as emnist-letters.mat, as they are in it: columns one after the
     other, labels as they are numbered there. ImportError without SciPy."""
     limit = most_inflated(path)

@@ -11,9 +11,11 @@ import hashlib
 import logging
 import os
 import textwrap
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..extras import needed
 from .dataset import DataError
@@ -32,7 +34,7 @@ class Source:
     mirrors: tuple[str, ...]
     unzipped: bool = False
 
-    def is_right(self, path, file) -> bool:
+    def is_right(self, path: Path, file: str) -> bool:
         """Is a file there, with the checksum that it should have?"""
         algorithm, _, expected = self.files[file].partition(":")
         digest = hashlib.new(algorithm)
@@ -94,14 +96,16 @@ CORRUPTIONS = (
     *("brightness", "canny_edges", "dotted_line", "fog", "glass_blur", "identity", "impulse_noise", "motion_blur"),
     *("rotate", "scale", "shear", "shot_noise", "spatter", "stripe", "translate", "zigzag"),
 )
-NAMES = {  # of what can be asked for: its source, and the folder or the file in its archive
+NAMES: dict[
+    str, tuple[str, str | None]
+] = {  # of what can be asked for: its source, and the folder or the file in its archive
     **{name: (name, None) for name in ("fashion-mnist", "kmnist", "qmnist")},
     **{f"emnist-{split}": ("emnist", f"emnist-{split}-train-images-idx3-ubyte.gz") for split in EMNIST},
     **{f"mnist-c-{name.replace('_', '-')}": ("mnist-c", name) for name in CORRUPTIONS},
 }
 
 
-def fetch(name):
+def fetch(name: str) -> Any:
     """The place of a data set's files, downloaded if they are not there. OSError where they cannot be had."""
     name, inside = NAMES[name]
     source = SOURCES[name]
@@ -120,7 +124,7 @@ def data_folder() -> Path:
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pymnistcnn"
 
 
-def download(name, file, folder):
+def download(name: str, file: str, folder: Path) -> None:
     """Get a file from the first mirror that has it as it should be; OSError, with all that helps, if none has."""
     pooch, source = needed("pooch", "data"), SOURCES[name]
     own = os.environ.get("PYMNISTCNN_MIRROR")
@@ -142,7 +146,7 @@ def download(name, file, folder):
 
 
 @contextmanager
-def silent(log):
+def silent(log: logging.Logger) -> Iterator[None]:
     """While it lasts, a logger gives no more than warnings."""
 
     def is_warning(record):
@@ -158,10 +162,14 @@ def silent(log):
 class Resuming:
     """Downloads, for pooch: what an attempt that broke off has left is kept beside the file, and gone on from."""
 
-    def __init__(self, source, file, folder):
+    source: Source
+    file: str
+    part: Path
+
+    def __init__(self, source: Source, file: str, folder: Path) -> None:
         self.source, self.file, self.part = source, file, folder / f".{file}.part"
 
-    def __call__(self, url, output, _):
+    def __call__(self, url: str, output: Any, _: Any) -> None:
         if self._get(url) and not self._is_right():  # what was there is of another mirror, or damaged
             self.part.unlink()
             self._get(url)

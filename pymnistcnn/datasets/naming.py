@@ -26,7 +26,7 @@ class Role:
     rest: tuple[str, ...]
 
 
-def role(name) -> Role:
+def role(name: str) -> Role:
     """The role that a name gives, such as train-images-idx3-ubyte.gz, x_train or emnist-letters-test-labels."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     words = [word for word in re.split(r"[^a-z0-9]+", parted.lower()) if word]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._types import Shape, StrPath
 from ..checks import checked_path, checked_seed, number, pair
 from .arrays import read_npz
 from .dataset import DataError, Dataset, channels_first
@@ -47,7 +49,15 @@ class How:
     size: tuple[int, int] | None = None
 
 
-def read(path=None, *, label_first=None, shape=None, size=None, fraction=0.2, seed=0):
+def read(
+    path: StrPath | None = None,
+    *,
+    label_first: bool | None = None,
+    shape: Shape | None = None,
+    size: int | tuple[int, int] | None = None,
+    fraction: float = 0.2,
+    seed: int = 0,
+) -> tuple[Dataset, Dataset]:
     """Images for training and for testing, of files of any usual form, or of a data set by name.
 
     Parameters
@@ -85,7 +95,7 @@ def read(path=None, *, label_first=None, shape=None, size=None, fraction=0.2, se
     return divided(parts, fraction, seed, path)
 
 
-def read_images(path, *, shape=None) -> np.ndarray:
+def read_images(path: StrPath, *, shape: Shape | None = None) -> np.ndarray:
     """The images of one file, which may have no labels: text, IDX, .npy or .npz.
 
     shape : (h, w) or (c, h, w) of the images in a text file, a square if not given
@@ -122,7 +132,7 @@ def _images_of_npz(place):
     return channels_first(as_bytes(arrays[chosen[0]]))
 
 
-def located(path):
+def located(path: StrPath) -> Any:
     """The place of a path or a name."""
     path = checked_path("path", path)
     if Path(path).exists():
@@ -137,7 +147,7 @@ def located(path):
     raise FileNotFoundError(f"{path}: no such file or folder, nor the name of a data set: {names}")
 
 
-def parts_of(place, how) -> dict[str, Dataset]:
+def parts_of(place: Any, how: How) -> dict[str, Dataset]:
     """Datasets by part: "train", "test", "validation", or "whole"."""
     if not place.is_dir():
         return _of_file(place, how)
@@ -156,7 +166,7 @@ def parts_of(place, how) -> dict[str, Dataset]:
     return parts_of(inside[0], how)
 
 
-def tables_in(folder, how) -> list:
+def tables_in(folder: Any, how: How) -> list[Any]:
     """The text files of images in a folder. A .txt may be something else."""
     return [
         child for child in children(folder) if is_table(child) and (".txt" not in child.name or _is_one(child, how))
@@ -171,7 +181,7 @@ def _is_one(table, how):
     return True
 
 
-def is_table(place) -> bool:
+def is_table(place: Any) -> bool:
     name = place.name.lower().removesuffix(".gz").removesuffix(".zip")
     return place.is_file() and name.endswith(TABLES) and "submission" not in name and "mapping" not in name
 
@@ -235,7 +245,7 @@ def _of_one_order(parts):
     return {part: relabelled(data, tuple(names)) for part, data in parts.items()}
 
 
-def relabelled(data, classes):
+def relabelled(data: Any, classes: Any) -> Any:
     """A Dataset whose labels are places in other names of classes; DataError for a class that is not among them."""
     missing = [name for name in data.classes if name not in classes]
     if missing:
@@ -244,7 +254,7 @@ def relabelled(data, classes):
     return replace(data, labels=numbers[data.labels], classes=classes)
 
 
-def divided(parts, fraction, seed, path):
+def divided(parts: Any, fraction: float, seed: int, path: StrPath) -> tuple[Dataset, Dataset]:
     """(training, testing) of parts."""
     train, test = parts.get("train") or parts.get(WHOLE), parts.get("test") or parts.get("validation")
     if train is None and test is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._types import Array, DTypeLike, StrPath
 from ..checks import checked_dtype, shown
 from .dataset import DataError
 from .reading import read
@@ -13,7 +14,7 @@ __all__ = [
 ]
 
 
-def load(typ, loc=None, dtype="float64"):
+def load(typ: str, loc: StrPath | None = None, dtype: DTypeLike = "float64") -> tuple[Array, Array]:
     """Load one part of MNIST as Gorgonia's examples do: flat, scaled, and with a vector for every label.
 
     A pixel becomes pixel / 255 * 0.9 + 0.1, but a full one 0.999, so that no input is 0 or 1.

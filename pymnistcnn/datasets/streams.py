@@ -6,8 +6,10 @@ import gzip
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .dataset import DataError
 
@@ -20,7 +22,7 @@ BROKEN = (  # what damaged, encrypted and odd archives raise
 )
 
 
-def place_of(path):
+def place_of(path: Any) -> Any:
     """A file or folder: a Path, or, of a zip archive, the place in it where it branches: a zipfile.Path."""
     if isinstance(path, zipfile.Path):
         return path
@@ -33,13 +35,13 @@ def place_of(path):
         raise DataError(f"{path}: expected a whole zip archive, got a corrupt one ({error})") from error
 
 
-def is_zip(path) -> bool:
+def is_zip(path: Any) -> bool:
     """By its first bytes. NumPy's .npz is one as well, but read as a file."""
     with open(path, "rb") as file:
         return file.read(4) == b"PK\3\4" and path.suffix != ".npz"
 
 
-def below(place):
+def below(place: Any) -> Any:
     """The first place from here on that holds more than one folder."""
     inside = children(place)
     while len(inside) == 1:
@@ -48,14 +50,14 @@ def below(place):
     return place
 
 
-def children(place) -> list:
+def children(place: Any) -> list[Any]:
     """What is in a folder, in order of names, without what systems leave there."""
     found = [child for child in place.iterdir() if not child.name.startswith((".", "__MACOSX"))]
     return sorted(found, key=lambda child: child.name)
 
 
 @contextmanager
-def opened(path):
+def opened(path: Any) -> Iterator[tuple[Any, int | None]]:
     """What is in a file, unzipped, and its size, if that is known."""
     place = place_of(path)
     try:
@@ -69,14 +71,14 @@ def opened(path):
         raise DataError(f"{path}: expected a whole {kind}, got a corrupt one ({error})") from error
 
 
-def most_inflated(path) -> int:
+def most_inflated(path: Any) -> int:
     """How many bytes a file may hold that does not say how many: those of a bomb are many more."""
     place = place_of(path)
     file = place if isinstance(place, Path) else place.root.filename
     return max(UNSUSPICIOUS, MOST_RATIO * os.stat(file).st_size)
 
 
-def take(stream, count) -> bytearray:
+def take(stream: Any, count: int) -> bytearray:
     """Up to `count` bytes, in chunks, so that a promise costs no memory before its data is there."""
     data = bytearray()
     while chunk := stream.read(min(CHUNK, count - len(data))):
@@ -84,7 +86,7 @@ def take(stream, count) -> bytearray:
     return data
 
 
-def exactly(stream, promised, expected, size=None) -> bytearray:
+def exactly(stream: Any, promised: int, expected: str, size: int | None = None) -> bytearray:
     """All that is left of a stream, which has these many bytes, or DataError. `size` of the whole, if it is known."""
     if size is not None and size - stream.tell() != promised:
         raise DataError(f"{expected}, got {size - stream.tell()}")

@@ -6,9 +6,12 @@ import codecs
 import csv
 import itertools
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, Shape, StrPath
 from ..checks import shown, whole
 from .atomic import atomic_write
 from .columns import Columns, checked_image_shape
@@ -30,7 +33,7 @@ _NUMBER = re.compile(rb"\d+(\.\d*)?([eE][+-]?\d+)?")
 _MOST_WORDS = 10_000  # that are learned from a file
 
 
-def read_text(path, label_first=None, shape=None):
+def read_text(path: StrPath, label_first: bool | None = None, shape: Shape | None = None) -> Dataset:
     """Read images and their labels from a text file, an image a line; raw, gzipped, or alone in a zip archive.
 
     Columns are separated by tabs, as `write_text` has it, by commas, semicolons or spaces, and may be in quotes.
@@ -61,7 +64,9 @@ def read_text(path, label_first=None, shape=None):
     return Dataset(images, labels, classes)
 
 
-def read_table(path, label_first=None, shape=None, most=None):
+def read_table(
+    path: Any, label_first: bool | None = None, shape: Shape | None = None, most: int | None = None
+) -> tuple[Array, Array | None, tuple[str, ...] | None]:
     """(images, labels, names of the classes or None); labels are None where there are none. The first `most` rows, if
     given."""
     if label_first not in (None, True, False):
@@ -93,7 +98,7 @@ def read_table(path, label_first=None, shape=None, most=None):
                             lambda words, place: _pixels(words, values, columns, place))  # fmt: skip
 
 
-def _lines(path):
+def _lines(path: StrPath) -> Iterator[Any]:
     """Number and content of each line of a text file, without comments and blank ones."""
     with opened(path) as (file, _):
         for number in itertools.count(1):
@@ -125,7 +130,7 @@ def _fields(line, separator):
     return [field.encode("latin-1") for field in fields]
 
 
-def is_number(word) -> bool:
+def is_number(word: bytes) -> bool:
     return _NUMBER.fullmatch(word.strip(_BLANK)) is not None
 
 
@@ -181,7 +186,7 @@ def _word(field):
     return repr(field.strip(_BLANK)[:20].decode(errors="backslashreplace"))
 
 
-def write_text(path, dataset):
+def write_text(path: StrPath, dataset: Dataset) -> None:
     """Write images of 28x28 and their labels as text, whole or not at all: an image a line, 784 pixels and the
     label, separated by tabs.
 
@@ -208,7 +213,7 @@ def write_text(path, dataset):
             file.write(b"\t".join([_WORDS[value] for value in [*pixels.tolist(), label]]) + b"\n")
 
 
-def idx_to_text(images_path, labels_path, output, count=None):
+def idx_to_text(images_path: StrPath, labels_path: StrPath, output: StrPath, count: int | None = None) -> Dataset:
     """Write the first `count` images (all, if not given) of a pair of IDX files as `write_text` does; returns
     what was written, a Dataset.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
@@ -14,14 +15,27 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._types import Array, ArrayLike, Shape
 from ..checks import checked_weights, instance, number, shown, whole, yes_or_no
 from ..mismatch import tell_nothing_of
+from ..model import Sequential
 from ..recipes import RECIPES, Recipe
 from ..schedules import Constant
 from ..training import History
 from .pixels import Pixels
 from .shapes import array_of, as_rows, sample_shape
 from .threads import threads_of
+
+if TYPE_CHECKING:  # scikit-learn has no annotations: what users call of it
+
+    class BaseEstimator:
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **parameters: Any) -> Self: ...
+
+    class ClassifierMixin:
+        def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float: ...
+else:
+    from sklearn.base import BaseEstimator, ClassifierMixin
 
 USUAL_SAMPLES = 60_000  # what the recipes' numbers of epochs are made for: those of MNIST
 
@@ -77,22 +91,32 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     True
     """
 
+    classes_: Array
+    recipe_: Recipe
+    model_: Sequential
+    scaling_: Any
+    history_: History
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float] | None
+    validation_scores_: list[float] | None
+    n_iter_: int
+
     def __init__(
         self,
-        recipe="fast",
+        recipe: str | Callable[..., Recipe] = "fast",
         *,
-        epochs=None,
-        batch_size=None,
-        learning_rate=None,
-        class_weight=None,
-        validation_fraction=None,
-        warm_start=False,
-        random_state=None,
-        n_jobs=None,
-        precision="full",
-        verbose=0,
-        image_shape=None,
-    ):
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        validation_fraction: float | None = None,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        precision: str = "full",
+        verbose: int = 0,
+        image_shape: Shape | None = None,
+    ) -> None:
         self.recipe = recipe
         self.epochs = epochs
         self.batch_size = batch_size
@@ -106,17 +130,17 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.image_shape = image_shape
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return len(getattr(self, "history_", ())) > 0
 
     # ---- learning ----
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from X and labels y (n,), numbers or strings, each sample counting sample_weight (n,); returns self."""
         fresh = not (yes_or_no("warm_start", self.warm_start) and self.__sklearn_is_fitted__())
         rows, y = self._checked(X, y, fresh)
@@ -133,7 +157,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             inputs, y, weights = inputs[kept], y[kept], None if weights is None else weights[kept]
         return self._train(inputs, y, weights, self._epochs(len(y)), self._schedule(), validation)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: Any, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """One epoch more, of X and y; the first call needs all classes. What is learnt of the numbers' ranges grows
         with what is seen. Returns self."""
         fresh = not self.__sklearn_is_fitted__()
@@ -253,26 +279,26 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
     # ---- asking ----
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Array:
         """The label (n,) of each sample."""
         inputs = self._asked(X)
         if len(self.classes_) == 1:
             return np.repeat(self.classes_, len(inputs))
         return self.classes_[self.model_.predict(inputs, **self._how())]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, classes), in the order of `classes_`."""
         inputs = self._asked(X)
         if len(self.classes_) == 1:
             return np.ones((len(inputs), 1), self.model_.dtype)
         return self.model_.predict_proba(inputs, **self._how())
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> Array:
         """The network's outputs (n, classes), logits if it ends so; of two classes the second's less the first's, (n,),
         and of one its own."""
         inputs = self._asked(X)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from .._types import Shape
 from ..checks import checked_shape, shown
 
 SIDES = range(8, 65)  # of the square pictures that rows of numbers are taken for
 CHANNELS = (1, 3, 4)
 
 
-def array_of(X):
+def array_of(X: Any) -> Any:
     """X as it is if it has a shape, as a table with names has, or else an array of it."""
     return X if hasattr(X, "shape") else np.asarray(X)
 
 
-def sample_shape(X, image_shape) -> tuple[int, ...]:
+def sample_shape(X: Any, image_shape: Shape | None) -> tuple[int, ...]:
     """(channels, height, width) or (features,) of the samples in X, as `image_shape` says or, if that is None, as X
     looks; ValueError where it may be mistaken."""
     given = tuple(X.shape[1:])
@@ -33,7 +35,7 @@ def sample_shape(X, image_shape) -> tuple[int, ...]:
     return shape
 
 
-def shape_found(given) -> tuple[int, ...]:
+def shape_found(given: Shape) -> tuple[int, ...]:
     """What samples of this shape are, if nobody says."""
     if len(given) == 1:
         side = math.isqrt(given[0])
@@ -49,7 +51,7 @@ def shape_found(given) -> tuple[int, ...]:
     return given if first else (given[-1], *given[:-1])
 
 
-def as_rows(X, shape):
+def as_rows(X: Any, shape: Shape) -> Any:
     """X, of any layout of samples of this shape, as (n, features), channels first; tables as they are."""
     if len(X.shape) <= 2:
         return X

@@ -14,7 +14,7 @@ from ..checks import INT_MAX, whole
 from ..network import OPENMP_IS_TOLD, default_threads
 
 
-def threads_of(n_jobs) -> int:
+def threads_of(n_jobs: int | None) -> int:
     """All that there are for -1, all but one for -2; for None, too, but one where joblib keeps threads busy already:
     its processes are told what they may use."""
     if n_jobs is None:
@@ -27,21 +27,22 @@ def threads_of(n_jobs) -> int:
     return n_jobs if n_jobs > 0 else max(1, default_threads() + 1 + n_jobs)
 
 
-class Controller(threadpoolctl.LibController):
+class _Controller(threadpoolctl.LibController):
     """`threadpoolctl.threadpool_limits(2)` holds for all threads of Python: OpenMP's own limit is of one."""
 
-    user_api, internal_api = "openmp", "pymnistcnn"
-    filename_prefixes = (os.path.basename(native_path).lower(),)
+    user_api: str = "openmp"
+    internal_api: str = "pymnistcnn"
+    filename_prefixes: tuple[str, ...] = (os.path.basename(native_path).lower(),)
 
-    def get_num_threads(self):
+    def get_num_threads(self) -> int:
         return default_threads()
 
-    def set_num_threads(self, num_threads):
+    def set_num_threads(self, num_threads: int) -> None:
         enough = not OPENMP_IS_TOLD and num_threads >= processors.processors()  # as when a limit is taken back
         processors.limit(None if enough else num_threads)
 
-    def get_version(self):
+    def get_version(self) -> str:
         return native_version
 
 
-threadpoolctl.register(Controller)
+threadpoolctl.register(_Controller)

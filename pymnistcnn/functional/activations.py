@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from .._types import Array, ArrayLike
 from ..checks import whole
 from ..layers import ELU, GELU, Hardswish, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from ..network import dtype_for
@@ -35,7 +39,7 @@ __all__ = [
 ]
 
 
-def relu(x, *, threads=None, isa=None):
+def relu(x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """max(x, 0) of x of any shape; NaN is passed on. ValueError if x is not numeric.
 
     Examples
@@ -47,7 +51,7 @@ def relu(x, *, threads=None, isa=None):
     return _forward(ReLU(), x, threads, isa)
 
 
-def relu_backward(dy, x, *, threads=None, isa=None):
+def relu_backward(dy: ArrayLike, x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """dx of `relu`, for dy like x: 0 where x is not above 0. ValueError for other shapes.
 
     Examples
@@ -59,7 +63,9 @@ def relu_backward(dy, x, *, threads=None, isa=None):
     return _backward(ReLU(), dy, x, threads, isa)
 
 
-def leaky_relu(x, negative_slope=0.01, *, threads=None, isa=None):
+def leaky_relu(
+    x: ArrayLike, negative_slope: float = 0.01, *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """x, or negative_slope * x below 0, of x of any shape. ValueError if x is not numeric, or the
     slope is negative.
 
@@ -72,7 +78,9 @@ def leaky_relu(x, negative_slope=0.01, *, threads=None, isa=None):
     return _forward(LeakyReLU(negative_slope), x, threads, isa)
 
 
-def leaky_relu_backward(dy, x, negative_slope=0.01, *, threads=None, isa=None):
+def leaky_relu_backward(
+    dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.01, *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """dx of `leaky_relu`, for dy like x. ValueError as from `leaky_relu`, and for other shapes.
 
     Examples
@@ -84,7 +92,7 @@ def leaky_relu_backward(dy, x, negative_slope=0.01, *, threads=None, isa=None):
     return _backward(LeakyReLU(negative_slope), dy, x, threads, isa)
 
 
-def elu(x, alpha=1.0, *, threads=None, isa=None):
+def elu(x: ArrayLike, alpha: float = 1.0, *, threads: int | None = None, isa: str | None = None) -> Array:
     """x, or alpha * (exp(x) - 1) below 0, of x of any shape. ValueError if x is not numeric, or
     alpha is negative.
 
@@ -97,7 +105,9 @@ def elu(x, alpha=1.0, *, threads=None, isa=None):
     return _forward(ELU(alpha), x, threads, isa)
 
 
-def elu_backward(dy, x, alpha=1.0, *, threads=None, isa=None):
+def elu_backward(
+    dy: ArrayLike, x: ArrayLike, alpha: float = 1.0, *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """dx of `elu`, for dy like x. ValueError as from `elu`, and for other shapes.
 
     Examples
@@ -109,7 +119,7 @@ def elu_backward(dy, x, alpha=1.0, *, threads=None, isa=None):
     return _backward(ELU(alpha), dy, x, threads, isa)
 
 
-def sigmoid(x, *, threads=None, isa=None):
+def sigmoid(x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """1 / (1 + exp(-x)) of x of any shape. ValueError if x is not numeric.
 
     Examples
@@ -121,7 +131,7 @@ def sigmoid(x, *, threads=None, isa=None):
     return _forward(Sigmoid(), x, threads, isa)
 
 
-def sigmoid_backward(dy, x, *, threads=None, isa=None):
+def sigmoid_backward(dy: ArrayLike, x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """dx of `sigmoid`, for dy like x. ValueError for other shapes.
 
     Examples
@@ -133,7 +143,9 @@ def sigmoid_backward(dy, x, *, threads=None, isa=None):
     return _backward(Sigmoid(), dy, x, threads, isa)
 
 
-def softplus(x, beta=1.0, threshold=20.0, *, threads=None, isa=None):
+def softplus(
+    x: ArrayLike, beta: float = 1.0, threshold: float = 20.0, *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """log(1 + exp(beta * x)) / beta of x of any shape; x itself where beta * x is above the threshold. ValueError
     if x is not numeric, or beta is not above 0.
 
@@ -146,7 +158,15 @@ def softplus(x, beta=1.0, threshold=20.0, *, threads=None, isa=None):
     return _forward(Softplus(beta, threshold), x, threads, isa)
 
 
-def softplus_backward(dy, x, beta=1.0, threshold=20.0, *, threads=None, isa=None):
+def softplus_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    beta: float = 1.0,
+    threshold: float = 20.0,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx of `softplus`, for dy like x. ValueError as from `softplus`, and for other shapes.
 
     Examples
@@ -158,7 +178,7 @@ def softplus_backward(dy, x, beta=1.0, threshold=20.0, *, threads=None, isa=None
     return _backward(Softplus(beta, threshold), dy, x, threads, isa)
 
 
-def gelu(x, approximate="none", *, threads=None, isa=None):
+def gelu(x: ArrayLike, approximate: str = "none", *, threads: int | None = None, isa: str | None = None) -> Array:
     """x times the normal distribution's share below x, of x of any shape; approximate: "none" or "tanh". ValueError if
     x is not numeric, or for another approximation.
 
@@ -171,7 +191,9 @@ def gelu(x, approximate="none", *, threads=None, isa=None):
     return _forward(GELU(approximate), x, threads, isa)
 
 
-def gelu_backward(dy, x, approximate="none", *, threads=None, isa=None):
+def gelu_backward(
+    dy: ArrayLike, x: ArrayLike, approximate: str = "none", *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """dx of `gelu`, for dy like x. ValueError as from `gelu`, and for other shapes.
 
     Examples
@@ -183,7 +205,7 @@ def gelu_backward(dy, x, approximate="none", *, threads=None, isa=None):
     return _backward(GELU(approximate), dy, x, threads, isa)
 
 
-def silu(x, *, threads=None, isa=None):
+def silu(x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """x / (1 + exp(-x)) of x of any shape. ValueError if x is not numeric.
 
     Examples
@@ -195,7 +217,7 @@ def silu(x, *, threads=None, isa=None):
     return _forward(SiLU(), x, threads, isa)
 
 
-def silu_backward(dy, x, *, threads=None, isa=None):
+def silu_backward(dy: ArrayLike, x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """dx of `silu`, for dy like x. ValueError for other shapes.
 
     Examples
@@ -207,7 +229,7 @@ def silu_backward(dy, x, *, threads=None, isa=None):
     return _backward(SiLU(), dy, x, threads, isa)
 
 
-def hardswish(x, *, threads=None, isa=None):
+def hardswish(x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """x (x + 3) / 6 from -3 to 3, 0 below and x above, of x of any shape. ValueError if x is not numeric.
 
     Examples
@@ -219,7 +241,7 @@ def hardswish(x, *, threads=None, isa=None):
     return _forward(Hardswish(), x, threads, isa)
 
 
-def hardswish_backward(dy, x, *, threads=None, isa=None):
+def hardswish_backward(dy: ArrayLike, x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """dx of `hardswish`, for dy like x. ValueError for other shapes.
 
     Examples
@@ -231,7 +253,7 @@ def hardswish_backward(dy, x, *, threads=None, isa=None):
     return _backward(Hardswish(), dy, x, threads, isa)
 
 
-def tanh(x, *, threads=None, isa=None):
+def tanh(x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """tanh(x) of x of any shape. ValueError if x is not numeric.
 
     Examples
@@ -243,7 +265,7 @@ def tanh(x, *, threads=None, isa=None):
     return _forward(Tanh(), x, threads, isa)
 
 
-def tanh_backward(dy, x, *, threads=None, isa=None):
+def tanh_backward(dy: ArrayLike, x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """dx of `tanh`, for dy like x. ValueError for other shapes.
 
     Examples
@@ -255,7 +277,7 @@ def tanh_backward(dy, x, *, threads=None, isa=None):
     return _backward(Tanh(), dy, x, threads, isa)
 
 
-def softmax(x, dim=-1, *, threads=None, isa=None):
+def softmax(x: ArrayLike, dim: int = -1, *, threads: int | None = None, isa: str | None = None) -> Array:
     """Probabilities, along the axis `dim` of x of any shape, of what are scores there. ValueError if x
     is not numeric, or has no such axis.
 
@@ -268,7 +290,9 @@ def softmax(x, dim=-1, *, threads=None, isa=None):
     return _along(dim, lambda x: forward(Softmax(), x, threads=threads, isa=isa), x)
 
 
-def softmax_backward(dy, x, dim=-1, *, threads=None, isa=None):
+def softmax_backward(
+    dy: ArrayLike, x: ArrayLike, dim: int = -1, *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """dx of `softmax`, for dy like x. ValueError as from `softmax`, and for other shapes.
 
     Examples
@@ -280,7 +304,7 @@ def softmax_backward(dy, x, dim=-1, *, threads=None, isa=None):
     return _along(dim, lambda dy, x: backward(Softmax(), dy, x, threads=threads, isa=isa), dy, x)
 
 
-def log_softmax(x, dim=-1, *, threads=None, isa=None):
+def log_softmax(x: ArrayLike, dim: int = -1, *, threads: int | None = None, isa: str | None = None) -> Array:
     """Logarithms of `softmax`, also where those are too small to be told from 0; x, dim and errors as there.
 
     Examples
@@ -292,7 +316,9 @@ def log_softmax(x, dim=-1, *, threads=None, isa=None):
     return _along(dim, lambda x: forward(LogSoftmax(), x, threads=threads, isa=isa), x)
 
 
-def log_softmax_backward(dy, x, dim=-1, *, threads=None, isa=None):
+def log_softmax_backward(
+    dy: ArrayLike, x: ArrayLike, dim: int = -1, *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """dx of `log_softmax`, for dy like x. ValueError as from `log_softmax`, and for other shapes.
 
     Examples
@@ -304,22 +330,22 @@ def log_softmax_backward(dy, x, dim=-1, *, threads=None, isa=None):
     return _along(dim, lambda dy, x: backward(LogSoftmax(), dy, x, threads=threads, isa=isa), dy, x)
 
 
-def _forward(layer, x, threads, isa):
+def _forward(layer: Any, x: ArrayLike, threads: int | None, isa: str | None) -> Array:
     return forward(layer, x, threads=threads, isa=isa)
 
 
-def _backward(layer, dy, x, threads, isa):
+def _backward(layer: Any, dy: ArrayLike, x: ArrayLike, threads: int | None, isa: str | None) -> Array:
     return backward(layer, *_alike(dy, x), threads=threads, isa=isa)
 
 
-def _alike(dy, x):
+def _alike(dy: ArrayLike, x: ArrayLike) -> tuple[Array, Array]:
     dy, x = np.asarray(dy), np.asarray(x)
     if dy.shape != x.shape:
         raise ValueError(f"dy must have the shape of x, {x.shape}, not {dy.shape}")
     return dy, x
 
 
-def _along(dim, function, *arrays):
+def _along(dim: int, function: Callable[..., Any], *arrays: Any) -> Array:
     """What a function of rows gives for the rows of arrays along an axis; the last of the arrays is x."""
     arrays = _alike(*arrays) if len(arrays) == 2 else [np.asarray(*arrays)]
     ndim, shape = max(arrays[-1].ndim, 1), arrays[-1].shape  # a number has an axis, too

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from .._types import Array, ArrayLike
 from ..checks import checked_weights, number
 from ..losses import CrossEntropyLoss, ExpectedProbabilityLoss, MSELoss, NLLLoss
 from ..network import dtype_for
@@ -23,9 +26,17 @@ __all__ = [
 
 
 def cross_entropy(
-    x, target, weight=None, label_smoothing=0.0, sample_weight=None, reduction="mean", ignore_index=-100, *,
-    threads=None, isa=None,
-):  # fmt: skip
+    x: ArrayLike,
+    target: Any,
+    weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array | float:
     """Cross-entropy between softmax of logits x (n, classes) and the target.
 
     Parameters
@@ -53,9 +64,18 @@ def cross_entropy(
 
 
 def cross_entropy_backward(
-    dy, x, target, weight=None, label_smoothing=0.0, sample_weight=None, reduction="mean", ignore_index=-100, *,
-    threads=None, isa=None,
-):  # fmt: skip
+    dy: int,
+    x: ArrayLike,
+    target: Any,
+    weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx, like x, of `cross_entropy`, for a number dy, or for an array like what is not reduced. ValueError as from
     `cross_entropy`.
 
@@ -70,8 +90,16 @@ def cross_entropy_backward(
 
 
 def nll_loss(
-    x, target, weight=None, sample_weight=None, reduction="mean", ignore_index=-100, *, threads=None, isa=None
-):
+    x: ArrayLike,
+    target: Any,
+    weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> float:
     """Negative log-likelihood of labels (n,), from log-probabilities x (n, classes).
 
     Shapes, weight (classes,), sample_weight (n,), reduction and ignore_index as in `cross_entropy`; ValueError for
@@ -87,8 +115,17 @@ def nll_loss(
 
 
 def nll_loss_backward(
-    dy, x, target, weight=None, sample_weight=None, reduction="mean", ignore_index=-100, *, threads=None, isa=None
-):
+    dy: int,
+    x: ArrayLike,
+    target: Any,
+    weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx, like x, of `nll_loss`, for a number dy, or for an array like what is not reduced. ValueError as from
     `nll_loss`.
 
@@ -101,7 +138,15 @@ def nll_loss_backward(
     return _Call(NLLLoss(weight), x, target, sample_weight, reduction, ignore_index, threads, isa).gradient(dy)
 
 
-def mse_loss(x, target, sample_weight=None, reduction="mean", *, threads=None, isa=None):
+def mse_loss(
+    x: ArrayLike,
+    target: Any,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> float:
     """(x - target)**2, both of any one shape: their "mean" or "sum", as a float, or, with "none", an array like x;
     sample_weight (n,) says how much each x[i] counts. ValueError for different shapes, and for weights that are
     negative.
@@ -116,7 +161,16 @@ def mse_loss(x, target, sample_weight=None, reduction="mean", *, threads=None, i
     return value.reshape(np.shape(x)) if reduction == "none" else value
 
 
-def mse_loss_backward(dy, x, target, sample_weight=None, reduction="mean", *, threads=None, isa=None):
+def mse_loss_backward(
+    dy: int,
+    x: ArrayLike,
+    target: Any,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx, like x, of `mse_loss`, for a number dy, or for an array like what is not reduced. ValueError as from
     `mse_loss`.
 
@@ -131,7 +185,14 @@ def mse_loss_backward(dy, x, target, sample_weight=None, reduction="mean", *, th
     return call.gradient(dy).reshape(np.shape(x))
 
 
-def expected_probability_loss(x, target, sample_weight=None, *, threads=None, isa=None):
+def expected_probability_loss(
+    x: ArrayLike,
+    target: Any,
+    sample_weight: ArrayLike | None = None,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> float:
     """The mean of -(x * target), for probabilities x (n, classes) and labels (n,) or numbers (n, classes), as a
     float; sample_weight (n,) says how much each sample counts. ValueError for other shapes, labels that are no
     class, and weights that are negative.
@@ -145,7 +206,15 @@ def expected_probability_loss(x, target, sample_weight=None, *, threads=None, is
     return _Call(ExpectedProbabilityLoss(), x, target, sample_weight, "mean", None, threads, isa).value()
 
 
-def expected_probability_loss_backward(dy, x, target, sample_weight=None, *, threads=None, isa=None):
+def expected_probability_loss_backward(
+    dy: int,
+    x: ArrayLike,
+    target: Any,
+    sample_weight: ArrayLike | None = None,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx (n, classes) of `expected_probability_loss`, for a number dy. ValueError as from there.
 
     Examples
@@ -160,7 +229,17 @@ def expected_probability_loss_backward(dy, x, target, sample_weight=None, *, thr
 class _Call:
     """One call of a loss: what counts of it, as (n, classes) rows, and how that goes back to the given shapes."""
 
-    def __init__(self, loss, x, target, sample_weight, reduction, ignore_index, threads, isa):
+    def __init__(
+        self,
+        loss: Any,
+        x: ArrayLike,
+        target: Any,
+        sample_weight: ArrayLike,
+        reduction: str,
+        ignore_index: int,
+        threads: int | None,
+        isa: str | None,
+    ) -> None:
         x, target = np.asarray(x), np.asarray(target)
         if x.ndim == 0:
             raise ValueError(f"x must have shape (n, classes), not {x.shape}")
@@ -177,15 +256,15 @@ class _Call:
                 self.x, self.target = self.x[self.kept], self.target[self.kept]
                 self.sample_weight = self.sample_weight if sample_weight is None else self.sample_weight[self.kept]
 
-    def _rows(self, array):
+    def _rows(self, array: ArrayLike) -> Array:
         moved = np.moveaxis(array, self.axis, -1)
         return np.ascontiguousarray(moved).reshape(-1 if moved.size else 0, array.shape[self.axis])
 
-    def _run(self, each):
+    def _run(self, each: bool) -> tuple[Array, Array, Array] | tuple[float, Array]:
         with network([], self.x) as found:
             return found.loss_by_hand(self.loss, self.x, self.target, self.sample_weight, *self.how, each=each)
 
-    def value(self):
+    def value(self) -> Array | float:
         """A float, or an array."""
         if self.reduction == "mean":
             return self._run(each=False)[0] if len(self.x) else float("nan")
@@ -196,7 +275,7 @@ class _Call:
         every[self.kept] = losses
         return every.reshape(self.shape[: self.axis] + self.shape[self.axis + 1 :]).astype(dtype_for(self.x))
 
-    def gradient(self, dy):
+    def gradient(self, dy: int) -> Array:
         """Like x."""
         rows = np.zeros((len(self.kept), self.shape[self.axis]), dtype_for(self.x))
         if self.reduction == "none":
@@ -210,13 +289,15 @@ class _Call:
         return np.ascontiguousarray(np.moveaxis(rows.reshape(shape), -1, self.axis))
 
 
-def _checked_reduction(reduction):
+def _checked_reduction(reduction: str) -> str:
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'reduction must be "mean", "sum" or "none", not {reduction!r}')
     return reduction
 
 
-def _squares(x, target, sample_weight, reduction, threads, isa):
+def _squares(
+    x: ArrayLike, target: Any, sample_weight: ArrayLike, reduction: str, threads: int | None, isa: str | None
+) -> _Call:
     """The call for mean squared errors of any shape: a row is a sample or, if all of them are asked for, a number."""
     x, target = np.asarray(x), np.asarray(target)
     if x.shape != target.shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._types import Array, ArrayLike
 from ..checks import number, shown
 from ..layers import BatchNorm1d, BatchNorm2d
 from ..target import target_of
@@ -15,8 +16,19 @@ __all__ = [
 ]
 
 
-def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *,
-               threads=None, isa=None):  # fmt: skip
+def batch_norm(
+    x: ArrayLike,
+    running_mean: ArrayLike,
+    running_var: ArrayLike,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """Batch norm of every channel of x (n, c) or (n, c, ...); y has its shape.
 
     Parameters
@@ -60,7 +72,15 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     return y
 
 
-def batch_norm_backward(dy, x, weight=None, eps=1e-5, *, threads=None, isa=None):
+def batch_norm_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike | None = None,
+    eps: float = 1e-5,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> tuple[Array, Array, Array]:
     """dx like x, dweight (c,) and dbias (c,) of `batch_norm` in training, for dy like x.
 
     ValueError as from `batch_norm`, and if dy does not have the shape of x.
@@ -81,19 +101,19 @@ def batch_norm_backward(dy, x, weight=None, eps=1e-5, *, threads=None, isa=None)
     return (dx.reshape(x.shape), *gradients)
 
 
-def _channels(x):
+def _channels(x: ArrayLike) -> int:
     return x.shape[1] if x.ndim > 1 else 1
 
 
-def _pictures(x):
+def _pictures(x: ArrayLike) -> Array:
     """(n, c), or (n, c, h, w) with what there is behind the channels in h and w."""
     return x if x.ndim <= 2 else x.reshape(*x.shape[:2], -1, x.shape[-1])
 
 
-def _norm(x, eps, momentum):
+def _norm(x: ArrayLike, eps: float, momentum: float) -> BatchNorm1d:
     return (BatchNorm1d if x.ndim == 2 else BatchNorm2d)(eps=eps, momentum=momentum)
 
 
-def _weights(x, weight, bias):
+def _weights(x: ArrayLike, weight: None, bias: None) -> dict[str, Array]:
     given = {"weight": weight, "bias": bias}
     return {name: np.full(_channels(x), float(name == "weight")) if a is None else a for name, a in given.items()}

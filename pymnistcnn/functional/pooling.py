@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from .._types import Array, ArrayLike
 from ..checks import exact_cast, whole
 from ..layers import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from ..network import dtype_for
@@ -24,8 +27,17 @@ __all__ = [
 
 
 def max_pool2d(
-    x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, threads=None, isa=None
-):
+    x: ArrayLike,
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+    padding: int | tuple[int, int] | str = 0,
+    dilation: int | tuple[int, int] = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> tuple[Array, Array]:
     """The largest value of every window of x (n, c, h, w) or (c, h, w): y (n, c, oh, ow). NaN is passed on.
 
     Parameters
@@ -56,7 +68,7 @@ def max_pool2d(
         return shaped(layer, x, y), shaped(layer, x, _indices(found, len(batch), target))
 
 
-def _indices(network, n, target):
+def _indices(network: Any, n: int, target: Any) -> Array:
     """The argmax of the last forward: the kernel's are offsets into pictures with the channels last."""
     (pool,) = network.by_hand.nodes
     out = pool.y.geometry
@@ -66,8 +78,17 @@ def _indices(network, n, target):
 
 
 def max_pool2d_backward(
-    dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, threads=None, isa=None
-):
+    dy: ArrayLike,
+    x: ArrayLike,
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+    padding: int | tuple[int, int] | str = 0,
+    dilation: int | tuple[int, int] = 1,
+    ceil_mode: bool = False,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx (n, c, h, w) of `max_pool2d`, for dy (n, c, oh, ow): each number goes where the largest value was.
 
     ValueError as from `max_pool2d`, and if dy does not have the shape of y.
@@ -85,9 +106,17 @@ def max_pool2d_backward(
 
 
 def avg_pool2d(
-    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *,
-    threads=None, isa=None,
-):  # fmt: skip
+    x: ArrayLike,
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+    padding: int | tuple[int, int] | str = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """The mean of every window of x (n, c, h, w): y (n, c, oh, ow).
 
     Parameters
@@ -111,9 +140,18 @@ def avg_pool2d(
 
 
 def avg_pool2d_backward(
-    dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *,
-    threads=None, isa=None,
-):  # fmt: skip
+    dy: ArrayLike,
+    x: ArrayLike,
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+    padding: int | tuple[int, int] | str = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx (n, c, h, w) of `avg_pool2d`, for dy (n, c, oh, ow): each number is spread over its window.
 
     ValueError as from `avg_pool2d`, and if dy does not have the shape of y.
@@ -130,7 +168,7 @@ def avg_pool2d_backward(
     return backward(layer, dy, x, threads=threads, isa=isa)
 
 
-def _factor(layer, x, divisor):
+def _factor(layer: AvgPool2d, x: ArrayLike, divisor: None) -> int:
     """How many numbers each window's mean is of, over the divisor that is wanted: (oh, ow); 1 if none is."""
     if divisor is None:
         return 1
@@ -144,7 +182,9 @@ def _factor(layer, x, divisor):
     return (np.outer(*counts) / divisor).astype(dtype_for(x))
 
 
-def adaptive_avg_pool2d(x, output_size, *, threads=None, isa=None):
+def adaptive_avg_pool2d(
+    x: ArrayLike, output_size: int | tuple[int, int], *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """The means of x (n, c, h, w) over oh x ow windows that cover it: y (n, c, oh, ow), as PyTorch has it: window i
     of oh is of the rows from i * h / oh, rounded down, to (i + 1) * h / oh, rounded up. output_size: a number or
     (oh, ow), of which None stands for h or w. ValueError for other shapes.
@@ -160,7 +200,14 @@ def adaptive_avg_pool2d(x, output_size, *, threads=None, isa=None):
     return _apart(x, rows, columns, threads, isa)
 
 
-def adaptive_avg_pool2d_backward(dy, x, output_size, *, threads=None, isa=None):
+def adaptive_avg_pool2d_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    output_size: int | tuple[int, int],
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx like x of `adaptive_avg_pool2d`, for dy like its y. ValueError for other shapes.
 
     Examples
@@ -178,7 +225,7 @@ def adaptive_avg_pool2d_backward(dy, x, output_size, *, threads=None, isa=None):
     return _apart(exact_cast(dy, dtype_for(x), "dy"), rows.T, columns.T, threads, isa)
 
 
-def _adaptive(x, output_size):
+def _adaptive(x: ArrayLike, output_size: int | tuple[int, int]) -> list[Array]:
     """The matrices, (oh, h) and (ow, w), that take the means of rows and of columns."""
     if x.ndim not in (3, 4):
         raise ValueError(f"x must have shape (n, c, h, w) or (c, h, w), not {x.shape}")
@@ -193,14 +240,14 @@ def _adaptive(x, output_size):
     return matrices
 
 
-def _apart(x, rows, columns, threads, isa):
+def _apart(x: ArrayLike, rows: Array, columns: ArrayLike, threads: int | None, isa: str | None) -> Array:
     """rows x columns', of each picture."""
     how = dict(threads=threads, isa=isa)
     across = linear(x, columns, **how)
     return np.ascontiguousarray(np.swapaxes(linear(np.swapaxes(across, -1, -2), rows, **how), -1, -2))
 
 
-def global_avg_pool2d(x, *, threads=None, isa=None):
+def global_avg_pool2d(x: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """The mean of every channel of x (n, c, h, w): y (n, c, 1, 1). ValueError for other shapes.
 
     Examples
@@ -212,7 +259,9 @@ def global_avg_pool2d(x, *, threads=None, isa=None):
     return forward(GlobalAvgPool2d(), x, threads=threads, isa=isa)
 
 
-def global_avg_pool2d_backward(dy, x, *, threads=None, isa=None):
+def global_avg_pool2d_backward(
+    dy: ArrayLike, x: ArrayLike, *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """dx (n, c, h, w) of `global_avg_pool2d`, for dy (n, c, 1, 1). ValueError for other shapes.
 
     Examples

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._types import Array, ArrayLike
 from ..initializers import Zeros
 from ..layers import Conv2d, Linear
 from .single import backward, forward
@@ -18,7 +19,18 @@ __all__ = [
 ]
 
 
-def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *, threads=None, isa=None):
+def conv2d(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] | str = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """2-D convolution (cross-correlation): y (n, k, oh, ow), or (k, oh, ow) of a single picture.
 
     Parameters
@@ -47,7 +59,18 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *, threads=N
     return forward(layer, x, {"w": w} if b is None else {"w": w, "b": b}, threads=threads, isa=isa)
 
 
-def conv2d_backward(dy, x, w, stride=1, padding=0, dilation=1, groups=1, *, threads=None, isa=None):
+def conv2d_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    w: ArrayLike,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] | str = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> tuple[Array, Array, Array]:
     """dx (n, c, h, w), dw (k, c / groups, kh, kw) and db (k,) of `conv2d`, for dy (n, k, oh, ow).
 
     ValueError as from `conv2d`, and if dy does not have the shape of y.
@@ -64,7 +87,14 @@ def conv2d_backward(dy, x, w, stride=1, padding=0, dilation=1, groups=1, *, thre
     return backward(layer, dy, x, {"w": w, "b": np.zeros(len(w))}, threads=threads, isa=isa)
 
 
-def _conv(w, bias, stride, padding, dilation, groups):
+def _conv(
+    w: ArrayLike,
+    bias: bool,
+    stride: int | tuple[int, int],
+    padding: int | tuple[int, int] | str,
+    dilation: int | tuple[int, int],
+    groups: int,
+) -> Conv2d:
     if np.ndim(w) != 4:
         raise ValueError(f"w must have shape (k, c / groups, kh, kw), not {np.shape(w)}")
     k, _, *kernel = np.shape(w)
@@ -74,7 +104,9 @@ def _conv(w, bias, stride, padding, dilation, groups):
     )  # fmt: skip
 
 
-def linear(x, w, b=None, *, threads=None, isa=None):
+def linear(
+    x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None, *, threads: int | None = None, isa: str | None = None
+) -> Array:
     """x w' + b, of x (..., in), w (out, in) and b (out,) or None: y (..., out). ValueError for other shapes.
 
     Examples
@@ -86,7 +118,9 @@ def linear(x, w, b=None, *, threads=None, isa=None):
     return forward(_linear(w, b is not None), x, {"w": w} if b is None else {"w": w, "b": b}, threads=threads, isa=isa)
 
 
-def linear_backward(dy, x, w, *, threads=None, isa=None):
+def linear_backward(
+    dy: ArrayLike, x: ArrayLike, w: ArrayLike, *, threads: int | None = None, isa: str | None = None
+) -> tuple[Array, Array, Array]:
     """dx (n, in), dw (out, in) and db (out,) of `linear`, for dy (n, out). ValueError for other shapes.
 
     Examples
@@ -99,13 +133,13 @@ def linear_backward(dy, x, w, *, threads=None, isa=None):
     return backward(_linear(w, True), dy, x, {"w": w, "b": np.zeros(len(w))}, threads=threads, isa=isa)
 
 
-def _linear(w, bias):
+def _linear(w: ArrayLike, bias: bool) -> Linear:
     if np.ndim(w) != 2:
         raise ValueError(f"w must have shape (out, in), not {np.shape(w)}")
     return Linear(len(w), bias=bias, initializer=Zeros())
 
 
-def matmul(a, b, *, threads=None, isa=None):
+def matmul(a: ArrayLike, b: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> Array:
     """The product (n, m) of matrices a (n, k) and b (k, m), in the dtype that a decides. ValueError for other
     shapes.
 
@@ -119,7 +153,9 @@ def matmul(a, b, *, threads=None, isa=None):
     return forward(_linear(b.T, False), a, {"b'": b.T}, threads=threads, isa=isa)
 
 
-def matmul_backward(dy, a, b, *, threads=None, isa=None):
+def matmul_backward(
+    dy: ArrayLike, a: ArrayLike, b: ArrayLike, *, threads: int | None = None, isa: str | None = None
+) -> tuple[Array, Array]:
     """da (n, k) and db (k, m) of `matmul`, for dy (n, m). ValueError for other shapes.
 
     Examples
@@ -133,7 +169,7 @@ def matmul_backward(dy, a, b, *, threads=None, isa=None):
     return da, np.ascontiguousarray(db.T)
 
 
-def _matrices(a, b):
+def _matrices(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     a, b = np.asarray(a), np.asarray(b)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f"a and b must have shapes (n, k) and (k, m), not {a.shape} and {b.shape}")

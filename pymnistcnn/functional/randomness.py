@@ -3,6 +3,7 @@ draws it at its first forward."""
 
 from __future__ import annotations
 
+from .._types import Array, ArrayLike
 from ..layers import Augmentation, Dropout, GaussianNoise
 from .single import backward, forward
 
@@ -16,7 +17,15 @@ __all__ = [
 ]
 
 
-def dropout(x, p=0.5, training=True, *, seed=0, threads=None, isa=None):
+def dropout(
+    x: ArrayLike,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """x (n, features) or (n, c, h, w) with each element 0 with probability p and the others divided by 1 - p;
     x itself outside of training. ValueError for other shapes, and if p is not from 0 to 1 (excluded).
 
@@ -30,7 +39,16 @@ def dropout(x, p=0.5, training=True, *, seed=0, threads=None, isa=None):
     return forward(_dropout(p, training), x, seed=seed, training=True, threads=threads, isa=isa)
 
 
-def dropout_backward(dy, x, p=0.5, training=True, *, seed=0, threads=None, isa=None):
+def dropout_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Array:
     """dx of `dropout`, for dy like x: what the same seed drops has no gradient. ValueError as from `dropout`, and
     if dy does not have the shape of x.
 
@@ -44,12 +62,14 @@ def dropout_backward(dy, x, p=0.5, training=True, *, seed=0, threads=None, isa=N
     return backward(_dropout(p, training), dy, x, seed=seed, threads=threads, isa=isa)
 
 
-def _dropout(p, training):
+def _dropout(p: float, training: bool) -> Dropout:
     layer = Dropout(p)
     return layer if training else Dropout(0.0)
 
 
-def gaussian_noise(x, std, *, seed=0, threads=None, isa=None):
+def gaussian_noise(
+    x: ArrayLike, std: float, *, seed: int = 0, threads: int | None = None, isa: str | None = None
+) -> Array:
     """x (n, features) or (n, c, h, w) plus normal numbers with standard deviation `std`. ValueError for other
     shapes, and if std is negative.
 
@@ -62,7 +82,9 @@ def gaussian_noise(x, std, *, seed=0, threads=None, isa=None):
     return forward(GaussianNoise(std), x, seed=seed, training=True, threads=threads, isa=isa)
 
 
-def gaussian_noise_backward(dy, x, std, *, seed=0, threads=None, isa=None):
+def gaussian_noise_backward(
+    dy: ArrayLike, x: ArrayLike, std: float, *, seed: int = 0, threads: int | None = None, isa: str | None = None
+) -> Array:
     """dx of `gaussian_noise`, for dy like x: dy itself. ValueError as from `gaussian_noise`, and if dy does not
     have the shape of x.
 
@@ -75,7 +97,9 @@ def gaussian_noise_backward(dy, x, std, *, seed=0, threads=None, isa=None):
     return backward(GaussianNoise(std), dy, x, seed=seed, threads=threads, isa=isa)
 
 
-def augment(x, *, seed=0, threads=None, isa=None, **numbers):
+def augment(
+    x: ArrayLike, *, seed: int = 0, threads: int | None = None, isa: str | None = None, **numbers: float
+) -> Array:
     """Each picture of x (n, c, h, w) through a random map; y has its shape. numbers: as `pm.Augmentation` takes
     them, such as shift, rotation and scale, by name. ValueError for other shapes, and for numbers outside their
     ranges.
@@ -90,7 +114,9 @@ def augment(x, *, seed=0, threads=None, isa=None, **numbers):
     return forward(Augmentation(**numbers), x, seed=seed, training=True, threads=threads, isa=isa)
 
 
-def augment_backward(dy, x, *, seed=0, threads=None, isa=None, **numbers):
+def augment_backward(
+    dy: ArrayLike, x: ArrayLike, *, seed: int = 0, threads: int | None = None, isa: str | None = None, **numbers: float
+) -> Array:
     """dx of `augment`, for dy like x, back along the map of the same seed. ValueError as from `augment`, and if dy
     does not have the shape of x.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
+from .._types import ArrayLike
 from ..checks import exact_cast
 from ..network import Network, dtype_for
 from ..target import target_of
@@ -18,16 +21,18 @@ MOST, MOST_BYTES = 32, 2**26  # that a thread keeps: networks, and bytes of all 
 class Kept(threading.local):
     """Networks of this thread by what they compute, those used last at the end, and how large they are."""
 
-    def __init__(self):
-        self.networks: dict[tuple, tuple[Network, int]] = {}
+    bytes: int
+
+    def __init__(self) -> None:
+        self.networks: dict[tuple[Any, ...], tuple[Network, int]] = {}
         self.bytes = 0
 
-    def take(self, key) -> Network | None:
+    def take(self, key: tuple[str, tuple[int, ...], np.dtype[Any]]) -> Network | None:
         network, size = self.networks.pop(key, (None, 0))
         self.bytes -= size
         return network
 
-    def give_back(self, key, network):
+    def give_back(self, key: tuple[str, tuple[int, ...], np.dtype[Any]], network: Network) -> None:
         self.networks[key] = network, network.bytes
         self.bytes += network.bytes
         while self.bytes > MOST_BYTES or len(self.networks) > MOST:
@@ -37,7 +42,7 @@ class Kept(threading.local):
 KEPT = Kept()
 
 
-def numbers(x) -> np.ndarray:
+def numbers(x: ArrayLike) -> np.ndarray:
     """x as an array with something in it."""
     x = np.asarray(x)
     if x.size == 0:
@@ -45,13 +50,13 @@ def numbers(x) -> np.ndarray:
     return x
 
 
-def rows(x) -> np.ndarray:
+def rows(x: ArrayLike) -> np.ndarray:
     """x of any shape as (n, features), for what is done element by element."""
     return x.reshape(len(x) if x.ndim > 1 else 1, -1) if x.size else x.reshape(0, 1)
 
 
 @contextmanager
-def network(layers, x):
+def network(layers: Any, x: ArrayLike) -> Iterator[Any]:
     """A network for arrays like x, which no other call has while this one does."""
     if x.ndim not in (2, 4):
         raise ValueError(f"x must have shape (n, features) or (n, channels, height, width), not {x.shape}")
@@ -62,7 +67,7 @@ def network(layers, x):
 
 
 @contextmanager
-def holding(layer, x, weights, seed=0):
+def holding(layer: Any, x: ArrayLike, weights: ArrayLike, seed: int = 0) -> Iterator[Any]:
     """A network of this layer alone with these arrays, by the names that errors call them, as its parameters."""
     with network([layer], x) as found:
         found.restart(seed)
@@ -74,7 +79,7 @@ def holding(layer, x, weights, seed=0):
         yield found
 
 
-def batch_of(layer, x) -> np.ndarray:
+def batch_of(layer: Any, x: ArrayLike) -> np.ndarray:
     """x as a layer takes it: (n, features) or (n, c, h, w). Any dimensions, or none, may come before a sample's own;
     for what is done element by element, any shape will do."""
     if layer.needs is None:
@@ -85,12 +90,21 @@ def batch_of(layer, x) -> np.ndarray:
     return x.reshape(math.prod(x.shape[:before]), *x.shape[before:])
 
 
-def shaped(layer, x, y) -> np.ndarray:
+def shaped(layer: Any, x: ArrayLike, y: ArrayLike) -> np.ndarray:
     """y of a batch, with the dimensions that x had before a sample's own."""
     return y.reshape(x.shape if layer.needs is None else (*x.shape[: x.ndim - layer.needs[0]], *y.shape[1:]))
 
 
-def forward(layer, x, weights=(), seed=0, training=False, *, threads=None, isa=None) -> np.ndarray:
+def forward(
+    layer: Any,
+    x: ArrayLike,
+    weights: ArrayLike = (),
+    seed: int = 0,
+    training: bool = False,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> np.ndarray:
     """y of a layer for x."""
     x = np.asarray(x)
     batch = batch_of(layer, x)
@@ -100,7 +114,16 @@ def forward(layer, x, weights=(), seed=0, training=False, *, threads=None, isa=N
         return shaped(layer, x, found.forward(batch, training, target_of(isa), threads))
 
 
-def backward(layer, dy, x, weights=(), seed=0, *, threads=None, isa=None):
+def backward(
+    layer: Any,
+    dy: ArrayLike,
+    x: ArrayLike,
+    weights: ArrayLike = (),
+    seed: int = 0,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> Any:
     """dx of a layer, and after it the gradients of its weights if it has any."""
     x, dy = np.asarray(x), np.asarray(dy)
     batch = batch_of(layer, x)

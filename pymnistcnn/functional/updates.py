@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .._native import NotFinite, Program
+from .._types import Array, ArrayLike, DTypeLike, Shape
 from ..checks import exact_cast, number
 from ..network import aligned_zeros, checked_threads, dtype_for
 from ..optimizers import State, checked_optimizer
@@ -14,7 +17,16 @@ from ..target import target_of
 __all__ = ["update"]
 
 
-def update(optimizer, weights, gradient, state=None, clip_norm=None, *, threads=None, isa=None):
+def update(
+    optimizer: Any,
+    weights: ArrayLike,
+    gradient: ArrayLike,
+    state: State | None = None,
+    clip_norm: float | None = None,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+) -> tuple[Array, State]:
     """(weights, state) after one step of an optimizer; what was given stays as it is.
 
     Parameters
@@ -58,7 +70,7 @@ def update(optimizer, weights, gradient, state=None, clip_norm=None, *, threads=
     return shaped[0], State(shaped[1:], steps + 1)
 
 
-def _moments(optimizer, state, shape, dtype, elements):
+def _moments(optimizer: Any, state: State | None, shape: Shape, dtype: DTypeLike, elements: int) -> list[Any]:
     """Flat vectors of so many elements: the state's moments, which have the shape of the weights, or new ones."""
     moments = optimizer.new_state(elements, dtype).moments
     if state is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from .._native import ActivationKind
 from ..checks import number, shown
-from .base import Layer
+from .base import Layer, Needs
 
 __all__ = [
     "ELU",
@@ -36,7 +37,7 @@ class ReLU(Layer):
     array([[0., 2.]], dtype=float32)
     """
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.RELU)
 
 
@@ -53,10 +54,10 @@ class LeakyReLU(Layer):
 
     negative_slope: float = 0.01
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.negative_slope = number("negative_slope", self.negative_slope, 0, 1e6)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.LEAKY_RELU, self.negative_slope)
 
 
@@ -73,10 +74,10 @@ class ELU(Layer):
 
     alpha: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.alpha = number("alpha", self.alpha, 0, 1e6)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.ELU, self.alpha)
 
 
@@ -91,7 +92,7 @@ class Sigmoid(Layer):
     array([[0.5, 0.5]], dtype=float32)
     """
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.SIGMOID)
 
 
@@ -109,11 +110,11 @@ class Softplus(Layer):
     beta: float = 1.0
     threshold: float = 20.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.beta = number("beta", self.beta, 1e-6, 1e6)
         self.threshold = number("threshold", self.threshold, -1e6, 1e6)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.SOFTPLUS, self.beta, self.threshold)
 
 
@@ -131,11 +132,11 @@ class GELU(Layer):
 
     approximate: str = "none"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.approximate not in ("none", "tanh"):
             raise ValueError(f'approximate must be "none" or "tanh", not {shown(self.approximate)}')
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.GELU_TANH if self.approximate == "tanh" else ActivationKind.GELU)
 
 
@@ -150,7 +151,7 @@ class SiLU(Layer):
     array([[0.    , 0.7311]], dtype=float32)
     """
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.SILU)
 
 
@@ -165,7 +166,7 @@ class Hardswish(Layer):
     array([[0., 0., 3.]], dtype=float32)
     """
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.HARDSWISH)
 
 
@@ -180,7 +181,7 @@ class Tanh(Layer):
     array([[0., 0.]], dtype=float32)
     """
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.activation(ActivationKind.TANH)
 
 
@@ -195,9 +196,9 @@ class Softmax(Layer):
     array([[0.5, 0.5]], dtype=float32)
     """
 
-    needs = SCORES
+    needs: ClassVar[Needs] = SCORES
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.softmax()
 
 
@@ -212,7 +213,7 @@ class LogSoftmax(Layer):
     array([[-0.6931, -0.6931]], dtype=float32)
     """
 
-    needs = SCORES
+    needs: ClassVar[Needs] = SCORES
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.log_softmax()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
+from .._types import Shape
 from ..checks import number, yes_or_no
-from .base import PICTURES, Layer
+from .base import PICTURES, Layer, Needs
 
 __all__ = [
     "BatchNorm1d",
@@ -16,15 +18,19 @@ __all__ = [
 class BatchNorm(Layer):
     """What BatchNorm1d and BatchNorm2d share."""
 
-    def __post_init__(self):
+    affine: bool
+    eps: float
+    momentum: float
+
+    def __post_init__(self) -> None:
         self.eps, self.affine = number("eps", self.eps, 1e-30, 1), yes_or_no("affine", self.affine)
         if self.momentum is not None:
             self.momentum = number("momentum", self.momentum, 0, 1)
 
-    def initialize(self, name, rng, weight_shape):
+    def initialize(self, name: str, rng: Any, weight_shape: Shape) -> int:
         return 1 if name in ("weight", "running_var") else 0
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         self.output_shape(builder.shape)
         builder.batch_norm(self.eps, self.momentum, self.affine)
 
@@ -73,4 +79,4 @@ class BatchNorm1d(BatchNorm):
     eps: float = 1e-5
     momentum: float | None = 0.1
     affine: bool = True
-    needs = 1, "features (n,), not {}: pictures want BatchNorm2d"
+    needs: ClassVar[Needs] = 1, "features (n,), not {}: pictures want BatchNorm2d"

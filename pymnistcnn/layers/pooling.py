@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+from .._types import Shape
 from ..checks import pair, yes_or_no
 from .base import PICTURES, Layer
 
@@ -18,9 +20,14 @@ __all__ = [
 class Window(Layer):
     """What pooling layers share: a window that goes over pictures."""
 
+    kernel_size: int | tuple[Any, ...]
+    stride: int | tuple[Any, ...] | None
+    padding: int | tuple[Any, ...]
+    ceil_mode: bool
+
     needs = PICTURES
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.kernel_size = pair("kernel_size", self.kernel_size)
         self.stride = None if self.stride is None else pair("stride", self.stride)
         self.padding, self.ceil_mode = pair("padding", self.padding, 0), yes_or_no("ceil_mode", self.ceil_mode)
@@ -28,27 +35,27 @@ class Window(Layer):
             raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, not {self.padding}")
 
     @property
-    def _steps(self):
+    def _steps(self) -> tuple[int, ...]:
         return self.stride or self.kernel_size
 
     @property
-    def _taps(self):
+    def _taps(self) -> tuple[int, ...]:
         """Pixels from one tap of the window to the next."""
         return (1, 1)
 
     @property
-    def _spans(self):
+    def _spans(self) -> tuple[int, ...]:
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self._taps, strict=True))
 
-    def output_shape(self, shape):
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
         super().output_shape(shape)
         axes = zip(shape[1:], self._spans, self._steps, self.padding, strict=True)
         return (shape[0], *(self._cells(shape, *axis) for axis in axes))
 
-    def work(self, shape):
+    def work(self, shape: Shape) -> int:
         return math.prod(self.output_shape(shape)) * math.prod(map(min, self.kernel_size, shape[1:]))
 
-    def _cells(self, shape, n, span, step, padding):
+    def _cells(self, shape: Shape, n: int, span: float, step: int, padding: int | tuple[int, int] | str) -> int:
         """How many windows there are along an axis of n pixels."""
         cells = (n + 2 * padding - span + (step - 1) * self.ceil_mode) // step + 1
         if self.ceil_mode and (cells - 1) * step >= n + padding:
@@ -75,21 +82,21 @@ class MaxPool2d(Window):
     array([[[[3.]]]], dtype=float32)
     """
 
-    kernel_size: int | tuple
-    stride: int | tuple | None = None
-    padding: int | tuple = 0
-    dilation: int | tuple = 1
+    kernel_size: int | tuple[Any, ...]
+    stride: int | tuple[Any, ...] | None = None
+    padding: int | tuple[Any, ...] = 0
+    dilation: int | tuple[Any, ...] = 1
     ceil_mode: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.dilation = pair("dilation", self.dilation)
         super().__post_init__()
 
     @property
-    def _taps(self):
+    def _taps(self) -> tuple[int, ...]:
         return self.dilation
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         shape = self.output_shape(builder.shape)
         builder.max_pool(shape, self.kernel_size, self._steps, self.padding, self.dilation)
 
@@ -112,17 +119,17 @@ class AvgPool2d(Window):
     array([[[[1.5]]]], dtype=float32)
     """
 
-    kernel_size: int | tuple
-    stride: int | tuple | None = None
-    padding: int | tuple = 0
+    kernel_size: int | tuple[Any, ...]
+    stride: int | tuple[Any, ...] | None = None
+    padding: int | tuple[Any, ...] = 0
     ceil_mode: bool = False
     count_include_pad: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.count_include_pad = yes_or_no("count_include_pad", self.count_include_pad)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         shape = self.output_shape(builder.shape)
         builder.average_pool(shape, self.kernel_size, self._steps, self.padding, self.count_include_pad)
 
@@ -141,9 +148,9 @@ class GlobalAvgPool2d(Layer):
 
     needs = PICTURES
 
-    def output_shape(self, shape):
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
         return (super().output_shape(shape)[0], 1, 1)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         window = builder.shape[1:]
         builder.average_pool(self.output_shape(builder.shape), window, window, (0, 0), False)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 import numpy as np
 
+from .._types import Shape
 from ..checks import instance, pair, shown, whole, yes_or_no
 from ..initializers import Initializer, PyTorchDefault
 from .base import FEATURES, PICTURES, Layer
@@ -41,17 +43,17 @@ class Conv2d(Layer):
     """
 
     out_channels: int
-    kernel_size: int | tuple
+    kernel_size: int | tuple[Any, ...]
     _: KW_ONLY
-    stride: int | tuple = 1
-    padding: int | tuple | str = 0
-    dilation: int | tuple = 1
+    stride: int | tuple[Any, ...] = 1
+    padding: int | tuple[Any, ...] | str = 0
+    dilation: int | tuple[Any, ...] = 1
     groups: int = 1
     bias: bool = True
     initializer: Initializer = field(default_factory=PyTorchDefault)
     needs = PICTURES
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.out_channels, self.groups = whole("out_channels", self.out_channels), whole("groups", self.groups)
         self.kernel_size, self.stride = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
         self.dilation, self.bias = pair("dilation", self.dilation), yes_or_no("bias", self.bias)
@@ -70,18 +72,18 @@ class Conv2d(Layer):
             self.padding = pair("padding", self.padding, 0)
 
     @property
-    def _span(self):
+    def _span(self) -> tuple[int, ...]:
         """Pixels that the dilated kernel covers."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
 
     @property
-    def _sides(self):
+    def _sides(self) -> tuple[int, ...]:
         """(top, bottom, left, right)"""
         if self.padding == "same":
             return tuple(side for n in self._span for side in ((n - 1) // 2, n // 2))
         return self.padding if len(self.padding) == 4 else tuple(np.repeat(self.padding, 2).tolist())
 
-    def output_shape(self, shape):
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
         super().output_shape(shape)
         if shape[0] % self.groups:
             raise ValueError(f"groups must divide the input channels: {self.groups} does not divide {shape[0]}")
@@ -95,11 +97,11 @@ class Conv2d(Layer):
             sizes.append((n - span) // step + 1)
         return (self.out_channels, *sizes)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.conv(self.output_shape(builder.shape), self.kernel_size, self.stride, self._sides, self.dilation,
                      self.groups, self.bias)  # fmt: skip
 
-    def multiply_adds(self, shape):
+    def multiply_adds(self, shape: Shape) -> int:
         return math.prod(self.output_shape(shape)) * shape[0] // self.groups * math.prod(self.kernel_size)
 
 
@@ -123,20 +125,20 @@ class Linear(Layer):
     initializer: Initializer = field(default_factory=PyTorchDefault)
     needs = FEATURES
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.out_features = whole("out_features", self.out_features)
         self.bias, self.initializer = yes_or_no("bias", self.bias), checked_initializer(self.initializer)
 
-    def output_shape(self, shape):
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
         super().output_shape(shape)
         return (self.out_features,)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.linear(self.out_features, self.bias)
 
-    def multiply_adds(self, shape):
+    def multiply_adds(self, shape: Shape) -> int:
         return shape[0] * self.out_features
 
 
-def checked_initializer(initializer):
+def checked_initializer(initializer: Any) -> Any:
     return instance("initializer", initializer, Initializer, "an initializer, such as GlorotNormal()")

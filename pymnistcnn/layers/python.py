@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from .._types import Array, Shape
 from .base import Layer
 
 __all__ = ["PythonLayer"]
@@ -44,22 +46,22 @@ class PythonLayer(Layer):
 
     in_python = True
 
-    def forward(self, x, training=True) -> np.ndarray:
+    def forward(self, x: Array, training: Any = True) -> np.ndarray:
         """y (n, ...) for x (n, ...); `training` is False in evaluation."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it computes: it needs `forward`")
 
-    def backward(self, dy) -> np.ndarray:
+    def backward(self, dy: Array) -> np.ndarray:
         """The gradient of the last forward's x, for that of its y; `gradients` get the weights'."""
         raise NotImplementedError(f"{type(self).__name__} does not say what its gradient is: it needs `backward`")
 
-    def initial_weights(self, shape, rng) -> dict[str, np.ndarray]:
+    def initial_weights(self, shape: Shape, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The first weights by name, for samples of this shape; random ones are drawn from rng."""
         return {}
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         self._shape = builder.shape
         weights = self.initial_weights(builder.shape, np.random.default_rng(0))
         builder.python(self.output_shape(builder.shape), {name: np.shape(w) for name, w in weights.items()})
 
-    def initialize(self, name, rng, weight_shape):
+    def initialize(self, name: str, rng: np.random.Generator, weight_shape: Shape) -> Array:
         return self.initial_weights(self._shape, rng)[name]

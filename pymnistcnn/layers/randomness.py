@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ..checks import number, whole
 from .base import PICTURES, Layer
@@ -30,10 +31,10 @@ class Dropout(Layer):
 
     p: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.p = number("p", self.p, 0, 1, open_high=True)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.dropout(self.p)
 
 
@@ -53,10 +54,10 @@ class GaussianNoise(Layer):
     std: float
     in_pytorch = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.std = number("std", self.std, 0, 1e6)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.noise(self.std)
 
 
@@ -98,7 +99,7 @@ class Augmentation(Layer):
     needs = PICTURES
     in_pytorch = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         most = {"shift": 1e5, "rotation": 180, "scale": 0.99, "shear": 80, "elastic": 1e5, "elastic_sigma": 100}
         for name, high in most.items():
             setattr(self, name, number(name, getattr(self, name), 0.1 if name == "elastic_sigma" else 0, high))
@@ -106,6 +107,6 @@ class Augmentation(Layer):
         if self.fill is not None:
             self.fill = number("fill", self.fill)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.warp(self.cutout, math.radians(self.rotation), self.shift, self.scale, math.radians(self.shear),
                      self.elastic, self.elastic_sigma, self.fill)  # fmt: skip

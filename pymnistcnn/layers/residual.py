@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from .._types import Shape
 from ..checks import instance
 from ..network import lower_all, shapes_through
 from .base import Layer
@@ -38,10 +40,10 @@ class Residual(Layer):
     ['layers.0.bias', 'layers.0.weight']
     """
 
-    layers: list
+    layers: list[Any]
     projection: Layer | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.layers = list(self.layers)
         for layer in self.layers:
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
@@ -55,10 +57,10 @@ class Residual(Layer):
         self._made = None  # the projection, if it was not given and there must be one
 
     @property
-    def _projection(self):
+    def _projection(self) -> Any:
         return self.projection or self._made
 
-    def output_shape(self, shape):
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
         after = shapes_through(self.layers, shape)[-1]
         made = None if self.projection is not None or after == shape else projection_between(shape, after)
         if repr(made) != repr(self._made):
@@ -67,37 +69,37 @@ class Residual(Layer):
             raise ValueError(f"a residual block's projection of {shape} gives {there}, its layers {after}")
         return after
 
-    def leaves(self):
+    def leaves(self) -> list[Any]:
         inside = [(f"layers.{name}", leaf) for name, leaf in named_leaves(self.layers)]
         if self._projection is not None:
             inside += [("projection" + f".{name}" * bool(name), leaf) for name, leaf in self._projection.leaves()]
         return inside
 
-    def inside(self, shape):
+    def inside(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         parts = list(zip(self.layers, shapes_through(self.layers, shape), strict=False))
         return parts + [(self._projection, shape)] * (self._projection is not None)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         self.output_shape(builder.shape)
         fork = builder.fork()
         builder.layer = lower_all(self.layers, builder, builder.layer)
         builder.join(fork, self._projection)
 
-    def multiply_adds(self, shape):
+    def multiply_adds(self, shape: Shape) -> int:
         return sum(layer.multiply_adds(before) for layer, before in self.inside(shape))
 
-    def work(self, shape):
+    def work(self, shape: Shape) -> int:
         return sum(layer.work(before) for layer, before in self.inside(shape))
 
 
-def named_leaves(layers) -> list[tuple[str, Layer]]:
+def named_leaves(layers: Any) -> list[tuple[str, Layer]]:
     """What layers one after the other hold, by PyTorch's names; layers that PyTorch has not do not count."""
     counts = np.cumsum([layer.in_pytorch for layer in layers], dtype=int) - 1
     parts = zip(counts, layers, strict=True)
     return [(f"{count}" + f".{name}" * bool(name), leaf) for count, layer in parts for name, leaf in layer.leaves()]
 
 
-def projection_between(shape, after) -> Layer:
+def projection_between(shape: Shape, after: bool) -> Layer:
     """The simplest layer from samples of one shape to those of another."""
     if len(shape) == len(after) == 1:
         return Linear(after[0], bias=False)

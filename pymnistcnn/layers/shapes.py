@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+from .._types import Shape
 from ..checks import number
 from .base import Layer
 
@@ -29,10 +31,10 @@ class Rescaling(Layer):
     offset: float = 0.0
     in_pytorch = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.scale, self.offset = number("scale", self.scale), number("offset", self.offset)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.rescale(self.scale, self.offset)
 
 
@@ -47,8 +49,8 @@ class Flatten(Layer):
     (2, 288)
     """
 
-    def output_shape(self, shape):
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
         return (math.prod(shape),)
 
-    def lower(self, builder):
+    def lower(self, builder: Any) -> None:
         builder.flatten()

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import numpy_helper
 
 from .operators import axes_of
 
+if TYPE_CHECKING:
+    from .files import File
+    from .operators import Node
+
+
 MOST = 2**24  # numbers that are made so
 
 
-def binary(function):
+def binary(function: Any) -> Any:
     def compute(node):
         a, b = node.inputs
         check(math.prod(np.broadcast_shapes(a.shape, b.shape)))
@@ -22,7 +29,7 @@ def binary(function):
     return compute
 
 
-def unary(function):
+def unary(function: Any) -> Any:
     def compute(node):
         with np.errstate(all="ignore"):
             return function(node.inputs[0])
@@ -30,42 +37,42 @@ def unary(function):
     return compute
 
 
-def check(size):
+def check(size: int) -> None:
     if size > MOST:
         raise ValueError(f"it makes a constant of {size:,} numbers, more than {MOST:,}")
 
 
-def divided(a, b):
+def divided(a: Any, b: Any) -> Any:
     return np.divide(a, b) if a.dtype.kind == "f" else a // b
 
 
-def concat(node):
+def concat(node: Node) -> Any:
     check(sum(array.size for array in node.inputs))
     return np.concatenate(node.inputs, node.get("axis", 0))
 
 
-def gather(node):
+def gather(node: Node) -> Any:
     array, indices = node.inputs
     check(indices.size * (array.size // max(1, array.shape[node.get("axis", 0)])))
     return np.take(array, indices.astype(np.int64), node.get("axis", 0))
 
 
-def reshape(node):
+def reshape(node: Node) -> Any:
     array, target = node.inputs[0], node.numbers(1, "shape")
     return array.reshape([array.shape[i] if n == 0 else n for i, n in enumerate(target)])
 
 
-def squeeze(node):
+def squeeze(node: Node) -> Any:
     axes = node.numbers(1, "axes")
     return np.squeeze(node.inputs[0], None if axes is None else tuple(axes))
 
 
-def unsqueeze(node):
+def unsqueeze(node: Node) -> Any:
     axes = node.numbers(1, "axes")
     return np.expand_dims(node.inputs[0], tuple(axes_of(axes, node.inputs[0].ndim + len(axes))))
 
 
-def cut(node):
+def cut(node: Node) -> Any:
     array, starts, ends = node.inputs[0], node.numbers(1, "starts"), node.numbers(2, "ends")
     axes, steps = node.numbers(3, "axes") or range(len(starts)), node.numbers(4) or [1] * len(starts)
     where = [slice(None)] * array.ndim
@@ -74,17 +81,17 @@ def cut(node):
     return array[tuple(where)]
 
 
-def constant_of_shape(node):
+def constant_of_shape(node: Node) -> Any:
     shape, value = node.numbers(0) or [], node.get("value")
     check(math.prod(shape))
     return np.full(shape, np.float32(0) if value is None else numpy_helper.to_array(value).reshape(-1)[0])
 
 
-def transpose(node):
+def transpose(node: Node) -> Any:
     return node.inputs[0].transpose(node.get("perm"))
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Add": binary(np.add), "Sub": binary(np.subtract), "Mul": binary(np.multiply), "Div": binary(divided),
     "Pow": binary(np.power), "Neg": unary(np.negative), "Sqrt": unary(np.sqrt), "Exp": unary(np.exp),
     "Reciprocal": unary(np.reciprocal), "Identity": lambda node: node.inputs[0], "Concat": concat, "Gather": gather,
@@ -93,7 +100,7 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-def computed(node, file) -> np.ndarray:
+def computed(node: Node, file: File) -> np.ndarray:
     """The constant that a node makes of constants."""
     if node.kind in ("Cast", "CastLike"):
         from .operators import OPERATORS

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from .. import functional as F
 from .. import layers
+from .._types import ArrayLike
 from .expressions import DEEPEST, Expression, resolve
 from .operators import OPERATORS, operator
 from .tensors import Padded, Tensor
 
-erf = np.frompyfunc(math.erf, 1, 1)
-FLOATS = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16
+if TYPE_CHECKING:
+    from .operators import Node
 
 
-def slope(node):
+erf: Callable[..., Any] = np.frompyfunc(math.erf, 1, 1)
+FLOATS: tuple[int, ...] = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16
+
+
+def slope(node: Node) -> Any:
     return node.number("alpha", 0.01)
 
 
-def alpha(node):
+def alpha(node: Node) -> Any:
     return node.number("alpha", 1.0)
 
 
-def gelu(node):
+def gelu(node: Node) -> Any:
     return layers.GELU(node.get("approximate", "none"))
 
 
 # operators that a layer is: it, and what it computes, of a node
-LAYERS = {
+LAYERS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "Relu": (lambda node: layers.ReLU(), lambda node: F.relu),
     "Sigmoid": (lambda node: layers.Sigmoid(), lambda node: F.sigmoid),
     "Tanh": (lambda node: layers.Tanh(), lambda node: F.tanh),
@@ -43,19 +50,19 @@ LAYERS = {
 }
 
 
-def clip(node):
+def clip(node: Node) -> Any:
     low, high = (node.constant(i, name) for i, name in ((1, "min"), (2, "max")))
     ends = [limit if end is None else float(end) for end, limit in ((low, -np.inf), (high, np.inf))]
     return lambda x, *_: np.clip(x, *ends)
 
 
-def hard_sigmoid(node):
+def hard_sigmoid(node: Node) -> Any:
     slope, offset = node.number("alpha", 0.2), node.number("beta", 0.5)
     return lambda x: np.clip(slope * x + offset, 0, 1)
 
 
 # operators that a layer may be written in
-ARITHMETIC = {
+ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Add": lambda node: np.add, "Sub": lambda node: np.subtract, "Mul": lambda node: np.multiply,
     "Div": lambda node: np.divide, "Pow": lambda node: np.power, "Neg": lambda node: np.negative,
     "Abs": lambda node: np.abs, "Exp": lambda node: np.exp, "Log": lambda node: np.log, "Sqrt": lambda node: np.sqrt,
@@ -70,7 +77,7 @@ ARITHMETIC = {
 }  # fmt: skip
 
 
-def several(function):
+def several(function: Any) -> Any:
     def compute(*arrays):
         total = arrays[0]
         for array in arrays[1:]:
@@ -83,7 +90,7 @@ def several(function):
 ARITHMETIC |= {"Sum": several(np.add), "Min": several(np.minimum), "Max": several(np.maximum)}
 
 
-def elementwise(node):
+def elementwise(node: Node) -> Any:
     """An expression, or, of more than one tensor, their sum; or of constants for each channel, a scale and offset."""
     if any(isinstance(value, Padded) for value in node.inputs):
         node.tensor()
@@ -107,14 +114,14 @@ def elementwise(node):
     return resolve(made, node.ways) if depth >= DEEPEST else made
 
 
-def sum_of(node, inputs):
+def sum_of(node: Node, inputs: ArrayLike) -> Any:
     """A residual block."""
     if node.kind not in ("Add", "Sum") or len(inputs) != 2 or any(isinstance(value, np.ndarray) for value in inputs):
         raise ValueError("of several tensors, only the sum of two is known here")
     return node.ways.sum(node.tensor(0), node.tensor(1))
 
 
-def by_channel(node):
+def by_channel(node: Node) -> Any:
     """One number for each channel or feature."""
     if node.kind not in ("Add", "Sub", "Mul", "Div") or len(node.inputs) != 2:
         raise ValueError("with several numbers only +, -, * and / are known here")
@@ -146,7 +153,7 @@ def by_channel(node):
 
 
 @operator("Cast", "CastLike")
-def cast(node):
+def cast(node: Node) -> Any:
     """Numbers stay what they are; the network's dtype is the input's."""
     kind = node.get("to", TensorProto.FLOAT)
     value = node[0]

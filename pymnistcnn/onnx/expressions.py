@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from .. import functional as F
 from .. import layers
+from .._types import Array
 from .tensors import Tensor, Ways, neat
 
 GRID = np.concatenate([np.linspace(-30, 30, 241), np.linspace(-4, 4, 321), [-1e-3, 1e-3]])
@@ -30,8 +32,8 @@ class Expression:
     """A node: `compute` on arrays, of which `inputs` are expressions, the tensor that all begins with, or constants of
     one number. layer: what does the same to the first input, where that is known."""
 
-    inputs: tuple
-    compute: Callable
+    inputs: tuple[Any, ...]
+    compute: Callable[..., Any]
     base: Tensor
     layer: layers.Layer | None = None
     is_sum: bool = False
@@ -39,11 +41,11 @@ class Expression:
     resolved: Tensor | Unknown | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> Any:
         return self.base.shape
 
 
-def region(expression) -> list:
+def region(expression: Expression) -> list[Any]:
     """The expressions that one is made of, each behind those that it is made of; it is the last."""
     found, waiting = {}, [(expression, False)]
     while waiting:
@@ -56,7 +58,7 @@ def region(expression) -> list:
     return list(found)
 
 
-def values(of, start, grid) -> np.ndarray | None:
+def values(of: Any, start: Any, grid: Any) -> np.ndarray | None:
     """What an expression is as a function of another one, or of its tensor; None if of more than that."""
     known = {start: grid}
     for one in region(of):
@@ -66,7 +68,7 @@ def values(of, start, grid) -> np.ndarray | None:
     return known[of]
 
 
-def resolve(expression, ways: Ways) -> Tensor:
+def resolve(expression: Expression, ways: Ways) -> Tensor:
     """The tensor that an expression is; ValueError if no layers compute it."""
     if expression.resolved is None:
         expression.resolved = _resolve(expression, ways)
@@ -101,14 +103,14 @@ def _resolve(expression, ways):
     return Unknown("no layer computes this")
 
 
-def constants(expression) -> list[float]:
+def constants(expression: Expression) -> list[float]:
     """Numbers that a layer's settings may be, where an expression is written with them."""
     found = {neat(i[0]) for one in region(expression) for i in one.inputs if isinstance(i, np.ndarray)}
     return sorted(found)[:8]
 
 
 @cache
-def candidates() -> list:
+def candidates() -> list[Any]:
     """Layers without settings, and what they make of the grid."""
     plain = {layers.ReLU: F.relu, layers.Sigmoid: F.sigmoid, layers.Tanh: F.tanh, layers.GELU: F.gelu,
              layers.SiLU: F.silu, layers.Hardswish: F.hardswish}  # fmt: skip
@@ -116,7 +118,7 @@ def candidates() -> list:
     return [*made, (layers.GELU, {"approximate": "tanh"}, F.gelu(GRID, "tanh"))]
 
 
-def recognized(y, numbers=()):
+def recognized(y: Array, numbers: Array = ()) -> Any:
     """The layer that makes these of the grid, or (scale, offset), or None. numbers: what its settings may be."""
     if y.shape != GRID.shape or not np.isfinite(y).all():
         return None
@@ -132,7 +134,7 @@ def recognized(y, numbers=()):
     return None
 
 
-def with_settings(y, numbers):
+def with_settings(y: Array, numbers: Array) -> Any:
     """Layers with settings that these values, or numbers, speak for."""
     slope, alpha, at_zero = -y[0] / 30, -y[0], y[120]
     if 0 <= slope < 1e6:
@@ -145,7 +147,7 @@ def with_settings(y, numbers):
             yield layers.Softplus, F.softplus, (beta, threshold)
 
 
-def simple(value, numbers) -> float:
+def simple(value: Any, numbers: Array) -> float:
     """One of these numbers, or one of few digits, if it differs by no more than rounding errors."""
     for number in (*numbers, *(-n for n in numbers), float(f"{value:.7g}")):
         if abs(number - value) <= 1e-7 * abs(value):
@@ -153,5 +155,5 @@ def simple(value, numbers) -> float:
     return float(value)
 
 
-def same(a, b) -> bool:
+def same(a: Any, b: Any) -> bool:
     return bool((np.abs(a - b) <= TOLERANCE * np.maximum(1, np.abs(b))).all())

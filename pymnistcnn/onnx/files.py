@@ -6,14 +6,20 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
+from .._types import StrPath
 from ..checks import names_in, shown
 from ..files import brief, refuse_other_formats
+
+if TYPE_CHECKING:
+    from .tensors import Tensor
+
 
 OLDEST_OPSET = 6
 DOMAINS = "", "ai.onnx"
@@ -27,7 +33,13 @@ TYPES = {
 class File:
     """An ONNX file: its graph, its opset, and its constants."""
 
-    def __init__(self, path, max_bytes):
+    folder: Path
+    left: int
+    proto: onnx.ModelProto
+    graph: onnx.GraphProto
+    opset: int
+
+    def __init__(self, path: StrPath, max_bytes: int) -> None:
         refuse_other_formats(path, reader=".onnx")
         self.folder, self.left = Path(os.path.dirname(os.path.abspath(path))), max_bytes
         with open(path, "rb") as file:
@@ -43,7 +55,7 @@ class File:
         if not self.graph.node or len(self.graph.node) > MOST_NODES:
             raise ValueError(f"its graph must have from 1 to {MOST_NODES:,} nodes, not {len(self.graph.node):,}")
 
-    def spend(self, size):
+    def spend(self, size: int) -> None:
         """Take so many bytes of those that reading may take."""
         self.left -= size
         if self.left < 0:
@@ -60,7 +72,7 @@ class File:
             )
         return versions[0]
 
-    def check(self, node):
+    def check(self, node: onnx.NodeProto) -> None:
         """ValueError for a node with inputs or attributes that its operator has not."""
         context = type(onnx.checker.DEFAULT_CONTEXT)()
         context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": self.opset}
@@ -69,7 +81,7 @@ class File:
         except onnx.checker.ValidationError as error:
             raise ValueError(brief(error)) from None
 
-    def array(self, tensor) -> np.ndarray:
+    def array(self, tensor: Tensor) -> np.ndarray:
         """A constant's value."""
         what = f"the constant {shown(tensor.name)}"
         if tensor.data_type not in TYPES:
@@ -90,7 +102,7 @@ class File:
                 raise ValueError(f"{what} has not as many numbers as {dims} says")
         return array.astype(np.float32) if dtype.name in ("float16", "bfloat16") else array
 
-    def external(self, tensor, size) -> bytes:
+    def external(self, tensor: Tensor, size: int) -> bytes:
         """A constant's bytes, which are in another file of the same folder."""
         about = {entry.key: entry.value for entry in tensor.external_data}
         path = Path(os.path.realpath(self.folder / about.get("location", "")))

@@ -1,9 +1,13 @@
 """A batch norm in the convolution or linear layer before it: one layer that predicts what both do."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 
-def folded(parameters, statistics, eps) -> dict[str, np.ndarray]:
+def folded(parameters: Any, statistics: Any, eps: Any) -> dict[str, np.ndarray]:
     """Weight and bias. statistics: weight, bias, running_mean and running_var of the batch norm."""
     arrays = {name: np.asarray(array, np.float64) for name, array in statistics.items()}
     scale = arrays["weight"] / np.sqrt(arrays["running_var"] + eps)

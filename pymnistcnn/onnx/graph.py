@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+from .._types import ArrayLike, DTypeLike, Shape
 
 OPSET, IR_VERSION = 17, 8  # of 2022: whatever reads ONNX today reads these
 BATCH = "batch"  # the name of the first dimension, which is free
@@ -13,11 +17,16 @@ BATCH = "batch"  # the name of the first dimension, which is free
 class Graph:
     """Values are names. `node` adds a node and gives the name of what it computes."""
 
-    def __init__(self, dtype):
+    dtype: np.dtype[Any]
+    nodes: list[onnx.NodeProto]
+    constants: dict[str, onnx.TensorProto]
+    prefix: str
+
+    def __init__(self, dtype: DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
         self.nodes, self.constants, self.prefix = [], {}, ""
 
-    def constant(self, value, name=None) -> str:
+    def constant(self, value: Any, name: str | None = None) -> str:
         """A constant: numbers in the graph's dtype, whole numbers as int64."""
         array = np.asarray(value)
         array = np.ascontiguousarray(array, np.int64 if array.dtype.kind == "i" else self.dtype)
@@ -25,12 +34,12 @@ class Graph:
         self.constants[name] = array.reshape(np.shape(value))
         return name
 
-    def node(self, operator, *inputs, **attributes) -> str:
+    def node(self, operator: Any, *inputs: ArrayLike, **attributes: Any) -> str:
         output = f"{self.prefix}{operator}.{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
         return output
 
-    def model(self, input_dtype, input_shape, output_shape, **about) -> onnx.ModelProto:
+    def model(self, input_dtype: Any, input_shape: Shape, output_shape: Shape, **about: Any) -> onnx.ModelProto:
         """The file's content; what the last node computes comes out."""
         if not self.nodes:
             self.node("Identity", "input")

@@ -7,19 +7,22 @@ whoever calls adds the node's name.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from onnx import helper
 
 from .. import layers
+from .._types import Array, ArrayLike
 from .expressions import Expression, resolve
 from .tensors import Padded, Tensor, Ways, decimal
 
-OPERATORS = {}  # by name
+OPERATORS: dict[str, Callable[[Node], Any]] = {}  # by name
 
 
-def operator(*names):
+def operator(*names: Any) -> Any:
     def register(function):
         OPERATORS.update(dict.fromkeys(names, function))
         return function
@@ -32,24 +35,24 @@ class Node:
     """A node of the graph that is read; `inputs`: values, None for those that are left out."""
 
     kind: str
-    attributes: dict
-    inputs: list
+    attributes: dict[str, Any]
+    inputs: list[Any]
     ways: Ways
     opset: int
 
-    def __getitem__(self, number):
+    def __getitem__(self, number: int) -> Any:
         """An input; None if it is not there."""
         return self.inputs[number] if number < len(self.inputs) else None
 
-    def get(self, name, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)
 
-    def number(self, name, default) -> float:
+    def number(self, name: str, default: Any) -> float:
         """An attribute that is a float32: in a network of float32, the number that somebody wrote."""
         value = float(self.get(name, default))
         return value if self.ways.is_double else decimal(value)
 
-    def tensor(self, number=0) -> Tensor:
+    def tensor(self, number: int = 0) -> Tensor:
         """An input that comes from the network's."""
         value = self[number]
         if isinstance(value, Padded):
@@ -58,7 +61,7 @@ class Node:
             raise ValueError(f"its input {number} must come from the network's input")
         return resolve(value, self.ways) if isinstance(value, Expression) else value
 
-    def constant(self, number, name=None):
+    def constant(self, number: int, name: str | None = None) -> Any:
         """A constant input, or the attribute that older versions have in its place; None if neither is there."""
         value = self[number]
         if value is None:
@@ -67,13 +70,13 @@ class Node:
             raise ValueError(f"its input {number} must be a constant")
         return value
 
-    def weights(self, number):
+    def weights(self, number: int) -> Any:
         value = self.constant(number)
         if value is None or value.dtype.kind != "f":
             raise ValueError(f"its input {number} must be floating-point constants")
         return value
 
-    def numbers(self, number, name=None) -> list[int] | None:
+    def numbers(self, number: int, name: str | None = None) -> list[int] | None:
         """A constant list of whole numbers."""
         value = self.constant(number, name)
         if value is None:
@@ -83,7 +86,7 @@ class Node:
         return [int(n) for n in value.reshape(-1)]
 
 
-def axes_of(given, rank) -> list[int]:
+def axes_of(given: Any, rank: int) -> list[int]:
     """Axes of an array with the batch, from 0 on."""
     axes = [axis + rank if axis < 0 else axis for axis in given]
     if len(set(axes)) < len(axes) or any(not 0 <= axis < rank for axis in axes):
@@ -91,7 +94,7 @@ def axes_of(given, rank) -> list[int]:
     return axes
 
 
-def without_batch(given, rank) -> list[int]:
+def without_batch(given: Any, rank: int) -> list[int]:
     """Axes of a sample."""
     axes = axes_of(given, rank)
     if 0 in axes:
@@ -103,7 +106,7 @@ def without_batch(given, rank) -> list[int]:
 
 
 @operator("Gemm")
-def gemm(node):
+def gemm(node: Node) -> Any:
     if node.get("transA", 0):
         raise ValueError("it transposes its input, batch and all")
     weight = node.weights(1)
@@ -115,21 +118,21 @@ def gemm(node):
 
 
 @operator("MatMul")
-def matmul(node):
+def matmul(node: Node) -> Any:
     tensor, weight = node.tensor(), node.weights(1)
     if len(tensor.shape) != 1 or weight.ndim != 2:
         raise ValueError(f"it must multiply features (n, in) with (in, out), not {tensor.shape} with {weight.shape}")
     return node.ways.linear(tensor, weight.T, None)
 
 
-def bias_of(array, outputs):
+def bias_of(array: Array, outputs: ArrayLike) -> Any:
     if array.size not in (1, outputs) or array.shape[-1:] not in ((), (1,), (outputs,)):
         raise ValueError(f"its bias of {array.shape} does not fit {outputs} outputs")
     return np.broadcast_to(array.reshape(-1), outputs)
 
 
 @operator("BatchNormalization")
-def batch_norm(node):
+def batch_norm(node: Node) -> Any:
     if node.get("training_mode", 0) or (node.opset < 7 and not node.get("is_test", 0)):
         raise ValueError("it takes the statistics of the batch, as in training")
     arrays = [node.weights(number) for number in range(1, 5)]
@@ -144,7 +147,7 @@ def batch_norm(node):
 
 
 @operator("Softmax", "LogSoftmax")
-def softmax(node):
+def softmax(node: Node) -> Any:
     tensor = node.tensor()
     rank = len(tensor.shape) + 1
     (axis,) = without_batch([node.get("axis", -1 if node.opset >= 13 else 1)], rank)
@@ -159,7 +162,7 @@ def softmax(node):
 
 
 @operator("Identity", "Dropout")
-def identity(node):
+def identity(node: Node) -> Any:
     ratio, training = (node.constant(i) if node.kind == "Dropout" else None for i in (1, 2))
     if training is not None and training.any() and (ratio is None or ratio.any()):
         raise ValueError("it drops numbers, as in training")
@@ -167,7 +170,7 @@ def identity(node):
 
 
 @operator("Flatten")
-def flatten(node):
+def flatten(node: Node) -> Any:
     tensor = node.tensor()
     if axes_of([node.get("axis", 1)], len(tensor.shape) + 2) != [1]:
         raise ValueError("it flattens the batch, too: samples must stay apart")
@@ -175,7 +178,7 @@ def flatten(node):
 
 
 @operator("Reshape")
-def reshape(node):
+def reshape(node: Node) -> Any:
     tensor, target = node.tensor(), node.numbers(1, "shape")
     if not target:
         raise ValueError("it has no shape to go to")
@@ -194,7 +197,7 @@ def reshape(node):
 
 
 @operator("Squeeze", "Unsqueeze")
-def squeeze(node):
+def squeeze(node: Node) -> Any:
     tensor, axes = node.tensor(), node.numbers(1, "axes")
     shape = list(tensor.shape)
     if node.kind == "Unsqueeze":
@@ -207,7 +210,7 @@ def squeeze(node):
 
 
 @operator("Transpose")
-def transpose(node):
+def transpose(node: Node) -> Any:
     tensor = node.tensor()
     rank = len(tensor.shape) + 1
     axes = axes_of(node.get("perm", range(rank)[::-1]), rank)
@@ -218,12 +221,12 @@ def transpose(node):
 
 
 @operator("Shape")
-def shape(node):
+def shape(node: Node) -> Any:
     """0 in the place of the batch: where a Reshape takes over what it gets."""
     return np.array([0, *node.tensor().shape][node.get("start", 0) : node.get("end")])
 
 
-def attributes_of(proto) -> dict:
+def attributes_of(proto: Any) -> dict[str, Any]:
     """Of a node: numbers, lists, text; tensors stay what they are."""
     found = {a.name: helper.get_attribute_value(a) for a in proto.attribute if not a.ref_attr_name}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import TensorProto
 
 from .. import layers
+from .._types import StrPath
 from ..checks import checked_path, instance, names_in, shown
 from ..layers.residual import named_leaves
 from ..model import Sequential, check_budget
@@ -17,10 +19,16 @@ from .files import DOMAINS, File
 from .operators import OPERATORS, Node, attributes_of
 from .tensors import Tensor, Ways
 
+if TYPE_CHECKING:
+    from ..layers import Rescaling
+
+
 INPUTS = {getattr(TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "UINT8")}
 
 
-def from_onnx(path, *, rescaling=None, max_bytes=2**30, max_work=10**11) -> Sequential:
+def from_onnx(
+    path: StrPath, *, rescaling: Rescaling | None = None, max_bytes: int = 2**30, max_work: int = 10**11
+) -> Sequential:
     """The model that an ONNX file's graph is, if it is one of layers that there are, one after the other, and of
     residual blocks.
 
@@ -56,7 +64,13 @@ def from_onnx(path, *, rescaling=None, max_bytes=2**30, max_work=10**11) -> Sequ
 class Reader:
     """Values by name, as the nodes make them."""
 
-    def __init__(self, file, ways, rescaling=None):
+    file: File
+    ways: Ways
+    values: dict[str, Any]
+    tensors: dict[str, Any]
+    input: Any
+
+    def __init__(self, file: File, ways: Ways, rescaling: Rescaling | None = None) -> None:
         self.file, self.ways = file, ways
         self.values = {}
         self.tensors = {tensor.name: tensor for tensor in file.graph.initializer}
@@ -83,7 +97,7 @@ class Reader:
         self.values[given[0].name] = tensor
         return given[0].name
 
-    def value(self, name):
+    def value(self, name: str) -> Any:
         """What a node reads; None for what it leaves out."""
         if name == "":
             return None
@@ -93,7 +107,7 @@ class Reader:
             raise ValueError(f"it reads {shown(name)}, which nothing before it makes")
         return self.values[name]
 
-    def needed(self) -> list:
+    def needed(self) -> list[Any]:
         """The nodes that the output comes from, in order."""
         outputs = [value.name for value in self.file.graph.output]
         if len(outputs) != 1:
@@ -109,7 +123,7 @@ class Reader:
                 wanted.update(node.input)
         return nodes[::-1]
 
-    def run(self, proto):
+    def run(self, proto: Any) -> Any:
         if proto.domain not in DOMAINS or proto.op_type not in {*OPERATORS, *FUNCTIONS, "Constant"}:
             raise ValueError("there is no layer for this operator")
         self.file.check(proto)
@@ -144,7 +158,7 @@ class Reader:
             value = self.ways.features(value)
         return value
 
-    def model(self, max_bytes, max_work) -> Sequential:
+    def model(self, max_bytes: int, max_work: int) -> Sequential:
         way = self.output().step
         start, weights = way, {}
         while start.layer is not None:
@@ -164,7 +178,7 @@ class Reader:
         return model
 
 
-def constant_of(file, attributes) -> np.ndarray:
+def constant_of(file: File, attributes: Any) -> np.ndarray:
     """The value of a Constant node, in any of its forms."""
     for name, dtype in (("value_float", np.float32), ("value_floats", np.float32), ("value_int", np.int64),
                         ("value_ints", np.int64)):  # fmt: skip
@@ -175,7 +189,7 @@ def constant_of(file, attributes) -> np.ndarray:
     return file.array(attributes["value"])
 
 
-def label(node) -> str:
+def label(node: Node) -> str:
     """A node's name, for people."""
     name = node.name or f"that makes {', '.join(node.output)}"
     return f"node {shown(name)} ({shown(node.op_type)[1:-1]})"

@@ -9,11 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from itertools import permutations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import layers
+from .._types import Array, Shape
 from .folding import folded
+
+if TYPE_CHECKING:
+    from ..layers.base import Layer
+
 
 NO_EPS = 1e-30  # of a batch norm that is but a scale and an offset: the smallest that there is
 DEEPEST = 16  # blocks in blocks
@@ -26,8 +32,8 @@ class Step:
 
     before: Step | None
     layer: layers.Layer | None
-    shape: tuple
-    weights: dict = field(default_factory=dict)
+    shape: tuple[Any, ...]
+    weights: dict[str, Any] = field(default_factory=dict)
     number: int = 0
     depth: int = 0  # of blocks in blocks
 
@@ -36,7 +42,7 @@ class Step:
         """Nothing has happened but what happens to each number alone: pictures may still be seen in another shape."""
         return self.layer is None or (isinstance(self.layer, layers.Rescaling) and self.before.is_input)
 
-    def way(self, start=None) -> list[Step]:
+    def way(self, start: Any = None) -> list[Step]:
         """The steps with a layer, behind `start`."""
         steps, step = [], self
         while step is not start and step.layer is not None:
@@ -51,15 +57,15 @@ class Tensor:
     sample; None if all have the same."""
 
     step: Step
-    shape: tuple
+    shape: tuple[Any, ...]
     order: np.ndarray | None = None
 
-    def seen_as(self, shape) -> Tensor:
+    def seen_as(self, shape: Shape) -> Tensor:
         if math.prod(shape) != math.prod(self.shape):
             raise ValueError(f"{self.shape} cannot be seen as {tuple(shape)}: the batch must stay the first dimension")
         return replace(self, shape=tuple(shape))
 
-    def transposed(self, axes) -> Tensor:
+    def transposed(self, axes: Any) -> Tensor:
         """With the axes of a sample in another order."""
         size = math.prod(self.shape)
         order = np.arange(size) if self.order is None else self.order
@@ -67,7 +73,7 @@ class Tensor:
         shape, order = order.shape, order.reshape(size)
         return replace(self, shape=shape, order=None if (order == np.arange(size)).all() else order)
 
-    def axes(self) -> tuple | None:
+    def axes(self) -> tuple[Any, ...] | None:
         """Which of the step's axes are those of this picture, if it is one whose axes were transposed."""
         if self.order is not None and len(self.shape) == len(self.step.shape) == 3:
             places = np.arange(self.order.size).reshape(self.step.shape)
@@ -84,29 +90,33 @@ class Padded:
 
     tensor: Tensor
     value: float
-    sides: tuple
+    sides: tuple[Any, ...]
 
 
 class Ways:
     """Makes tensors from tensors; what a file may take is counted here."""
 
-    def __init__(self, max_bytes, max_work):
+    max_bytes: int
+    max_work: int
+    work: int
+
+    def __init__(self, max_bytes: int, max_work: int) -> None:
         self.max_bytes, self.max_work, self.work = max_bytes, max_work, 0
-        self.replays: dict = {}
+        self.replays: dict[str, Any] = {}
         self.is_double = False  # whether the graph computes in float64
         self.batch = 0  # how large the graph's is, if it is not free
 
-    def check_size(self, elements, itemsize=4):
+    def check_size(self, elements: int, itemsize: int = 4) -> None:
         if elements * itemsize > self.max_bytes:
             raise ValueError(f"{elements:,} numbers are more than max_bytes of pm.from_onnx allows")
 
-    def input(self, shape) -> Tensor:
+    def input(self, shape: Shape) -> Tensor:
         """Samples of a graph's input, of any rank."""
         ours = {2: (1, *shape), 3: tuple(shape)}.get(len(shape), (math.prod(shape),))
         self.check_size(math.prod(shape))
         return Tensor(Step(None, None, ours), tuple(shape))
 
-    def after(self, tensor, layer, shape=None, **weights) -> Tensor:
+    def after(self, tensor: Tensor, layer: Layer, shape: Shape = None, **weights: Array) -> Tensor:
         """Behind one more layer; `shape`: of a sample in the graph, if it is not the layer's."""
         step = tensor.step
         self.work += layer.work(step.shape)
@@ -117,7 +127,7 @@ class Ways:
         step = Step(step, layer, after, {layer: weights} if weights else {}, step.number + 1)
         return Tensor(step, after if shape is None else shape, tensor.order)
 
-    def picture(self, tensor) -> Tensor:
+    def picture(self, tensor: Tensor) -> Tensor:
         """As (c, h, w), for a layer that needs this; (c, w) are pictures of one row."""
         shape = tensor.shape if len(tensor.shape) != 2 else (tensor.shape[0], 1, tensor.shape[1])
         if len(shape) != 3:
@@ -128,7 +138,7 @@ class Ways:
             raise ValueError(f"its input is {tensor.step.shape} in our layers, which cannot become {shape} again")
         return replace(tensor, shape=shape)
 
-    def replayed(self, tensor, shape) -> Tensor:
+    def replayed(self, tensor: Tensor, shape: Shape) -> Tensor:
         """What is done to the input done to one of another shape, or order: that of the tensor."""
         if tensor.order is None and tensor.step.shape == shape:
             return replace(tensor, shape=shape)
@@ -140,13 +150,13 @@ class Ways:
             self.replays[key] = start
         return self.replays[key]
 
-    def channels_last(self, tensor) -> Tensor:
+    def channels_last(self, tensor: Tensor) -> Tensor:
         """The input's pictures, which a graph sees as (h, w, c), of an input that is (c, h, w)."""
         height, width, channels = tensor.shape
         self.check_size(math.prod(tensor.shape), 32)  # two arrays of places
         return self.replayed(tensor, (channels, height, width)).transposed([1, 2, 0])
 
-    def features(self, tensor) -> Tensor:
+    def features(self, tensor: Tensor) -> Tensor:
         """As (n,), for a layer that needs this. The order of the numbers may still be another."""
         shape = (math.prod(tensor.shape),)
         if tensor.step.is_input and tensor.order is not None:
@@ -155,7 +165,7 @@ class Ways:
             return self.after(tensor, layers.Flatten(), shape)
         return replace(tensor, shape=shape)
 
-    def scaled(self, tensor, scale, offset) -> Tensor:
+    def scaled(self, tensor: Tensor, scale: Any, offset: Any) -> Tensor:
         """scale * x + offset, with numbers for each channel or feature, or one for all."""
         alike = np.size(scale) == np.size(offset) == 1
         if alike and tensor.step.is_input:
@@ -175,7 +185,7 @@ class Ways:
             step = self.normalized(seen, NO_EPS, 0.1, scale, offset, zero, one).step
         return replace(tensor, step=step)
 
-    def with_bias(self, tensor, scale, offset) -> Step | None:
+    def with_bias(self, tensor: Tensor, scale: Any, offset: Any) -> Step | None:
         """A bias for the convolution or linear layer right before that has none yet."""
         step = tensor.step
         if not isinstance(step.layer, (layers.Conv2d, layers.Linear)) or step.layer.bias or not (scale == 1).all():
@@ -183,7 +193,9 @@ class Ways:
         layer = type(step.layer)(**{**step.layer.settings(), "bias": True})
         return replace(step, layer=layer, weights={layer: {**step.weights[step.layer], "bias": offset}})
 
-    def normalized(self, tensor, eps, momentum, weight, bias, mean, variance) -> Tensor:
+    def normalized(
+        self, tensor: Tensor, eps: Any, momentum: Any, weight: Array, bias: Array | None, mean: Any, variance: Any
+    ) -> Tensor:
         """Batch norm, of each channel or feature."""
         arrays = dict(weight=weight, bias=bias, running_mean=mean, running_var=variance)
         if len(tensor.shape) > 1:
@@ -194,7 +206,7 @@ class Ways:
             arrays = {name: in_our_order(array, tensor.order) for name, array in arrays.items()}
         return self.after(tensor, layers.BatchNorm1d(eps=eps, momentum=momentum), **arrays)
 
-    def linear(self, tensor, weight, bias) -> Tensor:
+    def linear(self, tensor: Tensor, weight: Array, bias: Array | None) -> Tensor:
         """weight (out, in), in the graph's order."""
         if len(tensor.shape) != 1:
             raise ValueError(f"it needs features (n, in), not (n, {', '.join(map(str, tensor.shape))})")
@@ -207,7 +219,7 @@ class Ways:
         layer = layers.Linear(weight.shape[0], bias=bias is not None)
         return replace(self.after(tensor, layer, **arrays), order=None)
 
-    def sum(self, a, b) -> Tensor:
+    def sum(self, a: Any, b: Any) -> Tensor:
         """A residual block: where two ways part, and one of them has at most one layer."""
         if a.shape != b.shape or not np.array_equal(a.order, b.order):
             raise ValueError(f"it adds {a.shape} and {b.shape}, which are not of the same layout")
@@ -232,7 +244,7 @@ class Ways:
         return replace(made, step=replace(made.step, depth=depth))
 
 
-def only_scaled(step) -> dict | None:
+def only_scaled(step: Any) -> dict[str, Any] | None:
     """The weights of a step that is a scale and an offset for each channel, and nothing else."""
     if not isinstance(step.layer, NORMS) or step.layer.eps != NO_EPS:
         return None
@@ -240,7 +252,7 @@ def only_scaled(step) -> dict | None:
     return None if weights["running_mean"].any() or (weights["running_var"] != 1).any() else weights
 
 
-def shortened(way) -> list[Step]:
+def shortened(way: list[Step]) -> list[Step]:
     """A way of a convolution or linear layer and its batch norm, as in ResNets, as one layer with a bias."""
     kinds = [type(step.layer) for step in way]
     if len(kinds) != 2 or kinds[0] not in (layers.Conv2d, layers.Linear) or not issubclass(kinds[1], NORMS):
@@ -251,7 +263,7 @@ def shortened(way) -> list[Step]:
     return [replace(first, layer=layer, weights={layer: weights})]
 
 
-def fork(a, b) -> Step:
+def fork(a: Any, b: Any) -> Step:
     """The last step that two ways share."""
     while a is not b:
         a, b = (a.before, b) if a.number >= b.number else (a, b.before)
@@ -260,18 +272,18 @@ def fork(a, b) -> Step:
     return a
 
 
-def in_our_order(array, order) -> np.ndarray:
+def in_our_order(array: Array, order: Any) -> np.ndarray:
     ours = np.empty_like(array)
     ours[..., order] = array
     return ours
 
 
-def decimal(value) -> float:
+def decimal(value: Any) -> float:
     """The number that somebody wrote, of the float32 that a file has."""
     return float(str(np.float32(value)))
 
 
-def neat(value) -> float:
+def neat(value: Any) -> float:
     """The simplest number that is the same but for rounding: 1/255 of 0.003921569."""
     value = float(value)
     rounded = [decimal(value), float(f"{value:.15g}")]

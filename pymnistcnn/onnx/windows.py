@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import layers
+from .._types import Shape
 from .expressions import Expression, resolve
 from .operators import operator, without_batch
 from .tensors import Padded
+
+if TYPE_CHECKING:
+    from .operators import Node
+    from .tensors import Tensor
+
 
 ROUNDED = "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"
 
@@ -20,15 +27,15 @@ class Window:
     """A node's window, by (vertical, horizontal); pads: (top, left, bottom, right). The samples of a graph may be of
     one row: (c, w)."""
 
-    kernel: tuple
-    strides: tuple
-    dilations: tuple
-    pads: tuple
+    kernel: tuple[Any, ...]
+    strides: tuple[Any, ...]
+    dilations: tuple[Any, ...]
+    pads: tuple[Any, ...]
     auto: str
     ceil: bool
 
     @classmethod
-    def of(cls, node, flat, kernel=None):
+    def of(cls, node: Node, flat: Any, kernel: Any = None) -> Any:
         rank = 1 if flat else 2
 
         def numbers(name, default, times=1):
@@ -56,10 +63,10 @@ class Window:
         return window
 
     @property
-    def spans(self):
+    def spans(self) -> Any:
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
-    def sides(self, size) -> tuple:
+    def sides(self, size: int) -> tuple[Any, ...]:
         """(top, bottom, left, right) around a picture of this size."""
         if self.auto == "NOTSET":
             top, left, bottom, right = self.pads
@@ -71,7 +78,7 @@ class Window:
             found += (less, more) if self.auto == "SAME_UPPER" else (more, less)
         return found
 
-    def cells(self, size) -> tuple:
+    def cells(self, size: int) -> tuple[Any, ...]:
         """How many windows there are along each axis."""
         top, bottom, left, right = self.sides(size)
         found = []
@@ -81,7 +88,7 @@ class Window:
         return tuple(found)
 
 
-def with_border(node):
+def with_border(node: Node) -> Any:
     """The picture, the value and sides of a Pad before it, and whether the graph's samples are of one row."""
     given, value, sides = node[0], 0.0, (0, 0, 0, 0)
     if isinstance(given, Padded):
@@ -91,13 +98,13 @@ def with_border(node):
     return node.ways.picture(tensor), value, sides, len(tensor.shape) == 2
 
 
-def as_before(tensor, flat):
+def as_before(tensor: Tensor, flat: Any) -> Any:
     """One row, if it was one."""
     return tensor.seen_as((tensor.shape[0], tensor.shape[2])) if flat else tensor
 
 
 @operator("Pad")
-def pad(node):
+def pad(node: Node) -> Any:
     tensor = node[0]
     if isinstance(tensor, Expression):
         tensor = resolve(tensor, node.ways)
@@ -120,7 +127,7 @@ def pad(node):
 
 
 @operator("Conv")
-def convolution(node):
+def convolution(node: Node) -> Any:
     picture, value, border, flat = with_border(node)
     if value != 0:
         raise ValueError(f"a Pad of {value} before it: a convolution pads with 0")
@@ -146,14 +153,14 @@ def convolution(node):
     return as_before(node.ways.after(picture, layer, weight=weight, **bias), flat)
 
 
-def padding_of(sides):
+def padding_of(sides: Any) -> Any:
     """As one would write it."""
     top, bottom, left, right = sides
     return (top, left) if (top, left) == (bottom, right) else sides
 
 
 @operator("MaxPool")
-def max_pool(node):
+def max_pool(node: Node) -> Any:
     picture, value, border, flat = with_border(node)
     if any(border) and value != -math.inf:
         raise ValueError(f"a Pad of {value} before it: a max-pool pads with -inf")
@@ -165,7 +172,7 @@ def max_pool(node):
 
 
 @operator("AveragePool")
-def average_pool(node):
+def average_pool(node: Node) -> Any:
     picture, value, border, flat = with_border(node)
     window, counts = Window.of(node, flat), bool(node.get("count_include_pad", 0))
     own = window.sides(picture.shape[1:])
@@ -190,7 +197,7 @@ def average_pool(node):
     return as_before(means(node, window, picture), flat)
 
 
-def means(node, window, picture):
+def means(node: Node, window: Window, picture: Any) -> Any:
     """Means of windows that no AvgPool2d of ours has, as a convolution of each channel."""
     channels, area = picture.shape[0], math.prod(window.kernel)
     node.ways.check_size(channels * area, 8)
@@ -206,7 +213,7 @@ def means(node, window, picture):
     return node.ways.after(picture, layer, weight=np.full((channels, 1, *window.kernel), 1 / area))
 
 
-def bordered(window, border, picture):
+def bordered(window: Window, border: Any, picture: Any) -> Any:
     """With a Pad's sides in the window's own."""
     if not any(border):
         return window
@@ -215,7 +222,7 @@ def bordered(window, border, picture):
     return replace(window, pads=(top, left, bottom, right), auto="NOTSET")
 
 
-def pool(kind, window, shape, ceil, **options):
+def pool(kind: Any, window: Window, shape: Shape, ceil: Any, **options: Any) -> Any:
     """Our layer of the same windows, if there is one. Its padding is alike on both sides."""
     top, _, left, _ = window.sides(shape[1:])
     try:
@@ -227,7 +234,7 @@ def pool(kind, window, shape, ceil, **options):
     return layer if after == (shape[0], *window.cells(shape[1:])) else None
 
 
-def unequal(window, picture):
+def unequal(window: Window, picture: Any) -> Any:
     return (
         f"it pads {picture.shape[1:]} by (top, bottom, left, right) = {window.sides(picture.shape[1:])}: our pools pad "
         "both sides alike, by at most half of the window"
@@ -235,7 +242,7 @@ def unequal(window, picture):
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool")
-def global_pool(node):
+def global_pool(node: Node) -> Any:
     tensor = node.tensor()
     picture = node.ways.picture(tensor)
     window = picture.shape[1:]
@@ -244,7 +251,7 @@ def global_pool(node):
 
 
 @operator("ReduceMean", "ReduceMax")
-def reduce(node):
+def reduce(node: Node) -> Any:
     """Over height and width."""
     tensor, axes = node.tensor(), node.numbers(1, "axes")
     if len(tensor.shape) != 3 or sorted(without_batch(axes or range(4), 4)) != [1, 2]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import singledispatch
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 
 from .. import __version__, layers
+from .._types import DTypeLike, Shape, StrPath
 from ..checks import checked_path, shown, yes_or_no
 from ..datasets import atomic_write
 from ..layers.residual import named_leaves
@@ -16,18 +19,35 @@ from ..network import shapes_through
 from .folding import folded
 from .graph import Graph
 
+if TYPE_CHECKING:
+    from ..layers.base import Layer
+    from ..model import Sequential
+
+
 RANDOM = layers.Dropout, layers.GaussianNoise, layers.Augmentation  # which do nothing when a network predicts
 MOST_BYTES = 2**31 - 1  # of a file that is one protocol buffer
 
 
-def write(model, path, *, input_dtype=None, fold_batch_norm=False, classes=None) -> None:
+def write(
+    model: Sequential,
+    path: StrPath,
+    *,
+    input_dtype: DTypeLike | None = None,
+    fold_batch_norm: bool = False,
+    classes: Sequence[str] | None = None,
+) -> None:
     """See `Sequential.to_onnx`."""
     path, proto = checked_path("path", path), proto_of(model, input_dtype, fold_batch_norm, classes)
     with atomic_write(path) as file:
         file.write(proto.SerializeToString(deterministic=True))
 
 
-def proto_of(model, input_dtype=None, fold_batch_norm=False, classes=None) -> onnx.ModelProto:
+def proto_of(
+    model: Sequential,
+    input_dtype: DTypeLike | None = None,
+    fold_batch_norm: bool = False,
+    classes: Sequence[str] | None = None,
+) -> onnx.ModelProto:
     """What a file of the model holds."""
     dtype, fold = input_type(model, input_dtype), yes_or_no("fold_batch_norm", fold_batch_norm)
     names = class_names(model, classes)
@@ -43,7 +63,7 @@ def proto_of(model, input_dtype=None, fold_batch_norm=False, classes=None) -> on
     return proto
 
 
-def input_type(model, dtype) -> np.dtype:
+def input_type(model: Sequential, dtype: DTypeLike) -> np.dtype:
     """What the graph takes: uint8, or what the model computes in."""
     allowed = [np.dtype(np.uint8), model.dtype]
     try:
@@ -55,7 +75,7 @@ def input_type(model, dtype) -> np.dtype:
     return given
 
 
-def class_names(model, classes) -> list[str]:
+def class_names(model: Sequential, classes: Sequence[str] | None) -> list[str]:
     """Those that are given, those in the model's notes, or numbers."""
     outputs = model.output_shape[0]
     given = model.notes.get("classes") if classes is None else classes
@@ -68,15 +88,19 @@ def class_names(model, classes) -> list[str]:
 class Writer:
     """Lets layers, one after the other, write their nodes."""
 
-    def __init__(self, model, fold):
+    graph: Graph
+    fold: bool
+    names: dict[layers.Layer, str]
+
+    def __init__(self, model: Sequential, fold: Any) -> None:
         self.graph, self.fold = Graph(model.dtype), fold
         self.names = {leaf: name for name, leaf in named_leaves(model.layers)}
-        self.shape: tuple = ()  # of a sample before the layer that is being written
+        self.shape: tuple[Any, ...] = ()  # of a sample before the layer that is being written
 
-    def cast(self, x):
+    def cast(self, x: str) -> Any:
         return self.graph.node("Cast", x, to=onnx.helper.np_dtype_to_tensor_dtype(self.graph.dtype))
 
-    def chain(self, several, x, shape) -> str:
+    def chain(self, several: Any, x: str, shape: Shape) -> str:
         """The value after layers one after the other."""
         steps = [
             (layer, before)
@@ -90,18 +114,18 @@ class Writer:
             x = product(layer, self, x, norm) if norm else nodes_of(layer, self, x)
         return x
 
-    def weights(self, layer, **arrays) -> list[str]:
+    def weights(self, layer: Layer, **arrays: Any) -> list[str]:
         """Constants by the names that `state_dict` has for them."""
         return [self.graph.constant(array, f"{self.names[layer]}.{name}") for name, array in arrays.items()]
 
 
-def can_take_in(layer, following) -> bool:
+def can_take_in(layer: Layer, following: Any) -> bool:
     norms = layers.BatchNorm1d, layers.BatchNorm2d
     return isinstance(layer, (layers.Conv2d, layers.Linear)) and isinstance(following, norms)
 
 
 @singledispatch
-def nodes_of(layer, writer, x) -> str:
+def nodes_of(layer: Layer, writer: Writer, x: str) -> str:
     """Writes a layer's nodes; the name of what they give."""
     raise ValueError(f"{layer} has no form in ONNX")
 
@@ -111,7 +135,7 @@ def nodes_of(layer, writer, x) -> str:
 
 @nodes_of.register(layers.Conv2d)
 @nodes_of.register(layers.Linear)
-def product(layer, writer, x, norm=None):
+def product(layer: Layer, writer: Writer, x: str, norm: Any = None) -> Any:
     arrays = layer.parameters if norm is None else folded(layer.parameters, statistics(norm), norm.eps)
     inputs = [x, *writer.weights(layer, **arrays)]
     if isinstance(layer, layers.Linear):
@@ -121,7 +145,7 @@ def product(layer, writer, x, norm=None):
                              pads=(top, left, bottom, right), dilations=layer.dilation, group=layer.groups)  # fmt: skip
 
 
-def statistics(norm) -> dict[str, np.ndarray]:
+def statistics(norm: Any) -> dict[str, np.ndarray]:
     """Of a batch norm, by ONNX's names."""
     mean, variance = norm.buffers["running_mean"], norm.buffers["running_var"]
     weight, bias = norm.parameters.get("weight", np.ones_like(mean)), norm.parameters.get("bias", np.zeros_like(mean))
@@ -130,7 +154,7 @@ def statistics(norm) -> dict[str, np.ndarray]:
 
 @nodes_of.register(layers.BatchNorm1d)
 @nodes_of.register(layers.BatchNorm2d)
-def batch_norm(layer, writer, x):
+def batch_norm(layer: Layer, writer: Writer, x: str) -> Any:
     arrays = statistics(layer)
     if not is_exact(writer, layer.eps):  # the rest of it goes where it is added
         arrays["running_var"] = arrays["running_var"] + (layer.eps - float(np.float32(layer.eps)))
@@ -143,7 +167,7 @@ def batch_norm(layer, writer, x):
 
 
 @nodes_of.register
-def max_pool(layer: layers.MaxPool2d, writer, x):
+def max_pool(layer: layers.MaxPool2d, writer: Writer, x: str) -> Any:
     begin, end = margins(layer, writer.shape)
     if any(side >= size for side, size in zip(begin + end, layer.kernel_size * 2, strict=True)):
         x, begin, end = padded(writer, x, begin, end, -np.inf), (0, 0), (0, 0)
@@ -152,7 +176,7 @@ def max_pool(layer: layers.MaxPool2d, writer, x):
 
 
 @nodes_of.register
-def average_pool(layer: layers.AvgPool2d, writer, x):
+def average_pool(layer: layers.AvgPool2d, writer: Writer, x: str) -> Any:
     """What is behind the padding counts nowhere, and the padding if it is asked to."""
     begin, end = margins(layer, writer.shape)
     counts = layer.count_include_pad
@@ -165,11 +189,11 @@ def average_pool(layer: layers.AvgPool2d, writer, x):
 
 
 @nodes_of.register
-def global_average(layer: layers.GlobalAvgPool2d, writer, x):
+def global_average(layer: layers.GlobalAvgPool2d, writer: Writer, x: str) -> Any:
     return writer.graph.node("GlobalAveragePool", x)
 
 
-def margins(layer, shape) -> tuple[tuple, tuple]:
+def margins(layer: Layer, shape: Shape) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """How far windows reach over (top, left) and (bottom, right): what ceil_mode does, without it. Runtimes do not
     agree on ceil_mode."""
     sizes = zip(shape[1:], layer.output_shape(shape)[1:], layer._steps, layer._spans, layer.padding, strict=True)
@@ -177,14 +201,14 @@ def margins(layer, shape) -> tuple[tuple, tuple]:
     return layer.padding, end
 
 
-def padded(writer, x, begin, end, value):
+def padded(writer: Writer, x: str, begin: Any, end: Any, value: Any) -> Any:
     sides = writer.graph.constant(np.array([0, 0, *begin, 0, 0, *end]))
     return writer.graph.node("Pad", x, sides, writer.graph.constant(value))
 
 
 # ---- activations ----
 
-PLAIN = {
+PLAIN: dict[type[layers.Layer], tuple[str, dict[str, Any]]] = {
     layers.ReLU: ("Relu", {}),
     layers.Sigmoid: ("Sigmoid", {}),
     layers.Tanh: ("Tanh", {}),
@@ -194,22 +218,22 @@ PLAIN = {
 }
 
 
-def plain(layer, writer, x):
+def plain(layer: Layer, writer: Writer, x: str) -> Any:
     operator, attributes = PLAIN[type(layer)]
     return writer.graph.node(operator, x, **attributes)
 
 
-for kind in PLAIN:
-    nodes_of.register(kind, plain)
+for _kind in PLAIN:
+    nodes_of.register(_kind, plain)
 
 
-def is_exact(writer, value) -> bool:
+def is_exact(writer: Writer, value: Any) -> bool:
     """May a number be an attribute, which is a float32?"""
     return writer.graph.dtype == np.float32 or float(np.float32(value)) == value
 
 
 @nodes_of.register
-def hardswish(layer: layers.Hardswish, writer, x):
+def hardswish(layer: layers.Hardswish, writer: Writer, x: str) -> Any:
     node, constant = writer.graph.node, writer.graph.constant
     if writer.graph.dtype == np.float32:
         return node("HardSwish", x)
@@ -218,14 +242,14 @@ def hardswish(layer: layers.Hardswish, writer, x):
 
 
 @nodes_of.register
-def leaky_relu(layer: layers.LeakyReLU, writer, x):
+def leaky_relu(layer: layers.LeakyReLU, writer: Writer, x: str) -> Any:
     if is_exact(writer, layer.negative_slope):
         return writer.graph.node("LeakyRelu", x, alpha=layer.negative_slope)
     return writer.graph.node("PRelu", x, writer.graph.constant(layer.negative_slope))
 
 
 @nodes_of.register
-def elu(layer: layers.ELU, writer, x):
+def elu(layer: layers.ELU, writer: Writer, x: str) -> Any:
     node, constant = writer.graph.node, writer.graph.constant
     if is_exact(writer, layer.alpha):
         return node("Elu", x, alpha=layer.alpha)
@@ -233,7 +257,7 @@ def elu(layer: layers.ELU, writer, x):
 
 
 @nodes_of.register
-def softplus(layer: layers.Softplus, writer, x):
+def softplus(layer: layers.Softplus, writer: Writer, x: str) -> Any:
     node, constant = writer.graph.node, writer.graph.constant
     scaled = x if layer.beta == 1 else node("Mul", x, constant(layer.beta))
     y = node("Softplus", scaled)
@@ -245,7 +269,7 @@ def softplus(layer: layers.Softplus, writer, x):
 
 
 @nodes_of.register
-def gelu(layer: layers.GELU, writer, x):
+def gelu(layer: layers.GELU, writer: Writer, x: str) -> Any:
     """ONNX has it from opset 20 on."""
     node, constant = writer.graph.node, writer.graph.constant
     if layer.approximate == "tanh":
@@ -257,7 +281,7 @@ def gelu(layer: layers.GELU, writer, x):
 
 
 @nodes_of.register
-def silu(layer: layers.SiLU, writer, x):
+def silu(layer: layers.SiLU, writer: Writer, x: str) -> Any:
     return writer.graph.node("Mul", x, writer.graph.node("Sigmoid", x))
 
 
@@ -265,13 +289,13 @@ def silu(layer: layers.SiLU, writer, x):
 
 
 @nodes_of.register
-def rescaling(layer: layers.Rescaling, writer, x):
+def rescaling(layer: layers.Rescaling, writer: Writer, x: str) -> Any:
     y = writer.graph.node("Mul", x, writer.graph.constant(layer.scale))
     return writer.graph.node("Add", y, writer.graph.constant(layer.offset)) if layer.offset else y
 
 
 @nodes_of.register
-def residual(layer: layers.Residual, writer, x):
+def residual(layer: layers.Residual, writer: Writer, x: str) -> Any:
     shape, inside = writer.shape, [one for one, _ in layer.inside(writer.shape)]
     y = writer.chain(layer.layers, x, shape)
     skip = writer.chain(inside[len(layer.layers) :], x, shape)

@@ -6,9 +6,10 @@ import warnings
 
 import numpy as np
 
+from .._types import Array
 from ..checks import whole, yes_or_no
 from .ink import ink_of
-from .opening import greys_of, name_of
+from .opening import Picture, greys_of, name_of
 from .parts import Found, digits_in
 from .sheet import on_the_sheet
 
@@ -26,7 +27,7 @@ BOX = 20 / 28  # of the size: what MNIST's digits are scaled into
 STROKE = 1.7 / 28  # of the size: strokes that are thinner are made so wide
 
 
-def read_digit(picture, height=28, width=28, *, as_is=False):
+def read_digit(picture: Picture, height: int = 28, width: int = 28, *, as_is: bool = False) -> Array:
     """Read one digit from a picture, made light on dark and MNIST-like.
 
     The page may be grey or coloured, ruled, unevenly lit, and need not fill the picture; the digit may lie anywhere
@@ -64,7 +65,7 @@ def read_digit(picture, height=28, width=28, *, as_is=False):
     return like_mnist(max(found, key=np.sum), height, width)
 
 
-def read_digits(picture, height=28, width=28):
+def read_digits(picture: Picture, height: int = 28, width: int = 28) -> Array:
     """Read all digits of a picture, in reading order: uint8 (n, height, width). All else is as in `read_digit`.
 
     Examples
@@ -81,7 +82,7 @@ def read_digits(picture, height=28, width=28):
     return np.stack([like_mnist(ink, height, width) for ink in inks_in(greys_of(picture), name_of(picture))])
 
 
-def inks_in(greys, name) -> list[np.ndarray]:
+def inks_in(greys: Array, name: str) -> list[np.ndarray]:
     """The ink (h, w) of each digit in a picture; ValueError if there is none."""
     greys = on_the_sheet(resized(greys, min(1, LARGEST / max(greys.shape))))
     found = found_in(greys)
@@ -92,7 +93,7 @@ def inks_in(greys, name) -> list[np.ndarray]:
     return [digit.ink for digit in found]
 
 
-def found_in(greys) -> list[Found]:
+def found_in(greys: Array) -> list[Found]:
     """The digits of a picture, in as many pixels as it takes to find them."""
     greys = resized(greys, WORKING / max(greys.shape))
     ink = ink_of(greys)
@@ -108,7 +109,7 @@ def found_in(greys) -> list[Found]:
     return found
 
 
-def page_at_corners(greys):
+def page_at_corners(greys: Array) -> float:
     """The grey that most of the corners have, or, of two and two, the one that is more like the border."""
     low, _, _, high = corners = np.sort(greys[[0, 0, -1, -1], [0, -1, 0, -1]])
     alike = [corners[np.abs(corners - end) <= np.abs(corners - other)] for end, other in ((low, high), (high, low))]
@@ -116,7 +117,7 @@ def page_at_corners(greys):
     return np.median(max(alike, key=lambda some: (len(some), -abs(np.median(some) - border))))
 
 
-def around(greys, digit):
+def around(greys: Array, digit: Found) -> Array:
     """The part of a picture around a digit, as far again as it is large."""
     scale, far = max(greys.shape) / WORKING, max(digit.ink.shape)
     first = [max(0, round((at - far) * scale)) for at in (digit.top, digit.left)]
@@ -124,7 +125,7 @@ def around(greys, digit):
     return greys[first[0] : last[0], first[1] : last[1]]
 
 
-def resized(values, scale):
+def resized(values: Array, scale: float) -> Array:
     """float32 (h, w), by a factor, antialiased."""
     from PIL import Image
 
@@ -133,16 +134,16 @@ def resized(values, scale):
     return np.asarray(Image.fromarray(np.ascontiguousarray(values, np.float32)).resize(size, kind))
 
 
-def light_on_dark(greys):
+def light_on_dark(greys: Array) -> Array:
     """uint8, inverted if the border is light."""
     return np.rint(255 - greys if np.median(border_of(greys)) > 127 else greys).astype(np.uint8)
 
 
-def border_of(values):
+def border_of(values: Array) -> Array:
     return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
 
 
-def is_like_mnist(digit) -> bool:
+def is_like_mnist(digit: Array) -> bool:
     """Is it black around, within a box of 20/28 of the size, and in the middle?"""
     rows, columns = (np.flatnonzero(digit.any(axis)) for axis in (1, 0))
     if not len(rows) or digit.max() < 128:
@@ -153,7 +154,7 @@ def is_like_mnist(digit) -> bool:
     return 0.6 * most <= extent <= most + 1 and off <= 1.2
 
 
-def like_mnist(ink, height, width) -> np.ndarray:
+def like_mnist(ink: Array, height: int, width: int) -> np.ndarray:
     """Ink of one digit, scaled and placed as MNIST's are: uint8 (height, width)."""
     digit = np.zeros((height, width), np.uint8)
     ink = with_strokes(ink, max(ink.shape) / (BOX * max(height, width)) * STROKE * max(height, width))
@@ -165,7 +166,7 @@ def like_mnist(ink, height, width) -> np.ndarray:
     return digit
 
 
-def with_strokes(ink, least):
+def with_strokes(ink: Array, least: float) -> Array:
     """The ink, its strokes made at least so many pixels wide."""
     from PIL import Image, ImageFilter
 
@@ -183,7 +184,7 @@ def with_strokes(ink, least):
     return np.asarray(image, np.float32) / 255
 
 
-def _offset(profile, size):
+def _offset(profile: Array, size: int) -> int:
     """Where a profile of ink starts among `size` cells for its centre of mass to be in the middle cell.
 
     Every MNIST digit has its centre of mass within pixel 14 of 0 to 27, so the middle of an even size is the

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._types import Array
+
 __all__ = ["ink_of"]
 
 SQUARE = 0.3  # side of the square, of the picture's longer side
@@ -18,7 +20,7 @@ DARK = 25  # greys of a page, at least, for ink on it to be told
 NOISE = 6  # standard deviations of the page's noise, at least
 
 
-def ink_of(greys) -> np.ndarray | None:
+def ink_of(greys: Array) -> np.ndarray | None:
     """Ink, float32 (h, w) from 0 to 1, of greys (h, w), dark on light or light on dark; None if there is none."""
     side = max(3, round(SQUARE * max(greys.shape)))
     pages = [_page(sign * greys, side) for sign in (-1, 1)]

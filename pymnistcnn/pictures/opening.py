@@ -5,19 +5,30 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from .._types import StrPath
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+from .._types import Array
+
 __all__ = ["errors_of", "greys_of", "name_of", "stretched"]
 
+Picture: TypeAlias = "StrPath | bytes | IO[bytes] | Image.Image | Array"
 
-def name_of(picture) -> str:
+
+def name_of(picture: Picture) -> str:
     """What errors call a picture."""
     return str(picture) if isinstance(picture, (str, os.PathLike)) else "the picture"
 
 
-def greys_of(picture) -> np.ndarray:
+def greys_of(picture: Picture) -> np.ndarray:
     """Greys, float32 (h, w) from 0, black, to 255, of a path, bytes, a file object, a Pillow image, or an array:
     (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, of floats from 0 to 1, or of whole numbers.
 
@@ -40,7 +51,7 @@ def greys_of(picture) -> np.ndarray:
 
 
 @contextmanager
-def errors_of(picture):
+def errors_of(picture: Picture) -> Iterator[None]:
     """Any failure but a missing file is a ValueError that names the picture."""
     from PIL import Image
 
@@ -100,7 +111,7 @@ def _of_array(array):
     return grey if array.shape[-1] == 3 else _on_a_page(grey, array[..., 3] / 255)
 
 
-def stretched(greys):
+def stretched(greys: Array) -> Array:
     """Greys of unknown range, from 0 to 255."""
     if not np.isfinite(greys).all():
         raise ValueError("greys must be finite numbers")

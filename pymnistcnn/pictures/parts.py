@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._types import Array, Shape
+
 __all__ = ["digits_in"]
 
 FRAME = 0.03  # of the picture's longer side: the thickest line along its border that is no stroke
@@ -28,20 +30,20 @@ class Part:
     labels: list[int]
 
     @property
-    def side(self):
+    def side(self) -> int:
         return max(self.bottom - self.top, self.right - self.left)
 
-    def touches(self, shape):
+    def touches(self, shape: Shape) -> bool:
         return self.top == 0 or self.left == 0 or self.bottom == shape[0] or self.right == shape[1]
 
-    def gap(self, other):
+    def gap(self, other: Part) -> float:
         """Pixels between two boxes, vertically and horizontally; less than 0 where they overlap."""
         return (
             max(self.top, other.top) - min(self.bottom, other.bottom),
             max(self.left, other.left) - min(self.right, other.right),
         )
 
-    def take(self, other):
+    def take(self, other: Part) -> None:
         self.top, self.bottom = min(self.top, other.top), max(self.bottom, other.bottom)
         self.left, self.right = min(self.left, other.left), max(self.right, other.right)
         self.ink += other.ink
@@ -55,13 +57,13 @@ class Found(NamedTuple):
     left: int
     ink: np.ndarray
 
-    def is_inside(self, shape) -> bool:
+    def is_inside(self, shape: Shape) -> bool:
         """Is there page on all sides of it?"""
         height, width = self.ink.shape
         return min(self.top, self.left, shape[0] - self.top - height, shape[1] - self.left - width) > 0
 
 
-def digits_in(ink) -> list[Found]:
+def digits_in(ink: Array) -> list[Found]:
     """The digits in a picture's ink (h, w), in reading order."""
     ink = without_frame(ink)
     labels, parts = parts_of(ink, strokes_in(ink))
@@ -75,7 +77,7 @@ def digits_in(ink) -> list[Found]:
     return found
 
 
-def without_frame(ink) -> np.ndarray:
+def without_frame(ink: Array) -> np.ndarray:
     """The ink, less thin lines that run along a whole side of the picture."""
     ink, most = ink.copy(), max(1, round(FRAME * max(ink.shape)))
     for turned in (ink, ink[::-1], ink.T, ink.T[::-1]):  # views: what is cleared here is cleared there
@@ -86,7 +88,7 @@ def without_frame(ink) -> np.ndarray:
     return ink
 
 
-def strokes_in(ink) -> np.ndarray:
+def strokes_in(ink: Array) -> np.ndarray:
     """Where (h, w) there are strokes: what is dark for this picture, and what is fainter right beside it."""
     seen = ink[ink > FAINT]
     if not len(seen):
@@ -95,7 +97,7 @@ def strokes_in(ink) -> np.ndarray:
     return grown(strokes, max(1, round(max(ink.shape) / 40))) & (ink > FAINT)
 
 
-def best_threshold(values) -> float:
+def best_threshold(values: Array) -> float:
     """Between two kinds of values, where their variances within are least (Otsu, 1979)."""
     counts, edges = np.histogram(values, 64, (0, 1))
     middles = (edges[:-1] + edges[1:]) / 2
@@ -106,7 +108,7 @@ def best_threshold(values) -> float:
     return float(edges[1:][np.nanargmax(np.where(above > 0, between, np.nan))]) if (above * below).any() else 0.5
 
 
-def grown(mask, pixels) -> np.ndarray:
+def grown(mask: Array, pixels: int) -> np.ndarray:
     """The mask and the pixels around it."""
     for _ in range(pixels):
         wider = mask.copy()
@@ -118,7 +120,7 @@ def grown(mask, pixels) -> np.ndarray:
     return mask
 
 
-def parts_of(ink, mask):
+def parts_of(ink: Array, mask: Array) -> list[Part]:
     """A label (h, w) for every pixel of the mask, 0 elsewhere, and the parts, pixels touching at corners, too."""
     labels, joined, above = np.zeros(mask.shape, np.int32), [0], []
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
@@ -147,13 +149,13 @@ def parts_of(ink, mask):
     return (labels := roots[labels]), [part_of(ink, labels, label) for label in np.unique(roots[1:])]
 
 
-def part_of(ink, labels, label) -> Part:
+def part_of(ink: Array, labels: Array, label: int) -> Part:
     mine = labels == label
     rows, columns = np.flatnonzero(mine.any(axis=1)), np.flatnonzero(mine.any(axis=0))
     return Part(rows[0], rows[-1] + 1, columns[0], columns[-1] + 1, float(ink[mine].sum()), [int(label)])
 
 
-def put_together(parts) -> list[Part]:
+def put_together(parts: list[Part]) -> list[Part]:
     """Digits from parts: small ones go to what they are near, or are specks; what lies above each other is one."""
     if not parts:
         return []
@@ -178,7 +180,7 @@ def put_together(parts) -> list[Part]:
     return done
 
 
-def in_reading_order(digits) -> list[Part]:
+def in_reading_order(digits: list[Part]) -> list[Part]:
     """Lines from top to bottom, in each from left to right."""
     lines: list[list[Part]] = []
     for digit in sorted(digits, key=lambda digit: digit.top + digit.bottom):

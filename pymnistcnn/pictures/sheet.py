@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._types import Array
 from .parts import best_threshold, grown, parts_of
 
 __all__ = ["on_the_sheet"]
@@ -14,7 +15,7 @@ SHADOW = 0.4  # of the sheet's light: what is darker is no shadow on it
 EDGE = 0.01  # of the longer side: how far into the sheet its edge may look dark
 
 
-def on_the_sheet(greys) -> np.ndarray:
+def on_the_sheet(greys: Array) -> np.ndarray:
     """The greys (h, w) of the part where a light sheet lies on something dark, which is made as light as the sheet; or
     the whole picture, where there is no such sheet."""
     least, largest = float(greys.min()), float(greys.max())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
+from .._types import Array
 from .opening import errors_of, stretched
 
 __all__ = ["SUFFIXES", "picture_size", "read_picture"]
@@ -14,7 +16,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", "
 ORIENTATION = 0x0112  # of a picture, in its EXIF note
 
 
-def read_picture(path, size=None, channels=None):
+def read_picture(path: Any, size: tuple[int, int] | None = None, channels: int | None = None) -> Array:
     """A picture as light or dark as it is.
 
     path : of a file that Pillow reads, or of one in a zip archive, a zipfile.Path
@@ -44,7 +46,7 @@ def read_picture(path, size=None, channels=None):
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def picture_size(path):
+def picture_size(path: Any) -> tuple[int, int]:
     """(height, width) of a picture, which is not read for that."""
     from PIL import Image
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,12 @@ class Outcome:
     full_test_accuracy: float | None = None  # on all test images, where the tutorial takes some
 
     @property
-    def images_per_second(self):
+    def images_per_second(self) -> float:
         return self.images / self.train_seconds
 
 
 @contextmanager
-def messages_to_stdout(log):
+def messages_to_stdout(log: Any) -> Iterator[Any]:
     """While it lasts, a logger's messages also go to standard output, as they are."""
     handler, level = logging.StreamHandler(sys.stdout), log.level
     log.addHandler(handler)

@@ -10,12 +10,14 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pymnistcnn as pm
 
+from .._types import Shape
 from . import Outcome, messages_to_stdout
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -36,11 +38,11 @@ class Args:
     data: str | None = None
 
     @property
-    def file(self):
+    def file(self) -> Any:
         return Path(self.savepath, self.output)
 
 
-def flux(**settings):
+def flux(**settings: Any) -> Outcome:
     """Train, then test what was saved; settings by name, such as `epochs=5`: those of `Args`."""
     args = Args(**settings)
     with messages_to_stdout(log):
@@ -49,12 +51,12 @@ def flux(**settings):
         return replace(outcome, test_accuracy=test(args)) if model.notes else outcome
 
 
-def get_processed_data(args):
+def get_processed_data(args: Args) -> Any:
     train_set, test_set = pm.datasets.read(args.data)
     return train_set[: args.limit], test_set
 
 
-def build_model(args, imgsize=(28, 28, 1), nclasses=10):
+def build_model(args: Args, imgsize: Shape = (28, 28, 1), nclasses: int = 10) -> Any:
     """Three times convolution, ReLU, max-pooling; then a dense layer that gives logits."""
     glorot = dict(initializer=pm.initializers.GlorotUniform())
     layers = [
@@ -76,12 +78,12 @@ def build_model(args, imgsize=(28, 28, 1), nclasses=10):
     return pm.Sequential(layers, input_shape=(channels, height, width), seed=args.seed, dtype=args.dtype)
 
 
-def accuracy(test_set, model, args):
+def accuracy(test_set: Any, model: Any, args: Args) -> float:
     """The share of images that are read right, all of them as one batch."""
     return model.score(test_set.images, test_set.labels, threads=args.threads, isa=args.isa)
 
 
-def train(args):
+def train(args: Args) -> Any:
     """Train until it is good enough, or no longer gets better; returns the model and what it came to."""
     log.info("Loading data set")
     train_set, test_set = get_processed_data(args)
@@ -130,7 +132,7 @@ def train(args):
     return model, Outcome(acc, seconds, model.epochs_trained * len(train_set), model.epochs_trained)
 
 
-def test(args):
+def test(args: Args) -> float:
     """Build the network anew, load what was saved, and test it."""
     _, test_set = get_processed_data(args)
     model = build_model(args, imgsize=(*test_set.images.shape[1:], 1))

@@ -19,17 +19,29 @@ back two to seven epochs later; rounding decides when. After eight epochs all of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import pymnistcnn as pm
 
+from .._types import Array, ArrayLike, DTypeLike, StrPath
 from . import Outcome
 
 
 def gorgonia(
-    epochs=10, batch_size=100, seed=0, threads=None, isa=None, dtype="float64", limit=None, data=None,
-    output="gorgonia.safetensors", cross_entropy=False, picture="output.png",
-):  # fmt: skip
+    epochs: int = 10,
+    batch_size: int = 100,
+    seed: int = 0,
+    threads: int | None = None,
+    isa: str | None = None,
+    dtype: DTypeLike = "float64",
+    limit: int | None = None,
+    data: str | None = None,
+    output: StrPath = "gorgonia.safetensors",
+    cross_entropy: bool = False,
+    picture: StrPath = "output.png",
+) -> Outcome:
     """Train, test, save.
 
     Parameters
@@ -74,18 +86,18 @@ def gorgonia(
 # ---- the data ----
 
 
-def scale(pixels):
+def scale(pixels: Any) -> Any:
     """Pixels 0 to 255 as 0.1 to 0.999: neither 0 nor 1."""
     return np.where(pixels == 255, 0.999, pixels / 255 * 0.9 + 0.1)
 
 
-def unscale(inputs):
+def unscale(inputs: ArrayLike) -> Array:
     """The pixels that `scale` was given, exactly: it moves none by half a grey. (The original does not undo its own
     scaling: it takes 1 away instead of 0.1, and has to live with what is left of the picture.)"""
     return np.rint((inputs - 0.1) / 0.9 * 255).astype(np.uint8)
 
 
-def visualize(row, path):
+def visualize(row: Array, path: StrPath) -> None:
     """Draw a row of inputs to a file."""
     from PIL import Image
 
@@ -94,7 +106,7 @@ def visualize(row, path):
         Image.fromarray(unscale(row).reshape(side, side)).save(file, "png")
 
 
-def pictures(inputs):
+def pictures(inputs: ArrayLike) -> Array:
     """(n, 784) as what a convolution takes: (n, channels, height, width)."""
     return inputs.reshape(-1, 1, 28, 28)
 
@@ -102,7 +114,7 @@ def pictures(inputs):
 # ---- the network ----
 
 
-def convnet(seed=0, dtype="float64", softmax=True):
+def convnet(seed: int = 0, dtype: DTypeLike = "float64", softmax: bool = True) -> Any:
     glorot = dict(bias=False, initializer=pm.initializers.GlorotNormal(1.0))
     layers = [
         pm.Conv2d(32, 3, stride=1, padding=1, **glorot),
@@ -126,7 +138,7 @@ def convnet(seed=0, dtype="float64", softmax=True):
     return pm.Sequential(layers + [pm.Softmax()] * softmax, input_shape=(1, 28, 28), seed=seed, dtype=dtype)
 
 
-def learnables(model):
+def learnables(model: Any) -> dict[str, Array]:
     """The weights by the original's names, in its shapes: views, so that what is written there is learnt. There a
     linear layer is x W with W (in, out), here W is (out, in)."""
     weights = model.state_dict().values()
@@ -136,20 +148,22 @@ def learnables(model):
 class Cost(pm.Callback):
     """The cost of every step, in `steps`; that of an epoch's last is printed."""
 
-    every = 1
+    steps: list[Any] | list[float]
 
-    def __init__(self):
+    every: int | None = 1
+
+    def __init__(self) -> None:
         self.steps = []
 
-    def on_epoch_begin(self, training):
+    def on_epoch_begin(self, training: Any) -> None:
         self._total = 0.0
 
-    def on_batches(self, training):
+    def on_batches(self, training: Any) -> None:
         total = training.loss * training.batch  # the loss is the mean of the epoch's batches so far
         self.steps.append(total - self._total)
         self._total = total
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         accuracy = training.history.validation_accuracy[-1]
         print(f"Epoch {training.epoch} | cost {self.steps[-1]:.6f} | test accuracy {accuracy:.4f}")
 
@@ -157,7 +171,7 @@ class Cost(pm.Callback):
 # ---- the exercises: save and load the weights, and apply the network to an image file ----
 
 
-def read(model, image, threads=None, isa=None):
+def read(model: Any, image: ArrayLike, threads: int | None = None, isa: str | None = None) -> Any:
     """The digit in an image file, read by the network in the file that `gorgonia` saved."""
     digit = pm.pictures.read_digit(image)
     return int(pm.load(model).predict(pictures(scale(digit)), threads=threads, isa=isa)[0])

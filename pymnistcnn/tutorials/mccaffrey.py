@@ -11,21 +11,30 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 import pymnistcnn as pm
 
+from .._types import Array, ArrayLike, DTypeLike, StrPath
 from . import Outcome
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
 def mccaffrey(
-    epochs=50, batch_size=10, seed=1, threads=None, isa=None, dtype="float32", limit=None, data=None,
-    output="mccaffrey.safetensors",
-) -> Outcome:  # fmt: skip
+    epochs: int = 50,
+    batch_size: int = 10,
+    seed: int = 1,
+    threads: int | None = None,
+    isa: str | None = None,
+    dtype: DTypeLike = "float32",
+    limit: int | None = None,
+    data: str | None = None,
+    output: StrPath = "mccaffrey.safetensors",
+) -> Outcome:
     """Run it: 1,000 images to learn from (`limit`, if given), 100 to test on.
 
     They go through text files. If `data` is a folder with such as mnist_train_1000.txt and mnist_test_100.txt, they
@@ -98,13 +107,13 @@ class Log(pm.Callback):
     """Every 5 epochs, the sum over the batches of their mean losses, as the original has it, and beside it the mean
     over the images, which does not depend on how many there are."""
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         if training.epoch % 5 == 0:
             summed = training.batches * training.loss
             print(f"epoch = {training.epoch:4d}   loss = {summed:.4f}   mean per item = {training.loss:.4f}")
 
 
-def text_files(folder):
+def text_files(folder: StrPath) -> Any:
     """The text files for training and testing in a folder, if there are any."""
     if folder is None:
         return None
@@ -117,7 +126,7 @@ def text_files(folder):
     return [files[0] for files in found]
 
 
-def write_text_files(data, folder, items):
+def write_text_files(data: str, folder: StrPath, items: int) -> Any:
     """Write the first `items` training and the first 100 test images as text."""
     train, test = pm.datasets.read(data)
     files = []
@@ -127,7 +136,7 @@ def write_text_files(data, folder, items):
     return files
 
 
-def fake_image():
+def fake_image() -> Array:
     """Three strokes, the later over the earlier, that are meant to be a 4."""
     image = np.zeros((28, 28), np.uint8)
     image[5:23, 9] = 180  # down
@@ -136,7 +145,7 @@ def fake_image():
     return image
 
 
-def show(image, path):
+def show(image: ArrayLike, path: StrPath) -> None:
     """Dark on light, ten times as large, on the screen if there is one and somebody before it, else in a file."""
     picture = Image.fromarray(255 - image).resize((280, 280), Image.Resampling.NEAREST)
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

@@ -8,25 +8,41 @@ that it says "1" to everything for its first epochs, 11 % right, before it takes
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 import pymnistcnn as pm
 
+from .._types import Array, ArrayLike, DTypeLike, StrPath
 from . import Outcome, messages_to_stdout
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 class NDArrayIter:
     """Batches (images (n, 1, 28, 28), labels (n,)), in a new order every time if shuffled; labels None if there are
     none."""
 
-    def __init__(self, images, labels=None, batch_size=100, shuffle=False, seed=0):
+    batch_size: int
+    images: Array
+    labels: Array | None
+    rng: np.random.Generator
+    shuffle: bool
+
+    def __init__(
+        self,
+        images: ArrayLike,
+        labels: ArrayLike | None = None,
+        batch_size: int = 100,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> None:
         self.images, self.labels = images.reshape(len(images), 1, *images.shape[-2:]), labels
         self.batch_size, self.shuffle, self.rng = batch_size, shuffle, np.random.default_rng(seed)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         n = len(self.images)
         order = self.rng.permutation(n) if self.shuffle else np.arange(n)
         for begin in range(0, n, self.batch_size):
@@ -37,7 +53,7 @@ class NDArrayIter:
 # ---- the networks ----
 
 
-def mlp(start):
+def mlp(start: Any) -> list[Any]:
     return [
         pm.Flatten(),
         pm.Linear(128, initializer=start),
@@ -48,7 +64,7 @@ def mlp(start):
     ]
 
 
-def lenet(start):
+def lenet(start: Any) -> list[Any]:
     return [
         pm.Conv2d(20, 5, initializer=start),
         pm.Tanh(),
@@ -66,20 +82,33 @@ def lenet(start):
 # ---- training ----
 
 
-def mxnet_mlp(julia=False, output="mxnet-mlp.safetensors", **settings):
+def mxnet_mlp(julia: bool = False, output: StrPath = "mxnet-mlp.safetensors", **settings: Any) -> Outcome:
     """The multilayer perceptron; other settings as in `run`."""
     return run(mlp, 0.96, julia_rate=0.1, julia=julia, output=output, **settings)
 
 
-def mxnet_lenet(julia=False, output="mxnet-lenet.safetensors", **settings):
+def mxnet_lenet(julia: bool = False, output: StrPath = "mxnet-lenet.safetensors", **settings: Any) -> Outcome:
     """LeNet; other settings as in `run`."""
     return run(lenet, 0.98, julia_rate=0.05, julia=julia, output=output, **settings)
 
 
 def run(
-    network, floor, julia_rate, julia, output, glorot=False, epochs=None, batch_size=100, seed=0, threads=None,
-    isa=None, dtype="float32", limit=None, data=None, device=None,
-):  # fmt: skip
+    network: Any,
+    floor: float,
+    julia_rate: float,
+    julia: bool,
+    output: StrPath,
+    glorot: bool = False,
+    epochs: int | None = None,
+    batch_size: int = 100,
+    seed: int = 0,
+    threads: int | None = None,
+    isa: str | None = None,
+    dtype: DTypeLike = "float32",
+    limit: int | None = None,
+    data: str | None = None,
+    device: str | None = None,
+) -> Outcome:
     """Train, predict, score, save.
 
     Parameters
@@ -127,12 +156,12 @@ def run(
     return Outcome(accuracy, sum(history.seconds), len(history) * len(train_iter.images), len(history))
 
 
-def predict(model, batches, **how):
+def predict(model: Any, batches: NDArrayIter, **how: Any) -> Array:
     """Probabilities (n, 10) of the images of all batches."""
     return np.concatenate([model.predict_proba(images, **how) for images, _ in batches])
 
 
-def score(model, batches, metric, **how):
+def score(model: Any, batches: NDArrayIter, metric: Any, **how: Any) -> None:
     """Feed all batches to a metric."""
     for images, labels in batches:
         metric.update(labels, model.predict_outputs(images, **how))
@@ -141,7 +170,7 @@ def score(model, batches, metric, **how):
 class EpochLog(pm.Callback):
     """What MXNet logs after an epoch."""
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Any) -> None:
         h, epoch = training.history, training.epoch
         log.info("Epoch[%d] Train-accuracy=%f", epoch, h.accuracy[-1])
         log.info("Epoch[%d] Time cost=%.3f", epoch, h.seconds[-1])

@@ -16,19 +16,30 @@ over 12 seeds 0.818 of the test digits are right by hand, 0.810 by layers, eithe
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
 import pymnistcnn as pm
 from pymnistcnn.scratch import Conv3x3, MaxPool2, Softmax
 
+from .._types import Array, ArrayLike, DTypeLike, StrPath
 from . import Outcome
 
 
 def scratch(
-    epochs=3, batch_size=1, seed=0, threads=None, isa=None, dtype="float64", limit=None, data=None,
-    output="scratch.safetensors", by_hand=False, full=False,
-) -> Outcome:  # fmt: skip
+    epochs: int = 3,
+    batch_size: int = 1,
+    seed: int = 0,
+    threads: int | None = None,
+    isa: str | None = None,
+    dtype: DTypeLike = "float64",
+    limit: int | None = None,
+    data: str | None = None,
+    output: StrPath = "scratch.safetensors",
+    by_hand: bool = False,
+    full: bool = False,
+) -> Outcome:
     """Run it: 1,000 images to learn from (`limit`, if given) and 1,000 to test on, or, with `full`, all there are.
 
     `by_hand` takes batches of 1 and float64, as the text does; ValueError for others. `data` is what
@@ -75,7 +86,7 @@ def scratch(
     return Outcome(accuracy, seconds, epochs * len(train), epochs)
 
 
-def report(step, loss, accuracy):
+def report(step: Any, loss: Any, accuracy: Any) -> None:
     """Means over the last 100 steps. (The text reports just before every hundredth, so that its first are 99.)"""
     print(f"[Step {step}] Past 100 steps: Average Loss {loss:.3f} | Accuracy: {100 * accuracy:.0f}%")
 
@@ -83,25 +94,32 @@ def report(step, loss, accuracy):
 class ByLayers(pm.Callback):
     """Let the library do it. It calls back every 100 steps."""
 
-    every = 100
+    batch_size: int
+    before: Array
+    callbacks: list[ByLayers]
+    how: dict[str, Any]
+    model: Any
+    optimizer: Any
 
-    def __init__(self, model, batch_size, threads, isa, quiet):
+    every: int | None = 100
+
+    def __init__(self, model: Any, batch_size: int, threads: int | None, isa: str | None, quiet: bool) -> None:
         self.model, self.batch_size, self.optimizer = model, batch_size, pm.SGD(0.005)
         self.how, self.callbacks = dict(threads=threads, isa=isa), [] if quiet else [self]
 
-    def learn(self, train):
+    def learn(self, train: Any) -> tuple[float, float]:
         history = self.model.fit(train, epochs=1, batch_size=self.batch_size, optimizer=self.optimizer,
                                  shuffle=False, callbacks=self.callbacks, progress=False, **self.how)  # fmt: skip
         return history.loss[0], history.accuracy[0]
 
-    def test(self, test):
+    def test(self, test: Any) -> tuple[float, float]:
         result = self.model.evaluate(test, **self.how)
         return result.loss, result.accuracy
 
-    def on_epoch_begin(self, training):
+    def on_epoch_begin(self, training: Any) -> None:
         self.before = np.zeros(3)
 
-    def on_batches(self, training):
+    def on_batches(self, training: Any) -> None:
         """The library has means over the epoch so far; the past 100 steps are what their sums gained."""
         seen = min(training.batch * training.batch_size, training.samples)
         sums = np.array([seen, seen * training.loss, seen * training.accuracy])
@@ -114,7 +132,15 @@ class ByLayers(pm.Callback):
 class ByHand:
     """Step through every formula, as the text does."""
 
-    def __init__(self, model, isa, quiet):
+    conv: Any
+    convolution: Any
+    height: Any
+    linear: Any
+    pool: Any
+    softmax: Any
+    width: Any
+
+    def __init__(self, model: Any, isa: str | None, quiet: bool) -> None:
         self.convolution, self.linear = model.layers[1].parameters, model.layers[4].parameters
         _, self.height, self.width = model.layers[2].output_shape(model.layers[1].output_shape(model.input_shape))
         self.conv, self.pool = Conv3x3(8), MaxPool2()
@@ -127,14 +153,14 @@ class ByHand:
         weights = self.linear["weight"].reshape(10, 8, self.height, self.width)
         self.softmax.weights = weights.transpose(2, 3, 1, 0).reshape(-1, 10)
 
-    def forward(self, image, label):
+    def forward(self, image: ArrayLike, label: Any) -> Any:
         """Probabilities, the cross-entropy loss, and whether the likeliest is the label."""
         out = self.conv.forward(image / 255 - 0.5)
         out = self.pool.forward(out)
         out = self.softmax.forward(out)
         return out, -np.log(out[label]), np.argmax(out) == label
 
-    def step(self, image, label, learn_rate=0.005):
+    def step(self, image: ArrayLike, label: Any, learn_rate: float = 0.005) -> Any:
         out, loss, correct = self.forward(image, label)
 
         gradient = np.zeros(10)
@@ -144,7 +170,7 @@ class ByHand:
         self.conv.backprop(gradient, learn_rate)
         return loss, correct
 
-    def learn(self, train):
+    def learn(self, train: Any) -> Any:
         past = []
         for image, label in zip(train.images, train.labels, strict=True):
             past.append(self.step(image, label))
@@ -153,12 +179,12 @@ class ByHand:
         self.hand_back()
         return np.mean(past, axis=0)
 
-    def test(self, test):
+    def test(self, test: Any) -> Any:
         results = [self.forward(image, label)[1:] for image, label in zip(test.images, test.labels, strict=True)]
         loss, accuracy = np.mean(results, axis=0)
         return float(loss), float(accuracy)
 
-    def hand_back(self):
+    def hand_back(self) -> None:
         """Give the model what was learnt: filters first, where here they are last."""
         self.convolution["weight"][:, 0] = self.conv.filters
         weights = self.softmax.weights.reshape(self.height, self.width, 8, 10)
