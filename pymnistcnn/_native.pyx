@@ -429,7 +429,7 @@ cdef class Plan:
             raise ValueError(f"index must name {count} of {items} samples")
         if optimizer and (coefficients is None or len(coefficients) != steps):
             raise ValueError(f"{steps} steps need as many rows of coefficients")
-        if len(moments) > PMC_MOMENTS:
+        if moments and len(moments) > PMC_MOMENTS:
             raise ValueError(f"an optimizer has at most {PMC_MOMENTS} moments, not {len(moments)}")
         loss = weight = correct = None
         if labels is not None or targets is not None:
@@ -439,21 +439,23 @@ cdef class Plan:
         cdef pmc_step *step = &a.step
         cdef const pmc_resident *resident[16]
         memset(&a, 0, sizeof(a))
-        if len(residents) > 16:
-            raise ValueError(f"a run takes at most 16 residents, not {len(residents)}")
-        for i, one in enumerate(residents):
-            resident[i] = &(<Resident?> one).resident
-        a.resident, a.residents = resident, len(residents)
+        if residents:
+            if len(residents) > 16:
+                raise ValueError(f"a run takes at most 16 residents, not {len(residents)}")
+            for i, one in enumerate(residents):
+                resident[i] = &(<Resident?> one).resident
+            a.resident, a.residents = resident, len(residents)
         a.threads, a.count, a.batch, a.items = threads, count, batch, items
         step.optimizer = optimizer
         step.seed, step.epoch, step.first_position = seed, epoch, first_position
         step.param = address(param, "param", real, model, True)
         step.gradient = address(gradient, "gradient", real, model, True)
-        for i, moment in enumerate(moments):
-            step.moment[i] = address(moment, "moments", real, model, True)
+        if moments:
+            for i, moment in enumerate(moments):
+                step.moment[i] = address(moment, "moments", real, model, True)
         step.average = address(average, "average", real, model, True)
         step.index = <const int64_t *> address(index, "index", INT64, count)
-        if x is not None and x.dtype.char == "B":
+        if x is not None and <int64_t> x.itemsize == 1:
             step.x_u8 = <const uint8_t *> address(x, "x", UINT8, items * self.sizes.x_elements)
         else:
             step.x_real = address(x, "x", real, items * self.sizes.x_elements)

@@ -1,6 +1,8 @@
 """The OpenMP runtimes that info lists, and the instructions that are found."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +29,25 @@ def test_the_instructions_that_the_system_sees_are_used():
     expected = {"avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}, "neon": {"asimd"}}
     built = {target.isa for target in _native.TARGETS}
     assert {isa for isa in built & expected.keys() if expected[isa] <= flags} == set(ISAS) - {"portable"}
+
+
+def test_info_imports_what_a_program_has_beside():
+    def info(*options):
+        command = [sys.executable, "-P", "-m", "pymnistcnn", "info", *options]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert info("--beside", "colorsys").stdout == info().stdout
+    refused = info("--beside", "no_such_module")
+    assert refused.returncode == 2 and "no_such_module cannot be imported" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_info_says_what_to_do_about_several_runtimes(monkeypatch):
+    from click.testing import CliRunner
+
+    from pymnistcnn.cli import info, main
+
+    paths = ["/a/libgomp.so.1", "/b/libiomp5.so"]
+    monkeypatch.setattr(sys.modules[info.callback.__module__], "openmp_runtimes", lambda: paths)
+    text = CliRunner().invoke(main, ["info"]).output
+    assert all(path in text for path in paths) and "OMP_NUM_THREADS" in text
