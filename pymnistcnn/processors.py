@@ -11,10 +11,16 @@ allowed_threads: int | None = None  # by whoever called `limit`
 GROUPS, MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
+@functools.cache
 def processors() -> int:
-    """Whole ones, at least one: a quota of 1.5 allows 2."""
+    """Whole ones, at least one: a quota of 1.5 allows 2. Asked once a process, as it takes a part of the time that a
+    prediction does."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, quota())))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=processors.cache_clear)
 
 
 def limit(threads: int | None) -> None:
