@@ -49,7 +49,15 @@ from . import (
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
-from .layers import *
+from .layers.activations import *
+from .layers.base import *
+from .layers.normalization import *
+from .layers.pooling import *
+from .layers.products import *
+from .layers.python import *
+from .layers.randomness import *
+from .layers.residual import *
+from .layers.shapes import *
 from .losses import *
 from .metrics import *
 from .mismatch import *

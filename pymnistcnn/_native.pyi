@@ -139,9 +139,9 @@ class NotFinite(FloatingPointError):
 
 @disjoint_base
 class Plan:
-    def __new__(
-        cls, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray, target: Target
-    ) -> Self: ...
+    def __init__(
+        self, sizes: dict[str, int], ops: np.ndarray, phases: np.ndarray, programs: np.ndarray, target: Target
+    ) -> None: ...
     @property
     def capacity(self) -> int: ...
     @property

@@ -112,7 +112,7 @@ class Watcher(Callback):
     monitor: Monitor
     lower: bool
     min_delta: float
-    best: float | None
+    best: float | Any  # None before the first epoch
     waited: int
 
     def __init__(self, monitor: Monitor = None, lower: bool | None = None, min_delta: float = 0.0) -> None:
@@ -279,7 +279,7 @@ class BestCheckpoint(Watcher):
     """
 
     path: StrPath | None
-    epoch: int | None
+    epoch: int | Any  # None before the first epoch
 
     def __init__(self, path: StrPath | None = None, monitor: Monitor = None, lower: bool | None = None) -> None:
         super().__init__(monitor, lower)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,9 @@ __all__ = [
     "MSELoss",
     "NLLLoss",
 ]
+
+
+LossFunction: TypeAlias = Callable[..., tuple[Any, Any]]  # of outputs and targets; the mean loss, and its gradient
 
 
 class Loss:
@@ -108,7 +111,7 @@ class FunctionLoss(Loss):
     """A function of outputs and targets, and of sample weights if there are some, that returns the mean loss and the
     gradient of the outputs."""
 
-    function: Callable[..., Any]
+    function: LossFunction
 
     def forward(self, outputs: ArrayLike, targets: ArrayLike, *sample_weight: Any) -> float:
         value, self._gradient = self.function(outputs, targets, *sample_weight)

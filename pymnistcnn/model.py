@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from .datasets.dataset import checked_classes
 from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer
 from .layers.residual import named_leaves
-from .losses import CrossEntropyLoss, FunctionLoss, Loss
+from .losses import CrossEntropyLoss, FunctionLoss, Loss, LossFunction
 from .mismatch import warn_of
 from .network import Network, checked_threads, lowered, of_classes, shapes_through
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
@@ -204,7 +204,7 @@ class Sequential:
         epochs: int = 1,
         batch_size: int = 128,
         optimizer: Optimizer | None = None,
-        loss: Loss | None = None,
+        loss: Loss | LossFunction | None = None,
         validation: Dataset | tuple[ArrayLike, ArrayLike] | None = None,
         schedule: Any = None,
         shuffle: bool = True,
@@ -289,7 +289,7 @@ class Sequential:
         x: Dataset | ArrayLike,
         y: ArrayLike | None = None,
         *,
-        loss: Loss | None = None,
+        loss: Loss | LossFunction | None = None,
         threads: int | None = None,
         isa: str | None = None,
         device: str | None = None,
@@ -563,7 +563,7 @@ def checked_callbacks(callbacks: Any) -> list[Any]:
     return list(callbacks)
 
 
-def checked_loss(loss: Loss | Callable[..., tuple[float, ArrayLike]]) -> Loss:
+def checked_loss(loss: Loss | LossFunction) -> Loss:
     """A loss, or a function as one."""
     if callable(loss) and not isinstance(loss, type):
         return FunctionLoss(loss)

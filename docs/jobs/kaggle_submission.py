@@ -11,7 +11,7 @@ import pymnistcnn as pm
 from pymnistcnn.recipes import fast
 
 
-def written(folder):
+def written(folder: Path) -> Path:
     """A folder of files in Kaggle's form, of MNIST."""
     train, test = pm.datasets.mnist()
     folder.mkdir(exist_ok=True)

@@ -13,12 +13,12 @@ from pymnistcnn.recipes import fast
 train, test = (part[:n] for part, n in zip(pm.datasets.mnist(), (3000, 500), strict=True))
 
 
-def keras_file():
+def keras_file() -> str:
     np.savez_compressed("mnist.npz", x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
     return "mnist.npz"
 
 
-def emnist_files():
+def emnist_files() -> str:
     """EMNIST's letters are numbered from 1, and its pictures are transposed; these digits stand for the first ten."""
     for name, part in (("train", train), ("test", test)):
         sideways = np.ascontiguousarray(part.images.transpose(0, 2, 1))
@@ -37,5 +37,5 @@ for path in sys.argv[1:] or [keras_file(), emnist_files()]:
     recipe.model.save("network.safetensors")
 
     network = pm.load("network.safetensors")
-    names = [network.classes[label] for label in network.predict(check.images[:5])]
+    names = [(network.classes or classes)[label] for label in network.predict(check.images[:5])]
     print(f"{learn.name}: {learn}\n    accuracy {network.score(*check):.3f}; the first are {' '.join(names)}")

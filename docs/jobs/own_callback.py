@@ -3,15 +3,17 @@
 import numpy as np
 
 import pymnistcnn as pm
+from pymnistcnn.training import Training
 
 
 class RecallOfDigits(pm.Callback):
     """After each epoch, the digits that are found least often in the validation data."""
 
-    def __init__(self, data):
-        self.data, self.by_epoch = data, []
+    def __init__(self, data: pm.Dataset) -> None:
+        self.data = data
+        self.by_epoch: list[np.ndarray] = []
 
-    def on_epoch_end(self, training):
+    def on_epoch_end(self, training: Training) -> None:
         recall = pm.Recall(10).update(self.data.labels, training.model.predict(self.data)).get()
         self.by_epoch.append(recall)
         worst = ", ".join(f"{digit} ({recall[digit]:.0%})" for digit in np.argsort(recall)[:3])

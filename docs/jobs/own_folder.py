@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 
-def drawn(folder):
+def drawn(folder: str) -> str:
     """A folder of 32x32 pictures of three shapes in random colours."""
     rng = np.random.default_rng(0)
     for at in range(600):
@@ -30,7 +30,7 @@ def drawn(folder):
     return folder
 
 
-def pymnistcnn(*arguments):
+def pymnistcnn(*arguments: str) -> None:
     """Run a command, and show it."""
     print("$ pymnistcnn", *arguments, flush=True)
     subprocess.run([sys.executable, "-P", "-m", "pymnistcnn", *arguments], check=True)

@@ -1,6 +1,7 @@
 """A loss and a layer of one's own, in NumPy: train with them, save, load, predict."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -10,15 +11,15 @@ import pymnistcnn as pm
 class Mish(pm.PythonLayer):
     """x tanh(log(1 + exp(x))) (Misra, 2019)."""
 
-    def forward(self, x, training=True):
+    def forward(self, x: Any, training: bool = True, **how: Any) -> Any:
         self.x, self.tanh = x, np.tanh(np.logaddexp(0, x))
         return x * self.tanh
 
-    def backward(self, dy):
+    def backward(self, dy: Any, **how: Any) -> Any:
         return dy * (self.tanh + self.x * (1 - self.tanh**2) / (1 + np.exp(-self.x)))
 
 
-def brier(outputs, labels):
+def brier(outputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """The mean squared distance of the probabilities from the truth (Brier, 1950), and its gradient by the logits."""
     p = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
