@@ -10,7 +10,7 @@ import numpy as np
 
 from ..datasets.reading import relabelled
 from .options import COMPUTE, DATA, FORM, JSON, describe, print_json, read_data
-from .saved import MODEL, data_note, names_of, network_at, refuse_nan
+from .saved import MODEL, data_note, names_of, network_at, printable, refuse_nan
 
 
 @click.command()
@@ -29,6 +29,8 @@ def evaluate(model, pixels, data, part, confusion, threads, isa, as_json):
     was trained on, unless --data says otherwise.
     """
     network = network_at(model, pixels)
+    if network.output_shape == (1,):
+        raise ValueError(f"{model}: this network has one output, which is a value: it tells no classes apart")
     images = as_trained(part_of(read_data(data, size_of(network)), part), network)
     started = time.perf_counter()
     result = network.evaluate(images, threads=threads, isa=isa)
@@ -85,7 +87,7 @@ def confusion_of(network, data, threads, isa):
 
 def table_of(matrix, names) -> str:
     """A confusion matrix for people."""
-    shown = [name[:12] for name in names]
+    shown = [printable(name, 12) for name in names]
     left, wide = max(map(len, shown)), max(*map(len, shown), len(str(matrix.max()))) + 1
     rows = [f"{name:>{left}} " + "".join(f"{n or '.':>{wide}}" for n in row) for name, row in
             zip(shown, matrix.tolist(), strict=True)]  # fmt: skip

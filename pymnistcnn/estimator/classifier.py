@@ -182,6 +182,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             StandardScaler() if table else Pixels(),
             History(),
         )
+        if self.model_.output_shape == self.classes_.shape:
+            self.model_.classes = self.classes_.astype(str).tolist()
 
     def _weights(self, y, sample_weight):
         """How much each sample counts, or None if all count the same."""
