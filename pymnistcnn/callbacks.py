@@ -89,7 +89,8 @@ class Watcher(Callback):
     ----------
     monitor : the watched number: "loss", "accuracy", "validation_loss" or "validation_accuracy", of which it is known
         whether lower is better; or a function of the History that gives a list, a number of each epoch. If not given,
-        the accuracy on the validation data, or on the training data if there is no validation
+        the accuracy, or the loss where there are no classes, on the validation data, or on the training data if there
+        is no validation
     lower : is a lower number the better one? To be said of a function, and of nothing else
     min_delta : a number is better only if it is so by more than this
 
@@ -126,10 +127,12 @@ class Watcher(Callback):
     def on_train_begin(self, training: Any) -> None:
         if training.validation is None and str(self.monitor).startswith("validation_"):
             raise ValueError(f"{type(self).__name__} watches {self.monitor}, but `fit` was given no validation")
+        if self.monitor is None:
+            self.lower = not training.of_classes
         self.best, self.waited = None, 0
 
     def on_epoch_end(self, training: Any) -> None:
-        values = watched(self.monitor, training.history)
+        values = watched(self.monitor, training)
         if len(values) != len(training.history):
             raise ValueError(f"monitor must give {len(training.history)} numbers, one an epoch, not {shown(values)}")
         value = float(values[-1])
@@ -326,8 +329,12 @@ def lower_is_better(monitor: Monitor, lower: bool | None) -> bool:
     return known
 
 
-def watched(monitor: Monitor, history: Any) -> list[float]:
+def watched(monitor: Monitor, training: Any) -> list[float]:
     """The watched number of each epoch."""
+    history = training.history
     if callable(monitor):
         return monitor(history)
-    return getattr(history, monitor) if monitor else history.validation_accuracy or history.accuracy
+    if monitor is not None:
+        return getattr(history, monitor)
+    name = "accuracy" if training.of_classes else "loss"
+    return getattr(history, f"validation_{name}") or getattr(history, name)

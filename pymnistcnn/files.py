@@ -24,13 +24,17 @@ METADATA_KEY = "pymnistcnn"
 
 def write(path: StrPath, description: dict[str, Any], arrays: dict[str, np.ndarray], model: Any) -> None:
     """Write arrays, and what JSON can say of them. An OSError has the `model` that they are of."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save as to_bytes
 
     try:
         metadata = {METADATA_KEY: json.dumps(description, sort_keys=True, allow_nan=False)}
     except (TypeError, ValueError) as error:
         raise ValueError(f"JSON cannot say the settings or the notes of this model: {error}") from None
-    content = to_bytes({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
+    try:
+        content = to_bytes({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
+    except SafetensorError as error:
+        raise ValueError(f"the settings or the notes of this model do not fit a safetensors file: {error}") from None
     try:
         with atomic_write(path) as file:
             file.write(content)

@@ -624,12 +624,20 @@ def load(
     >>> pm.load(path).layers
     [Linear(2)]
     """
+    own = checked_own_layers(own_layers)
     description, state = files.read(path)
     try:
-        own = {kind.__name__: kind for kind in own_layers}
         return model_of(description, state, max_bytes, max_work, own)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: its description of the network cannot be read: {files.brief(error)}") from None
+
+
+def checked_own_layers(own_layers: Any) -> dict[str, type]:
+    """Classes of layers by name."""
+    kinds = list(own_layers) if isinstance(own_layers, Iterable) else [own_layers]
+    if not all(isinstance(kind, type) and issubclass(kind, Layer) for kind in kinds):
+        raise ValueError(f"own_layers must be a list of classes of layers, such as [Scale], not {shown(own_layers)}")
+    return {kind.__name__: kind for kind in kinds}
 
 
 def check_budget(layers: Sequence[Layer], shape: Shape, dtype: DTypeLike, max_bytes: int, max_work: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from ._native import Plan
 from ._types import Array, ArrayLike, Shape
 from .checks import names_in, whole
+from .datasets import Dataset
 from .layers import Layer, LogSoftmax, Sigmoid, Softmax
 from .network import EVALUATION_BATCH, Network, aligned_zeros, checked_threads, lowered
 from .plan import prediction_plan
@@ -92,10 +93,10 @@ class Predictor:
     def dtype(self) -> np.dtype:
         return self._network.dtype
 
-    def __call__(self, inputs: ArrayLike) -> np.ndarray:
-        """The last layer's outputs (n, *output_shape) for inputs (n, *input_shape)."""
+    def __call__(self, inputs: ArrayLike | Dataset) -> np.ndarray:
+        """The last layer's outputs (n, *output_shape) for inputs (n, *input_shape), or for a Dataset."""
         network = self._network
-        x = network.inputs(inputs)
+        x = network.inputs(inputs.images if isinstance(inputs, Dataset) else inputs)
         y = np.empty((len(x), *network.shapes[-1]), network.dtype)
         try:
             plan = self._idle.pop()

@@ -422,12 +422,25 @@ def test_export_command_in_json(tmp_path):
     assert done.exit_code == 0 and '"precision": "float32"' in done.output
 
 
+def test_one_output_is_a_value(tmp_path):
+    model, x = pm.Sequential([pm.Rescaling(1 / 255), pm.Linear(1)], (28 * 28,)), pm.datasets.mnist()[0].images[:50]
+    x = x.reshape(50, -1)
+    code = model.to_c(tmp_path / "value.c")
+    np.testing.assert_array_equal(code.predict(x), code.predict_outputs(x)[:, 0])
+    assert len(set(model.to_c(tmp_path / "value.c", int8=True, calibration=x).predict(x))) > 10
+    pm.Sequential([pm.Flatten(), pm.Linear(1)], (1, 28, 28)).save(tmp_path / "model.safetensors")
+    done = command("export", tmp_path / "model.safetensors", "--c", tmp_path / "value.c", "--int8", "--test", 2)
+    assert done.exit_code == 0 and "accuracy" not in done.output, done.output
+
+
 def test_export_command_says_what_it_needs(tmp_path):
     network("tiny").save(tmp_path / "model.safetensors")
     done = command("export", tmp_path / "model.safetensors")
     assert done.exit_code == 2 and "give exactly one of --c FILE, --onnx FILE" in done.output
     done = command("export", tmp_path / "model.safetensors", "--c", tmp_path / "digits.c", "--uint8")
     assert done.exit_code == 2 and "--uint8: not an option of --c" in done.output
+    done = command("export", tmp_path / "model.safetensors", "--onnx", tmp_path / "a.onnx", "--data", tmp_path)
+    assert done.exit_code == 2 and "--data: not an option of --onnx" in done.output
 
 
 def test_the_page_has_the_sizes_of_today(tmp_path):

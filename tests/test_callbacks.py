@@ -276,6 +276,18 @@ def test_the_best_is_not_remembered_into_the_next_fit():
     assert weights(m) == after
 
 
+@pytest.mark.parametrize("validation", [None, (X[:20], X[:20, 0, 0, :1] / 255)])
+def test_without_classes_the_loss_is_watched(validation):
+    layers = [pm.Rescaling(1 / 255), pm.Flatten(), pm.Linear(1)]
+    m, best = pm.Sequential(layers, (1, 8, 8), seed=1), pm.BestCheckpoint()
+    callbacks = [best, pm.EarlyStopping(patience=2, min_delta=1e-3), pm.ReduceOnPlateau(patience=9)]
+    history = m.fit(X, X[:, 0, 0, :1] / 255, loss=pm.MSELoss(), epochs=500, validation=validation, callbacks=callbacks,
+                    optimizer=pm.SGD(0.005), progress=False)  # fmt: skip
+    assert 5 < len(history) < 500 and np.isnan(history.accuracy).all()
+    assert best.best == min(history.validation_loss or history.loss)
+    assert set(history.learning_rate) == {0.005}
+
+
 def test_all_nan_is_no_best():
     m, reference, best = model(), model(), pm.BestCheckpoint(monitor=Told(*[math.nan] * 3), lower=False)
     fit(m, best)

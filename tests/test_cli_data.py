@@ -231,6 +231,67 @@ def test_grey_pictures_for_a_network_of_colours(trained):
     assert by_json("evaluate", trained, "--data", "grey", "--part", "all")["images"] == 3
 
 
+def test_c_code_is_calibrated_on_data_of_any_form(trained):
+    Path("colours/green/001.png").rename("green.png")  # 119 are left
+    got = by_json("export", trained, "--c", "colours.c", "--int8", "--test", 3, "--data", "colours")
+    assert got["test_accuracy"] > 0.9 and got["input_shape"] == [3, 32, 32]
+    told = called("export", trained, "--c", "colours.c", "--int8", code=2).output
+    assert "this network was trained on colours: say where that is" in told
+
+
+def test_pixels_from_0_to_1():
+    model = pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28), seed=1)
+    model.fit(TRAIN.images / 255, TRAIN.labels, epochs=2, progress=False)
+    model.save("a.st")
+    expected = model.evaluate(datasets.mnist()[1].images / 255, datasets.mnist()[1].labels)
+    got = by_json("evaluate", "a.st", "--pixels", "0-1")
+    assert got["test_accuracy"] == expected.accuracy and got["test_loss"] == pytest.approx(expected.loss)
+
+
+def test_names_that_a_terminal_would_obey():
+    model = pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28))
+    model.classes = ["two\nlines", "\x1b[31mred", "\udcff", *map(str, range(3, 10))]
+    model.state_dict()["1.bias"][0] = 1e6
+    model.save("a.st")
+    np.save("x.npy", TEST.images[:3])
+    lines = called("predict", "a.st", "x.npy").stdout.splitlines()
+    assert [line.split()[1] for line in lines] == ["two\ufffdlines"] * 3
+    assert "\x1b" not in called("evaluate", "a.st", "--confusion").stdout
+    model.state_dict()["1.bias"][2] = 1e9
+    model.save("a.st")
+    called("predict", "a.st", "x.npy", "--output", "answers.csv")
+    assert Path("answers.csv").read_bytes().splitlines()[1] == b"1,\xff"
+
+
+def pages(*paths):
+    """Pictures of a 7 on a page."""
+    for path in map(Path, paths):
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.pad(TEST.images[0], 20)).save(path)
+
+
+def test_two_pictures_of_one_name():
+    pages("a/1.png", "b/1.png")
+    pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28)).save("a.st")
+    out = called("predict", "a.st", "a", "b", "--output", "answers.csv", "--show", "--save-seen", "seen").stdout
+    rows = [row.split(",") for row in Path("answers.csv").read_text().splitlines()]
+    assert [row[0] for row in rows[1:]] == ["a/1.png", "b/1.png"] and len(out.splitlines()) == 2 * 15
+    assert sorted(path.name for path in Path("seen").iterdir()) == ["1-1.png", "2-1.png"]
+    told = called("predict", "a.st", "a", "--save-seen", "answers.csv", code=2).output
+    assert "Directory 'answers.csv' is a file" in told
+
+
+def test_no_images():
+    pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28)).save("a.st")
+    np.save("none.npy", TEST.images[:0])
+    assert "none.npy: there are no images in it" in called("predict", "a.st", "none.npy", code=1).output
+
+
+def test_a_regression_has_no_accuracy():
+    pm.Sequential([pm.Flatten(), pm.Linear(1)], (1, 28, 28)).save("a.st")
+    assert "this network has one output, which is a value" in called("evaluate", "a.st", code=1).output
+
+
 def test_a_regression_predicts_values():
     model = pm.Sequential([pm.Rescaling(1 / 255), pm.Flatten(), pm.Linear(1)], (1, 28, 28))
     model.save("a.st")

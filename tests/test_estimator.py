@@ -113,6 +113,13 @@ def test_weights_of_classes_and_samples_are_one():
     assert balanced.predict_proba(X_TEST)[:, 8].mean() > 1.5 * plain.predict_proba(X_TEST)[:, 8].mean()
 
 
+def test_the_network_knows_the_names_of_the_labels():
+    names = np.array("zero one two three four five six seven eight nine".split())
+    classifier = quick().fit(X_TRAIN, names[Y_TRAIN])
+    assert classifier.model_.classes == tuple(sorted(names)) == tuple(classifier.classes_)
+    assert quick().fit(X_TRAIN, Y_TRAIN > 4).model_.classes == ("False", "True")
+
+
 def outputs(classifier):
     return classifier.decision_function(X_TEST).tobytes()
 

@@ -369,3 +369,12 @@ def test_targets_of_a_loss_in_python():
 def test_a_residual_block_is_c_alone():
     with pytest.raises(ValueError, match=re.escape("Swish() is in Python: it must stand in the model itself")):
         pm.Residual([pm.Linear(3), Swish()])
+
+
+def test_own_layers_are_classes(tmp_path):
+    model = pm.Sequential([Swish()], (3,))
+    model.save(tmp_path / "a.st")
+    assert pm.load(tmp_path / "a.st", own_layers=Swish).layers[0].__class__ is Swish
+    for wrong in (["Swish"], "Swish", {"Swish": Swish}, Swish(), [Swish()], None, [int]):
+        with pytest.raises(ValueError, match="own_layers must be a list of classes of layers"):
+            pm.load(tmp_path / "a.st", own_layers=wrong)

@@ -48,6 +48,11 @@ def test_it_answers_as_the_networks_of_the_tutorials(name):
         assert predictor.probabilities(x).tobytes() == model.predict_proba(x).tobytes()
 
 
+def test_it_takes_a_data_set():
+    model, data = TUTORIALS["mxnet-mlp"]().model, pm.datasets.mnist()[1][:20]
+    assert model.predictor()(data).tobytes() == model.predict_outputs(data).tobytes()
+
+
 @pytest.mark.parametrize("inputs, outputs", [(257, 64), (900, 70), (2049, 625), (5000, 1100)])
 def test_one_sample_has_the_bits_that_it_has_among_others(inputs, outputs, dtype):
     """Of one, a large linear layer reads its weights as a stream, shared by any number of threads."""

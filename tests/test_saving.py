@@ -419,3 +419,11 @@ def test_arrays_of_bfloat16_are_read(tmp_path):
     for name, w in made.state_dict().items():
         kept = np.ascontiguousarray(weights[name]).view(np.uint32) & 0xFFFF0000
         np.testing.assert_array_equal(np.ascontiguousarray(w).view(np.uint32), kept)
+
+
+def test_notes_of_more_than_a_file_can_have(tmp_path):
+    model = pm.Sequential([pm.Linear(2)], (3,))
+    model.notes["long"] = "x" * 100_000_001
+    with pytest.raises(ValueError, match="the settings or the notes of this model do not fit a safetensors file"):
+        model.save(tmp_path / "a.st")
+    assert not list(tmp_path.iterdir())

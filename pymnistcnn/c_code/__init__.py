@@ -24,6 +24,7 @@ import numpy as np
 from .._types import Array, ArrayLike, StrPath
 from ..checks import checked_path, yes_or_no
 from ..datasets import Dataset, atomic_write
+from ..predictor import classes_of
 from ..target import ISAS, target_of
 from .file import main_of, text_of
 from .float32 import Float32
@@ -54,8 +55,9 @@ class CCode:
         return self.whole.outputs(inputs).reshape(len(inputs), *self.network.output_shape)
 
     def predict(self, inputs: ArrayLike) -> np.ndarray:
-        """The class (n,) with the largest output for each of inputs (n, *input_shape)."""
-        return self.predict_outputs(inputs).argmax(axis=1)
+        """The class (n,) with the largest output for each of inputs (n, *input_shape); of a network with one output
+        its value (n,)."""
+        return classes_of(self.predict_outputs(inputs))
 
     def score(self, inputs: ArrayLike, labels: ArrayLike) -> float:
         """Accuracy on inputs (n, *input_shape) and labels (n,)."""

@@ -12,7 +12,7 @@ import numpy as np
 from .._types import Array
 from ..datasets.reading import relabelled
 from .options import COMPUTE, DATA, FORM, JSON, describe, print_json, read_data
-from .saved import MODEL, data_note, names_of, network_at, refuse_nan
+from .saved import MODEL, data_note, names_of, network_at, printable, refuse_nan
 
 if TYPE_CHECKING:
     from ..datasets.dataset import Dataset
@@ -36,6 +36,8 @@ def evaluate(
     was trained on, unless --data says otherwise.
     """
     network = network_at(model, pixels)
+    if network.output_shape == (1,):
+        raise ValueError(f"{model}: this network has one output, which is a value: it tells no classes apart")
     images = as_trained(part_of(read_data(data, size_of(network)), part), network)
     started = time.perf_counter()
     result = network.evaluate(images, threads=threads, isa=isa)
@@ -92,7 +94,7 @@ def confusion_of(network: Any, data: Any, threads: int | None, isa: str | None) 
 
 def table_of(matrix: Array, names: list[str]) -> str:
     """A confusion matrix for people."""
-    shown = [name[:12] for name in names]
+    shown = [printable(name, 12) for name in names]
     left, wide = max(map(len, shown)), max(*map(len, shown), len(str(matrix.max()))) + 1
     rows = [f"{name:>{left}} " + "".join(f"{n or '.':>{wide}}" for n in row) for name, row in
             zip(shown, matrix.tolist(), strict=True)]  # fmt: skip

@@ -11,25 +11,35 @@ from typing import Any
 
 import click
 
-from .. import datasets
 from ..model import load
-from .options import DATA, JSON, POSITIVE, print_json, writable_file
+from .evaluate import as_trained, size_of
+from .options import DATA, FORM, JSON, POSITIVE, print_json, read_data, writable_file
+from .saved import data_note
 
 CALIBRATION = 1000  # training images
 
 
 def to_c(network: Any, path: Any, int8: bool = False, test: int | None = None, data: Any = None) -> Any:
     """Write C code; what is to be said of it: what it takes, and of int8 the accuracy beside that of float32."""
-    train, images = datasets.mnist(data) if int8 or test else (None, None)
+    train, images = data_of(network, data) if int8 or test else (None, None)
     if test and test > len(images):
         raise click.BadParameter(f"there are {len(images):,} test images, not {test:,}", param_hint="--test")
     calibration = train[:CALIBRATION] if int8 else None
     code = network.to_c(path, int8=int8, calibration=calibration, test=images[:test] if test else None)
     about = dict(precision="int8" if int8 else "float32", ram=code.ram, flash=code.flash)
-    if int8:
+    if int8 and network.output_shape != (1,):
         about["test_accuracy"] = code.score(images.images, images.labels)
         about["test_accuracy_float32"] = network.score(images)
     return about
+
+
+def data_of(network: Any, data: Any) -> Any:
+    """The two data sets that --data says, as a network takes them."""
+    parts = read_data(data, size_of(network))
+    trained_on = data_note(network).get("name")
+    if data is None and trained_on not in (None, parts[0].name):
+        raise click.BadParameter(f"this network was trained on {trained_on}: say where that is", param_hint="--data")
+    return (as_trained(part, network) for part in parts)
 
 
 def to_onnx(network: Any, path: Any, uint8: bool = False, fold_batch_norm: bool = False) -> Any:
@@ -59,6 +69,7 @@ def file_option(name: str, help: str) -> Any:
 @click.option("--int8", is_flag=True, help="C: in whole numbers, calibrated on training images.")
 @click.option("--test", metavar="N", type=POSITIVE, help="C: a main with N test images as vectors.")
 @DATA
+@FORM
 @JSON
 def export(model: Any, as_json: bool, **options: Any) -> None:
     """Write a saved network in another form.
@@ -71,7 +82,7 @@ def export(model: Any, as_json: bool, **options: Any) -> None:
     ((form, path),) = chosen.items()
     write, its_own = FORMS[form]
     given = {name: value for name, value in options.items() if value}
-    if others := given.keys() - {*its_own, "data"}:
+    if others := given.keys() - {*its_own}:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
         raise click.UsageError(f"{names}: not an option of --{form}")
     network = load(model)

@@ -14,7 +14,7 @@ from ..datasets import atomic_write
 from ..mismatch import warn_of
 from .options import COMPUTE, JSON, print_json, writable_file
 from .samples import Reading, samples_of
-from .saved import MODEL, data_note, names_of, network_at, refuse_nan
+from .saved import MODEL, data_note, names_of, network_at, printable, refuse_nan
 from .seen import drawn, save_seen
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--save-seen",
     "save_seen_in",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False, writable=True),
     help="Save what it sees as PNG files.",
 )
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
@@ -75,11 +75,12 @@ def predict(
     if as_json:
         errors = [{"image": sample.name, "error": sample.error} for sample in failed]
         print_json(predictions=rows, **({"errors": errors} if errors else {}))
-    elif output is None:
-        width = max((len(row["image"]) for row in rows), default=0)
-        for sample, row in zip(good, rows, strict=True):
-            answer = f"{row['value']:g}" if "value" in row else f"{row['class']}  {row['probability']:6.1%}"
-            click.echo(f"{row['image']:<{width}}  {answer}" + (f"\n{drawn(sample.image)}" if show else ""))
+    elif output is None or show:
+        names = [printable(row["image"], most=None) for row in rows]
+        width = max(map(len, names), default=0)
+        for sample, name, row in zip(good, names, rows, strict=True):
+            answer = f"{row['value']:g}" if "value" in row else f"{printable(row['class'])}  {row['probability']:6.1%}"
+            click.echo(f"{name:<{width}}  {answer}" + (f"\n{drawn(sample.image)}" if show else ""))
     for sample in failed:
         click.echo(f"pymnistcnn: error: {' '.join(sample.error.split())}", err=True)
     if failed:
@@ -107,12 +108,13 @@ def answers(
 
 
 def write_answers(path: Any, samples: list[Sample], rows: list[dict[str, Any]]) -> None:
-    """Kaggle's form."""
+    """Kaggle's form; images whose numbers or names are not all different have the whole path."""
+    identities = [sample.identity for sample in samples]
+    if len(set(identities)) < len(identities):
+        identities = [sample.name for sample in samples]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["ImageId", "Label"])
-    writer.writerows(
-        (sample.identity, row.get("class", row.get("value"))) for sample, row in zip(samples, rows, strict=True)
-    )
+    writer.writerows((name, row.get("class", row.get("value"))) for name, row in zip(identities, rows, strict=True))
     with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.getvalue().encode(errors="surrogateescape"))  # names of folders may be of any bytes

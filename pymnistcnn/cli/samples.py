@@ -92,6 +92,8 @@ def as_bright(image: Array, network: Any) -> Array:
 
 
 def _of_images(path, images, network):
+    if not len(images):
+        raise ValueError(f"{path}: there are no images in it")
     if images[0].size != np.prod(network.input_shape):
         got = "x".join(map(str, images.shape[1:]))
         raise ValueError(f"{path}: this network reads inputs of {network.input_shape}, not images of {got}")

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 
 from ..layers import Rescaling
-from ..model import load
+from ..model import Sequential, load
 from .options import options
-
-if TYPE_CHECKING:
-    from ..model import Sequential
-
 
 SCALES: dict[str, Rescaling | None] = {"0-255": None, "0-1": Rescaling(1 / 255)}
 MODEL = options(
     click.argument("model", type=click.Path(path_type=Path)),
     click.option("--pixels", type=click.Choice(list(SCALES)), default="0-255", show_default=True,
-                 help="What an .onnx network takes; its own scaling, if it has one, is known."),
+                 help="Numbers that the network takes, before any scaling of its own."),
 )  # fmt: skip
 
 
 def network_at(path: Any, pixels: str = "0-255") -> Sequential:
     """What is saved in a safetensors or ONNX file."""
     if path.suffix.lower() != ".onnx":
-        return load(path)
+        network = load(path)
+        return network if SCALES[pixels] is None else behind(SCALES[pixels], network)
     from ..onnx import from_onnx
 
     return from_onnx(path, rescaling=SCALES[pixels])
+
+
+def behind(rescaling: Any, network: Any) -> Sequential:
+    """A network whose inputs are scaled first."""
+    layers = [layer.unbuilt() for layer in (rescaling, *network.layers)]
+    whole = Sequential(layers, network.input_shape, dtype=network.dtype.name)
+    whole.load_state_dict(network.state_dict())
+    whole.notes = network.notes
+    return whole
 
 
 def data_note(network: Any) -> dict[str, Any]:
@@ -41,6 +47,11 @@ def data_note(network: Any) -> dict[str, Any]:
 
 def names_of(network: Any) -> list[str]:
     return list(network.classes or map(str, range(network.output_shape[-1])))
+
+
+def printable(name: str, most: int = 80) -> str:
+    """A name of anybody's, to show on a terminal: in one line, without what a terminal would obey."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name[:most])
 
 
 def refuse_nan(model: Any, numbers: Any) -> None:

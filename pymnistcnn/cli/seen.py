@@ -28,13 +28,16 @@ def drawn(image: Array) -> str:
 
 
 def save_seen(folder: Path, samples: list[Sample]) -> None:
-    """Save the images of samples as PNG files, by the names of theirs."""
+    """Save the images of samples as PNG files, by the names of theirs; with their place in front, where these are not
+    all different."""
     from PIL import Image
 
     os.makedirs(folder, exist_ok=True)
-    for sample in samples:
+    names = [sample.path.stem + (f"-{sample.number}" if sample.number else "") for sample in samples]
+    if len(set(names)) < len(names):
+        names = [f"{place}-{name}" for place, name in enumerate(names, 1)]
+    for sample, name in zip(samples, names, strict=True):
         pixels = np.asarray(sample.image)
         pixels = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
-        number = f"-{sample.number}" if sample.number else ""
-        with atomic_write(folder / f"{sample.path.stem}{number}.png") as file:
+        with atomic_write(folder / f"{name}.png") as file:
             Image.fromarray(pixels.astype(np.uint8)).save(file, format="PNG")

@@ -210,6 +210,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             History(),
         )
         tell_nothing_of(self.model_)
+        if self.model_.output_shape == self.classes_.shape:
+            self.model_.classes = self.classes_.astype(str).tolist()
 
     def _weights(self, y, sample_weight):
         """How much each sample counts, or None if all count the same."""

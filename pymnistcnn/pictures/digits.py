@@ -60,8 +60,8 @@ def read_digit(picture: Picture, height: int = 28, width: int = 28, *, as_is: bo
             return kept
     found = inks_in(greys, name_of(picture))
     if len(found) > 1:
-        warnings.warn(f"{name_of(picture)}: {len(found)} digits were found, and the largest is read: see read_digits",
-                      stacklevel=2)  # fmt: skip
+        many = f"{len(found)} digits were found, and the largest is read: read_digits, or predict --all, reads them all"
+        warnings.warn(f"{name_of(picture)}: {many}", stacklevel=2)
     return like_mnist(max(found, key=np.sum), height, width)
 
 
