@@ -331,7 +331,7 @@ class Sequential:
 
     def predict_outputs(
         self,
-        inputs: ArrayLike,
+        inputs: Dataset | ArrayLike,
         *,
         threads: int | None = None,
         isa: str | None = None,
