@@ -14,7 +14,7 @@ def powers(base: float, exponents: ArrayLike) -> Array:
     return np.array([_power(base, exponent) for exponent in np.asarray(exponents, np.float64).tolist()], np.float64)
 
 
-def cosines(angles: ArrayLike) -> Array:
+def cosines(angles: Array) -> Array:
     """The cosine of each angle, in radians: float64."""
     return np.array([math.cos(angle) for angle in angles.tolist()], np.float64)
 

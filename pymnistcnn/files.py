@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,7 @@ def no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-def without_prefix(arrays: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def without_prefix(arrays: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """By these names, arrays whose names all have one prefix more, such as "module." or "net."; others as they are."""
     parts = str(next(iter(arrays), "")).split(".")
     for prefix in (".".join(parts[:n]) + "." for n in range(1, len(parts))):

@@ -11,7 +11,6 @@ Linear(10, initializer=HeNormal())
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,7 @@ class Initializer:
     def __post_init__(self) -> None:
         check_fields(self, number, *(field.name for field in fields(self)), low=0, open_low=True)
 
-    def __call__(self, shape: Shape, rng: np.random.Generator) -> Any:
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         """Draw weights: float64 of `shape`, (out, in) or (out, in/groups, kh, kw). ValueError if the shape is not that
         of a weight, or `rng` not a numpy.random.Generator."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to draw weights")

@@ -6,14 +6,14 @@ weight x loss over the sum of weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from ._native import Op
-from ._types import ArrayLike, Shape
+from ._types import Array, ArrayLike, Shape
 from .checks import checked_weights, number
 from .layers import LogSoftmax, Softmax
 from .network import Network, dtype_for
@@ -55,7 +55,7 @@ class Loss:
     kind: ClassVar[Op | None] = None  # what C computes; None: Python does
     takes_labels: ClassVar[bool] = True
     takes_values: ClassVar[bool] = True
-    weight: tuple[float, ...] | None = None
+    weight: Sequence[float] | Array | None = None
     label_smoothing: float = 0.0
 
     @property
@@ -152,7 +152,7 @@ class CrossEntropyLoss(Loss):
     array([[ 0.5, -0.5]])
     """
 
-    weight: tuple[float, ...] | None = None
+    weight: Sequence[float] | Array | None = None
     label_smoothing: float = 0.0
     kind: ClassVar[Op] = Op.CROSS_ENTROPY
 
@@ -182,7 +182,7 @@ class NLLLoss(Loss):
     2.0
     """
 
-    weight: tuple[float, ...] | None = None
+    weight: Sequence[float] | Array | None = None
     kind: ClassVar[Op] = Op.LIKELIHOOD
     takes_values = False
 

@@ -198,7 +198,7 @@ class Sequential:
 
     def fit(
         self,
-        x: Dataset | ArrayLike,
+        x: Dataset | tuple[ArrayLike, ArrayLike] | ArrayLike,
         y: ArrayLike | None = None,
         *,
         epochs: int = 1,
@@ -286,7 +286,7 @@ class Sequential:
 
     def evaluate(
         self,
-        x: Dataset | ArrayLike,
+        x: Dataset | tuple[ArrayLike, ArrayLike] | ArrayLike,
         y: ArrayLike | None = None,
         *,
         loss: Loss | LossFunction | None = None,
@@ -331,7 +331,7 @@ class Sequential:
 
     def predict_outputs(
         self,
-        inputs: ArrayLike,
+        inputs: Dataset | ArrayLike,
         *,
         threads: int | None = None,
         isa: str | None = None,
@@ -368,7 +368,7 @@ class Sequential:
 
     def score(
         self,
-        x: Dataset | ArrayLike,
+        x: Dataset | tuple[ArrayLike, ArrayLike] | ArrayLike,
         y: ArrayLike | None = None,
         *,
         threads: int | None = None,

@@ -11,7 +11,7 @@ from .layers import Augmentation, BatchNorm2d, Conv2d, Dropout, Flatten, Linear,
 from .losses import CrossEntropyLoss, Loss
 from .model import Sequential
 from .optimizers import Adam, AdamW, Optimizer
-from .schedules import Constant, OneCycle
+from .schedules import OneCycle, Schedule
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Recipe:
     epochs: int
     batch_size: int
     optimizer: Optimizer
-    schedule: Constant | OneCycle
+    schedule: Schedule
     loss: Loss = field(default_factory=CrossEntropyLoss)
 
 

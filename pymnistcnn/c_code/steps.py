@@ -224,7 +224,7 @@ class Reader:
         arrays = [flushed(p.view(self.network.param)) for p in parameters]
         return (*arrays, np.zeros(len(arrays[0]), np.float32)) if len(arrays) == 1 else tuple(arrays)
 
-    def conv(self, node: nodes.Node, where: str) -> Any:
+    def conv(self, node: nodes.Node, where: tuple[Any, ...]) -> Any:
         weight, bias = self.weights(node.parameters)
         if node.norm:
             _, scale, shift = self.folded(node.norm, bias)
@@ -235,12 +235,12 @@ class Reader:
         return Product(*where, weight, bias, node.stride, node.x.geometry.border, node.dilation, node.groups,
                        node.pool, node.activation, dots)  # fmt: skip
 
-    def linear(self, node: nodes.Node, where: str) -> Any:
+    def linear(self, node: nodes.Node, where: tuple[Any, ...]) -> Any:
         weight, bias = self.weights(node.parameters)
         dots = where[3].c if isinstance(node, nodes.SmallLinear) else 0
         return Product(*where, weight[:, :, None, None], bias, dots=dots)
 
-    def norm(self, node: nodes.Node, where: str) -> Any:
+    def norm(self, node: nodes.Node, where: tuple[Any, ...]) -> Any:
         return Norm(*where, *self.folded(node, None))
 
     def folded(self, norm: Any, conv_bias: Any) -> Any:

@@ -29,7 +29,7 @@ def has_folders_of_pictures(folder: Any) -> bool:
     return any(classes_in(part) for part in parts_in(folder).values())
 
 
-def parts_in(folder: Any) -> dict[str, Any]:
+def parts_in(folder: Any) -> dict[str | None, Any]:
     """The folders for training and testing by part; a folder itself, by None, if it has none."""
     return {PARTS[place.name.lower()]: place for place in children(folder) if _is_part(place)} or {None: folder}
 

@@ -36,7 +36,7 @@ def cross_entropy(
     *,
     threads: int | None = None,
     isa: str | None = None,
-) -> Array | float:
+) -> float | Any:
     """Cross-entropy between softmax of logits x (n, classes) and the target.
 
     Parameters
@@ -64,7 +64,7 @@ def cross_entropy(
 
 
 def cross_entropy_backward(
-    dy: int,
+    dy: ArrayLike,
     x: ArrayLike,
     target: Any,
     weight: ArrayLike | None = None,
@@ -99,7 +99,7 @@ def nll_loss(
     *,
     threads: int | None = None,
     isa: str | None = None,
-) -> float:
+) -> float | Any:
     """Negative log-likelihood of labels (n,), from log-probabilities x (n, classes).
 
     Shapes, weight (classes,), sample_weight (n,), reduction and ignore_index as in `cross_entropy`; ValueError for
@@ -115,7 +115,7 @@ def nll_loss(
 
 
 def nll_loss_backward(
-    dy: int,
+    dy: ArrayLike,
     x: ArrayLike,
     target: Any,
     weight: ArrayLike | None = None,
@@ -146,7 +146,7 @@ def mse_loss(
     *,
     threads: int | None = None,
     isa: str | None = None,
-) -> float:
+) -> float | Any:
     """(x - target)**2, both of any one shape: their "mean" or "sum", as a float, or, with "none", an array like x;
     sample_weight (n,) says how much each x[i] counts. ValueError for different shapes, and for weights that are
     negative.
@@ -162,7 +162,7 @@ def mse_loss(
 
 
 def mse_loss_backward(
-    dy: int,
+    dy: ArrayLike,
     x: ArrayLike,
     target: Any,
     sample_weight: ArrayLike | None = None,
@@ -207,7 +207,7 @@ def expected_probability_loss(
 
 
 def expected_probability_loss_backward(
-    dy: int,
+    dy: ArrayLike,
     x: ArrayLike,
     target: Any,
     sample_weight: ArrayLike | None = None,

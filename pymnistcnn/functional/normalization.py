@@ -18,8 +18,8 @@ __all__ = [
 
 def batch_norm(
     x: ArrayLike,
-    running_mean: ArrayLike,
-    running_var: ArrayLike,
+    running_mean: Array | None,
+    running_var: Array | None,
     weight: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     training: bool = False,

@@ -37,7 +37,7 @@ def max_pool2d(
     *,
     threads: int | None = None,
     isa: str | None = None,
-) -> tuple[Array, Array]:
+) -> Array | Any:
     """The largest value of every window of x (n, c, h, w) or (c, h, w): y (n, c, oh, ow). NaN is passed on.
 
     Parameters

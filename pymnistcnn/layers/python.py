@@ -46,7 +46,7 @@ class PythonLayer(Layer):
 
     in_python = True
 
-    def forward(self, x: Array, training: Any = True) -> np.ndarray:
+    def forward(self, x: Array, training: bool = True) -> np.ndarray:
         """y (n, ...) for x (n, ...); `training` is False in evaluation."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it computes: it needs `forward`")
 

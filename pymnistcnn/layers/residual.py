@@ -40,7 +40,7 @@ class Residual(Layer):
     ['layers.0.bias', 'layers.0.weight']
     """
 
-    layers: list[Any]
+    layers: list[Layer]
     projection: Layer | None = None
 
     def __post_init__(self) -> None:

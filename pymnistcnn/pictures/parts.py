@@ -36,7 +36,7 @@ class Part:
     def touches(self, shape: Shape) -> bool:
         return self.top == 0 or self.left == 0 or self.bottom == shape[0] or self.right == shape[1]
 
-    def gap(self, other: Part) -> float:
+    def gap(self, other: Part) -> tuple[int, int]:
         """Pixels between two boxes, vertically and horizontally; less than 0 where they overlap."""
         return (
             max(self.top, other.top) - min(self.bottom, other.bottom),
@@ -120,7 +120,7 @@ def grown(mask: Array, pixels: int) -> np.ndarray:
     return mask
 
 
-def parts_of(ink: Array, mask: Array) -> list[Part]:
+def parts_of(ink: Array, mask: Array) -> tuple[Array, list[Part]]:
     """A label (h, w) for every pixel of the mask, 0 elsewhere, and the parts, pixels touching at corners, too."""
     labels, joined, above = np.zeros(mask.shape, np.int32), [0], []
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
