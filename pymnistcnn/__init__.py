@@ -34,6 +34,7 @@ from . import (
     functional,
     initializers,
     layers,
+    loading,
     losses,
     metrics,
     mismatch,
@@ -58,6 +59,7 @@ from .layers.python import *
 from .layers.randomness import *
 from .layers.residual import *
 from .layers.shapes import *
+from .loading import *
 from .losses import *
 from .metrics import *
 from .mismatch import *
@@ -84,6 +86,7 @@ __all__ += layers.__all__
 __all__ += losses.__all__
 __all__ += metrics.__all__
 __all__ += mismatch.__all__
+__all__ += loading.__all__
 __all__ += model.__all__
 __all__ += optimizers.__all__
 __all__ += progress.__all__

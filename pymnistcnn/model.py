@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import files
-from . import layers as layer_classes
 from ._types import Array, ArrayLike, DTypeLike, Shape, StrPath
+from .architecture import described, parameter_names
 from .callbacks import Callback
-from .checkpoints import TRAINING, Checkpoint
+from .checkpoints import Checkpoint
 from .checks import (
-    checked_dtype,
     checked_path,
-    checked_shape,
     exact_cast,
     instance,
     number,
@@ -31,12 +29,10 @@ from .datasets import Dataset
 from .datasets.dataset import checked_classes
 from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer
-from .layers.residual import named_leaves
 from .losses import CrossEntropyLoss, FunctionLoss, Loss, LossFunction
 from .mismatch import warn_of
-from .network import Network, checked_threads, lowered, of_classes, shapes_through
+from .network import Network, checked_threads, of_classes
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
-from .placing import bytes_of
 from .predictor import Predictor, classes_of, probabilities_of
 from .progress import ProgressBar
 from .schedules import Constant, checked_schedule
@@ -51,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluation",
     "Sequential",
-    "load",
 ]
 
 
@@ -527,36 +522,6 @@ class Sequential:
         return description | ({"notes": self.notes} if self.notes else {})
 
 
-MOST_LAYERS = 10_000  # of a file
-
-
-def described(value: Any) -> Any:
-    """A layer's class and settings, those of layers inside, too; other values as they are."""
-    if isinstance(value, Layer):
-        return {"class": type(value).__name__, **{name: described(v) for name, v in value.settings().items()}}
-    return [described(v) for v in value] if isinstance(value, list) else value
-
-
-def layer_of(value: Any, own_layers: Iterable[type[Layer]] = ()) -> Any:
-    """What `described` was given, from a file; own_layers: other classes than the library's, by name."""
-    if isinstance(value, list):
-        return [layer_of(v) for v in value]
-    if not isinstance(value, dict) or "class" not in value:
-        return value
-    settings = {name: layer_of(v) for name, v in value.items() if name != "class"}
-    name = str(value["class"])
-    kind = own_layers[name] if name in own_layers else getattr(layer_classes, name, None)
-    if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:
-        raise ValueError(f"there is no layer {shown(value['class'])}; of one's own, pm.load takes own_layers=[Class]")
-    return kind(**settings)
-
-
-def parameter_names(layers: Any, parameters: list[Any]) -> list[str]:
-    """PyTorch's names of a Sequential's parameters; layers that PyTorch has not do not count."""
-    names = [name for name, _ in named_leaves(layers)]
-    return [f"{names[p.layer]}.{p.name}" for p in parameters]
-
-
 def checked_callbacks(callbacks: Any) -> list[Any]:
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(c, Callback) for c in callbacks):
         raise ValueError(f"callbacks must be a list of callbacks, not {shown(callbacks)}")
@@ -603,77 +568,3 @@ def array_of(weights: ArrayLike) -> np.ndarray:
         weights = weights.float() if str(weights.dtype) == "torch.bfloat16" else weights
     array = np.asarray(weights)
     return files.float_of_bfloat16(array.view(np.uint16)) if array.dtype.name == "bfloat16" else array
-
-
-def load(
-    path: StrPath, *, max_bytes: int = 2**30, max_work: int = 10**11, own_layers: Iterable[type[Layer]] = ()
-) -> Sequential:
-    """The model that `Sequential.save`, or a Checkpoint, wrote, ready to predict or to train on.
-
-    max_bytes, max_work : what predicting one sample may take, in bytes of memory and in numbers read: a small file
-        may describe a huge network, and nothing is computed before that is known
-    own_layers : the classes, each a `PythonLayer`, of layers of one's own
-
-    ValueError if the file is damaged, not one of ours, or of a network that takes more.
-
-    Examples
-    --------
-    >>> import pymnistcnn as pm, tempfile, os
-    >>> path = os.path.join(tempfile.mkdtemp(), "tiny.safetensors")
-    >>> pm.Sequential([pm.Linear(2)], input_shape=(3,)).save(path)
-    >>> pm.load(path).layers
-    [Linear(2)]
-    """
-    own = checked_own_layers(own_layers)
-    description, state = files.read(path)
-    try:
-        return model_of(description, state, max_bytes, max_work, own)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path}: its description of the network cannot be read: {files.brief(error)}") from None
-
-
-def checked_own_layers(own_layers: Any) -> dict[str, type]:
-    """Classes of layers by name."""
-    kinds = list(own_layers) if isinstance(own_layers, Iterable) else [own_layers]
-    if not all(isinstance(kind, type) and issubclass(kind, Layer) for kind in kinds):
-        raise ValueError(f"own_layers must be a list of classes of layers, such as [Scale], not {shown(own_layers)}")
-    return {kind.__name__: kind for kind in kinds}
-
-
-def check_budget(layers: Sequence[Layer], shape: Shape, dtype: DTypeLike, max_bytes: int, max_work: int) -> None:
-    """ValueError if predicting a sample takes more than it may; nothing is allocated."""
-    work = sum(layer.work(before) for layer, before in zip(layers, shapes_through(layers, shape), strict=False))
-    needed = bytes_of(lowered(layers, shape, inference=True), dtype)
-    for what, much, most, name in (("bytes", needed, max_bytes, "max_bytes"), ("numbers", work, max_work, "max_work")):
-        if much > most:
-            raise ValueError(f"predicting a sample takes {much:,} {what}, more than {most:,}: see {name} of pm.load")
-
-
-def model_of(
-    description: dict[str, Any],
-    state: Mapping[str, Array],
-    max_bytes: int,
-    max_work: int,
-    own_layers: Iterable[type[Layer]],
-) -> Sequential:
-    """The network that a file's metadata describes. Its sizes are held against the weights that there are
-    before any memory is taken. Of a checkpoint, only the weights and the seed are of interest."""
-    seed = 0
-    if TRAINING in description:
-        seed = description.pop(TRAINING)["settings"]["seed"]
-        state = {name: array for name, array in state.items() if not name.startswith(f"{TRAINING}.")}
-    notes = description.pop("notes", {})
-    if description.keys() != {"dtype", "format", "input_shape", "layers"} or description["format"] != FORMAT:
-        raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
-    if len(description["layers"]) > MOST_LAYERS:
-        raise ValueError(f"it has {len(description['layers']):,} layers, more than {MOST_LAYERS:,}")
-    layers = [layer_of(dict(settings), own_layers) for settings in description["layers"]]
-    shape, dtype = checked_shape(description["input_shape"]), checked_dtype(description["dtype"])
-    check_budget(layers, shape, dtype, max_bytes, max_work)
-    parameters = lowered(layers, shape).parameters
-    names = parameter_names(layers, parameters)
-    check_shapes({name: p.shape for name, p in zip(names, parameters, strict=True)}, state)
-    model = Sequential(layers, shape, seed, description["dtype"])
-    model.load_state_dict(state)
-    model.notes = dict(notes)
-    return model

@@ -9,6 +9,7 @@ from onnx import helper, numpy_helper
 from onnx_cases import cases
 
 import pymnistcnn as pm
+from pymnistcnn.architecture import described, layer_of
 from pymnistcnn.onnx.operators import OPERATORS
 from pymnistcnn.onnx.writing import proto_of
 
@@ -32,7 +33,7 @@ CASES = cases()
 
 def changed_graph(rng) -> bytes:
     layer, shape = CASES[rng.integers(len(CASES))]
-    layers = [pm.model.layer_of(pm.model.described(layer)) for _ in range(1 + (len(shape) == 3))]
+    layers = [layer_of(described(layer)) for _ in range(1 + (len(shape) == 3))]
     try:
         proto = proto_of(pm.Sequential([*layers, pm.Flatten(), pm.Linear(3)], shape))
     except ValueError:  # it does not fit twice

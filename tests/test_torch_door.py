@@ -5,6 +5,7 @@ import pytest
 from onnx_cases import cases, drawn, off_by, samples
 
 import pymnistcnn as pm
+from pymnistcnn.architecture import described, layer_of
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch import nn  # noqa: E402 - only where it is there
@@ -24,7 +25,7 @@ def theirs(module, x):
 
 @pytest.mark.parametrize("layer, shape", IN_PYTORCH, ids=lambda value: str(value))
 def test_every_layer_goes_out_and_comes_in(layer, shape, dtype):
-    model = drawn(pm.Sequential([pm.model.layer_of(pm.model.described(layer))], shape, dtype=dtype))
+    model = drawn(pm.Sequential([layer_of(described(layer))], shape, dtype=dtype))
     module, x = model.to_torch(), samples(model)
     assert not module.training and list(module.state_dict()) == list(model.state_dict())
     expected = model.predict_outputs(x)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..model import load
+from ..loading import load
 from .evaluate import as_trained, size_of
 from .options import DATA, FORM, JSON, POSITIVE, print_json, read_data, writable_file
 from .saved import data_note

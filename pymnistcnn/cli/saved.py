@@ -9,7 +9,8 @@ import click
 import numpy as np
 
 from ..layers import Rescaling
-from ..model import Sequential, load
+from ..loading import load
+from ..model import Sequential
 from .options import options
 
 SCALES: dict[str, Rescaling | None] = {"0-255": None, "0-1": Rescaling(1 / 255)}

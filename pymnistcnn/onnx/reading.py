@@ -12,7 +12,8 @@ from .. import layers
 from .._types import StrPath
 from ..checks import checked_path, instance, names_in, shown
 from ..layers.residual import named_leaves
-from ..model import Sequential, check_budget
+from ..loading import check_budget
+from ..model import Sequential
 from . import elementwise, windows  # noqa: F401 - they bring their operators
 from .constants import FUNCTIONS, computed
 from .files import DOMAINS, File
