@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILER = re.compile(r"(.*-)?(cc|gcc|g\+\+|c\+\+|cpp|c89|c99|tcc|clang|clang\+\+|clang-cpp)(-[0-9.]+)?$")
-PART = "import dispatch free_threads processors initializers state saving residual processes".split()
+PART = "import dispatch free_threads processors initializers state residual".split()
 OF_THE_CHECKOUT = {"texts", "figures", "jobs"}  # tests of what is in no wheel
 
 

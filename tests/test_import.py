@@ -61,6 +61,9 @@ def test_a_missing_module(copy):
 
 def test_a_module_of_another_version(copy):
     shutil.copy(_native.__file__, copy)
+    libraries = Path(pm.__file__).parent.parent / "pymnistcnn.libs"  # a wheel's
+    if libraries.exists():
+        (copy.parent / libraries.name).symlink_to(libraries)
     source = (copy / "__init__.py").read_text()
     (copy / "__init__.py").write_text(source.replace(f'"{pm.__version__}"', '"99.0"'))
     error = error_of_import(copy)

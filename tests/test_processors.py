@@ -90,3 +90,25 @@ print(default_threads())
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60,
                           env={**without, **environment})  # fmt: skip
     assert done.stdout.strip() == expected, done.stderr
+
+
+def test_info_imports_what_a_program_has_beside():
+    def info(*options):
+        command = [sys.executable, "-P", "-m", "pymnistcnn", "info", *options]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert info("--beside", "colorsys").stdout == info().stdout
+    refused = info("--beside", "no_such_module")
+    assert refused.returncode == 2 and "no_such_module cannot be imported" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_info_says_what_to_do_about_several_runtimes(monkeypatch):
+    from click.testing import CliRunner
+
+    from pymnistcnn.cli import info, main
+
+    paths = ["/a/libgomp.so.1", "/b/libiomp5.so"]
+    monkeypatch.setattr(sys.modules[info.callback.__module__], "openmp_runtimes", lambda: paths)
+    text = CliRunner().invoke(main, ["info"]).output
+    assert all(path in text for path in paths) and "OMP_NUM_THREADS" in text
