@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    _Module = object  # what PyTorch's is, to those who have no PyTorch
+    _Module = object  # type checkers may have no PyTorch, and want a class
 else:
     torch = needed("torch", "torch")
     nn = torch.nn

@@ -11,12 +11,10 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from .._types import StrPath
+from .._types import Array, StrPath
 
 if TYPE_CHECKING:
     from PIL import Image
-
-from .._types import Array
 
 __all__ = ["errors_of", "greys_of", "name_of", "stretched"]
 
