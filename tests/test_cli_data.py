@@ -281,6 +281,12 @@ def test_two_pictures_of_one_name():
     assert "Directory 'answers.csv' is a file" in told
 
 
+def test_a_network_is_no_onnx_file():
+    for command in (["train"], ["tutorial", "gorgonia"], ["tutorial", "flux"]):
+        told = called(*command, "--data", "nowhere", "--output", "a.onnx", code=2).output
+        assert "a.onnx: a model is saved as a safetensors file, such as a.safetensors" in told
+
+
 def test_no_images():
     pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28)).save("a.st")
     np.save("none.npy", TEST.images[:0])

@@ -46,8 +46,9 @@ class CCode:
     whole: object = None  # the steps in whole numbers
 
     def predict_outputs(self, inputs) -> np.ndarray:
-        """What the C code computes of inputs (n, *input_shape): outputs (n, classes) float32, computed here."""
-        inputs = self.network.inputs(inputs)
+        """What the C code computes of inputs (n, *input_shape), or of a Dataset: outputs (n, classes) float32, computed
+        here."""
+        inputs = self.network.inputs(inputs.images if isinstance(inputs, Dataset) else inputs)
         if self.whole is None:
             return self.network.predict(inputs, target_of(ISAS[0]))
         return self.whole.outputs(inputs).reshape(len(inputs), *self.network.output_shape)
@@ -57,10 +58,11 @@ class CCode:
         its value (n,)."""
         return classes_of(self.predict_outputs(inputs))
 
-    def score(self, inputs, labels) -> float:
-        """Accuracy on inputs (n, *input_shape) and labels (n,)."""
-        inputs = self.network.inputs(inputs)
-        return float((self.predict(inputs) == self.network.class_labels(labels, len(inputs))).mean())
+    def score(self, inputs, labels=None) -> float:
+        """Accuracy on inputs (n, *input_shape) and labels (n,), or on a Dataset."""
+        inputs, labels = inputs if isinstance(inputs, Dataset) else (inputs, labels)
+        classes = self.predict(inputs)
+        return float((classes == self.network.class_labels(labels, len(classes))).mean())
 
 
 def export(network, path, int8=False, calibration=None, test=None) -> CCode:

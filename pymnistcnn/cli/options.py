@@ -23,6 +23,7 @@ from click.core import ParameterSource
 from .. import datasets
 from ..datasets.atomic import check_writable
 from ..extras import MissingExtra
+from ..files import refuse_names_of_others
 from ..network import checked_threads
 from ..progress import Unbreakable
 from ..target import ISAS, PRECISIONS, target_of
@@ -203,6 +204,16 @@ def writable_file(context, option, path):
     except OSError as error:
         raise click.BadParameter(one_line(error), context, option) from None
     return path
+
+
+def network_file(context, option, path):
+    """A path that a network can be saved to."""
+    try:
+        if path is not None:
+            refuse_names_of_others(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, option) from None
+    return writable_file(context, option, path)
 
 
 def options(*several):

@@ -11,7 +11,7 @@ import click
 
 from ..checks import DTYPES
 from ..target import devices
-from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, told_at_the_end, writable_file
+from .options import DATA, JSON, POSITIVE, compute_options, network_file, options, print_json, told_at_the_end
 
 
 @click.group()
@@ -19,7 +19,7 @@ def tutorial():
     """Run a well-known tutorial, whole: its data, network, loop, messages."""
 
 
-def common(*, epochs, batch_size, seed, dtype, output, device="cpu", check_output=writable_file):
+def common(*, epochs, batch_size, seed, dtype, output, device="cpu", check_output=network_file):
     """The options of every tutorial, with the tutorial's defaults."""
 
     def option(name, default, **extra):
@@ -78,7 +78,7 @@ def flux(as_json, **settings):
     """Julia: the model zoo's convolutional network."""
     from ..tutorials.flux import flux as function
 
-    writable_file(None, None, Path(settings["savepath"], settings["output"]))
+    network_file(None, None, Path(settings["savepath"], settings["output"]))
     run(function, as_json, **settings)
 
 

@@ -97,7 +97,8 @@ def errors_of(path):
         yield
     except OSError as error:
         if error.filename is None or _stands_for(error.filename, path):
-            error.filename, error.filename2 = os.fspath(path), None
+            error.filename = os.fspath(path)
+            del error.filename2  # a message has even a None
         raise
 
 
