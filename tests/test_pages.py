@@ -10,7 +10,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [*sorted(DOCS.glob("coming-from-*.md")), DOCS / "onnx.md"]
 BLOCK = re.compile(r"^```(\w+)( \w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KINDS = {("python", ""), ("python", "torch"), ("python", "keras"), ("julia", "")}
-EXTRAS = {"onnx.md": "onnx"}  # what all of a page needs
+EXTRAS = {"onnx.md": "onnx", "coming-from-scikit-learn.md": "sklearn"}  # what all of a page needs
 
 
 def blocks(page):
@@ -18,6 +18,7 @@ def blocks(page):
     return [(language, library.strip(), code) for language, library, code in BLOCK.findall(page.read_text())]
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # what MLPClassifier says where a page cuts it short
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     if page.name in EXTRAS:

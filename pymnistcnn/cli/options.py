@@ -168,7 +168,7 @@ def one_line(error: Exception) -> str:
         text = where + error.strerror
     elif isinstance(error, MemoryError):
         text = text or "out of memory"
-    elif not isinstance(error, (OSError, ValueError, FloatingPointError, MissingExtra)):
+    elif not isinstance(error, (OSError, ValueError, FloatingPointError, MissingExtra, Warning)):
         text = f"{type(error).__name__}: {text}. This should not happen: please report it"
     return textwrap.shorten(text, 1000, placeholder=" ...")
 
