@@ -287,6 +287,7 @@ def test_a_network_is_no_onnx_file():
         assert "a.onnx: a model is saved as a safetensors file, such as a.safetensors" in told
 
 
+@pytest.mark.filterwarnings("default:two.png")
 def test_two_digits_where_one_is_read():
     pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28)).save("a.st")
     Image.fromarray(np.pad(np.hstack([TEST.images[0], TEST.images[1]]), 20)).save("two.png")

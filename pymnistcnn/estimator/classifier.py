@@ -256,11 +256,15 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         """The label (n,) of each sample."""
         inputs = self._asked(X)
+        if len(self.classes_) == 1:  # of a model, one output is a value and no class
+            return np.repeat(self.classes_, len(inputs))
         return self.classes_[self.model_.predict(inputs, **self._how())]
 
     def predict_proba(self, X):
         """Probabilities (n, classes), in the order of `classes_`."""
         inputs = self._asked(X)
+        if len(self.classes_) == 1:
+            return np.ones((len(inputs), 1), self.model_.dtype)
         return self.model_.predict_proba(inputs, **self._how())
 
     def predict_log_proba(self, X):
