@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._types import Array, StrPath
-from .checks import names_in
+from .checks import checked_path, names_in
 from .datasets import atomic_write
 
 FORMAT = 1
@@ -27,6 +27,7 @@ def write(path: StrPath, description: dict[str, Any], arrays: dict[str, np.ndarr
     from safetensors import SafetensorError
     from safetensors.numpy import save as to_bytes
 
+    refuse_names_of_others(path)
     try:
         metadata = {METADATA_KEY: json.dumps(description, sort_keys=True, allow_nan=False)}
     except (TypeError, ValueError) as error:
@@ -71,6 +72,14 @@ def refuse_other_formats(path: StrPath, reader: str = ".safetensors") -> None:
     suffix = os.path.splitext(path)[1].lower()
     if suffix in OTHER_FORMATS and suffix != reader:
         raise ValueError(f"{path} is {OTHER_FORMATS[suffix]}")
+
+
+def refuse_names_of_others(path: StrPath) -> None:
+    """ValueError for a name that says another format than that of the files that are written here."""
+    stem, suffix = os.path.splitext(checked_path("path", path))
+    if suffix.lower() in OTHER_FORMATS and suffix.lower() != ".safetensors":
+        other = "; model.to_onnx writes ONNX" * (suffix.lower() == ".onnx")
+        raise ValueError(f"{path}: a model is saved as a safetensors file, such as {stem}.safetensors{other}")
 
 
 def arrays_of(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -20,7 +20,7 @@ import numpy as np
 from . import _native
 from ._native import Constant, NotFinite, Program
 from ._types import Array, ArrayLike, DTypeLike, Shape
-from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, whole, yes_or_no
+from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, shown, whole, yes_or_no
 from .plan import PlanBuilder, plan_by_hand, training_plan
 from .processors import limited, processors
 from .target import Target
@@ -234,7 +234,10 @@ class Network:
     def inputs(self, x: Array | list[list[float]], name: str = "inputs") -> Array:
         """x as (n, *input_shape), C-contiguous: uint8, or this network's dtype. One channel may be left out, and
         pictures may be flat."""
-        x = np.asarray(x)
+        try:
+            x = np.asarray(x)
+        except ValueError:  # such as a pair of images and labels
+            raise ValueError(f"{name} must be an array, or what makes one, not {shown(x)}") from None
         shape = self.input_shape
         without_channel = shape[1:] if len(shape) == 3 and shape[0] == 1 else None
         if x.ndim == len(shape) and x.shape[1:] == without_channel:

@@ -422,6 +422,13 @@ def test_export_command_in_json(tmp_path):
     assert done.exit_code == 0 and '"precision": "float32"' in done.output
 
 
+def test_it_takes_a_data_set(tmp_path):
+    model, data = pm.Sequential(NETWORKS["tiny"][0](), (1, 28, 28)), pm.datasets.mnist()[1][:50]
+    code = model.to_c(tmp_path / "tiny.c")
+    assert code.score(data) == code.score(*data) == model.score(data)
+    np.testing.assert_array_equal(code.predict(data), model.predict(data, isa="portable"))
+
+
 def test_one_output_is_a_value(tmp_path):
     model, x = pm.Sequential([pm.Rescaling(1 / 255), pm.Linear(1)], (28 * 28,)), pm.datasets.mnist()[0].images[:50]
     x = x.reshape(50, -1)

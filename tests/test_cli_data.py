@@ -281,6 +281,22 @@ def test_two_pictures_of_one_name():
     assert "Directory 'answers.csv' is a file" in told
 
 
+def test_a_network_is_no_onnx_file():
+    for command in (["train"], ["tutorial", "gorgonia"], ["tutorial", "flux"]):
+        told = called(*command, "--data", "nowhere", "--output", "a.onnx", code=2).output
+        assert "a.onnx: a model is saved as a safetensors file, such as a.safetensors" in told
+
+
+@pytest.mark.filterwarnings("default:two.png")
+def test_two_digits_where_one_is_read():
+    pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28)).save("a.st")
+    Image.fromarray(np.pad(np.hstack([TEST.images[0], TEST.images[1]]), 20)).save("two.png")
+    told = "two.png: 2 digits were found, and the largest is read: read_digits, or predict --all, reads them all"
+    result = called("predict", "a.st", "two.png")
+    assert result.stderr == f"pymnistcnn: {told}\n" and len(result.stdout.splitlines()) == 1
+    assert len(called("predict", "a.st", "two.png", "--all").stdout.splitlines()) == 2
+
+
 def test_no_images():
     pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28)).save("a.st")
     np.save("none.npy", TEST.images[:0])

@@ -463,3 +463,9 @@ def test_not_a_number_is_passed_on_not_swallowed():
     x[3, 0, 2, 2] = np.nan
     outputs = model().predict_outputs(x)
     assert np.isnan(outputs[3]).all() and np.isfinite(np.delete(outputs, 3, axis=0)).all()
+
+
+def test_images_and_labels_are_no_images():
+    model = pm.Sequential([pm.Linear(2)], (3,))
+    with pytest.raises(ValueError, match="inputs must be an array, or what makes one, not "):
+        model.predict((np.zeros((5, 3)), np.zeros(5)))

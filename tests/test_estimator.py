@@ -38,6 +38,7 @@ def name_of(check):
 CHECKS = {name_of(check): (estimator, check) for estimator, check in estimator_checks_generator(pm.CNNClassifier())}
 
 
+@pytest.mark.filterwarnings("ignore:all .* labels to train on")
 @pytest.mark.parametrize("name", CHECKS)
 def test_scikit_learns_checks(name):
     """All of `check_estimator`, with nothing that is expected to fail."""
@@ -91,6 +92,7 @@ def test_few_samples_get_more_epochs(samples, epochs):
     assert classifier._epochs(samples) == epochs
 
 
+@pytest.mark.filterwarnings("ignore:all .* labels to train on")
 @pytest.mark.parametrize("classes", [1, 2, 3])
 def test_outputs(classes):
     classifier = quick().fit(X_TRAIN[Y_TRAIN < classes], Y_TRAIN[Y_TRAIN < classes])

@@ -268,3 +268,17 @@ def test_fashion_mnist_of_debian_s_package():
     assert all(source.is_right(named.DEBIAN / "fashion-mnist" / file, file) for file in source.files)
     train, test = read("fashion-mnist")
     assert len(train) == 60_000 and len(test) == 10_000 and train.name == "Fashion-MNIST"
+
+
+@pytest.mark.parametrize("name", ["MNIST", "Mnist", "mnist"])
+def test_mnist_in_any_case(name):
+    assert len(read(name)[1]) == 10_000
+
+
+@pytest.mark.parametrize("name", ["FashionMNIST", "fashion_mnist", "Fashion-MNIST"])
+def test_names_as_others_write_them(name, monkeypatch):
+    asked = []
+    monkeypatch.setattr("pymnistcnn.datasets.reading.fetch", lambda known: asked.append(known) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        read(name)
+    assert asked == ["fashion-mnist"]

@@ -427,3 +427,16 @@ def test_notes_of_more_than_a_file_can_have(tmp_path):
     with pytest.raises(ValueError, match="the settings or the notes of this model do not fit a safetensors file"):
         model.save(tmp_path / "a.st")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.pt", "a.PTH", "a.keras", "a.h5"])
+def test_names_of_other_formats_are_refused(tmp_path, name):
+    model = pm.Sequential([pm.Linear(2)], (3,))
+    with pytest.raises(ValueError, match=f"{name}: a model is saved as a safetensors file, such as .*a.safetensors"):
+        model.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No such file or directory: '.*a.st'$"):
+        pm.Sequential([pm.Linear(2)], (3,)).save(tmp_path / "none" / "a.st")

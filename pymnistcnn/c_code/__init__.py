@@ -47,9 +47,10 @@ class CCode:
     network: object
     whole: object = None  # the steps in whole numbers
 
-    def predict_outputs(self, inputs: ArrayLike) -> np.ndarray:
-        """What the C code computes of inputs (n, *input_shape): outputs (n, classes) float32, computed here."""
-        inputs = self.network.inputs(inputs)
+    def predict_outputs(self, inputs: ArrayLike | Dataset) -> np.ndarray:
+        """What the C code computes of inputs (n, *input_shape), or of a Dataset: outputs (n, classes) float32, computed
+        here."""
+        inputs = self.network.inputs(inputs.images if isinstance(inputs, Dataset) else inputs)
         if self.whole is None:
             return self.network.predict(inputs, target_of(ISAS[0]))
         return self.whole.outputs(inputs).reshape(len(inputs), *self.network.output_shape)
@@ -59,10 +60,11 @@ class CCode:
         its value (n,)."""
         return classes_of(self.predict_outputs(inputs))
 
-    def score(self, inputs: ArrayLike, labels: ArrayLike) -> float:
-        """Accuracy on inputs (n, *input_shape) and labels (n,)."""
-        inputs = self.network.inputs(inputs)
-        return float((self.predict(inputs) == self.network.class_labels(labels, len(inputs))).mean())
+    def score(self, inputs: ArrayLike | Dataset, labels: ArrayLike | None = None) -> float:
+        """Accuracy on inputs (n, *input_shape) and labels (n,), or on a Dataset."""
+        inputs, labels = inputs if isinstance(inputs, Dataset) else (inputs, labels)
+        classes = self.predict(inputs)
+        return float((classes == self.network.class_labels(labels, len(classes))).mean())
 
 
 def export(network: Any, path: StrPath, int8: bool = False, calibration: Any = None, test: Any = None) -> CCode:

@@ -28,7 +28,7 @@ def to_c(network: Any, path: Any, int8: bool = False, test: int | None = None, d
     code = network.to_c(path, int8=int8, calibration=calibration, test=images[:test] if test else None)
     about = dict(precision="int8" if int8 else "float32", ram=code.ram, flash=code.flash)
     if int8 and network.output_shape != (1,):
-        about["test_accuracy"] = code.score(images.images, images.labels)
+        about["test_accuracy"] = code.score(images)
         about["test_accuracy_float32"] = network.score(images)
     return about
 

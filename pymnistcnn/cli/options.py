@@ -26,6 +26,7 @@ from .. import datasets
 from .._types import StrPath
 from ..datasets.atomic import check_writable
 from ..extras import MissingExtra
+from ..files import refuse_names_of_others
 from ..network import checked_threads
 from ..progress import Unbreakable
 from ..target import ISAS, PRECISIONS, target_of
@@ -173,7 +174,7 @@ def one_line(error: Exception) -> str:
         text = where + error.strerror
     elif isinstance(error, MemoryError):
         text = text or "out of memory"
-    elif not isinstance(error, (OSError, ValueError, FloatingPointError, MissingExtra)):
+    elif not isinstance(error, (OSError, ValueError, FloatingPointError, MissingExtra, Warning)):
         text = f"{type(error).__name__}: {text}. This should not happen: please report it"
     return textwrap.shorten(text, 1000, placeholder=" ...")
 
@@ -209,6 +210,16 @@ def writable_file(context: Any, option: Any, path: StrPath) -> Any:
     except OSError as error:
         raise click.BadParameter(one_line(error), context, option) from None
     return path
+
+
+def network_file(context: Any, option: Any, path: Any) -> Any:
+    """A path that a network can be saved to."""
+    try:
+        if path is not None:
+            refuse_names_of_others(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, option) from None
+    return writable_file(context, option, path)
 
 
 def options(*several: Any) -> Callable[..., Any]:

@@ -27,6 +27,7 @@ from .options import (
     count,
     describe,
     exit_code,
+    network_file,
     print_json,
     read_data,
     sizes_of,
@@ -50,7 +51,7 @@ SUFFIX = ".checkpoint"  # of the output's name
 @click.option("--dtype", type=click.Choice(DTYPES), help="Precision.  [default: float32]")
 @DATA
 @FORM
-@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=writable_file,
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), callback=network_file,
               help="Where to save the network.  [default: digits.safetensors]")  # fmt: skip
 @click.option("--checkpoint-every", metavar="N", type=POSITIVE,
               help=f"After every N batches, write to OUTPUT{SUFFIX} all that it takes to go on.")  # fmt: skip
@@ -85,7 +86,7 @@ def train(
         given, place = resumed(resume, given)
         output = output or output_of(resume)
     recipe, seed, dtype = given["recipe"] or "fast", given["seed"] or 0, given["dtype"] or "float32"
-    output = writable_file(None, None, output or Path("digits.safetensors"))
+    output = network_file(None, None, output or Path("digits.safetensors"))
     training, test = read_data(data)
     made = RECIPES[recipe](
         input_shape=input_shape_of(training), classes=classes_in(training, test), seed=seed, dtype=dtype,

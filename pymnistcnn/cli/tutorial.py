@@ -14,7 +14,7 @@ import click
 from .._types import DTypeLike, StrPath
 from ..checks import DTYPES
 from ..target import devices
-from .options import DATA, JSON, POSITIVE, compute_options, options, print_json, told_at_the_end, writable_file
+from .options import DATA, JSON, POSITIVE, compute_options, network_file, options, print_json, told_at_the_end
 
 
 @click.group()
@@ -30,7 +30,7 @@ def common(
     dtype: DTypeLike,
     output: StrPath,
     device: str | None = "cpu",
-    check_output: Callable[..., Any] | None = writable_file,
+    check_output: Callable[..., Any] | None = network_file,
 ) -> Callable[..., Any]:
     """The options of every tutorial, with the tutorial's defaults."""
 
@@ -90,7 +90,7 @@ def flux(as_json: bool, **settings: Any) -> None:
     """Julia: the model zoo's convolutional network."""
     from ..tutorials.flux import flux as function
 
-    writable_file(None, None, Path(settings["savepath"], settings["output"]))
+    network_file(None, None, Path(settings["savepath"], settings["output"]))
     run(function, as_json, **settings)
 
 

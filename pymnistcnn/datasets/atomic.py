@@ -101,7 +101,8 @@ def errors_of(path: StrPath) -> Iterator[Any]:
         yield
     except OSError as error:
         if error.filename is None or _stands_for(error.filename, path):
-            error.filename, error.filename2 = os.fspath(path), None
+            error.filename = os.fspath(path)
+            del error.filename2  # a message has even a None
         raise
 
 

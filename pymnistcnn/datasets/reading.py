@@ -89,7 +89,7 @@ def read(
     """
     fraction = number("fraction", fraction, 0, 1, open_low=True, open_high=True)
     seed = checked_seed(seed)
-    if path is None or (path == "mnist" and not Path(path).exists()):
+    if path is None or (isinstance(path, str) and path.lower() == "mnist" and not Path(path).exists()):
         return mnist()
     parts = parts_of(located(path), How(label_first, shape, None if size is None else pair("size", size)))
     return divided(parts, fraction, seed, path)
@@ -138,8 +138,9 @@ def located(path: StrPath) -> Any:
     if Path(path).exists():
         return place_of(path)
     name = path.lower().replace("_", "-").replace("/", "-")
-    if name in NAMES:
-        return fetch(name)
+    plain = {known.replace("-", ""): known for known in NAMES}.get(name.replace("-", ""))  # torchvision's FashionMNIST
+    if plain is not None:
+        return fetch(plain)
     near = [known for known in sorted(NAMES) if known.startswith(f"{name}-")]
     names = ", ".join(
         near or ["mnist", *(known for known, (_, inside) in NAMES.items() if not inside), "emnist-...", "mnist-c-..."]

@@ -284,7 +284,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def predict(self, X: Any) -> Array:
         """The label (n,) of each sample."""
         inputs = self._asked(X)
-        if len(self.classes_) == 1:
+        if len(self.classes_) == 1:  # of a model, one output is a value and no class
             return np.repeat(self.classes_, len(inputs))
         return self.classes_[self.model_.predict(inputs, **self._how())]
 

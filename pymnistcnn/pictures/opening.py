@@ -51,7 +51,7 @@ def greys_of(picture: Picture) -> np.ndarray:
 @contextmanager
 def errors_of(picture: Picture) -> Iterator[None]:
     """Any failure but a missing file is a ValueError that names the picture."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -62,6 +62,8 @@ def errors_of(picture: Picture) -> Iterator[None]:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError included
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # which says what it was given, such as an open file
+            reason = "cannot identify its format"
         raise ValueError(f"{name_of(picture)}: expected a picture that can be read: {reason}") from error
 
 
