@@ -10,6 +10,8 @@ pytest.importorskip("onnx", reason="needs onnx")
 from onnx import TensorProto, helper  # noqa: E402 - only where it is there
 from onnx_graphs import RNG, file_of, node, normal  # noqa: E402 - it needs onnx
 
+pytestmark = pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning")  # that these are no pixels
+
 
 def compared(path, shape, layers=None, as_ours=lambda x: x, tolerance=1e-5):
     """The model, once it is known to compute what the graph does. as_ours: from the graph's samples to the model's."""
