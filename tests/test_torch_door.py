@@ -23,6 +23,7 @@ def theirs(module, x):
         return module(torch.tensor(x)).numpy()
 
 
+@pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning")  # that these are no pixels
 @pytest.mark.parametrize("layer, shape", IN_PYTORCH, ids=lambda value: str(value))
 def test_every_layer_goes_out_and_comes_in(layer, shape, dtype):
     model = drawn(pm.Sequential([layer_of(described(layer))], shape, dtype=dtype))
@@ -213,3 +214,8 @@ def test_what_pytorch_exports(name, folded, opset, tmp_path):
                       dynamo=False, do_constant_folding=folded, training=mode, dynamic_axes={"x": [0]})  # fmt: skip
     model = pm.from_onnx(tmp_path / "theirs.onnx")
     assert off_by(model.predict_outputs(x), theirs(module, x)) < 1e-5
+
+
+def test_layers_in_python_stay_here():
+    with pytest.raises(ValueError, match=r"PythonLayer\(\) is in Python: it has no form in PyTorch"):
+        pm.Sequential([pm.PythonLayer(), pm.Linear(2)], (3,)).to_torch()
