@@ -21,8 +21,14 @@ def copy(tmp_path):
 
 
 def imported(*folders):
-    """Import the first of these copies. Without the site module, which would find an editable installation first."""
-    paths = [str(folder.parent) for folder in folders] + [str(Path(np.__file__).parent.parent)]
+    """Import the first of these copies. Without the site module, which would find an editable installation first, and
+    where NumPy is alone, as an installation may lie beside it."""
+    numpy_alone = folders[0].parent / "numpy_alone"
+    numpy_alone.mkdir(exist_ok=True)
+    for part in Path(np.__file__).parent.parent.glob("numpy*"):
+        if not (numpy_alone / part.name).exists():
+            (numpy_alone / part.name).symlink_to(part)
+    paths = [*(str(folder.parent) for folder in folders), str(numpy_alone)]
     code = f"import sys; sys.path[:0] = {paths!r}; import pymnistcnn; print(pymnistcnn.ReLU.__module__)"
     return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
 
