@@ -43,8 +43,16 @@ def error_of_import(*folders):
 def installed(copy, tmp_path):
     """A second copy, which has the compiled module."""
     folder = shutil.copytree(copy, tmp_path / "installed" / "pymnistcnn")
-    shutil.copy(_native.__file__, folder)
+    with_compiled_module(folder)
     return folder
+
+
+def with_compiled_module(folder):
+    """With the libraries that a wheel has for it."""
+    shutil.copy(_native.__file__, folder)
+    libraries = Path(pm.__file__).parent.parent / "pymnistcnn.libs"
+    if libraries.exists():
+        (folder.parent / libraries.name).symlink_to(libraries)
 
 
 def test_a_checkout_takes_the_compiled_module_of_the_installed_copy(copy, installed):
@@ -66,10 +74,7 @@ def test_a_missing_module(copy):
 
 
 def test_a_module_of_another_version(copy):
-    shutil.copy(_native.__file__, copy)
-    libraries = Path(pm.__file__).parent.parent / "pymnistcnn.libs"  # a wheel's
-    if libraries.exists():
-        (copy.parent / libraries.name).symlink_to(libraries)
+    with_compiled_module(copy)
     source = (copy / "__init__.py").read_text()
     (copy / "__init__.py").write_text(source.replace(f'"{pm.__version__}"', '"99.0"'))
     error = error_of_import(copy)
