@@ -49,7 +49,7 @@ def warn_of(model: Any, x: Array, name: str, labels: Array | None = None) -> Non
             warnings.warn(message, DataWarning, stacklevel=levels_to_the_caller())
 
 
-def tell_nothing_of(model) -> None:
+def tell_nothing_of(model: Any) -> None:
     """Who uses this model scales data and checks labels, and has a contract about warnings."""
     vars(model)["_told"] = None
 
