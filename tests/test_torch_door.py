@@ -18,8 +18,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths"),  # PyTorch, once
 ]
 
-pytestmark = pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning")  # of pixels from a normal distribution
-
 
 def theirs(module, x):
     with torch.no_grad():
