@@ -9,7 +9,7 @@ import numpy as np
 from .._types import Array
 from ..checks import whole, yes_or_no
 from .ink import ink_of
-from .opening import Picture, greys_of, name_of
+from .opening import Picture, border_of, greys_of, name_of
 from .parts import Found, digits_in
 from .sheet import on_the_sheet
 
@@ -137,10 +137,6 @@ def resized(values: Array, scale: float) -> Array:
 def light_on_dark(greys: Array) -> Array:
     """uint8, inverted if the border is light."""
     return np.rint(255 - greys if np.median(border_of(greys)) > 127 else greys).astype(np.uint8)
-
-
-def border_of(values: Array) -> Array:
-    return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
 
 
 def is_like_mnist(digit: Array) -> bool:

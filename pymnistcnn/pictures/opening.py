@@ -16,7 +16,7 @@ from .._types import Array, StrPath
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["errors_of", "greys_of", "name_of", "stretched"]
+__all__ = ["border_of", "errors_of", "greys_of", "name_of", "stretched"]
 
 Picture: TypeAlias = "StrPath | bytes | IO[bytes] | Image.Image | Array"
 
@@ -109,6 +109,11 @@ def _of_array(array):
         return array
     grey = array[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
     return grey if array.shape[-1] == 3 else _on_a_page(grey, array[..., 3] / 255)
+
+
+def border_of(pixels: np.ndarray) -> np.ndarray:
+    """The outermost pixels (n, ...) of (h, w, ...)."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
 
 
 def stretched(greys: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._types import Array
-from .opening import errors_of, stretched
+from .opening import border_of, errors_of, stretched
 
 __all__ = ["SUFFIXES", "picture_size", "read_picture"]
 
@@ -64,8 +64,7 @@ def _fitted(pixels, size):
     box = np.maximum(np.rint(now * min(size / now)), 1).astype(int)
     small = np.asarray(Image.fromarray(pixels).resize(box[::-1].tolist(), Image.Resampling.BOX))
     fitted = np.empty((*size, *pixels.shape[2:]), np.uint8)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
-    fitted[...] = np.median(border, axis=0).astype(np.uint8)
+    fitted[...] = np.median(border_of(pixels), axis=0).astype(np.uint8)
     top, left = (size - box) // 2
     fitted[top : top + box[0], left : left + box[1]] = small
     return fitted
