@@ -17,6 +17,7 @@ __all__ = [
 
 _SMALL = 0.1  # a scale below this is for pixels from 0 to 255
 _STANDARDISED = 5.0  # the most that numbers reach that were divided by 255, or by their deviation
+_ENOUGH = 256  # samples, to know what numbers are like: looking at all would cost as much as predicting
 _SEVERAL = 10  # samples, from which on it is odd that all have one label
 
 
@@ -43,7 +44,7 @@ def warn_of(model: Any, x: Array, name: str, labels: Array | None = None) -> Non
     told = vars(model).setdefault("_told", set())
     if told is None:
         return
-    for message in (scale_of(model, x, name), axes_of(model), classes_of(labels)):
+    for message in (scale_of(model, x[:_ENOUGH], name), axes_of(model), classes_of(labels)):
         if message and message not in told:
             told.add(message)
             warnings.warn(message, DataWarning, stacklevel=levels_to_the_caller())
