@@ -37,7 +37,6 @@ def test_no_layer_is_left_out():
     assert {getattr(pm.layers, name) for name in pm.layers.__all__} - there == {pm.layers.Layer, pm.PythonLayer}
 
 
-@pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning")  # that these are no pixels
 @pytest.mark.parametrize("layer, shape", CASES, ids=lambda value: str(value))
 def test_every_layer_by_the_reference_and_read_again(layer, shape, dtype, tmp_path):
     model = drawn(pm.Sequential([fresh(layer)], shape, dtype=dtype))
@@ -50,7 +49,6 @@ def test_every_layer_by_the_reference_and_read_again(layer, shape, dtype, tmp_pa
     assert off_by(again.predict_outputs(x), expected) < TOLERANCE[dtype]
 
 
-@pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning")  # that these are no pixels
 @pytest.mark.parametrize("layer, shape", CASES, ids=lambda value: str(value))
 def test_every_layer_by_onnxruntime(layer, shape, tmp_path, runtime):
     model = drawn(pm.Sequential([fresh(layer)], shape))

@@ -24,7 +24,6 @@ def theirs(module, x):
         return module(torch.tensor(x)).numpy()
 
 
-@pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning")  # that these are no pixels
 @pytest.mark.parametrize("layer, shape", IN_PYTORCH, ids=lambda value: str(value))
 def test_every_layer_goes_out_and_comes_in(layer, shape, dtype):
     model = drawn(pm.Sequential([layer_of(described(layer))], shape, dtype=dtype))
