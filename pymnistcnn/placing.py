@@ -12,7 +12,7 @@ import numpy as np
 from . import _native
 from ._native import Arena, Constant, Op, Program
 from ._types import DTypeLike
-from .nodes import SCRATCH, Buffer, Gradient, Packed, Parameter, PlannedOp, Row, ShardGradient, WholeGradient
+from .operands import SCRATCH, Buffer, Gradient, Packed, Parameter, PlannedOp, Row, ShardGradient, WholeGradient
 
 MICROBATCH_BYTES = 192 * 1024  # what a thread's microbatch may take: a part of any L2
 MICROBATCH_MOST = 8

@@ -14,14 +14,17 @@ import numpy as np
 from . import _native, nodes
 from ._native import Constant, Op, Program, padded
 from ._types import DTypeLike, Shape
-from .nodes import (
+from .operands import (
     Activation,
+    ConvWeight,
     Geometry,
     Gradient,
+    LargeLinearWeight,
     Packed,
     Parameter,
     PlainWeight,
     PlannedOp,
+    SmallLinearWeight,
     Tensor,
     WholeGradient,
     real_word,
@@ -91,7 +94,7 @@ class PlanBuilder:
         channels, h, w = output_shape
         y = Tensor(Geometry(h, w, channels))
         node = self._append(nodes.Conv, y, kernel, stride, dilation, groups, shape=output_shape)
-        self._weights(node, nodes.ConvWeight, (channels, x.c // groups, *kernel), bias)
+        self._weights(node, ConvWeight, (channels, x.c // groups, *kernel), bias)
 
     def activation(self, kind: Any, alpha: float = 0.0, threshold: float = 0.0) -> None:
         activation, last = Activation(kind, alpha, threshold), self._last
@@ -155,10 +158,10 @@ class PlanBuilder:
         n = self.current.geometry.c
         y = Tensor(Geometry(1, 1, features))
         if small_linear(n, features):
-            kind, weight = nodes.SmallLinear, nodes.SmallLinearWeight
+            kind, weight = nodes.SmallLinear, SmallLinearWeight
         else:
             kind = nodes.SparseLinear if self.current is self.input else nodes.LargeLinear
-            weight = nodes.LargeLinearWeight
+            weight = LargeLinearWeight
         self._weights(self._append(kind, y, shape=(features,)), weight, (features, n), bias)
 
     def weights(self, elements: int) -> None:

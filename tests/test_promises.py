@@ -508,6 +508,7 @@ def test_a_forked_child_trains_and_predicts():
 
 ORDER = [
     {"checks", "_native", "processors", "turns"},
+    {"operands"},
     {"nodes"},
     {"placing"},
     {"plan"},

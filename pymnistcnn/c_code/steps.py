@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import nodes
+from .. import nodes, operands
 from .._native import ActivationKind, Constant
 from .._types import Array, Shape
 from ..layers import Augmentation, Dropout, GaussianNoise
@@ -27,8 +27,8 @@ PAD = Constant.PAD
 CHAIN = 2048  # of csrc/kernels/vectors.h, as are the rules below of csrc/shapes.h
 WINOGRAD_CHANNELS = 80
 SMALLEST = np.float32(2**-126)  # that is not subnormal
-PLAIN = nodes.Activation()
-RELU = nodes.Activation(ActivationKind.RELU)
+PLAIN = operands.Activation()
+RELU = operands.Activation(ActivationKind.RELU)
 
 
 @dataclass(eq=False)
@@ -75,7 +75,7 @@ class Product(Step):
     dilation: tuple[Any, ...] = (1, 1)
     groups: int = 1
     pool: tuple[Any, ...] = (1, 1)
-    activation: nodes.Activation = PLAIN
+    activation: operands.Activation = PLAIN
     dots: int = 0
 
     @property
@@ -120,13 +120,13 @@ class AveragePool(Pool):
 
 @dataclass(eq=False)
 class Elementwise(Step):
-    activation: nodes.Activation
+    activation: operands.Activation
 
 
 @dataclass(eq=False)
 class Add(Step):
     other: Value
-    activation: nodes.Activation = PLAIN
+    activation: operands.Activation = PLAIN
 
     @property
     def inputs(self) -> list[Value]:
@@ -179,7 +179,7 @@ class Reader:
 
     def __init__(self, network: Any) -> None:
         self.network, self.builder = network, lowered(network.layers, network.input_shape, inference=True)
-        self.value_of: dict[nodes.Tensor, Value] = {}
+        self.value_of: dict[operands.Tensor, Value] = {}
         numbers = sorted({node.layer for node in self.builder.nodes if not isinstance(node, (nodes.Fork, nodes.Add))})
         self.ends = dict(zip(numbers, [*numbers[1:], len(network.leaves)][: len(numbers)], strict=True))
 
@@ -191,7 +191,7 @@ class Reader:
                 raise ValueError(f"{step.label} cannot be written as C code: it has weights of NaN or infinity")
         return Steps(steps, self.builder.scale, self.builder.offset, first)
 
-    def value(self, tensor: nodes.Tensor) -> Any:
+    def value(self, tensor: operands.Tensor) -> Any:
         if tensor not in self.value_of:
             g = tensor.geometry
             self.value_of[tensor] = Value(g.h, g.w, g.c)
