@@ -38,8 +38,7 @@ def runner_of(network: Network, loss: Any = None) -> Network | Stepwise:
 
 def in_python(network: Network, loss: Any = None) -> list[Any]:
     """The layers and the loss that Python computes."""
-    layers = [layer for layer in network.layers if layer.in_python]
-    return layers + [loss] * (loss is not None and loss.in_python)
+    return network.python if loss is None or not loss.in_python else [*network.python, loss]
 
 
 class Stretches:
