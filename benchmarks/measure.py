@@ -1,6 +1,6 @@
 """Measures everything, on this processor, and writes measurements/KIND/NAME.json, a file as soon as it is there.
 
-    python benchmarks/measure.py --peer-python PYTHON_WITH_TORCH --peer-python PYTHON_WITH_JAX
+    python benchmarks/measure.py --peer-python PYTHON_WITH_TORCH --peer-python PYTHON_WITH_JAX_AND_OTHERS
     python benchmarks/results.py
 
 Install the checkout first: a file says which commit was measured, and whether what is installed is that commit.
@@ -67,6 +67,7 @@ def jobs(peers, measuring, seeds) -> dict:
     number = ["--seeds", str(seeds)] if seeds else []
     made = {f"training-{name}": partial(bench, "training", name, *peers, *measuring, "--check") for name in NETWORKS}
     made["kernels"] = partial(bench, "kernels", *peers, *measuring, "--check")
+    made["serving"] = partial(bench, "serving", *peers, *measuring)
     made["accuracy"] = partial(bench, "accuracy", "--threads", str(THREADS), *number, "--check")
     for name in tutorials.CASES:
         made[file_name("tutorial", name)] = partial(tutorial, name, seeds)

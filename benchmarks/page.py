@@ -8,12 +8,13 @@ from pymnistcnn.benchmarking.comparing import OURS
 from pymnistcnn.benchmarking.kernels import CASES
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.networks import NETWORKS
-from pymnistcnn.benchmarking.peers import NUMPY
-from pymnistcnn.benchmarking.targets import PYTORCH, THREADS
+from pymnistcnn.benchmarking.peers import NUMPY, PEERS
+from pymnistcnn.benchmarking.serving import CLIENTS
+from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 
-SUBJECTS = ("training", "kernels", "accuracy", "tutorial", "example")
-VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy", "PyTorch": "PyTorch", "JAX": "JAX"}
+SUBJECTS = ("training", "kernels", "serving", "accuracy", "tutorial", "example")
+VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {peer.name: peer.name for peer in PEERS}
 OWN = {name: make().batch_size for name, make in NETWORKS.items()}
 BEGINNING = """# Results
 
@@ -36,17 +37,19 @@ tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
 
 
 def page(kinds) -> str:
-    parts = [BEGINNING, training(kinds), batches(kinds), inference(kinds), threads(kinds), kernels(kinds),
-             accuracy(kinds), *(section(kind) for kind in kinds)]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
+    parts = [BEGINNING, training(kinds), batches(kinds), inference(kinds), deployed(kinds), serving(kinds),
+             threads(kinds), kernels(kinds), accuracy(kinds), *(section(kind) for kind in kinds)]  # fmt: skip
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def table(title, note, first, kinds, columns, rows) -> str:
     """A row for each of `rows`, (label, arguments of the columns' functions); columns, (title, function), for each
-    kind. What is empty throughout is left out."""
+    kind. What is empty throughout is left out: a row, a column, all of it."""
     made = [[first, *(kind.label + column for kind in kinds for column, _ in columns)]]
     made += [[label, *(of(kind, *arguments) for kind in kinds for _, of in columns)] for label, arguments in rows]
     made = [row for row in made if any(row[1:])]
+    if len(made) == 1:
+        return ""
     head, *cells = zip(*(column for column in zip(*made, strict=True) if any(column[1:])), strict=True)
     return f"## {title}\n\n{note}\n\n" + markdown(list(head), cells)
 
@@ -82,6 +85,34 @@ def inference(kinds):
         for batch in INFERENCE
     ]
     return table("Inference", "Images a second, ours : PyTorch's.", "network", kinds, columns, by_name())
+
+
+def deployed(kinds):
+    def ratios(kind, network, batch):
+        found = [kind.beside(network, "inference", batch, peer=peer) for peer in DEPLOYED]
+        return " / ".join(times(beside["ratio"]["median"]) for beside in found) if all(found) else ""
+
+    columns = [
+        (f", batch {batch}", lambda kind, network, batch=batch: ratios(kind, network, batch)) for batch in INFERENCE
+    ]
+    note = f"Times the speed of {' / of '.join(DEPLOYED)}, float32."
+    return table("Inference beside what networks are deployed with", note, "network", kinds, columns, by_name())
+
+
+def serving(kinds):
+    def waits(kind, network, clients):
+        rows = [row for report in kind.of("serving") for row in report["rows"]]
+        rows = [row for row in rows if (row["network"], row["clients"]) == (network, clients)]
+        return ", ".join(
+            f"{row['library']} {row['median_microseconds']['median']:.0f} / {row['late_microseconds']['median']:.0f}"
+            for row in rows
+        )
+
+    columns = [
+        (f", {n} client" + "s" * (n > 1), lambda kind, network, n=n: waits(kind, network, n)) for n in CLIENTS[::3]
+    ]
+    note = "Microseconds that a client waits for one picture: the median / the 99th percentile."
+    return table("Serving", note, "network", kinds, columns, by_name())
 
 
 def threads(kinds):

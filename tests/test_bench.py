@@ -216,6 +216,36 @@ def test_the_best_setting_is_found_and_failures_are_named():
         assert found.best(job, "portable", False, 0.001)[0] in settings
 
 
+def test_peers_do_what_their_library_can():
+    does = {peer.name: peer.does for peer in peers.PEERS}
+    assert does["PyTorch"]("flux", "training", 1, "bf16") and not does["JAX"]("flux", "training", 1, "bf16")
+    assert does["scikit-learn"]("mxnet-mlp", "training", 100, "full")
+    assert not does["scikit-learn"]("flux", "training", 100, "full")
+    assert does["OpenVINO"]("flux", "serving", 1, "bf16") and not does["OpenVINO"]("flux", "training", 1, "full")
+    assert does[peers.NUMPY]("scratch", "training", 1, "full") and not does[peers.NUMPY](
+        "scratch", "training", 2, "full"
+    )
+
+
+def test_a_network_goes_to_a_peer_as_a_file(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="needs onnx")
+    job = training.network_job("flux", "serving", 1, str(tmp_path), "portable")
+    assert Path(job["images"]).name == "inference_images.npy"
+    graph = onnx.load(job["onnx"]).graph
+    assert [node.op_type for node in graph.node][:2] == ["Conv", "Relu"]  # pictures come scaled
+    assert training.network_job("flux", "training", 1, str(tmp_path), "portable")["onnx"] is None
+
+
+def test_serving_tells_what_clients_wait(tmp_path):
+    arguments = ["serving", "scratch", "--clients", 1, "--clients", 2, "--seconds", 0.01, "--rounds", 2]
+    rows = json.loads(run(*arguments, "--json"))["rows"]
+    assert [(row["clients"], row["library"], row["ratio"]) for row in rows] == [
+        (n, comparing.OURS, None) for n in (1, 2)
+    ]
+    assert all(0 < row["median_microseconds"]["low"] <= row["late_microseconds"]["high"] for row in rows)
+    assert "| scratch | 2 | " in run(*arguments)
+
+
 def test_peers_are_told_of_every_network_and_layer():
     for name in NETWORKS:
         job = training.network_job(name, "training", 1, "folder", "portable")
@@ -237,7 +267,7 @@ def made_up(ratio):
         jobs = [("training", batch) for batch in {NETWORKS[name]().batch_size, *training.BATCHES}]
         for task, batch in [*jobs, *(("inference", batch) for batch in training.INFERENCE)]:
             rows.append(training.Row(name, task, batch, "avx512", 2, *[figure(ratio)] * 3, 1.0, 100.0))
-            for peer in (targets.PYTORCH, targets.OURS, peers.NUMPY):
+            for peer in (targets.PYTORCH, targets.OURS, peers.NUMPY, *targets.DEPLOYED):
                 for isa in ("avx512", "avx2"):
                     comparisons.append(
                         comparing.Comparison(
@@ -251,15 +281,31 @@ def test_targets_of_training():
     assert targets.missed(targets.of_training(*made_up(1000))) == []
     verdicts = targets.of_training(*made_up(3.2))
     lines = targets.missed(verdicts)
-    assert "gorgonia (100), training: 3.2x PyTorch, at least 4.5x PyTorch" in lines
+    least = targets.TRAINING["gorgonia"][0]
+    assert f"gorgonia (100), training: 3.2x PyTorch, at least {least}x PyTorch" in lines
     assert "scratch (1), training: 3.2x NumPy, at least 1,000x NumPy" in lines
     assert "mxnet-lenet (1000), inference: 3.2x PyTorch, at least 3.5x PyTorch" in lines
     reached = {verdict.what for verdict in verdicts if verdict.reached}
-    assert {"mxnet-lenet (100), training", "flux (1), inference", "flux (10), training"} <= reached
+    assert {"mxnet-mlp (100), training", "flux (1), inference", "flux (10), training"} <= reached
+    beside = {verdict.what: verdict for verdict in verdicts if "OpenVINO" in verdict.unit}
+    assert len(beside) == 2 * len(NETWORKS) and all(verdict.reached for verdict in beside.values())
     nothing = targets.of_training([], [])
     assert len(nothing) == len(verdicts) and not any(verdict.reached for verdict in nothing)
     assert "flux (128), training step: not measured, at least 100 % of the FMA peak" in targets.missed(nothing)
     assert {v.what.split()[0] for v in targets.of_training([], [], ["flux"])} == {"flux"}
+
+
+def test_a_predictor_is_held_to_the_better_runtime():
+    rows, comparisons = made_up(2)
+
+    def verdict(comparisons):
+        of_flux = targets.of_training(rows, comparisons, ["flux"])
+        return next(v for v in of_flux if v.what == "flux (1000), inference" and "OpenVINO" in v.unit)
+
+    assert verdict(comparisons).measured == 2
+    slower = [replace(c, ratio=figure(1.7)) if c.peer == peers.OPENVINO else c for c in comparisons]
+    assert (verdict(slower).measured, verdict(slower).reached) == (1.7, False)
+    assert verdict([c for c in comparisons if c.peer != peers.ONNX_RUNTIME]).measured is None
 
 
 def test_targets_of_kernels_and_of_accuracy():

@@ -1,9 +1,11 @@
 """What every peer's script does: read one job, be ready, then measure whenever it is told to. A line of JSON each way;
 pymnistcnn/benchmarking/workers.py is the other end. Needs NumPy alone."""
 
+import itertools
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -55,6 +57,50 @@ def images_per_second(do, batch, seconds, finish=lambda: None, at_a_time=1):
         finish()
         calls, taken = calls + at_a_time, time.perf_counter() - started
     return {"images_per_second": calls * batch / taken}
+
+
+def inference(job, client):
+    """What measures inference, one call after the other, or serving, from several clients at once. `client()` gives
+    a function that predicts pictures (batch, 1, 28, 28), for one thread."""
+    pictures, batch = scaled(job)[0][:, None], job["batch"]
+    pieces = [pictures[i : i + batch] for i in range(0, len(pictures) - batch + 1, batch)]
+    clients = [client() for _ in range(job.get("clients", 1))]
+    calls = [lambda number, predict=predict: predict(pieces[number % len(pieces)]) for predict in clients]
+    for call in calls:
+        call(0)
+    if job["task"] == "serving":
+        return lambda seconds: latencies(calls, seconds)
+    numbers = itertools.count()
+    return lambda seconds: images_per_second(lambda: calls[0](next(numbers)), batch, seconds)
+
+
+def latencies(calls, seconds):
+    """Each of `calls`, functions of a number, again and again in a thread of its own: pictures a second in all, and
+    the median and the 99th percentile of the seconds that one call takes."""
+    taken = [[] for _ in calls]
+    start = threading.Barrier(len(calls))
+
+    def client(call, mine):
+        start.wait()
+        end = time.perf_counter() + seconds
+        while not mine or time.perf_counter() < end:
+            started = time.perf_counter()
+            call(len(mine))
+            mine.append(time.perf_counter() - started)
+
+    clients = [threading.Thread(target=client, args=pair) for pair in zip(calls, taken, strict=True)]
+    started = time.perf_counter()
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    every = np.concatenate(taken)
+    middle, late = np.percentile(every, [50, 99])
+    return {
+        "images_per_second": len(every) / (time.perf_counter() - started),
+        "median_seconds": float(middle),
+        "late_seconds": float(late),
+    }
 
 
 def seconds_a_call(forward, backward, batch, seconds):

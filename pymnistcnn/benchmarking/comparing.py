@@ -94,7 +94,7 @@ class Company:
         `stack`; those that fail are named in the notes."""
         workers = []
         for found in self.found:
-            if found.peer.only not in (None, (subject, task, batch)):
+            if not found.peer.does(subject, task, batch, job.get("precision", "full")):
                 continue
             setting, failures = found.best(job, isa, thorough, seconds)
             self.notes += [f"Failed on {subject}, {task}, batch {batch}: {line}" for line in failures]

@@ -6,6 +6,7 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .. import _native
@@ -52,6 +53,12 @@ def fma_peak(isa: str | None, dtype: DTypeLike = "float32", threads: int | None 
 
     with ThreadPoolExecutor(threads) as pool:
         return sum(pool.map(of_one, range(threads)))
+
+
+def has_tiles() -> bool:
+    """Whether this processor multiplies tiles of bfloat16 (Intel's AMX), as PyTorch and OpenVINO then do."""
+    path = Path("/proc/cpuinfo")
+    return path.is_file() and " amx_bf16" in path.read_text()
 
 
 def markdown(head: Any, rows: Any) -> str:

@@ -6,6 +6,7 @@ optimizer, by name. So there is one definition of every network, and a peer only
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import subprocess
@@ -21,6 +22,7 @@ import numpy as np
 from .. import datasets
 from .._types import Shape, StrPath
 from ..layers import Rescaling
+from ..model import Sequential
 from ..network import shapes_through
 from ..target import ISAS
 from .workers import Worker, WorkerFailed
@@ -30,6 +32,7 @@ HOW_CHOSEN = (
     "A peer runs at its best of 1 and 2 threads, PyTorch also of contiguous and channels last, eager and compiled. The "
     "best is found first: of all settings at a network's own batch; elsewhere, as compiling takes 20 to 60 s, of all "
     "the eager ones and the compiled one with the best eager's threads and layout. JAX is always jitted, in NHWC. "
+    "ONNX Runtime and OpenVINO read the network from a file and get its pictures as floats. "
     "On a GPU PyTorch compiles with CUDA graphs (reduce-overhead), and its optimizers are fused where it has such."
 )
 # A peer is held to the instructions that ours uses. What is not here is not held.
@@ -51,23 +54,40 @@ class Setting:
 
 @dataclass(frozen=True)
 class Peer:
-    """A library: its name, the module to import, its script, the settings it has on the processor and on a GPU, and
-    what it is measured on (one network, task and batch; all if not given)."""
+    """A library: its name, the module to import, its script, the settings it has on the processor and on a GPU; the
+    tasks and precisions that it has, the one network and batch that it can do (any if not given), and whether it reads
+    the network from a file that we export."""
 
     name: str
     module: str
     script: str
     settings: tuple[Setting, ...]
     on_gpu: tuple[Setting, ...] = ()
-    only: tuple[Any, ...] | None = None
+    tasks: tuple[str, ...] = ("training", "inference", "kernel")
+    precisions: tuple[str, ...] = ("full", "tf32")
+    network: str | None = None
+    batch: int | None = None
+    reads_onnx: bool = False
+
+    def does(self, network: str, task: str, batch: int, precision: str) -> bool:
+        possible = task in self.tasks and precision in self.precisions
+        return possible and self.network in (None, network) and self.batch in (None, batch)
 
 
+PYTORCH, ONNX_RUNTIME, OPENVINO = "PyTorch", "ONNX Runtime", "OpenVINO"
 NUMPY = "the tutorial's NumPy code"
 EVERY = tuple(Setting(*how) for how in itertools.product((1, 2), (False, True), (False, True)))
+THREADS = (Setting(1), Setting(2))
+ON_GPU = tuple(setting for setting in EVERY if setting.threads == 1)
+DEPLOYED: dict[str, Any] = dict(tasks=("inference", "serving"), reads_onnx=True)
 PEERS = (
-    Peer("PyTorch", "torch", "pytorch.py", EVERY, tuple(setting for setting in EVERY if setting.threads == 1)),
-    Peer("JAX", "jax", "plain_jax.py", (Setting(1), Setting(2)), (Setting(1),)),
-    Peer(NUMPY, "numpy", "numpy_scratch.py", (Setting(1),), only=("scratch", "training", 1)),
+    Peer(PYTORCH, "torch", "pytorch.py", EVERY, ON_GPU, precisions=("full", "tf32", "bf16")),
+    Peer("JAX", "jax", "plain_jax.py", THREADS, THREADS[:1]),
+    Peer("Keras on JAX", "keras", "keras_on_jax.py", THREADS, tasks=("training",)),
+    Peer("scikit-learn", "sklearn", "scikit_learn.py", THREADS, tasks=("training",), network="mxnet-mlp"),
+    Peer(ONNX_RUNTIME, "onnxruntime", "onnx_runtime.py", THREADS, **DEPLOYED),
+    Peer(OPENVINO, "openvino", "open_vino.py", THREADS, precisions=("full", "bf16"), **DEPLOYED),
+    Peer(NUMPY, "numpy", "numpy_scratch.py", (Setting(1),), tasks=("training",), network="scratch", batch=1),
 )
 
 
@@ -123,6 +143,9 @@ def find(pythons: Any, folder: StrPath) -> tuple[list[Found], list[str]]:
         if not script.is_file():
             missing.append(f"{peer.name} is missing: there is no {script} (see --peer-folder).")
             continue
+        if peer.reads_onnx and importlib.util.find_spec("onnx") is None:
+            missing.append(f"{peer.name} is left out: it reads what we export by pip install 'pymnistcnn[onnx]'.")
+            continue
         versions = [(python, version_of(peer.module, python)) for python in pythons]
         having = next(((python, version) for python, version in versions if version), None)
         if having:
@@ -139,7 +162,8 @@ def version_of(module: str, python: Any) -> Any:
     code = f"""
 import sys, importlib.metadata, importlib.util
 sys.path = [folder for folder in sys.path if folder]  # a folder of that name, right here, is no library
-print(importlib.metadata.version("{module}") if importlib.util.find_spec("{module}") else "")
+if importlib.util.find_spec("{module}"):
+    print(importlib.metadata.version(importlib.metadata.packages_distributions()["{module}"][0]))
 """
     try:
         done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, env=environment())
@@ -164,6 +188,15 @@ def data_folder() -> Iterator[Any]:
             np.save(f"{folder}/{name}_images.npy", digits.images)
             np.save(f"{folder}/{name}_labels.npy", digits.labels)
         yield folder
+
+
+def onnx_file(name: str, layers: Any, input_shape: Shape, folder: StrPath) -> str:
+    """Where a network lies as an ONNX file of random weights, which takes scaled pictures."""
+    path = Path(folder) / f"{name}.onnx"
+    if not path.exists():
+        fresh = [type(layer)(**layer.settings()) for layer in layers if not isinstance(layer, Rescaling)]
+        Sequential(fresh, input_shape=input_shape).to_onnx(path)
+    return str(path)
 
 
 def described(layers: Any, input_shape: Shape) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..target import ISAS, target_of
 from .comparing import OURS, Company, compared
 from .measuring import Figure, fma_peak
 from .networks import NETWORKS
-from .peers import described
+from .peers import described, onnx_file
 from .workers import ours, turns
 
 BATCHES = (1, 10, 100, 1024)  # beside a network's own
@@ -156,30 +157,6 @@ class Step:
         return sizes["pack"] + sizes["batch"] + 16 * sizes["shard"] + self.how["threads"] * sizes["thread"]
 
 
-class Calls:
-    """Calls of `predict_outputs`, as a user makes them, on the test images."""
-
-    batch: Any
-    how: Any
-    model: Any
-    pieces: Any
-
-    def __init__(self, network: Any, batch: int, isa: str | None, threads: int | None) -> None:
-        images = datasets.mnist()[1].images
-        self.model, self.batch, self.how = NETWORKS[network]().model, batch, dict(isa=isa, threads=threads)
-        self.pieces = [images[i : i + batch] for i in range(0, len(images) - batch + 1, batch)]
-        self.model.predict_outputs(self.pieces[0], **self.how)
-
-    def measure(self, seconds: float) -> dict[str, Any]:
-        started, calls, taken = time.perf_counter(), 0, 0.0
-        while not calls or taken < seconds:
-            self.model.predict_outputs(self.pieces[calls % len(self.pieces)], **self.how)
-            calls, taken = calls + 1, time.perf_counter() - started
-        return dict(
-            images_per_second=calls * self.batch / taken, fma_peak_gflops=peak_of(**self.how), workspace_megabytes=0.0
-        )
-
-
 def measure(
     network: Any,
     task: Any,
@@ -229,12 +206,15 @@ def images_per_second(answer: Any) -> Any:
 def network_job(name: str, task: Any, batch: int, folder: StrPath, isa: str | None) -> dict[str, Any]:
     """For a peer: to train one of the networks, or infer with it, on the digits of `folder`."""
     case = NETWORKS[name]()
-    target = target_of(isa)
+    target, layers, shape = target_of(isa), case.model.layers, case.model.input_shape
+    exported = task != "training" and find_spec("onnx")
+    data = "training" if task == "training" else "inference"
     return dict(
         device="cpu" if target.device == "cpu" else "cuda", precision=target.precision,
-        task=task, batch=batch, images=f"{folder}/{task}_images.npy", labels=f"{folder}/{task}_labels.npy",
-        layers=described(case.model.layers, case.model.input_shape), loss=type(case.loss).__name__,
+        task=task, batch=batch, images=f"{folder}/{data}_images.npy", labels=f"{folder}/{data}_labels.npy",
+        layers=described(layers, shape), loss=type(case.loss).__name__,
         optimizer={"type": type(case.optimizer).__name__, **asdict(case.optimizer)},
+        onnx=onnx_file(name, layers, shape, folder) if exported else None,
     )  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from .inference import Calls, Clients
 from .kernels import Block
-from .training import Calls, Step
+from .training import Step
 
-TASKS: dict[str, Any] = {"training": Step, "inference": Calls, "kernel": Block}
+TASKS: dict[str, Any] = {"training": Step, "inference": Calls, "serving": Clients, "kernel": Block}
 
 
 def peak_megabytes() -> Any:

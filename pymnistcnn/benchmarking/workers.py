@@ -126,8 +126,8 @@ class Worker:
 
 
 def ours(**job: Any) -> Worker:
-    """A worker of this package, which imports from where this process does. `task` is training, inference or kernel;
-    the rest are the arguments of training.Step, training.Calls or kernels.Block.
+    """A worker of this package, which imports from where this process does. `task` is training, inference, serving or
+    kernel; the rest are the arguments of training.Step, inference.Calls, inference.Clients or kernels.Block.
 
     >>> with ours(task="training", network="scratch", batch=1, isa="portable", threads=1) as worker:
     ...     worker.measure(0.01)["images_per_second"] > 0

@@ -17,6 +17,7 @@ from .._types import StrPath
 from ..benchmarking import accuracy as accuracy_bench
 from ..benchmarking import comparing, peers, targets
 from ..benchmarking import kernels as kernel_bench
+from ..benchmarking import serving as serving_bench
 from ..benchmarking import training as training_bench
 from ..benchmarking.measuring import markdown
 from ..benchmarking.networks import NETWORKS
@@ -232,6 +233,39 @@ def show_profiles(settings: Any, batches: Any, as_json: bool, **how: Any) -> Non
         click.echo(f"{made['network']}, {made['isa']}, threads: {made['threads']}\n")
         shown = [(f"{share:.1%}", f"{us:.2f}", op, layer) for op, layer, share, us in made["ops"] if share >= 0.005]
         click.echo(markdown(["share", "us an image", "op", "layer"], shown) + "\n")
+
+
+@bench.command()
+@click.argument("networks", metavar="[NETWORK]...", nargs=-1, type=click.Choice(list(NETWORKS)))
+@click.option("--clients", metavar="N", multiple=True, type=click.IntRange(1, 1024),
+              help="May be repeated.  [default: 1, 2, 4 and 8]")  # fmt: skip
+@options(ISA, click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
+                           help="Of one picture's computation."))  # fmt: skip
+@options(ROUNDS, SECONDS, PEERS, OUTPUT)
+def serving(
+    networks: Any,
+    clients: tuple[int, ...],
+    isas: list[str],
+    threads: int,
+    rounds: int,
+    seconds: float | None,
+    with_peers: bool,
+    pythons: tuple[Any, ...],
+    peer_folder: Any,
+    output: StrPath,
+    as_json: bool,
+) -> None:
+    """What a client waits for the answer to one picture, from 1 to 8 clients.
+
+    NETWORK is one of them, such as flux; all if none is named. With --peers, the runtimes that networks are deployed
+    with stand beside ours.
+    """
+    isa, how = (isas or ISAS)[-1], dict(rounds=rounds, **given(seconds=seconds))
+    jobs = [(name, n) for name in networks or NETWORKS for n in clients or serving_bench.CLIENTS]
+    with company_of(with_peers, pythons, peer_folder) as company:
+        rows = [row for job in progress(jobs) for row in serving_bench.measure(*job, isa, threads, company, **how)]
+    tables = [Table("rows", "Serving one picture a call", rows)]
+    deliver(tables, serving_bench.NOTES, isa, company, None, output, as_json)
 
 
 @bench.command()
