@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 
 from .. import datasets
+from ..predictor import Predictor
 from .networks import NETWORKS
 from .training import peak_of
 
 
 class Calls:
     """Calls of a predictor on the test images, so many at a time."""
+
+    batch: int
+    how: dict[str, Any]
+    pieces: list[np.ndarray]
+    predictor: Predictor
 
     def __init__(self, network: str, batch: int, isa: str | None, threads: int | None) -> None:
         self.batch, self.how = batch, dict(isa=isa, threads=threads)
@@ -35,6 +41,10 @@ class Calls:
 
 class Clients:
     """So many threads that each ask one predictor for one picture after the other, as a server's do."""
+
+    clients: int
+    images: np.ndarray
+    predictor: Predictor
 
     def __init__(self, network: str, clients: int, isa: str | None, threads: int | None) -> None:
         self.clients, self.images = clients, datasets.mnist()[1].images
