@@ -32,7 +32,7 @@ bench() { # a name, seconds at most, arguments of `pymnistcnn bench`
 nvidia-smi >"$results/nvidia-smi.txt" 2>&1
 python3 -m venv --system-site-packages "$environment"
 python=$environment/bin/python
-cuda=(-C cmake.define.PYMNISTCNN_CUDA=ON -C "build-dir=$environment/build")
+cuda=(-C cmake.define.PYMNISTCNN_CUDA=ON -C cmake.define.CMAKE_CUDA_ARCHITECTURES=90 -C "build-dir=$environment/build")
 step build 170 "$python" -m pip install --no-index --no-deps --no-build-isolation "${cuda[@]}" . || exit 1
 step info 30 "$python" -P -m pymnistcnn info --device cuda
 tests=(tests/test_device.py tests/test_precision.py tests/test_kernels.py tests/test_optimizers.py)

@@ -19,7 +19,7 @@ def set_up(job):
 
     def step():
         index = order.next()
-        network.partial_fit(x[index], labels[index], np.arange(10))
+        network.partial_fit(x[index], labels[index], classes=np.arange(10))
 
     step()
     return sklearn.__version__, lambda seconds: images_per_second(step, BATCHES * batch, seconds)
