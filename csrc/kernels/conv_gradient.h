@@ -248,7 +248,7 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
     }
     const int64_t list_pitch = pmc_padded(k);
     nonzero *lists = nonzeros; /* [window indices][list_pitch] */
-    int32_t living[PMC_NO_GRADIENT];
+    int64_t living[PMC_NO_GRADIENT];
     vi channel; /* 0, 1, 2, ... */
     for (int l = 0; l < VL; l++) channel[l] = l;
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {

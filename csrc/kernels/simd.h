@@ -139,7 +139,7 @@ INLINE vf v_sqrt(vf a) {
 #elif PMC_ISA == PMC_AVX2
     return (vf)_mm256_sqrt_ps((__m256)a);
 #else
-    for (int i = 0; i < VL; i++) a[i] = PMC_DOUBLE ? __builtin_sqrt(a[i]) : __builtin_sqrtf(a[i]);
+    for (int i = 0; i < VL; i++) a[i] = (real)(PMC_DOUBLE ? __builtin_sqrt(a[i]) : __builtin_sqrtf(a[i]));
     return a;
 #endif
 }
@@ -219,7 +219,7 @@ INLINE vf v_compress(vf v, uint32_t bits) {
     int count = 0;
     for (int i = 0; i < VL; i++) {
         lanes[count] = v[i];
-        count += bits >> i & 1;
+        count += (int)(bits >> i & 1);
     }
     memcpy(&v, lanes, sizeof v);
     return v;
@@ -399,7 +399,7 @@ INLINE vf v_log(vf x) {
     vi k = ((vi)x - sqrt_half) >> MANTISSA;
     vf m = (vf)((vi)x - (k << MANTISSA));
     vf s = (m - 1) / (m + 1), square = s * s, sum = (vf){0};
-    for (int i = TERMS; i > 0; i--) sum = v_fma(sum, square, v_splat((real)2 / (2 * i + 1)));
+    for (int i = TERMS; i > 0; i--) sum = v_fma(sum, square, v_splat((real)2 / (real)(2 * i + 1)));
     vf log_m = v_fma(sum * square, s, s + s);
     return v_fma(v_to_real(k), v_splat((real)0.69314718055994530942), log_m) + v_finite(x);
 }

@@ -203,7 +203,8 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
     const int points = side * side;
     real *patches = workspace, *products = patches + points * patches_apart(s);
     real *y_of[PMC_WINOGRAD_TILES];
-    uint8_t *argmax_of[PMC_WINOGRAD_TILES], finite[PMC_WINOGRAD_TILES];
+    uint8_t *argmax_of[PMC_WINOGRAD_TILES];
+    int finite[PMC_WINOGRAD_TILES];
     const gemm_shape product = {.rows = 1,
                                 .columns = 1,
                                 .length = s->in.c,
