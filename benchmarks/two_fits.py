@@ -1,6 +1,6 @@
 """Two fits at once beside one: what joblib's threads and processes cost, of `pm.CNNClassifier`.
 
-    python benchmarks/two_fits.py [ROUNDS]      needs scikit-learn, joblib and two processors; 11 rounds take under a minute
+    python benchmarks/two_fits.py [ROUNDS]      needs scikit-learn and two processors; 11 rounds: under a minute
 
 In each round, one after the other: a fit on one thread; two such fits in two of joblib's threads; two in two of its
 processes (loky). Nothing is set: threads and processes find their share themselves. Where the interpreter's lock is
