@@ -396,6 +396,7 @@ class WrongGradient(Swish):
         (dict(layer=Wrong), ValueError, "the output of Wrong() must have shape (16, 6, 6, 6), not (16, 2, 6, 6)"),
         (dict(layer=WrongGradient), ValueError, "the gradient of WrongGradient() must have shape (16, 6, 6, 6), not"),
         (dict(loss=lambda z, t: (z, z)), ValueError, "must give the mean loss of the batch, a number, not shape"),
+        (dict(loss=lambda z, t: 1.0), ValueError, "must return the mean loss and its gradient by the outputs, not 1.0"),
         (dict(loss=lambda z, t: (1.0, z[0])), ValueError, "the gradient of <lambda> must have shape (16, 4), not (4,)"),
         (dict(loss=pm.Loss()), ValueError, "Loss does not say what it computes: it needs `forward` and `backward`"),
         (dict(loss=pm.MSELoss), ValueError, "loss must be a loss, such as pm.CrossEntropyLoss(), or a function of"),
