@@ -21,10 +21,10 @@ def described(value: Any) -> Any:
 def layer_of(value: Any, own_layers: Iterable[type[Layer]] = ()) -> Any:
     """What `described` was given, from a file; own_layers: other classes than the library's, by name."""
     if isinstance(value, list):
-        return [layer_of(v) for v in value]
+        return [layer_of(v, own_layers) for v in value]
     if not isinstance(value, dict) or "class" not in value:
         return value
-    settings = {name: layer_of(v) for name, v in value.items() if name != "class"}
+    settings = {name: layer_of(v, own_layers) for name, v in value.items() if name != "class"}
     name = str(value["class"])
     kind = own_layers[name] if name in own_layers else getattr(layer_classes, name, None)
     if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ._native import Op
 from ._types import Array, ArrayLike, Shape
-from .checks import checked_weights, number
+from .checks import checked_weights, number, shown
 from .layers import LogSoftmax, Softmax
 from .network import Network, dtype_for
 from .target import target_of
@@ -114,7 +114,10 @@ class FunctionLoss(Loss):
     function: LossFunction
 
     def forward(self, outputs: ArrayLike, targets: ArrayLike, *sample_weight: Any) -> float:
-        value, self._gradient = self.function(outputs, targets, *sample_weight)
+        result = self.function(outputs, targets, *sample_weight)
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise ValueError(f"{self} must return the mean loss and its gradient by the outputs, not {shown(result)}")
+        value, self._gradient = result
         return value
 
     def __repr__(self) -> str:

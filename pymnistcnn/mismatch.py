@@ -44,7 +44,7 @@ def warn_of(model: Any, x: Array, name: str, labels: Array | None = None) -> Non
     told = vars(model).setdefault("_told", set())
     if told is None:
         return
-    for message in (scale_of(model, x[:_ENOUGH], name), axes_of(model), classes_of(labels)):
+    for message in (scale_of(model, x[:_ENOUGH], name), scaled_twice(model), axes_of(model), classes_of(labels)):
         if message and message not in told:
             told.add(message)
             warnings.warn(message, DataWarning, stacklevel=levels_to_the_caller())
@@ -63,9 +63,21 @@ def levels_to_the_caller() -> int:
     return levels
 
 
+def is_for_pixels(layer: Any) -> bool:
+    return isinstance(layer, Rescaling) and abs(layer.scale) <= _SMALL
+
+
+def scaled_twice(model: Any) -> str | None:
+    """As where a file has a Rescaling inside, and is read with another one."""
+    first = model.layers[:2]
+    if len(first) < 2 or not all(map(is_for_pixels, first)):
+        return None
+    return f"the network begins with {first[0]} and {first[1]}, each for pixels from 0 to 255: one of them is too many"
+
+
 def scale_of(model: Any, x: Array, name: str) -> str | None:
     first = model.layers[0]
-    if not isinstance(first, Rescaling) or abs(first.scale) > _SMALL:
+    if not is_for_pixels(first):
         return None
     most = 1 if x.dtype == np.uint8 else _STANDARDISED
     if not 0 < max(abs(float(x.min())), abs(float(x.max()))) <= most:

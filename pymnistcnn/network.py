@@ -157,7 +157,7 @@ class Network:
             self.param, self.gradient = memory
         self._plans: dict[tuple[bool, Target], Planned] = {}  # by hand or not; where
         self._residents: list[_native.Resident] = []
-        self.python: list[Any] = [layer for layer in self.layers if layer.in_python]  # looked at by every prediction
+        self.python: list[Any] = [leaf for leaf in self.leaves if leaf.in_python]  # looked at by every prediction
         self.stretches: Any = None  # see stepping.py
         self.by_hand: PlanBuilder | None = None  # the builder of the plan by hand: it knows where state is kept
         self._saved: tuple[Target, int] | None = None  # whose state a backward pass can use: where, how many samples

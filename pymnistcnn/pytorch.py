@@ -67,7 +67,7 @@ class Residual(_Module):
 def module_of(model: Sequential) -> nn.Sequential:
     """See `Sequential.to_torch`."""
     dtype = getattr(torch, model.dtype.name)
-    if python := [layer for layer in model.layers if layer.in_python]:
+    if python := model.network.python:
         raise ValueError(f"{python[0]} is in Python: it has no form in PyTorch")
     module = sequence(model.layers, model.input_shape, dtype).to(dtype)
     module.load_state_dict({name: torch.tensor(weights) for name, weights in model.state_dict().items()})

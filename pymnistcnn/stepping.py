@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ._native import NotFinite, Program
-from ._types import Array
+from ._types import Array, Shape
 from .checks import exact_cast
-from .network import Network, Targets, pieces
+from .network import Network, Targets, pieces, shapes_through
 from .plan import PlanBuilder, update_plan
 
 __all__ = ["SlowWarning"]
@@ -41,21 +41,119 @@ def in_python(network: Network, loss: Any = None) -> list[Any]:
     return network.python if loss is None or not loss.in_python else [*network.python, loss]
 
 
-class Stretches:
-    """The layers of a network in order: one that Python computes, or a `Network` of all up to the next such one."""
+class Compiled:
+    """Layers that C computes, as a part of a chain: a network of its own."""
 
-    all: list[Any]
+    network: Network
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def forward(self, x: Array, training: bool, *how: Any) -> Array:
+        return self.network.forward(x, True, *how) if training else self.network.predict(x, *how)
+
+    def backward(self, dy: Array, *how: Any) -> Array:
+        return self.network.backward(dy, *how)
+
+    def restart(self, seed: int, batch: int) -> None:
+        self.network.restart(seed, batch)
+
+
+class Own:
+    """A layer that Python computes, for samples of this shape."""
+
+    dtype: np.dtype[Any]
+    layer: Any
+    shape: Shape
+
+    def __init__(self, network: Network, layer: Any, shape: Shape, number: int) -> None:
+        self.layer, self.shape, self.dtype = layer, shape, network.dtype
+        if layer._network is None:  # of a block that stands alone
+            layer._network = network.part([layer.unbuilt()], shape, number)
+
+    def forward(self, x: Array, training: bool, *how: Any) -> Array:
+        x = np.array(x, self.dtype, order="C")  # Python may change it
+        expected = (len(x), *self.layer.output_shape(self.shape))
+        return checked(self.layer.forward(x, training), expected, self.dtype, f"the output of {self.layer}")
+
+    def backward(self, dy: Array, *how: Any) -> Array:
+        for gradient in self.layer.gradients.values():
+            gradient[...] = 0
+        expected = (len(dy), *self.shape)
+        return checked(self.layer.backward(dy), expected, self.dtype, f"the gradient of {self.layer}")
+
+    def restart(self, seed: int, batch: int) -> None:
+        pass
+
+
+class Chain:
+    """Layers one after the other, the first leaf of which has this number. Those that C computes are one part."""
+
+    dtype: np.dtype[Any]
+    parts: list[Any]
+
+    def __init__(self, network: Network, layers: Any, shape: Shape, number: int) -> None:
+        self.parts, self.dtype = [], network.dtype
+        with_shapes = zip(layers, shapes_through(layers, shape), strict=False)
+        for python, group in groupby(with_shapes, lambda pair: pair[0].in_python):
+            several, shapes = zip(*group, strict=True)
+            if not python:
+                self.parts.append(Compiled(network.part(several, shapes[0], number)))
+                number += sum(len(layer.leaves()) for layer in several)
+                continue
+            for layer, before in zip(several, shapes, strict=True):
+                self.parts.append((Sum if layer.ways() else Own)(network, layer, before, number))
+                number += len(layer.leaves())
+
+    def forward(self, x: Array, training: bool, *how: Any) -> Array:
+        for part in self.parts:
+            x = part.forward(x, training, *how)
+        return x
+
+    def backward(self, dy: Array, *how: Any) -> Array:
+        for part in reversed(self.parts):
+            dy = part.backward(dy, *how)
+        return dy
+
+    def restart(self, seed: int, batch: int) -> None:
+        for part in self.parts:
+            part.restart(seed, batch)
+
+
+class Sum:
+    """A residual block with Python in it: its two ways, each a chain; one may be empty."""
+
+    ways: list[Chain]
+
+    def __init__(self, network: Network, block: Any, shape: Shape, number: int) -> None:
+        self.ways = []
+        for layers in block.ways():
+            self.ways.append(Chain(network, layers, shape, number))
+            number += sum(len(layer.leaves()) for layer in layers)
+
+    def forward(self, x: Array, *how: Any) -> Array:
+        a, b = (way.forward(x, *how) for way in self.ways)
+        return np.add(a, b, dtype=self.ways[0].dtype)
+
+    def backward(self, dy: Array, *how: Any) -> Array:
+        a, b = (way.backward(dy, *how) for way in self.ways)
+        return a + b
+
+    def restart(self, seed: int, batch: int) -> None:
+        for way in self.ways:
+            way.restart(seed, batch)
+
+
+class Stretches:
+    """What a network is run by, stretch by stretch."""
+
+    chain: Chain
     head: Network
     updates: dict[Any, Any]
     saved: int
 
     def __init__(self, network: Network) -> None:
-        self.all, number = [], network.first_layer  # with the shapes of what they get
-        for python, group in groupby(zip(network.layers, network.shapes, strict=False), lambda pair: pair[0].in_python):
-            layers, shapes = zip(*group, strict=True)
-            stretches = layers if python else [network.part(layers, shapes[0], number)]
-            self.all += zip(stretches, shapes, strict=False)
-            number += sum(len(layer.leaves()) for layer in layers)
+        self.chain = Chain(network, network.layers, network.input_shape, network.first_layer)
         self.head = Network([], network.output_shape, network.dtype)  # what compares outputs with targets
         self.updates = {}  # plans of the optimizer's step: with and without clipping, by target
         self.saved = 0  # samples of the last forward pass that a backward pass can follow
@@ -97,32 +195,11 @@ class Stepwise:
         self.stretches.saved = 0
         return self._backward(exact_cast(dy, self.network.dtype, "dy"), target, threads)
 
-    def _forward(self, x, training, target, threads):
-        for stretch, shape in self.stretches.all:
-            if isinstance(stretch, Network):
-                x = stretch.forward(x, True, target, threads) if training else stretch.predict(x, target, threads)
-            else:
-                x = np.array(x, self.network.dtype, order="C")  # Python may change it
-                expected = (len(x), *stretch.output_shape(shape))
-                x = self._checked(stretch.forward(x, training), expected, f"the output of {stretch}")
-        return x
+    def _forward(self, *how):
+        return self.stretches.chain.forward(*how)
 
-    def _backward(self, dy, target, threads):
-        for stretch, shape in reversed(self.stretches.all):
-            if isinstance(stretch, Network):
-                dy = stretch.backward(dy, target, threads)
-            else:
-                for gradient in stretch.gradients.values():
-                    gradient[...] = 0
-                dy = self._checked(stretch.backward(dy), (len(dy), *shape), f"the gradient of {stretch}")
-        return dy
-
-    def _checked(self, array, shape, name):
-        """What Python gave, as the network's numbers."""
-        array = np.asarray(array)
-        if array.shape != shape:
-            raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
-        return exact_cast(array, self.network.dtype, name)
+    def _backward(self, *how):
+        return self.stretches.chain.backward(*how)
 
     # ---- losses ----
 
@@ -140,7 +217,7 @@ class Stepwise:
         value = loss.forward(y.copy(), given, *([] if weights is None else [weights]))
         if np.ndim(value):
             raise ValueError(f"{loss} must give the mean loss of the batch, a number, not shape {np.shape(value)}")
-        gradient = self._checked(loss.backward(), y.shape, f"the gradient of {loss}")
+        gradient = checked(loss.backward(), y.shape, self.network.dtype, f"the gradient of {loss}")
         return float(value) * weight, right, weight, gradient
 
     def evaluate(
@@ -204,9 +281,7 @@ class Stepwise:
 
     def _restart(self, epoch, batch):
         """Let what is random be that of this batch: of up to 2**20 an epoch each has its own."""
-        for stretch, _ in self.stretches.all:
-            if isinstance(stretch, Network):
-                stretch.restart(self.network.seed, (epoch * 2**20 + batch) % (2**32 - 1))
+        self.stretches.chain.restart(self.network.seed, (epoch * 2**20 + batch) % (2**32 - 1))
 
     def _update(self, optimizer, state, rate, target, threads, clip_norm, average):
         network, key = self.network, (clip_norm is not None, target)
@@ -221,6 +296,14 @@ class Stepwise:
                 moments=state.moments, coefficients=optimizer.rows(state.steps, [rate], clip_norm, decay),
                 average=vector,
             )  # fmt: skip
+
+
+def checked(array: Array, shape: Shape, dtype: np.dtype[Any], name: str) -> Array:
+    """What Python gave, as the network's numbers."""
+    array = np.asarray(array)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
+    return exact_cast(array, dtype, name)
 
 
 def correct(y: Array, targets: Targets) -> int:

@@ -103,6 +103,8 @@ def test_other_data_than_it_was_trained_on_is_named(trained):
     result = called("evaluate", "other.st")
     assert result.stdout.splitlines()[0] == "data           MNIST; the network was trained on other"
     assert "trained on" not in called("evaluate", "other.st", "--data", "other").stdout
+    told = called("evaluate", trained, code=1).output
+    assert told.endswith("; the network was trained on colours, these are MNIST: say --data\n")
     note = pm.load("other.st").notes["data"]
     assert note == {"name": "other", "sha256": TRAIN.checksum()}
 

@@ -61,6 +61,17 @@ def test_a_network_that_takes_scaled_inputs():
     assert told(m.fit, SCALED["floats"], TRAIN.labels, progress=False) == []
 
 
+def test_pixels_that_are_scaled_twice():
+    """As of an ONNX file with a Rescaling inside, read with another one."""
+    m = pm.Sequential([pm.Rescaling(1 / 255), pm.Rescaling(1 / 255), pm.Flatten(), pm.Linear(10)], (1, 28, 28))
+    (message,) = told(m.evaluate, TEST)
+    assert message.startswith("the network begins with Rescaling(0.0039") and message.endswith(
+        "one of them is too many"
+    )
+    m = pm.Sequential([pm.Rescaling(1 / 255), pm.Rescaling(2, -1), pm.Flatten(), pm.Linear(10)], (1, 28, 28))
+    assert told(m.evaluate, TEST) == []
+
+
 def test_a_dark_picture_is_no_mistake():
     assert told(model().predict, np.ones((1, 28, 28), np.uint8)) == []
 

@@ -184,6 +184,45 @@ def test_formulas_are_known_by_what_they_compute(name, shape, tmp_path):
     compared(path, shape, layers, lambda x: x.reshape(4, *pm.from_onnx(path).input_shape))
 
 
+@pytest.mark.parametrize("opset", [17, 18])
+@pytest.mark.parametrize("kind", [pm.Softmax, pm.LogSoftmax])
+def test_softmax_in_terms_of_reductions(kind, opset, tmp_path):
+    """As the operator's own function of opset 13 and of 18 has it."""
+    given, attribute = (["axes"], {}) if opset == 18 else ([], {"axes": [-1]})
+    nodes = [
+        *(node("Gemm", "x", "w", to="scores"), node("ReduceMax", "scores", *given, to="top", **attribute)),
+        *(node("Sub", "scores", "top", to="z"), node("Exp", "z", to="e"), node("ReduceSum", "e", "axes", to="sum")),
+        *{
+            pm.Softmax: [node("Div", "e", "sum", to="y")],
+            pm.LogSoftmax: [node("Log", "sum", to="log"), node("Sub", "z", "log", to="y")],
+        }[kind],
+    ]
+    path = file_of(tmp_path, nodes, ["n", 5], {"axes": np.array([-1]), "w": normal(5, 4)}, opset)
+    compared(path, (5,), [pm.Linear(4, bias=False), kind()])
+
+
+def test_a_slope_for_each_channel(tmp_path):
+    """PyTorch's PReLU(num_parameters): behind a convolution, and of features."""
+    constants = {"f": normal(4, 2, 3, 3), "s": normal(4, 1, 1), "to": np.array([0, -1]), "t": normal(144)}
+    nodes = [
+        node("Conv", "x", "f", to="c", pads=[1, 1, 1, 1]),
+        *(node("PRelu", "c", "s", to="p"), node("Reshape", "p", "to", to="flat"), node("PRelu", "flat", "t", to="y")),
+    ]
+    model = compared(file_of(tmp_path, nodes, ["n", 2, 6, 6], constants), (2, 6, 6))
+    assert [type(layer).__name__ for layer in model.layers] == ["Conv2d", "Residual", "Flatten", "Residual"]
+
+
+def test_a_product_and_another_network(tmp_path):
+    nodes = [node("Gemm", "x", "w", to="a"), node("Gemm", "x", "v", "a", to="y", alpha=0.5)]
+    model = compared(file_of(tmp_path, nodes, ["n", 5], {"w": normal(5, 3), "v": normal(5, 3)}), (5,))
+    assert [type(layer) for layer in model.layers] == [pm.Residual]
+
+
+def test_flatten_counts_its_axis_from_the_end(tmp_path):
+    nodes = [node("Flatten", "x", to="f", axis=-3), node("Gemm", "f", "w", to="y")]
+    compared(file_of(tmp_path, nodes, ["n", 2, 3, 4], {"w": normal(24, 3)}), (2, 3, 4))
+
+
 def test_residual_blocks(tmp_path):
     """With a projection of a convolution and its batch norm, and one inside another."""
     norm = {"g": normal(4) ** 2 + 1, "b": normal(4), "m": normal(4), "v": normal(4) ** 2 + 1}

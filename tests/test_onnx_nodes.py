@@ -15,14 +15,15 @@ def outcomes():
 
 
 def test_each_is_the_same_or_refused_for_a_known_reason(outcomes):
-    assert sum(message is None for message in outcomes.values()) >= 150
-    for name, message in outcomes.items():
+    in_scope = {name: message for name, (outside, message) in outcomes.items() if outside is None}
+    for name, message in in_scope.items():
         assert message is None or onnx_nodes.reason(message), name
+    assert sum(message is None for message in in_scope.values()) >= max(160, 0.95 * len(in_scope))
 
 
 def test_the_page_lists_them(outcomes):
     page = onnx_nodes.PAGE.read_text()
-    version = re.search(r"onnx (\S+) has", page)[1]
+    version = re.search(r"Of onnx (\S+)'s", page)[1]
     if version != onnx.__version__:
         pytest.skip(f"the page is of onnx {version}, this is {onnx.__version__}")
     assert onnx_nodes.table(outcomes) in page, "run: python tests/onnx_nodes.py"

@@ -53,6 +53,33 @@ REFUSED = {
     ),
     "the batch moved": ([node("Transpose", "x", to="y", perm=[1, 0, 2, 3])], r"\(Transpose\): it moves the batch"),
     "the batch flattened": ([node("Flatten", "x", to="y", axis=0)], r"\(Flatten\): it flattens the batch, too"),
+    "the batch flattened, counted from the end": (
+        [node("Flatten", "x", to="y", axis=-4)],
+        r"\(Flatten\): it flattens the batch, too",
+    ),
+    "maxima that are taken away": (
+        [
+            *(node("Flatten", "x", to="a"), node("ReduceMax", "a", to="b", axes=[1])),
+            node("Sub", "a", "b", to="y"),
+        ],
+        "the output 'y': no layer computes this",
+    ),
+    "sums over samples": (
+        [node("Flatten", "x", to="a"), node("ReduceMax", "a", to="y", axes=[0])],
+        r"\(ReduceMax\): it works along the batch",
+    ),
+    "maxima without their dimension": (
+        [node("Flatten", "x", to="a"), node("ReduceMax", "a", to="y", axes=[1], keepdims=0)],
+        r"\(ReduceMax\): it must go over all of a sample's scores, and keep their dimension",
+    ),
+    "sums of pictures": (
+        [node("ReduceSum", "x", "high", to="y")],
+        r"\(ReduceSum\): sums of pictures are not known here",
+    ),
+    "slopes that are computed": (
+        [node("PRelu", "stat4", "x", to="y")],
+        r"\(PRelu\): its second input must be constant",
+    ),
     "pictures again": (
         [
             *(node("Reshape", "x", "flat", to="a"), node("Gemm", "a", "w72", to="b")),
@@ -110,7 +137,14 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_name(name, tmp_path):
     nodes, message = REFUSED[name]
-    constants = W4 | {"stat": normal(2), "w72": normal(72, 72), "small": normal(3, 4), "sq": normal(2, 2, 1, 1)}
+    constants = W4 | {
+        "stat": normal(2),
+        "w72": normal(72, 72),
+        "small": normal(3, 4),
+        "sq": normal(2, 2, 1, 1),
+        "stat4": normal(2, 1, 1),
+        "high": np.array([2, 3]),
+    }
     path = file_of(tmp_path, nodes, ["n", 2, 6, 6], constants)
     with pytest.raises(ValueError, match=message) as caught:
         pm.from_onnx(path)

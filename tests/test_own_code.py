@@ -77,7 +77,17 @@ def random_layers():
     """All that draws, moves statistics, or has weights in Python."""
     return [
         *(pm.Rescaling(1 / 255, -0.5), pm.GaussianNoise(0.1), pm.Conv2d(6, 3), pm.BatchNorm2d(), Swish()),
-        *(pm.MaxPool2d(2), Swish(), pm.Flatten(), pm.Dropout(0.3), Affine(7), Swish(), pm.Dropout(0.2), pm.Linear(4)),
+        *(
+            pm.Residual([pm.Dropout(0.1), Swish()]),
+            pm.MaxPool2d(2),
+            Swish(),
+            pm.Flatten(),
+            pm.Dropout(0.3),
+            Affine(7),
+            Swish(),
+            pm.Dropout(0.2),
+            pm.Linear(4),
+        ),
     ]
 
 
@@ -122,6 +132,51 @@ def test_training_is_that_of_the_layers_and_losses_in_c(layers, loss, how, dtype
     agree(own.predict_proba(X), same.predict_proba(X), tolerance)
     result = own.evaluate(*VALIDATION)
     assert result.loss == history.validation_loss[-1] and own.score(*VALIDATION) == history.validation_accuracy[-1]
+
+
+PROJECTIONS = {
+    "found": lambda layer: None,
+    "given": lambda layer: pm.Conv2d(8, 1, stride=2),
+    "own": lambda layer: layer,
+}
+
+
+def block(kind, projection="found"):
+    """A residual block inside another, with layers of this kind."""
+    inside = pm.Residual([pm.Conv2d(6, 3, padding=1), kind()])
+    if projection == "own":
+        return pm.Residual([inside, pm.BatchNorm2d()], kind())
+    return pm.Residual([inside, kind(), pm.Conv2d(8, 3, stride=2, padding=1)], PROJECTIONS[projection](kind))
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_inside_residual_blocks(projection, tmp_path):
+    own, same = (made(block(kind, projection), kind()) for kind in (Swish, pm.SiLU))
+    assert own.state_dict().keys() == same.state_dict().keys()
+    how = dict(validation=VALIDATION, clip_norm=0.5)
+    history, expected = fit(own, **how), fit(same, **how)
+    for name in ("loss", "validation_loss"):
+        assert getattr(history, name) == pytest.approx(getattr(expected, name)), name
+    agree(own.predict_outputs(X), same.predict_outputs(X), 1e-10)
+    own.save(tmp_path / "own")
+    again = pm.load(tmp_path / "own", own_layers=[Swish])
+    assert (again.predict_outputs(X) == own.predict_outputs(X)).all()
+
+
+def test_a_residual_block_by_hand():
+    """Alone, and in a model; of pixels, too."""
+    x = RNG.standard_normal((5, 6, 6, 6))
+    own, same = (pm.Residual([pm.Conv2d(6, 3, padding=1), kind()]) for kind in (Swish, pm.SiLU))
+    for one, other in [(own, same), [made(block(kind)).layers[2] for kind in (Swish, pm.SiLU)]]:
+        agree(y := one.forward(x), other.forward(x), 1e-12)
+        dy = RNG.standard_normal(y.shape)
+        agree(one.backward(dy), other.backward(dy), 1e-12)
+        for name, gradient in one.gradients.items():
+            agree(gradient, other.gradients[name], 1e-12)
+        with pytest.raises(RuntimeError, match="backward needs the state of a forward pass"):
+            one.backward(dy)
+    first = pm.Sequential([pm.Residual([Swish()])], (1, 8, 8))
+    agree(first.predict_outputs(X), first.predict_outputs(X.astype(np.float32)), 0)
 
 
 def test_forward_and_backward_by_hand():
@@ -341,6 +396,7 @@ class WrongGradient(Swish):
         (dict(layer=Wrong), ValueError, "the output of Wrong() must have shape (16, 6, 6, 6), not (16, 2, 6, 6)"),
         (dict(layer=WrongGradient), ValueError, "the gradient of WrongGradient() must have shape (16, 6, 6, 6), not"),
         (dict(loss=lambda z, t: (z, z)), ValueError, "must give the mean loss of the batch, a number, not shape"),
+        (dict(loss=lambda z, t: 1.0), ValueError, "must return the mean loss and its gradient by the outputs, not 1.0"),
         (dict(loss=lambda z, t: (1.0, z[0])), ValueError, "the gradient of <lambda> must have shape (16, 4), not (4,)"),
         (dict(loss=pm.Loss()), ValueError, "Loss does not say what it computes: it needs `forward` and `backward`"),
         (dict(loss=pm.MSELoss), ValueError, "loss must be a loss, such as pm.CrossEntropyLoss(), or a function of"),
@@ -364,11 +420,6 @@ def test_targets_of_a_loss_in_python():
     ]:
         with pytest.raises(ValueError, match=re.escape(message)):
             fit(made(), (X[:50], targets), loss=cross_entropy)
-
-
-def test_a_residual_block_is_c_alone():
-    with pytest.raises(ValueError, match=re.escape("Swish() is in Python: it must stand in the model itself")):
-        pm.Residual([pm.Linear(3), Swish()])
 
 
 def test_own_layers_are_classes(tmp_path):

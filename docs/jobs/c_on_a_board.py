@@ -24,5 +24,5 @@ print(f"test accuracy {code.score(test.images, test.labels):.2%}, in float32 {mo
 for compiler, machine in (("gcc", []), ("arm-linux-gnueabihf-gcc", ["qemu-arm"])):
     if all(shutil.which(program) for program in (compiler, *machine)):
         subprocess.run([compiler, "-std=c99", "-O2", "-static", "digits.c", "-o", "digits"], check=True)
-        different = subprocess.run([*machine, "./digits"]).returncode
-        print(f"by {compiler}: {100 - different} of 100 pictures have the same scores, bit by bit")
+        subprocess.run([*machine, "./digits"], check=True)  # it exits with the number of pictures that differ
+        print(f"by {compiler}: all 100 pictures have the same scores, bit by bit")

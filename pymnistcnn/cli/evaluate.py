@@ -39,12 +39,17 @@ def evaluate(
     if network.output_shape == (1,):
         raise ValueError(f"{model}: this network has one output, which is a value: it tells no classes apart")
     images = as_trained(part_of(read_data(data, size_of(network)), part), network)
+    trained_on = data_note(network).get("name")
+    other = f"; the network was trained on {trained_on}" * (trained_on not in (None, images.name))
     started = time.perf_counter()
-    result = network.evaluate(images, threads=threads, isa=isa)
+    try:
+        result = network.evaluate(images, threads=threads, isa=isa)
+    except ValueError as error:
+        hint = f"{other}, these are {images.name}: say --data" if other else ""
+        raise ValueError(f"{error}{hint}") from None
     seconds = time.perf_counter() - started
     refuse_nan(model, result.loss)
     matrix = confusion_of(network, images, threads, isa) if confusion else None
-    trained_on = data_note(network).get("name")
     if as_json:
         more = {} if matrix is None else {"confusion": matrix.tolist(), "classes": names_of(network)}
         print_json(
@@ -53,7 +58,6 @@ def evaluate(
         )  # fmt: skip
         return
     wrong = result.n - round(result.accuracy * result.n)
-    other = f"; the network was trained on {trained_on}" * (trained_on not in (None, images.name))
     click.echo(f"data           {describe(data, images.name)}{other}")
     click.echo(f"test accuracy  {result.accuracy:.2%} ({wrong:,} of {result.n:,} wrong)")
     click.echo(f"test loss      {result.loss:.4f}")

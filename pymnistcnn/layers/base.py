@@ -12,6 +12,7 @@ import numpy as np
 from .._types import Array, ArrayLike, DTypeLike, Shape
 from ..checks import shown
 from ..network import Network, dtype_for
+from ..stepping import runner_of
 from ..target import target_of
 
 __all__ = ["Layer"]
@@ -73,6 +74,10 @@ class Layer:
         """The layers that this one holds, with the shapes that they get where it gets `shape`."""
         return []
 
+    def ways(self) -> tuple[list[Layer], list[Layer]] | None:
+        """The layers whose outputs this one adds up, if it is one that does."""
+        return None
+
     def initialize(self, name: str, rng: np.random.Generator, weight_shape: Shape) -> Array:
         """The first values of a parameter."""
         if name == "bias":
@@ -129,13 +134,13 @@ class Layer:
             self._network = network
         elif not self._in_model and (network.input_shape != x.shape[1:] or network.dtype != dtype):
             network = self._rebuilt(x.shape[1:], dtype)
-        return network.forward(x, training, target_of(isa), threads)
+        return runner_of(network).forward(x, training, target_of(isa), threads)
 
     def backward(self, dy: ArrayLike, *, threads: int | None = None, isa: str | None = None) -> np.ndarray:
         """dx for dy, the gradient of the last forward's y. RuntimeError without that forward's state."""
         if self._network is None:
             raise RuntimeError("backward needs the state of a forward pass: forward was not called")
-        return self._network.backward(dy, isa and target_of(isa), threads)
+        return runner_of(self._network).backward(dy, isa and target_of(isa), threads)
 
     def _rebuilt(self, shape: Shape, dtype: DTypeLike) -> Any:
         """For another picture size or dtype; the weights stay."""

@@ -17,8 +17,8 @@ __all__ = ["PythonLayer"]
 class PythonLayer(Layer):
     """Base class of layers that are written in Python: `forward` and `backward` on NumPy arrays.
 
-    It stands in a model among other layers, not inside a Residual, and is trained, saved and resumed with it. A
-    training has Python in every step then, and says so with a SlowWarning. A dataclass's fields are saved with the
+    It stands in a model among other layers, or in a Residual, and is trained, saved and resumed with it. A training has
+    Python in every step then, and says so with a SlowWarning. A dataclass's fields are saved with the
     model; `pm.load(path, own_layers=[Class])` makes the layer again.
 
     Override, besides these two, `output_shape` where the layer changes the shape of samples, and `initial_weights`

@@ -49,9 +49,6 @@ class Residual(Layer):
             instance("layers", layer, Layer, "layers, such as pm.Linear(10)")
         if not self.layers:
             raise ValueError("a residual block needs at least one layer")
-        for layer in self.layers:
-            if layer.in_python:
-                raise ValueError(f"{layer} is in Python: it must stand in the model itself, not in a residual block")
         if self.projection is not None:
             instance("projection", self.projection, Layer, "a layer, such as pm.Conv2d(16, 1, stride=2)")
         self._made = None  # the projection, if it was not given and there must be one
@@ -68,6 +65,14 @@ class Residual(Layer):
         if self._projection is not None and (there := self._projection.output_shape(shape)) != after:
             raise ValueError(f"a residual block's projection of {shape} gives {there}, its layers {after}")
         return after
+
+    @property
+    def in_python(self) -> bool:
+        """Is a layer in Python inside?"""
+        return any(leaf.in_python for _, leaf in self.leaves())
+
+    def ways(self) -> tuple[list[Layer], list[Layer]]:
+        return self.layers, [] if self._projection is None else [self._projection]
 
     def leaves(self) -> list[Any]:
         inside = [(f"layers.{name}", leaf) for name, leaf in named_leaves(self.layers)]

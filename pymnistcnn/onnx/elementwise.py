@@ -12,10 +12,11 @@ from onnx import TensorProto, helper
 
 from .. import functional as F
 from .. import layers
-from .._types import ArrayLike
+from .._types import Array, ArrayLike
 from .expressions import DEEPEST, Expression, resolve
-from .operators import OPERATORS, operator
+from .operators import OPERATORS, operator, without_batch
 from .tensors import Padded, Tensor
+from .windows import reduce
 
 if TYPE_CHECKING:
     from .operators import Node
@@ -87,6 +88,7 @@ def several(function: Any) -> Any:
     return lambda node: compute
 
 
+REDUCTIONS: dict[str, Callable[..., Any]] = {"ReduceMax": np.max, "ReduceSum": np.sum}  # that a softmax is written in
 ARITHMETIC |= {"Sum": several(np.add), "Min": several(np.minimum), "Max": several(np.maximum)}
 
 
@@ -114,6 +116,18 @@ def elementwise(node: Node) -> Any:
     return resolve(made, node.ways) if depth >= DEEPEST else made
 
 
+@operator(*REDUCTIONS)
+def reduction(node: Node) -> Any:
+    """Over the scores of a sample, as a part of a softmax; or, of pictures, a pool."""
+    value = node[0] if isinstance(node[0], Expression) else node.tensor()
+    if len(value.shape) != 1:
+        return reduce(node)
+    if without_batch(node.numbers(1, "axes") or range(2), 2) != [0] or not node.get("keepdims", 1):
+        raise ValueError("it must go over all of a sample's scores, and keep their dimension")
+    base, depth = (value.base, value.depth) if isinstance(value, Expression) else (value, 0)
+    return Expression((value,), REDUCTIONS[node.kind], base, is_reduction=True, depth=depth + 1)
+
+
 def sum_of(node: Node, inputs: ArrayLike) -> Any:
     """A residual block."""
     if node.kind not in ("Add", "Sum") or len(inputs) != 2 or any(isinstance(value, np.ndarray) for value in inputs):
@@ -123,13 +137,14 @@ def sum_of(node: Node, inputs: ArrayLike) -> Any:
 
 def by_channel(node: Node) -> Any:
     """One number for each channel or feature."""
-    if node.kind not in ("Add", "Sub", "Mul", "Div") or len(node.inputs) != 2:
-        raise ValueError("with several numbers only +, -, * and / are known here")
+    if node.kind not in ("Add", "Sub", "Mul", "Div", "PRelu") or len(node.inputs) != 2:
+        raise ValueError("with several numbers only +, -, *, / and PRelu are known here")
     constant_first = isinstance(node[0], np.ndarray)
     tensor, array = node.tensor(int(constant_first)), node.constant(int(not constant_first))
     shape = (1, *tensor.shape)
-    if node.opset < 7 and node.get("broadcast", 0) and node.get("axis", -1) >= 0:  # of old: where its axes begin
-        array = array.reshape(array.shape + (1,) * (len(shape) - node.get("axis") - array.ndim))
+    begin = node.get("axis", 1 if node.kind == "PRelu" else -1)
+    if node.opset < 7 and (node.kind == "PRelu" or node.get("broadcast", 0)) and begin >= 0:  # of old
+        array = array.reshape(array.shape + (1,) * (len(shape) - begin - array.ndim))
     array = array.reshape((1,) * max(0, len(shape) - array.ndim) + array.shape)
     if tensor.step.is_input and len(shape) == 4 and array.shape == (1, 1, 1, shape[3]) and tensor.order is None:
         tensor = node.ways.channels_last(tensor)
@@ -141,15 +156,20 @@ def by_channel(node: Node) -> Any:
         or array.dtype.kind != "f"
     ):
         raise ValueError(f"its constant of {array.shape[1:]} is not one number for each channel of {tensor.shape}")
-    array = array.reshape(-1).astype(float)
+    made = with_numbers(node, tensor, array.reshape(-1).astype(float), constant_first)
+    return replace(there, step=made.step) if axes else made
+
+
+def with_numbers(node: Node, tensor: Tensor, array: Array, constant_first: bool) -> Tensor:
+    if (node.kind, constant_first) == ("PRelu", False):
+        return node.ways.leaky(tensor, array)
     scale_and_offset = {
         ("Add", False): (1, array), ("Add", True): (1, array), ("Sub", False): (1, -array), ("Sub", True): (-1, array),
         ("Mul", False): (array, 0), ("Mul", True): (array, 0), ("Div", False): (1 / array, 0),
     }.get((node.kind, constant_first))  # fmt: skip
     if scale_and_offset is None:
-        raise ValueError("it divides by the network's numbers")
-    made = node.ways.scaled(tensor, *np.broadcast_arrays(*scale_and_offset))
-    return replace(there, step=made.step) if axes else made
+        raise ValueError("its second input must be constant, not the network's numbers")
+    return node.ways.scaled(tensor, *np.broadcast_arrays(*scale_and_offset))
 
 
 @operator("Cast", "CastLike")

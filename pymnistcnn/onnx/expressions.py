@@ -1,7 +1,8 @@
 """Which layer computes what several nodes compute together, such as x / 2 * (1 + erf(x / sqrt(2))).
 
 Nodes that work element by element on one tensor are a function of one number. It is tried on a grid of numbers, and
-known by its values there: how it is written does not matter.
+known by its values there: how it is written does not matter. Where there are maxima or sums in it, the grid stands for
+the scores of one sample, and softmax is what it may be.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Expression:
     layer: layers.Layer | None = None
     is_sum: bool = False
     depth: int = 1
+    is_reduction: bool = False  # to one number for each sample
     resolved: Tensor | Unknown | None = None
 
     @property
@@ -58,14 +60,17 @@ def region(expression: Expression) -> list[Any]:
     return list(found)
 
 
-def values(of: Any, start: Any, grid: Any) -> np.ndarray | None:
-    """What an expression is as a function of another one, or of its tensor; None if of more than that."""
-    known = {start: grid}
+def values(of: Any, start: Any, grid: Any) -> tuple[np.ndarray | None, bool]:
+    """What an expression is as a function of another one, or of its tensor; None if of more than that. And whether it
+    mixes the numbers of a sample."""
+    known, mixed = {start: grid}, set()
     for one in region(of):
         if one is not start:
             inputs = [i if isinstance(i, np.ndarray) else known.get(i) for i in one.inputs]
             known[one] = None if any(i is None for i in inputs) else one.compute(*inputs)
-    return known[of]
+            if one.is_reduction or any(i in mixed for i in one.inputs if isinstance(i, Expression)):
+                mixed.add(one)
+    return known[of], of in mixed
 
 
 def resolve(expression: Expression, ways: Ways) -> Tensor:
@@ -87,8 +92,11 @@ def _resolve(expression, ways):
             pass
     for start in [expression.base, *region(expression)[:-1]]:  # first what takes in most
         with np.errstate(all="ignore"):
-            y = values(expression, start, GRID)
-        known = None if y is None else recognized(np.asarray(y, np.float64), constants(expression))
+            y, mixes = values(expression, start, GRID)
+            known = None
+            if y is not None:
+                y = np.asarray(y, np.float64)
+                known = softmax(y) if mixes else recognized(y, constants(expression))
         if known is not None:
             try:
                 before = start if isinstance(start, Tensor) else resolve(start, ways)
@@ -96,7 +104,7 @@ def _resolve(expression, ways):
                 continue
             if isinstance(known, tuple):
                 return before if known == (1, 0) else ways.scaled(before, *known)
-            return ways.after(before, known, before.shape)
+            return ways.after(ways.features(before) if mixes else before, known, before.shape)
     if expression.is_sum:
         a, b = (i if isinstance(i, Tensor) else resolve(i, ways) for i in expression.inputs)
         return ways.sum(a, b)
@@ -131,6 +139,16 @@ def recognized(y: Array, numbers: Array = ()) -> Any:
     for kind, function, options in with_settings(y, numbers):
         if same(y, function(GRID, *options)):
             return kind(*options)
+    return None
+
+
+def softmax(y: Array) -> layers.Layer | None:
+    """The layer that makes these of a sample whose scores are the grid."""
+    expected = F.log_softmax(GRID)
+    if y.shape == GRID.shape:
+        for kind, logarithm in ((layers.LogSoftmax, y), (layers.Softmax, np.log(y))):
+            if same(logarithm, expected):
+                return kind()
     return None
 
 

@@ -111,10 +111,15 @@ def gemm(node: Node) -> Any:
         raise ValueError("it transposes its input, batch and all")
     weight = node.weights(1)
     weight = (weight if node.get("transB", 0) else weight.T) * node.number("alpha", 1.0)
-    bias = None if node[2] is None else node.weights(2) * node.number("beta", 1.0)
+    bias, other, beta = None, None, node.number("beta", 1.0)
+    if isinstance(node[2], np.ndarray):
+        bias = node.weights(2) * beta
+    elif node[2] is not None:
+        other = node.tensor(2) if beta == 1 else node.ways.scaled(node.tensor(2), beta, 0.0)
     if weight.ndim == 2 and bias is not None:
         bias = bias_of(bias, weight.shape[0])
-    return node.ways.linear(node.tensor(), weight, bias)
+    product = node.ways.linear(node.tensor(), weight, bias)
+    return product if other is None else node.ways.sum(product, other)
 
 
 @operator("MatMul")
@@ -171,8 +176,8 @@ def identity(node: Node) -> Any:
 
 @operator("Flatten")
 def flatten(node: Node) -> Any:
-    tensor = node.tensor()
-    if axes_of([node.get("axis", 1)], len(tensor.shape) + 2) != [1]:
+    tensor, axis = node.tensor(), node.get("axis", 1)
+    if axis + (len(tensor.shape) + 1) * (axis < 0) != 1:
         raise ValueError("it flattens the batch, too: samples must stay apart")
     return tensor.seen_as((math.prod(tensor.shape),))
 

@@ -185,6 +185,13 @@ class Ways:
             step = self.normalized(seen, NO_EPS, 0.1, scale, offset, zero, one).step
         return replace(tensor, step=step)
 
+    def leaky(self, tensor: Tensor, slopes: Array) -> Tensor:
+        """A leaky ReLU with a slope for each channel or feature: slope * x + (1 - slope) * relu(x)."""
+        x = self.picture(tensor) if len(tensor.shape) > 1 else self.features(tensor)
+        positive, none = self.after(x, layers.ReLU(), x.shape), np.zeros_like(slopes)
+        made = self.sum(self.scaled(x, slopes, none), self.scaled(positive, 1 - slopes, none))
+        return replace(made, shape=tensor.shape)
+
     def with_bias(self, tensor: Tensor, scale: Any, offset: Any) -> Step | None:
         """A bias for the convolution or linear layer right before that has none yet."""
         step = tensor.step

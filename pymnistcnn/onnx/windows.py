@@ -250,12 +250,14 @@ def global_pool(node: Node) -> Any:
     return as_before(node.ways.after(picture, layer), len(tensor.shape) == 2)
 
 
-@operator("ReduceMean", "ReduceMax")
+@operator("ReduceMean")
 def reduce(node: Node) -> Any:
     """Over height and width."""
     tensor, axes = node.tensor(), node.numbers(1, "axes")
     if len(tensor.shape) != 3 or sorted(without_batch(axes or range(4), 4)) != [1, 2]:
         raise ValueError("it must go over the height and width of pictures, and only these")
-    kind = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}[node.kind]
-    pooled = global_pool(replace(node, kind=kind))
+    kinds = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}
+    if node.kind not in kinds:
+        raise ValueError("sums of pictures are not known here")
+    pooled = global_pool(replace(node, kind=kinds[node.kind]))
     return pooled if node.get("keepdims", 1) else pooled.seen_as(pooled.shape[:1])
