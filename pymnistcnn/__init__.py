@@ -43,6 +43,7 @@ from . import (
     optimizers,
     pictures,
     progress,
+    recorder,
     schedules,
     stepping,
     target,
@@ -68,6 +69,7 @@ from .mismatch import *
 from .model import *
 from .optimizers import *
 from .progress import *
+from .recorder import *
 from .schedules import *
 from .stepping import *
 from .target import *
@@ -93,6 +95,7 @@ __all__ += loading.__all__
 __all__ += model.__all__
 __all__ += optimizers.__all__
 __all__ += progress.__all__
+__all__ += recorder.__all__
 __all__ += schedules.__all__
 __all__ += stepping.__all__
 __all__ += target.__all__

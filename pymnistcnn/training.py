@@ -76,11 +76,12 @@ class History:
         for row in zip(*self.history.values(), strict=True):
             yield dict(zip(self.history, row, strict=True))
 
-    def plot(self, ax: Any = None) -> Array:
-        """Draw it with matplotlib: see `pm.plots.history`."""
+    def plot(self, ax: Any = None, steps: Any = None) -> Array:
+        """Draw loss, accuracy and learning rate: `pm.plots.history`, which says what it takes and returns. MissingExtra
+        without `pip install 'pymnistcnn[plots]'`."""
         from .plots import history
 
-        return history(self, ax)
+        return history(self, ax, steps)
 
     def _repr_html_(self) -> str:
         """In a notebook: a row an epoch; of many, the first and the last ones."""

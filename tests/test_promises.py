@@ -519,7 +519,7 @@ ORDER = [
     {"layers"},
     {"architecture"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files", "mismatch"},
-    {"functional", "checkpoints", "progress"},
+    {"functional", "checkpoints", "progress", "recorder"},
     {"predictor", "training"},
     {"c_code"},
     {"model"},
@@ -546,7 +546,7 @@ ALONE = {  # NumPy, the standard library, and what is named here
     "metrics": {"_types", "checks"},
     "initializers": {"_types", "checks", "elementary"},
 }
-BESIDE = {"losses": {"layers"}, "model": {"onnx", "pytorch"}}  # and a model's doors, which it opens when asked
+BESIDE = {"losses": {"layers"}, "model": {"onnx", "pytorch"}, "training": {"plots"}}  # and doors, opened when asked
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
 
@@ -591,7 +591,7 @@ def test_imports_point_one_way(path):
     elif name in LEVEL:
         beside = BESIDE.get(name, set())
         assert {m for m in ours & LEVEL.keys() if LEVEL[m] >= LEVEL[name]} <= beside, "these point up"
-        if name == "model":
+        if name in ("model", "training"):
             assert not imported(path, everywhere=False)[1] & beside, "a door is opened before anybody asks"
         assert ours <= LEVEL.keys() | ALONE.keys(), "modules without a place in the order"
     else:
