@@ -185,6 +185,8 @@ def interpret(
     labels = model.network.class_labels(labels, len(outputs)).astype(np.int64)
     answers = classes_of(outputs).astype(np.int64)
     logs = log_probabilities_of(outputs.astype(np.float64), model.layers[-1])
+    if np.isnan(logs).any():
+        raise ValueError("the model's outputs are not finite numbers: its weights may be damaged")
     losses = -logs[np.arange(len(labels)), labels]
     return Interpretation(np.asarray(images), labels, np.exp(logs), losses, answers, names_of(model, data))
 

@@ -14,12 +14,17 @@ from ._types import Array
 _NUMBER = ' style="text-align: right"'
 
 
+def escaped(text: str) -> str:
+    """Anybody's text, in one line, as text in HTML."""
+    return escape("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
     """A table of texts. After so many columns come numbers, which are aligned to the right."""
 
     def line(cells, tag):
         return "".join(
-            f"<{tag}{'' if place < text_columns else _NUMBER}>{escape(cell)}</{tag}>"
+            f"<{tag}{'' if place < text_columns else _NUMBER}>{escaped(cell)}</{tag}>"
             for place, cell in enumerate(cells)
         )
 
@@ -41,7 +46,7 @@ def picture(pixels: Array, alt: str, side: int = 56) -> str:
     height, width = (round(n * side / max(pixels.shape[:2])) for n in pixels.shape[:2])
     content = base64.b64encode(png(pixels)).decode()
     return (
-        f'<img src="data:image/png;base64,{content}" alt="{escape(alt)}" width="{width}" height="{height}" '
+        f'<img src="data:image/png;base64,{content}" alt="{escaped(alt)}" width="{width}" height="{height}" '
         'style="image-rendering: pixelated">'
     )
 

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from .datasets.dataset import checked_classes
 from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer
 from .losses import CrossEntropyLoss, FunctionLoss, Loss, LossFunction
-from .markup import table
+from .markup import escaped, table
 from .mismatch import warn_of
 from .network import Network, checked_threads, of_classes
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
@@ -182,7 +181,7 @@ class Sequential:
     def _repr_html_(self) -> str:
         """In a notebook: the table of `summary`."""
         head, *rows = self.summary_rows()
-        names = f"<div>classes: {escape(', '.join(self.classes))}</div>" if self.classes else ""
+        names = f"<div>classes: {escaped(', '.join(self.classes))}</div>" if self.classes else ""
         return f"<div><b>Sequential</b>, inputs {self.input_shape}</div>{table(head, rows)}{names}"
 
     def summary_rows(self) -> list[tuple[str, str, str, str]]:
@@ -522,6 +521,21 @@ class Sequential:
         from .onnx import write
 
         write(self, path, input_dtype=input_dtype, fold_batch_norm=fold_batch_norm, classes=classes)
+
+    def card(self, evaluation: Evaluation | None = None) -> str:
+        """A model card in Markdown: what the network takes and gives, what it was trained on, its layers and limits;
+        with an evaluation, how good it is.
+
+        Examples
+        --------
+        >>> import pymnistcnn as pm
+        >>> model = pm.Sequential([pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+        >>> print(model.card().splitlines()[2])
+        A network of 2 layers and 7,850 parameters, made with pymnistcnn.
+        """
+        from .card import card_of
+
+        return Shown(card_of(self, evaluation))
 
     def to_torch(self) -> Any:
         """An `nn.Sequential` of the same layers, weights and names, in evaluation mode; of noise and augmentation

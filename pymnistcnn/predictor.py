@@ -47,7 +47,8 @@ def log_probabilities_of(outputs: Array, last: Layer) -> np.ndarray:
     if isinstance(last, (Sigmoid, Softmax)):
         with np.errstate(divide="ignore"):
             return np.log(outputs)
-    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # of infinity, NaN
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 

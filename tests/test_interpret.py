@@ -138,6 +138,7 @@ def test_names_are_the_model_s_or_those_of_the_data():
         (network(), (X, LABELS + 1), "labels must be from 0 to 3"),
         (network(), (X[:0], LABELS[:0]), "at least one sample"),
         (network(), (X * np.nan, LABELS), "NaN among their outputs"),
+        (network(), (np.full_like(X, np.inf), LABELS), "NaN among their outputs|not finite numbers"),
         (pm.Sequential([pm.Linear(1)], (6,)), (X, LABELS), r"outputs of shape \(1,\) tells no classes apart"),
         (pm.Sequential([pm.Conv2d(2, 1)], (1, 2, 3)), (X, LABELS), r"of shape \(2, 2, 3\) tells no classes apart"),
     ],

@@ -5,10 +5,10 @@ import io
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from parsed import Parsed
 from PIL import Image
 
 import pymnistcnn as pm
@@ -16,34 +16,6 @@ from pymnistcnn.datasets.dataset import SHOWN
 from pymnistcnn.training import ROWS, History
 
 HOSTILE = '<script>alert("1")</script>', "a' onload='x", "&amp;", "$x$"
-VOID = {"img", "br", "meta", "link"}
-
-
-class Parsed(HTMLParser):
-    """Tags that match, the texts of cells, all attributes; an assertion fails where an end tag has no start."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.cells, self.attributes, self.text = [], [], [], [], ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += attributes
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag in ("td", "th"):
-            self.cells.append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-        if self.open and self.open[-1] in ("td", "th"):
-            self.cells[-1] += data
 
 
 def picture_in(source):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any, Self
 
 import numpy as np
@@ -185,9 +184,9 @@ class Dataset:
     def _repr_html_(self) -> str:
         """In a notebook: how many there are, and the first of them."""
         size = " x ".join(map(str, self.images.shape[1:]))
-        title = f"<b>{escape(self.name or 'Dataset')}</b>: {len(self):,} images of {size} {self.images.dtype}"
+        title = f"<b>{markup.escaped(self.name or 'Dataset')}</b>: {len(self):,} images of {size} {self.images.dtype}"
         labels = self.labels[:SHOWN].tolist()
-        names = [escape(self.classes[label] if self.classes else str(label)) for label in labels]
+        names = [markup.escaped(self.classes[label] if self.classes else str(label)) for label in labels]
         if not names or not markup.is_pictures(self.images):
             return f"<div>{title}</div>"
         pixels = markup.pixels_of(self.images[:SHOWN])

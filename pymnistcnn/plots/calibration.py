@@ -50,7 +50,7 @@ def calibration(of: Of, data: Data = None, bins: int = 10, ax: Axes | None = Non
         ax.annotate(f"{count:,}", (place, height), xytext=(0, 3), textcoords="offset points", ha="center",
                     color=theme.muted, fontsize="x-small")  # fmt: skip
     ax.set_xlim(min(0.9, table["low"].min()), 1.04)
-    ax.set_ylim(min(0.9, np.floor(low.min() * 10) / 10), 1.08)
+    ax.set_ylim(min(0.9, np.floor(low.min() * 10) / 10) - 0.03, 1.08)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     return ax

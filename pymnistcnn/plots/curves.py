@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,7 @@ def loss(history: History, ax: Axes | None = None, steps: Recorder | None = None
     ['training', 'validation']
     """
     ax = axes_for(ax, WIDTH, HEIGHT)
-    _both(ax, "Loss", history.loss, history.validation_loss, steps and (steps.epochs, steps.loss))
+    _both(ax, "Loss", history.loss, history.validation_loss, steps and (steps.epochs, steps.loss), "upper right")
     drawn = np.array([value for line in ax.lines for value in line.get_ydata()])
     if drawn.size and drawn.min() > 0 and drawn.max() > WIDE * drawn.min():
         ax.set_yscale("log", subs=(2, 5))
@@ -60,7 +60,8 @@ def accuracy(history: History, ax: Axes | None = None, steps: Recorder | None = 
     [0.9, 0.96]
     """
     ax = axes_for(ax, WIDTH, HEIGHT)
-    _both(ax, "Accuracy", history.accuracy, history.validation_accuracy, steps and (steps.epochs, steps.accuracy))
+    points = steps and (steps.epochs, steps.accuracy)
+    _both(ax, "Accuracy", history.accuracy, history.validation_accuracy, points, "lower right")
     if steps and history.accuracy:  # the first batches are guesses, and not what is of interest
         ax.set_ylim(bottom=max(0, 1 - 2 * (1 - min(history.accuracy))))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
@@ -106,13 +107,17 @@ def history(history: History, ax: Axes | Sequence[Axes] | None = None, steps: Re
     >>> [ax.get_title(loc="left") for ax in pm.plots.history(history)]
     ['Loss', 'Accuracy', 'Learning rate']
     """
-    panels = [loss]
-    panels += [accuracy] * any(map(math.isfinite, history.accuracy))
-    panels += [learning_rate] * bool(history.learning_rate)
+    panels = panels_of(history)
     places = _places(ax, len(panels))
     for draw, place in zip(panels, places, strict=True):
         draw(history, place, steps)
     return places
+
+
+def panels_of(history: History) -> list[Callable[..., Axes]]:
+    """What can be drawn of a history."""
+    has_accuracy = any(map(math.isfinite, history.accuracy))
+    return [loss, *[accuracy] * has_accuracy, *[learning_rate] * bool(history.learning_rate)]
 
 
 def _places(ax, n):
@@ -132,7 +137,7 @@ def _places(ax, n):
     return np.array(places, object)
 
 
-def _both(ax, title, training, validation, steps):
+def _both(ax, title, training, validation, steps, corner):
     theme = dressed(ax, title, "epoch")
     points = _points(training)
     if steps:
@@ -141,7 +146,7 @@ def _both(ax, title, training, validation, steps):
         ax.plot(_epochs(training), training, color=theme.first, label="training", **points)
     if validation:
         ax.plot(_epochs(validation), validation, color=theme.second, label="validation", **points)
-        legend(ax)
+        legend(ax, loc=corner)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=len(training) > 1))
 
 
