@@ -37,6 +37,7 @@ def inline(text: str, name: str) -> str:
     colours of its own."""
     box = re.search(r'viewBox="[^"]*"', text)
     content = text[text.index(">", text.index("<svg")) + 1 :]
+    content = re.sub(r"<style.*?</style>", "", content, flags=re.DOTALL)  # it would be the whole page's
     content = re.sub(r'<g id="[^"]*"', "<g", content).replace("'DejaVu Sans'", "system-ui")
     for role, color in asdict(ON_WHITE).items():
         content = content.replace(color, f"var(--{role})")
