@@ -19,7 +19,7 @@ from ..plots.theme import ON_WHITE
 from .run import Run
 
 NOTHING = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-INSIDE = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}  # letters are the page's
+INSIDE: dict[str, Any] = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}  # letters are the page's
 
 
 def svg(name: str, draw: Callable[..., Any], width: float = 4.2, height: float = 3.0) -> str:
