@@ -71,7 +71,8 @@ def pixels_of(images: Array) -> Array:
 def figures(pictures: Iterable[str], captions: Iterable[str]) -> str:
     """Pictures side by side, each above its caption, which is HTML."""
     return "".join(
-        '<figure style="display: inline-block; margin: 0 8px 8px 0; text-align: center">'
+        '<figure style="display: inline-block; vertical-align: top; max-width: 120px; margin: 0 8px 8px 0; '
+        'text-align: center; overflow-wrap: anywhere">'
         f'{picture}<figcaption style="font-size: smaller">{caption}</figcaption></figure>'
         for picture, caption in zip(pictures, captions, strict=True)
     )

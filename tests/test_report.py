@@ -98,7 +98,7 @@ def test_a_report_says_what_is_true(run, tmp_path):
         "loss by epoch", "accuracy by epoch", "learning rate by epoch", "Calibration"]  # fmt: skip
     for title in ("Training", "Confusion matrix", "Mistakes", "Classes and calibration", "Network", "Model card"):
         assert f"<h2>{title}</h2>" in html
-    matrix = re.search('<table class="matrix">.*?</table>', html)[0]
+    matrix = re.search('<table class="matrix.*?</table>', html)[0]
     rows = re.findall("<td[^>]*>([^<]*)</td>", matrix.partition("<tbody>")[2])
     counts = np.array([0 if text == "&middot;" else int(text.replace(",", "")) for text in rows]).reshape(10, 10)
     np.testing.assert_array_equal(counts, run.what.confusion)

@@ -63,9 +63,9 @@ def sections(run: Run) -> Iterator[tuple[str, str]]:
     what = run.what
     yield "Training", grid(curves(run)) or NO_HISTORY
     confused = f"<h3>Most confused</h3>{tables.confused(what)}"
-    yield "Confusion matrix", grid([wide(tables.confusion(what)), confused])
+    yield "Confusion matrix", row([wide(tables.confusion(what)), confused])
     yield "Mistakes", mistakes(run)
-    yield "Classes and calibration", grid([wide(tables.scores(what)), reliability(run)])
+    yield "Classes and calibration", row([wide(tables.scores(what)), reliability(run)])
     known = {**run.facts, "Machine": facts.machine(run.threads, run.isa), "Versions": facts.versions()}
     of_each = (f"<h3>{escaped(name)}</h3>{tables.facts(rows)}" for name, rows in known.items())
     yield "Settings, data, machine", grid(of_each)
@@ -83,10 +83,15 @@ def mistakes(run: Run) -> str:
     return f"<p>{words}</p>{tables.mistakes(run.what)}"
 
 
-def grid(parts: Iterable[str]) -> str:
-    """Side by side, where there is room."""
+def grid(parts: Iterable[str], kind: str = "grid") -> str:
+    """Columns of one width, as many as there is room for."""
     inside = "".join(f"<div>{part}</div>" for part in parts)
-    return f'<div class="grid">{inside}</div>' if inside else ""
+    return f'<div class="{kind}">{inside}</div>' if inside else ""
+
+
+def row(parts: Iterable[str]) -> str:
+    """Side by side, as wide as each is, where there is room."""
+    return grid(parts, "row")
 
 
 def wide(content: str) -> str:

@@ -11,6 +11,8 @@ from ..interpretation import Interpretation
 from ..markup import escaped, figures, is_pictures, picture, pixels_of, table
 
 MOST_CLASSES = 64  # in a confusion matrix
+MANY = 20  # from here on they are smaller
+SHORT, LONG = 3, 20  # letters of a name, up to which it is written level, and after which it is cut
 MISTAKES, PAIRS = 40, 10  # that are shown
 
 
@@ -23,7 +25,8 @@ def facts(rows: Mapping[str, Any]) -> str:
 
 def confusion(what: Interpretation) -> str:
     """Rows are labels, columns answers; colours as in `pm.plots.confusion_matrix`."""
-    matrix, names = what.confusion, [escaped(name[:20]) for name in what.classes]
+    matrix, names = what.confusion, [escaped(shortened(name)) for name in what.classes]
+    looks = " long" * (max(map(len, what.classes)) > SHORT) + " many" * (len(names) > MANY)
     if len(names) > MOST_CLASSES:
         return f"<p>{len(names)} classes are too many for a table.</p>"
     worst = max((matrix * (1 - np.eye(len(names), dtype=int))).max(), 1)
@@ -40,9 +43,13 @@ def confusion(what: Interpretation) -> str:
         for row, (name, counts) in enumerate(zip(names, matrix.tolist(), strict=True))
     )
     return (
-        '<table class="matrix"><caption>Rows: labels. Columns: answers.</caption>'
+        f'<table class="matrix{looks}"><caption>Rows: labels. Columns: answers.</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
+
+
+def shortened(name: str) -> str:
+    return name if len(name) <= LONG else name[: LONG - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def scores(what: Interpretation) -> str:
