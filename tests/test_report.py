@@ -251,6 +251,18 @@ def test_a_folder_that_is_read_only_is_told_before_training(small, tmp_path):
     assert result.exit_code == 2 and "ermission" in result.stderr and os.listdir() == ["closed"]
 
 
+def test_a_disk_that_is_full_after_the_training_leaves_the_network(small, monkeypatch):
+    from pymnistcnn.report import page as module
+
+    def full(path):
+        raise OSError(28, "No space left on device", os.fspath(path))
+
+    monkeypatch.setattr(module, "atomic_write", full)
+    result = called("train", "--data", small, "--report", "run.html")
+    assert result.exit_code == 1 and "run.html: No space left on device" in result.stderr
+    assert os.listdir() == ["digits.safetensors"] and pm.load("digits.safetensors").score(TEST[:200]) > 0.05
+
+
 def test_a_missing_library_is_told_before_training(small):
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
