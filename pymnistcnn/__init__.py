@@ -33,6 +33,7 @@ from . import (
     datasets,
     functional,
     initializers,
+    interpretation,
     layers,
     loading,
     losses,
@@ -42,6 +43,7 @@ from . import (
     optimizers,
     pictures,
     progress,
+    recorder,
     schedules,
     stepping,
     target,
@@ -50,6 +52,7 @@ from . import (
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
+from .interpretation import *
 from .layers.activations import *
 from .layers.base import *
 from .layers.normalization import *
@@ -66,6 +69,7 @@ from .mismatch import *
 from .model import *
 from .optimizers import *
 from .progress import *
+from .recorder import *
 from .schedules import *
 from .stepping import *
 from .target import *
@@ -82,6 +86,7 @@ __all__ = [
 ]
 __all__ += callbacks.__all__
 __all__ += checkpoints.__all__
+__all__ += interpretation.__all__
 __all__ += layers.__all__
 __all__ += losses.__all__
 __all__ += metrics.__all__
@@ -90,6 +95,7 @@ __all__ += loading.__all__
 __all__ += model.__all__
 __all__ += optimizers.__all__
 __all__ += progress.__all__
+__all__ += recorder.__all__
 __all__ += schedules.__all__
 __all__ += stepping.__all__
 __all__ += target.__all__
@@ -97,10 +103,11 @@ __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
 
 # what needs an extra, and the module that has it
-LAZY = {"CNNClassifier": "estimator", "from_onnx": "onnx", "from_torch": "pytorch"}
+LAZY = {"CNNClassifier": "estimator", "from_onnx": "onnx", "from_torch": "pytorch", "plots": "plots"}
 
 
 if _typing.TYPE_CHECKING:
+    from . import plots as plots
     from .estimator import CNNClassifier as CNNClassifier
     from .onnx import from_onnx as from_onnx
     from .pytorch import from_torch as from_torch
@@ -111,7 +118,8 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        return getattr(import_module(f".{LAZY[name]}", __name__), name)
+        module = import_module(f".{LAZY[name]}", __name__)
+        return getattr(module, name, module)
 
 
 def __dir__() -> list[str]:

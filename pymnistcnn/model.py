@@ -30,6 +30,7 @@ from .datasets.dataset import checked_classes
 from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer
 from .losses import CrossEntropyLoss, FunctionLoss, Loss, LossFunction
+from .markup import escaped, table
 from .mismatch import warn_of
 from .network import Network, checked_threads, of_classes
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
@@ -73,6 +74,13 @@ class Evaluation:
     accuracy: float
     loss: float
     n: int
+
+    def _repr_html_(self) -> str:
+        """In a notebook: a table of one row."""
+        accuracy, wrong = ("-", "-") if math.isnan(self.accuracy) else (
+            f"{self.accuracy:.2%}", f"{self.n - round(self.accuracy * self.n):,}")  # fmt: skip
+        row = [accuracy, wrong, f"{self.n:,}", f"{self.loss:.4f}"]
+        return table(["accuracy", "wrong", "of", "mean loss"], [row], text_columns=0)
 
 
 class Sequential:
@@ -170,8 +178,14 @@ class Sequential:
         inside = "".join(f"\n    {layer}," for layer in self.layers)
         return f"Sequential([{inside}\n], input_shape={self.input_shape})"
 
-    def summary(self) -> str:
-        """A table of layers, output shapes, parameters and multiply-adds."""
+    def _repr_html_(self) -> str:
+        """In a notebook: the table of `summary`."""
+        head, *rows = self.summary_rows()
+        names = f"<div>classes: {escaped(', '.join(self.classes))}</div>" if self.classes else ""
+        return f"<div><b>Sequential</b>, inputs {self.input_shape}</div>{table(head, rows)}{names}"
+
+    def summary_rows(self) -> list[tuple[str, str, str, str]]:
+        """Layers, output shapes, parameters and multiply-adds, as texts: the head of a table, a row a layer, totals."""
         rows = [("layer", "output", "parameters", "multiply-adds")]
         totals = [0, 0]
         for index, layer in enumerate(self.layers):
@@ -181,7 +195,11 @@ class Sequential:
             totals = [totals[0] + parameters, totals[1] + work]
             shape = " x ".join(map(str, self.network.shapes[index + 1]))
             rows.append((str(layer), shape, f"{parameters:,}", f"{work:,}"))
-        rows.append(("total", "", f"{totals[0]:,}", f"{totals[1]:,}"))
+        return [*rows, ("total", "", f"{totals[0]:,}", f"{totals[1]:,}")]
+
+    def summary(self) -> str:
+        """A table of layers, output shapes, parameters and multiply-adds."""
+        rows = self.summary_rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip() for a, b, c, d in rows
@@ -503,6 +521,21 @@ class Sequential:
         from .onnx import write
 
         write(self, path, input_dtype=input_dtype, fold_batch_norm=fold_batch_norm, classes=classes)
+
+    def card(self, evaluation: Evaluation | None = None) -> str:
+        """A model card in Markdown: what the network takes and gives, what it was trained on, its layers and limits;
+        with an evaluation, how good it is.
+
+        Examples
+        --------
+        >>> import pymnistcnn as pm
+        >>> model = pm.Sequential([pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+        >>> print(model.card().splitlines()[2])
+        A network of 2 layers and 7,850 parameters, made with pymnistcnn.
+        """
+        from .card import card_of
+
+        return Shown(card_of(self, evaluation))
 
     def to_torch(self) -> Any:
         """An `nn.Sequential` of the same layers, weights and names, in evaluation mode; of noise and augmentation

@@ -42,6 +42,16 @@ def probabilities_of(outputs: Array, last: Layer) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def log_probabilities_of(outputs: Array, last: Layer) -> np.ndarray:
+    """Their logarithms, which stay apart where probabilities round to 0 or 1."""
+    if isinstance(last, (Sigmoid, Softmax)):
+        with np.errstate(divide="ignore"):
+            return np.log(outputs)
+    with np.errstate(invalid="ignore"):  # of infinity, NaN
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
 class Predictor:
     """What `Sequential.predictor` gives: the network as it was then, to be called from any number of threads.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 allowed_threads: int | None = None  # by whoever called `limit`
 GROUPS, MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+CPUS = Path("/proc/cpuinfo")
 
 
 @functools.cache
@@ -83,3 +84,15 @@ def share(*given: str) -> float:
     except ValueError:
         return math.inf
     return microseconds / period if microseconds > 0 and period > 0 else math.inf
+
+
+def cpu_model() -> str:
+    """What the processor is called."""
+    import platform
+
+    try:
+        lines = CPUS.read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -19,6 +19,7 @@ from ._types import Array, StrPath
 from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
+from .markup import table
 from .network import Network, of_classes
 from .optimizers import IN_TRAINING, Optimizer
 from .stepping import Stepwise, runner_of
@@ -29,6 +30,7 @@ __all__ = [
     "History",
 ]
 
+ROWS = 10  # of the first epochs, and of the last, in a notebook
 SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and Ctrl-C
 
 
@@ -73,6 +75,26 @@ class History:
         """The numbers of each epoch, by name."""
         for row in zip(*self.history.values(), strict=True):
             yield dict(zip(self.history, row, strict=True))
+
+    def plot(self, ax: Any = None, steps: Any = None) -> Array:
+        """Draw loss, accuracy and learning rate: `pm.plots.history`, which says what it takes and returns. MissingExtra
+        without `pip install 'pymnistcnn[plots]'`."""
+        from .plots import history
+
+        return history(self, ax, steps)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: a row an epoch; of many, the first and the last ones."""
+        names = list(self.history)
+        rows = [[str(epoch), *(in_words(row[name]) for name in names)] for epoch, row in enumerate(self, 1)]
+        if len(rows) > 2 * ROWS:
+            rows[ROWS:-ROWS] = [["..."] * (len(names) + 1)]
+        return table(["epoch", *(name.replace("_", " ") for name in names)], rows, text_columns=0)
+
+
+def in_words(value: float) -> str:
+    """A number of a history, for a table."""
+    return f"{value:,.0f}" if 1e4 <= value < 1e15 else f"{value:.5g}"
 
 
 class Diverged(FloatingPointError):

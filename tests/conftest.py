@@ -1,6 +1,7 @@
 """Fixtures of all tests, and what the run ends with: how many were skipped why, and the count of kernel cases."""
 
 import signal
+import sys
 from collections import Counter
 
 import pytest
@@ -44,6 +45,13 @@ def isa(request):
     if problem is not None:
         pytest.skip(f"{request.param}: {problem}")
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_closed():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(params=["float32", "float64"])

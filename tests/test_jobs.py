@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 JOBS = sorted((Path(__file__).parents[1] / "docs" / "jobs").glob("*.py"))
-MODULES = {"sklearn": "sklearn"}  # of an extra, where its name is another
+MODULES = {"sklearn": "sklearn", "plots": "matplotlib"}  # of an extra, where its name is another
 
 
 def needs(script):

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [*sorted(DOCS.glob("coming-from-*.md")), DOCS / "onnx.md"]
+PAGES = [*sorted(DOCS.glob("coming-from-*.md")), DOCS / "onnx.md", DOCS / "plots.md"]
 BLOCK = re.compile(r"^```(\w+)( \w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KINDS = {("python", ""), ("python", "torch"), ("python", "keras"), ("julia", "")}
-EXTRAS = {"onnx.md": "onnx", "coming-from-scikit-learn.md": "sklearn"}  # what all of a page needs
+# what all of a page needs
+EXTRAS = {"onnx.md": "onnx", "plots.md": "matplotlib", "coming-from-scikit-learn.md": "sklearn"}
 
 
 def blocks(page):

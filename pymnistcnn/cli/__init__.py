@@ -14,6 +14,7 @@ from .export import export
 from .info import info
 from .options import Commands
 from .predict import predict
+from .report import report
 from .train import train
 from .tutorial import tutorial
 
@@ -30,5 +31,5 @@ def main(context: Any) -> None:
         click.echo(context.get_help())
 
 
-for _command in (train, evaluate, predict, export, tutorial, data, bench, info):
+for _command in (train, evaluate, predict, report, export, tutorial, data, bench, info):
     main.add_command(_command)

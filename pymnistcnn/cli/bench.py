@@ -23,9 +23,9 @@ from ..benchmarking.measuring import markdown
 from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
 from ..datasets import atomic_write
+from ..processors import cpu_model
 from ..recipes import RECIPES
 from ..target import ISAS
-from .info import cpu_model
 from .options import COMPUTE, JSON, Failure, count, device_options, options, usable_isa, writable_file
 
 

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from ..datasets.dataset import Dataset
 
 
+PART = click.option("--part", type=click.Choice(["test", "train", "all"]), default="test", show_default=True,
+                    help="Which images of the data.")  # fmt: skip
+
+
 @click.command()
 @MODEL
 @DATA
 @FORM
-@click.option("--part", type=click.Choice(["test", "train", "all"]), default="test", show_default=True,
-              help="Which images of the data.")  # fmt: skip
+@PART
 @click.option("--confusion", is_flag=True, help="Print how many images of each class were taken for which.")
 @COMPUTE
 @JSON

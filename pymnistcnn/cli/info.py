@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import platform
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import numpy as np
 
 from .. import __version__, _native, datasets
 from ..openmp import openmp_runtimes
+from ..processors import cpu_model
 from ..target import ISAS, cuda_problem, devices
 from .options import COMPUTE, JSON, print_json, sizes_of
 
@@ -70,12 +70,3 @@ def cuda() -> str:
         return "not in this build"
     architectures, device = build
     return f"built for architectures {architectures}; {cuda_problem() or device}"
-
-
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

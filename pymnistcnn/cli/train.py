@@ -35,6 +35,7 @@ from .options import (
     where,
     writable_file,
 )
+from .report import recorder_of, report_file, write_of_training
 
 FEW_STEPS = 100  # of an optimizer, with which little is learnt
 SUFFIX = ".checkpoint"  # of the output's name
@@ -57,6 +58,8 @@ SUFFIX = ".checkpoint"  # of the output's name
               help=f"After every N batches, write to OUTPUT{SUFFIX} all that it takes to go on.")  # fmt: skip
 @click.option("--resume", metavar="FILE", type=click.Path(path_type=Path),
               help="Go on from a checkpoint, with its recipe, epochs, batch size, seed and dtype.")  # fmt: skip
+@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), callback=report_file,
+              help="Where to write a report, one HTML file: curves, mistakes, settings.")  # fmt: skip
 @JSON
 @told_at_the_end()
 def train(
@@ -71,6 +74,7 @@ def train(
     output: StrPath,
     checkpoint_every: None,
     resume: None,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Train a network, test it, save it.
@@ -87,6 +91,8 @@ def train(
         output = output or output_of(resume)
     recipe, seed, dtype = given["recipe"] or "fast", given["seed"] or 0, given["dtype"] or "float32"
     output = network_file(None, None, output or Path("digits.safetensors"))
+    if report is not None and os.path.realpath(report) == os.path.realpath(output):
+        raise click.UsageError(f"--report and --output are both {click.format_filename(report)}")
     training, test = read_data(data)
     made = RECIPES[recipe](
         input_shape=input_shape_of(training), classes=classes_in(training, test), seed=seed, dtype=dtype,
@@ -109,12 +115,14 @@ def train(
     say(f"          only {count(steps, 'step')}: more --epochs learn more\n" if steps < FEW_STEPS else "")
 
     on_terminal = sys.stderr.isatty()
+    recorder = recorder_of(epochs, len(training), batch_size) if report else None
+    callbacks = [*([] if on_terminal else [EpochLines()]), *([recorder] if recorder else [])]
     with checkpoint.held() if checkpoint else nullcontext():
         try:
             history = made.model.fit(
                 training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
                 loss=made.loss, validation=test, threads=threads, isa=isa, progress=on_terminal,
-                callbacks=[] if on_terminal else [EpochLines()], checkpoint=checkpoint, resume=resume,
+                callbacks=callbacks, checkpoint=checkpoint, resume=resume,
             )  # fmt: skip
             made.model.save(output)
         except KeyboardInterrupt as error:
@@ -135,10 +143,15 @@ def train(
     say(f"test accuracy  {accuracy:.2%} ({wrong:,} of {len(test):,} wrong)")
     say(f"training time  {seconds:.2f} s ({speed:,.0f} images/s)")
     say(f"saved          {file} ({output.stat().st_size / 1000:,.0f} kB)")
+    if report:
+        settings = {**notes, "threads": threads, "isa": isa}
+        write_of_training(report, made, history, recorder, (training, test, data), settings, output)
+        say(f"report         {click.format_filename(report)} ({report.stat().st_size / 1000:,.0f} kB)")
     if as_json:
         print_json(
             test_accuracy=accuracy, train_seconds=seconds, images_per_second=speed, epochs=epochs, isa=isa,
             threads=threads, dtype=dtype, seed=seed, output=os.fspath(output),
+            **({"report": os.fspath(report)} if report else {}),
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .. import markup
 from .._types import Array, ArrayLike
 from ..checks import checked_seed, number, shown, yes_or_no
 
@@ -34,6 +35,7 @@ class DataError(ValueError):
 
 
 MOST_CLASSES = 1000  # of files: what has more is no label
+SHOWN = 20  # of the first images, in a notebook
 CHANNELS = (1, 3)  # of pictures, where an axis of this size is taken for theirs
 
 
@@ -178,6 +180,18 @@ class Dataset:
         size = "x".join(map(str, self.images.shape[1:]))
         labels = f"labels {self.labels.min()} to {self.labels.max()}" if len(self) else "no labels"
         return f"Dataset({len(self)} images of {size} {self.images.dtype}, {labels})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how many there are, and the first of them."""
+        size = " x ".join(map(str, self.images.shape[1:]))
+        title = f"<b>{markup.escaped(self.name or 'Dataset')}</b>: {len(self):,} images of {size} {self.images.dtype}"
+        labels = self.labels[:SHOWN].tolist()
+        names = [markup.escaped(self.classes[label] if self.classes else str(label)) for label in labels]
+        if not names or not markup.is_pictures(self.images):
+            return f"<div>{title}</div>"
+        pixels = markup.pixels_of(self.images[:SHOWN])
+        shown = [markup.picture(one, f"label {label}") for one, label in zip(pixels, labels, strict=True)]
+        return f"<div>{title}</div><div>{markup.figures(shown, names)}</div>"
 
 
 def checked_classes(classes: Any) -> tuple[str, ...]:
