@@ -28,12 +28,14 @@ if _native_version != __version__:
     )
 
 from . import (
+    calibration,
     callbacks,
     checkpoints,
     datasets,
     functional,
     initializers,
     layers,
+    learning_rates,
     loading,
     losses,
     metrics,
@@ -45,8 +47,10 @@ from . import (
     schedules,
     stepping,
     target,
+    trackers,
     training,
 )
+from .calibration import *
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
@@ -59,6 +63,7 @@ from .layers.python import *
 from .layers.randomness import *
 from .layers.residual import *
 from .layers.shapes import *
+from .learning_rates import *
 from .loading import *
 from .losses import *
 from .metrics import *
@@ -69,6 +74,7 @@ from .progress import *
 from .schedules import *
 from .stepping import *
 from .target import *
+from .trackers import *
 from .training import *
 
 __all__ = [
@@ -80,9 +86,11 @@ __all__ = [
     "pictures",
     "schedules",
 ]
+__all__ += calibration.__all__
 __all__ += callbacks.__all__
 __all__ += checkpoints.__all__
 __all__ += layers.__all__
+__all__ += learning_rates.__all__
 __all__ += losses.__all__
 __all__ += metrics.__all__
 __all__ += mismatch.__all__
@@ -93,6 +101,7 @@ __all__ += progress.__all__
 __all__ += schedules.__all__
 __all__ += stepping.__all__
 __all__ += target.__all__
+__all__ += trackers.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
 

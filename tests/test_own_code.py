@@ -296,7 +296,7 @@ def test_saved_and_loaded(tmp_path):
     again = pm.load(tmp_path / "own", own_layers=[Swish, Affine])
     assert weights(again) == weights(model) and repr(again) == repr(model)
     assert (again.predict(X) == model.predict(X)).all()
-    with pytest.raises(ValueError, match=re.escape("no layer 'Swish'; of one's own, pm.load takes own_layers=[Class]")):
+    with pytest.raises(ValueError, match=re.escape("no layer 'Swish'; if it is one of your own, a PythonLayer")):
         pm.load(tmp_path / "own")
 
 
