@@ -115,7 +115,8 @@ class Calibrate(Callback):
 
     samples : how many; the first of the training data
 
-    `temperature`, after `fit`, is what `calibrate` gave.
+    `temperature`, after `fit`, is what `calibrate` gave. Callbacks that change the weights at the end, such as
+    BestCheckpoint, go first.
 
     Examples
     --------
@@ -133,15 +134,20 @@ class Calibrate(Callback):
     temperature: float | Any  # None before the first training
 
     def __init__(self, samples: int = 5000) -> None:
-        self.samples, self.temperature = whole("samples", samples), None
+        self.samples, self.temperature, self._ready = whole("samples", samples), None, False
 
     def on_train_begin(self, training: Any) -> None:
+        self.temperature, self._ready = None, False
         last_linear(training.model)
         augmenting(training.model)
         if training.targets.labels is None:
             raise ValueError("Calibrate needs labels to train on, not values")
+        self._ready = True
 
     def on_train_end(self, training: Any) -> None:
+        ready, self._ready = self._ready, False
+        if not ready or not (len(training.history) or training.batch):
+            return
         model, labels = training.model, training.targets.labels[: self.samples]
         unseen = augmented(model, training.x[: self.samples])
         self.temperature = calibrate(model, unseen, labels, threads=training.how.threads)

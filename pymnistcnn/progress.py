@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,13 +59,39 @@ class Unbreakable:
         return getattr(self.file, name)
 
 
+class Cell:
+    """A file that shows in a notebook what is written to it, as a terminal would: a line can be drawn over, and what is
+    kept of it is how it looked at last."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        from IPython.display import display  # a notebook has it
+
+        self._lines = [""]
+        self._shown = display(self._output(), raw=True, display_id=True)
+
+    def _output(self):
+        return {"text/plain": "\n".join(self._lines).rstrip()}
+
+    def write(self, text: str) -> None:
+        for part in re.split("([\r\n])", text):
+            if part == "\n":
+                self._lines.append("")
+            else:
+                self._lines[-1] = "" if part == "\r" else self._lines[-1] + part
+
+    def flush(self) -> None:
+        self._shown.update(self._output(), raw=True)
+
+
 class ProgressBar(Callback):
     """A bar while an epoch lasts, on a terminal or in a notebook, drawn by tqdm; and a line at its end, everywhere.
     `fit` adds one by itself.
 
     Parameters
     ----------
-    file : where to write; standard error if not given, in a notebook standard output
+    file : where to write; standard error, or a notebook's cell, if not given
     bar : whether to draw the bar; where somebody looks if not given
 
     Nothing is coloured. What does not fit the terminal is left out.
@@ -85,22 +112,25 @@ class ProgressBar(Callback):
     def __init__(self, file: Any = None, bar: bool | None = None) -> None:
         self.file, self.bar, self._tqdm = file, bar, None
 
+    def on_train_begin(self, training: Any) -> None:
+        self._file = Unbreakable(self.file or (Cell() if in_notebook(sys.stderr) else sys.stderr))
+
     def on_epoch_begin(self, training: Any) -> None:
-        self._file = Unbreakable(self.file or (sys.stdout if in_notebook(sys.stderr) else sys.stderr))
         if not (is_watched(self._file) if self.bar is None else self.bar):
             return
         from tqdm import tqdm
 
         # it draws nothing before the first slice
         self._tqdm = tqdm(total=training.samples, initial=training.batch * training.batch_size, file=self._file,
-                          leave=False, mininterval=0, delay=1e-9)  # fmt: skip
+                          leave=False, delay=1e-9)  # fmt: skip
 
     def on_slice(self, training: Any) -> None:
         if self._tqdm is not None:
             done = min(training.batch * training.batch_size, training.samples)
             self._tqdm.ncols = columns_of(self._file) - 1
             self._tqdm.bar_format = bar_of(training, done, self._tqdm.ncols)
-            self._tqdm.update(done - self._tqdm.n)
+            self._tqdm.n = done
+            self._tqdm.refresh()
 
     def on_epoch_end(self, training: Any) -> None:
         self._close()
@@ -135,7 +165,7 @@ def in_notebook(file: Any) -> bool:
 
 def is_watched(file: Unbreakable) -> bool:
     """Can a bar be drawn there over and over, and does somebody see it?"""
-    return in_notebook(file.file) or (file.isatty() and os.environ.get("TERM") != "dumb")
+    return isinstance(file.file, Cell) or (file.isatty() and os.environ.get("TERM") != "dumb")
 
 
 def columns_of(file: Unbreakable) -> int:

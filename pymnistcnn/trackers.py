@@ -170,8 +170,10 @@ class TensorBoard(Tracker):
 
     def _end(self) -> None:
         events, self._events = self._events, None
-        self._write(self._over, 0, events)
-        events.close()
+        try:
+            self._write(self._over, 0, events)
+        finally:
+            events.close()
 
     def _scalars(self, numbers: dict[str, float], step: int) -> None:
         from tensorboardX.summary import scalar
