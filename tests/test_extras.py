@@ -10,7 +10,7 @@ from pymnistcnn.extras import MissingExtra, needed
 
 HIDDEN = """
 import sys
-for name in ("onnx", "torch"):
+for name in ("onnx", "torch", "matplotlib", "tensorboardX"):
     sys.modules[name] = None  # as if it were not installed
 """
 
@@ -26,6 +26,8 @@ def python(code):
         ("pm.from_torch(None)", "torch"),
         ("pm.Sequential([pm.Linear(2)], (3,)).to_onnx('a.onnx')", "onnx"),
         ("pm.Sequential([pm.Linear(2)], (3,)).to_torch()", "torch"),
+        ("pm.TensorBoard('runs')", "tensorboard"),
+        ("import numpy; pm.LearningRates(numpy.ones(2), numpy.ones(2)).plot()", "plots"),
     ],
 )
 def test_the_command_is_named(call, extra):
