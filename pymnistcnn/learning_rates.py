@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._types import ArrayLike
+from ._types import Array, ArrayLike
 from .callbacks import Callback
 from .checks import number, whole
 from .datasets import Dataset
@@ -148,7 +148,12 @@ class Sweep(Schedule):
 class Recorder(Callback):
     """The loss of every step, up to the last one or to where the training diverges."""
 
-    every = 1
+    every: int | None = 1
+    steps: int
+    losses: list[float]
+    mean: float
+    best: float
+    before: Array
 
     def __init__(self, steps: int) -> None:
         self.steps, self.losses, self.mean, self.best = steps, [], 0.0, math.inf
