@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -95,15 +96,11 @@ def calibrate(
     >>> model.predict_proba([[1.0]]).round(2)
     array([[0.1, 0.9]], dtype=float32)
     """
-    linear = last_linear(model)
+    last_linear(model)
     inputs, labels = (x, y) if y is not None else both_of(x, "data")
     inputs = model.network.inputs(inputs)
     labels = model.network.class_labels(labels, len(inputs))
-    outputs = runner_of(model.network).predict(inputs, target_of(isa), threads)
-    temperature = temperature_of(logits_of(model, outputs), labels)
-    for parameter in linear.parameters.values():
-        parameter /= parameter.dtype.type(temperature)
-    return temperature
+    return divide(model, runner_of(model.network).predict(inputs, target_of(isa), threads), labels)
 
 
 class Calibrate(Callback):
@@ -150,7 +147,8 @@ class Calibrate(Callback):
             return
         model, labels = training.model, training.targets.labels[: self.samples]
         unseen = augmented(model, training.x[: self.samples])
-        self.temperature = calibrate(model, unseen, labels, threads=training.how.threads)
+        outputs = [training.runner.predict(part, target_of(None), training.how.threads) for part in unseen]
+        self.temperature = divide(model, np.concatenate(outputs), labels)
 
 
 def last_linear(model: Sequential) -> Linear:
@@ -160,6 +158,14 @@ def last_linear(model: Sequential) -> Linear:
     if not isinstance(layer, Linear) or model.output_shape == (1,):
         raise ValueError(f"calibration is of a model that ends in the logits of a Linear layer, not in {last}")
     return layer
+
+
+def divide(model: Sequential, outputs: Array, labels: Array) -> float:
+    """Divide a model's logits by the temperature that its outputs for samples of these labels say, and return it."""
+    temperature = temperature_of(logits_of(model, outputs), labels)
+    for parameter in last_linear(model).parameters.values():
+        parameter /= parameter.dtype.type(temperature)
+    return temperature
 
 
 def logits_of(model: Sequential, outputs: Array) -> Array:
@@ -195,12 +201,13 @@ def augmenting(model: Sequential) -> list[Any]:
     return first
 
 
-def augmented(model: Sequential, x: Array) -> Array:
-    """Pictures as a model's first layers augment them, at another seed, in the numbers that the model takes."""
+def augmented(model: Sequential, x: Array) -> Iterator[Array]:
+    """Batches of pictures as a model's first layers augment them, at another seed, in the numbers that it takes."""
     first = augmenting(model)
     seed = (model.network.seed + UNSEEN) % 2**64
     own = Sequential([layer.unbuilt() for layer in first], model.input_shape, seed, model.dtype.name)
-    seen = np.concatenate([own.forward(x[start : start + BATCH]) for start in range(0, len(x), BATCH)])
-    if isinstance(first[0], Rescaling):
-        seen = (seen - first[0].offset) / first[0].scale
-    return seen.astype(model.dtype)
+    for start in range(0, len(x), BATCH):
+        seen = own.forward(x[start : start + BATCH])
+        if isinstance(first[0], Rescaling):
+            seen = (seen - first[0].offset) / first[0].scale
+        yield seen.astype(model.dtype)

@@ -133,12 +133,12 @@ def augmenting(**settings):
 
 def test_pictures_are_augmented_anew():
     model, x = augmenting(shift=2, rotation=10), TRAIN.images[:700, None]
-    unseen = augmented(model, x)
+    unseen = np.concatenate([*augmented(model, x)])
     assert unseen.shape == x.shape and -1e-3 < unseen.min() and unseen.max() < 255.001
     own = model.layers[:2]
     seen = own[1].unbuilt().forward(x / np.float32(255)) * 255
     assert abs(unseen - x).mean() > 5 and abs(unseen - seen).mean() > 5
-    plain = augmented(augmenting(), x)
+    plain = np.concatenate([*augmented(augmenting(), x)])
     assert plain == pytest.approx(x.astype(np.float32), abs=1e-3)
 
 
