@@ -28,6 +28,7 @@ if _native_version != __version__:
     )
 
 from . import (
+    calibration,
     callbacks,
     checkpoints,
     datasets,
@@ -35,6 +36,7 @@ from . import (
     initializers,
     interpretation,
     layers,
+    learning_rates,
     loading,
     losses,
     metrics,
@@ -47,8 +49,10 @@ from . import (
     schedules,
     stepping,
     target,
+    trackers,
     training,
 )
+from .calibration import *
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
@@ -62,6 +66,7 @@ from .layers.python import *
 from .layers.randomness import *
 from .layers.residual import *
 from .layers.shapes import *
+from .learning_rates import *
 from .loading import *
 from .losses import *
 from .metrics import *
@@ -73,6 +78,7 @@ from .recorder import *
 from .schedules import *
 from .stepping import *
 from .target import *
+from .trackers import *
 from .training import *
 
 __all__ = [
@@ -84,10 +90,12 @@ __all__ = [
     "pictures",
     "schedules",
 ]
+__all__ += calibration.__all__
 __all__ += callbacks.__all__
 __all__ += checkpoints.__all__
 __all__ += interpretation.__all__
 __all__ += layers.__all__
+__all__ += learning_rates.__all__
 __all__ += losses.__all__
 __all__ += metrics.__all__
 __all__ += mismatch.__all__
@@ -99,6 +107,7 @@ __all__ += recorder.__all__
 __all__ += schedules.__all__
 __all__ += stepping.__all__
 __all__ += target.__all__
+__all__ += trackers.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
 

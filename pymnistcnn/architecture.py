@@ -11,6 +11,10 @@ from .layers import Layer
 from .layers.residual import named_leaves
 
 
+class UnknownLayer(ValueError):
+    """A file's layer that is not among the library's."""
+
+
 def described(value: Any) -> Any:
     """A layer's class and settings, those of layers inside, too; other values as they are."""
     if isinstance(value, Layer):
@@ -28,7 +32,10 @@ def layer_of(value: Any, own_layers: Iterable[type[Layer]] = ()) -> Any:
     name = str(value["class"])
     kind = own_layers[name] if name in own_layers else getattr(layer_classes, name, None)
     if not isinstance(kind, type) or not issubclass(kind, Layer) or kind is Layer:
-        raise ValueError(f"there is no layer {shown(value['class'])}; of one's own, pm.load takes own_layers=[Class]")
+        raise UnknownLayer(
+            f"there is no layer {shown(value['class'])}; if it is one of your own, a PythonLayer, load this model in "
+            f"Python: pm.load(path, own_layers=[Class]). Commands only know the layers of pymnistcnn"
+        )
     return kind(**settings)
 
 

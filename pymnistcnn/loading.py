@@ -7,7 +7,7 @@ from typing import Any
 
 from . import files
 from ._types import Array, DTypeLike, Shape, StrPath
-from .architecture import checked_own_layers, layer_of, parameter_names
+from .architecture import UnknownLayer, checked_own_layers, layer_of, parameter_names
 from .checkpoints import TRAINING
 from .checks import checked_dtype, checked_shape
 from .files import FORMAT, check_shapes
@@ -44,6 +44,8 @@ def load(
     description, state = files.read(path)
     try:
         return model_of(description, state, max_bytes, max_work, own)
+    except UnknownLayer as error:
+        raise ValueError(f"{path}: {files.brief(error)}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: its description of the network cannot be read: {files.brief(error)}") from None
 

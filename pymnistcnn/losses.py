@@ -6,6 +6,10 @@ weight x loss over the sum of weights.
 
 from __future__ import annotations
 
+import copy
+import inspect
+import pickle
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -27,6 +31,8 @@ __all__ = [
     "NLLLoss",
 ]
 
+
+PICKLE_ALL = ("cloudpickle", "dill")  # modules that pickle functions without a name
 
 LossFunction: TypeAlias = Callable[..., tuple[Any, Any]]  # of outputs and targets; the mean loss, and its gradient
 
@@ -77,6 +83,10 @@ class Loss:
         if self.weight is not None and len(self.weight) != output_shape[0]:
             raise ValueError(f"weight must hold {output_shape[0]} numbers, one a class, not {len(self.weight)}")
 
+    def check_sample_weight(self) -> None:
+        """ValueError if it cannot be told how much each sample counts."""
+        refuse_two_arguments(self, self.forward)
+
     def lower(self, builder: Any) -> None:
         builder.use_loss(self.kind, self.label_smoothing)
 
@@ -120,8 +130,47 @@ class FunctionLoss(Loss):
         value, self._gradient = result
         return value
 
+    def check_sample_weight(self) -> None:
+        refuse_two_arguments(self, self.function)
+
     def __repr__(self) -> str:
         return getattr(self.function, "__name__", repr(self.function))
+
+    def __copy__(self) -> FunctionLoss:
+        return FunctionLoss(self.function)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FunctionLoss:
+        return FunctionLoss(copy.deepcopy(self.function, memo))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it pickles. Where cloudpickle is in use, which takes any function, that says what it cannot take."""
+        without_name = "<" in getattr(self.function, "__qualname__", "")
+        if without_name and not any(name.endswith(PICKLE_ALL) for name in sys.modules):
+            raise pickle.PicklingError(
+                f"a model's loss, {self}, is a lambda or a function inside another, which pickle does not find: "
+                "move it to the top of a module, or set model.loss = pm.CrossEntropyLoss()"
+            )
+        return FunctionLoss, (self.function,)
+
+
+def refuse_two_arguments(loss: Loss, function: Callable[..., Any]) -> None:
+    """ValueError for a function of outputs and targets that has no third argument, of the samples' weights. One with a
+    default of its own is a setting."""
+    try:
+        arguments = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # of what is not written in Python, nothing is known
+        return
+    kinds = [argument.kind for argument in arguments]
+    by_position = [a for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    third = by_position[2].default if len(by_position) > 2 else ...
+    if (
+        third is ...
+        and inspect.Parameter.VAR_POSITIONAL not in kinds
+        or third not in (..., None, inspect.Parameter.empty)
+    ):
+        raise ValueError(
+            f"sample_weight is for a loss that takes it: {loss} takes (outputs, targets), and needs a third argument"
+        )
 
 
 def checked_class_weight(weight: Any) -> Any:

@@ -35,7 +35,7 @@ from .mismatch import warn_of
 from .network import Network, checked_threads, of_classes
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .predictor import Predictor, classes_of, probabilities_of
-from .progress import ProgressBar
+from .progress import progress_bars
 from .schedules import Constant, checked_schedule
 from .stepping import SlowWarning, in_python, runner_of
 from .target import target_of
@@ -222,7 +222,8 @@ class Sequential:
         schedule: Any = None,
         shuffle: bool = True,
         callbacks: Iterable[Callback] = (),
-        progress: bool = True,
+        progress: bool | None = None,
+        verbose: int | None = None,
         threads: int | None = None,
         isa: str | None = None,
         device: str | None = None,
@@ -248,7 +249,8 @@ class Sequential:
         schedule : learning rates by step, such as OneCycle(1e-2); the optimizer's own rate if not given
         shuffle : a new order each epoch, from seed and epoch
         callbacks : list of Callback
-        progress : draw a progress bar on standard error
+        progress : draw a progress bar on standard error, and write a line for each epoch; True if not given
+        verbose : in its place, Keras' number: 0 for nothing, 1 for a bar, 2 for the lines alone
         threads, isa : the processors that this process may use (its affinity, its container, OMP_NUM_THREADS) and the
             widest instruction set if not given; results do not depend on them
         device : "cpu" if not given; "cuda", an NVIDIA GPU; or "auto", the GPU if there is one. Same seed, same bits on
@@ -283,7 +285,7 @@ class Sequential:
         validation = None if validation is None else self._samples(loss, validation, None, "validation")
         clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
         average = None if average is None else number("average", average, 0, 1, open_high=True)
-        callbacks += [ProgressBar()] * bool(progress)
+        callbacks += progress_bars(progress, verbose)
         shuffle = yes_or_no("shuffle", shuffle)
         settings = Settings(epochs, batch_size, optimizer, loss, schedule, shuffle, callbacks, target,
                             checked_threads(threads), clip_norm, average, checkpoint)  # fmt: skip
@@ -356,6 +358,8 @@ class Sequential:
         x = self.network.inputs(inputs)
         warn_of(self, x, "inputs")
         return runner_of(self.network).predict(x, target_of(isa, device, precision), threads)
+
+    __call__ = predict_outputs
 
     def predictor(
         self,

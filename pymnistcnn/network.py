@@ -285,6 +285,7 @@ class Network:
         else:
             labels = self.class_labels(given, n, name)
         if sample_weight is not None:
+            loss.check_sample_weight()
             sample_weight = checked_weights("sample_weight", sample_weight, (n,))
         return Targets(labels, values, sample_weight)
 

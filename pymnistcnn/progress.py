@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,10 @@ __all__ = [
     "ProgressBar",
     "Speedometer",
 ]
+
+
+COLUMNS = 80  # of a terminal that does not say how wide it is
+SHORTEST_BAR, LONGEST_BAR = 5, 40  # characters
 
 
 class Unbreakable:
@@ -54,8 +59,42 @@ class Unbreakable:
         return getattr(self.file, name)
 
 
+class Cell:
+    """A file that shows in a notebook what is written to it, as a terminal would: a line can be drawn over, and what is
+    kept of it is how it looked at last."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        from IPython.display import display  # a notebook has it
+
+        self._lines = [""]
+        self._shown = display(self._output(), raw=True, display_id=True)
+
+    def _output(self):
+        return {"text/plain": "\n".join(self._lines).rstrip()}
+
+    def write(self, text: str) -> None:
+        for part in re.split("([\r\n])", text):
+            if part == "\n":
+                self._lines.append("")
+            else:
+                self._lines[-1] = "" if part == "\r" else self._lines[-1] + part
+
+    def flush(self) -> None:
+        self._shown.update(self._output(), raw=True)
+
+
 class ProgressBar(Callback):
-    """A line an epoch, drawn by tqdm on standard error; `file` to draw elsewhere. `fit` adds one by itself.
+    """A bar while an epoch lasts, on a terminal or in a notebook, drawn by tqdm; and a line at its end, everywhere.
+    `fit` adds one by itself.
+
+    Parameters
+    ----------
+    file : where to write; standard error, or a notebook's cell, if not given
+    bar : whether to draw the bar; where somebody looks if not given
+
+    Nothing is coloured. What does not fit the terminal is left out.
 
     Examples
     --------
@@ -63,41 +102,92 @@ class ProgressBar(Callback):
     >>> model = pm.Sequential([pm.Linear(2)], input_shape=(3,))
     >>> screen = io.StringIO()
     >>> history = model.fit(([[1.0, 2.0, 3.0]], [0]), callbacks=[pm.ProgressBar(screen)], progress=False)
-    >>> "epoch 1/1" in screen.getvalue()
+    >>> screen.getvalue().startswith("epoch 1/1: loss ")
     True
     """
 
     file: Any
+    bar: bool | None
 
-    def __init__(self, file: Any = None) -> None:
-        self.file, self._bar = file, None
+    def __init__(self, file: Any = None, bar: bool | None = None) -> None:
+        self.file, self.bar, self._tqdm = file, bar, None
+
+    def on_train_begin(self, training: Any) -> None:
+        self._file = Unbreakable(self.file or (Cell() if in_notebook(sys.stderr) else sys.stderr))
 
     def on_epoch_begin(self, training: Any) -> None:
+        if not (is_watched(self._file) if self.bar is None else self.bar):
+            return
         from tqdm import tqdm
 
-        self._bar = tqdm(
-            total=training.samples,
-            initial=training.batch * training.batch_size,
-            desc=f"epoch {training.epoch + 1}/{training.epochs}",
-            unit="",
-            unit_scale=True,
-            file=Unbreakable(self.file or sys.stderr),
-            dynamic_ncols=True,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}{postfix}",
-        )
+        # it draws nothing before the first slice
+        self._tqdm = tqdm(total=training.samples, initial=training.batch * training.batch_size, file=self._file,
+                          leave=False, delay=1e-9)  # fmt: skip
 
     def on_slice(self, training: Any) -> None:
-        done = min(training.batch * training.batch_size, training.samples)
-        self._bar.set_postfix_str(so_far(training), refresh=False)
-        self._bar.update(done - self._bar.n)
+        if self._tqdm is not None:
+            done = min(training.batch * training.batch_size, training.samples)
+            self._tqdm.ncols = columns_of(self._file) - 1
+            self._tqdm.bar_format = bar_of(training, done, self._tqdm.ncols)
+            self._tqdm.n = done
+            self._tqdm.refresh()
 
     def on_epoch_end(self, training: Any) -> None:
-        self._bar.set_postfix_str(epoch_in_words(training))
-        self._bar.close()
+        self._close()
+        speed = f"{training.history.images_per_second[-1]:,.0f} images/s"
+        self._file.write(f"epoch {training.epoch + 1}/{training.epochs}: {epoch_in_words(training)}, {speed}\n")
+        self._file.flush()
 
     def on_train_end(self, training: Any) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._close(leave=True)  # where an epoch was broken off
+
+    def _close(self, leave=False):
+        if self._tqdm is not None:
+            self._tqdm.leave = leave
+            self._tqdm.close()
+            self._tqdm = None
+
+
+def progress_bars(progress: bool | None, verbose: int | None) -> list[Callback]:
+    """What `fit` draws: by `progress`, or by Keras' `verbose`."""
+    if verbose is None:
+        return [ProgressBar()] * (progress is None or bool(progress))
+    if progress is not None:
+        raise ValueError(f"give progress={shown(progress)} or verbose={shown(verbose)}, not both")
+    verbose = whole("verbose", verbose, 0, 2)
+    return [ProgressBar(bar=False if verbose == 2 else None)] * bool(verbose)
+
+
+def in_notebook(file: Any) -> bool:
+    """Does the file show what is written to it in a notebook?"""
+    return type(file).__module__.partition(".")[0] == "ipykernel"
+
+
+def is_watched(file: Unbreakable) -> bool:
+    """Can a bar be drawn there over and over, and does somebody see it?"""
+    return isinstance(file.file, Cell) or (file.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def columns_of(file: Unbreakable) -> int:
+    """How wide the terminal is that a file writes to; a usual one, where that is not known."""
+    with suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(file.fileno()).columns or COLUMNS
+    return COLUMNS
+
+
+def bar_of(training: Any, done: int, columns: int) -> str:
+    """tqdm's format of the bar of an epoch, of which so many samples are done. What matters most comes first, and what
+    has no room is left out."""
+    from tqdm import tqdm
+
+    head = f"epoch {training.epoch + 1}/{training.epochs} {done / training.samples:4.0%}"
+    speed = training.totals[3] / max(training.totals[4], 1e-9)
+    left = tqdm.format_interval((training.samples - done) / max(speed, 1e-9)) + " left"
+    parts = [left, *so_far(training).split(", "), f"{tqdm.format_sizeof(speed)} images/s"]
+    while parts and len(", ".join([head, *parts])) > columns:
+        parts.pop()
+    bar = min(columns - len("|| ".join([head, ", ".join(parts)])), LONGEST_BAR)
+    return f"{head}|{{bar:{bar}}}| {', '.join(parts)}" if bar >= SHORTEST_BAR else ", ".join([head, *parts])[:columns]
 
 
 def so_far(training: Any) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._types import DTypeLike, Shape
+from .calibration import Calibrate
+from .callbacks import Callback
 from .checks import checked_shape
 from .layers import Augmentation, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Rescaling
 from .losses import CrossEntropyLoss, Loss
@@ -24,6 +26,7 @@ class Recipe:
     optimizer: Optimizer
     schedule: Schedule
     loss: Loss = field(default_factory=CrossEntropyLoss)
+    callbacks: list[Callback] = field(default_factory=list)
 
 
 def fast(
@@ -70,6 +73,9 @@ def accurate(
     """Wider blocks with batch norm, on pictures that are moved, turned and scaled a little, with smoothed labels and
     one-cycle AdamW: about 99.6 % on MNIST in some twelve times the time of `fast`.
 
+    Smoothed labels leave a network less sure than it is right. So, of pictures, it is calibrated at the end, on
+    training pictures that are augmented anew: its probabilities can be trusted then; its answers stay the same.
+
     Batch norm is behind the pool, where there is a quarter of the numbers, and the convolutions' gradients stay
     sparse. The first and the last convolution have no padding: a margin of zeros is not worth its time.
 
@@ -88,7 +94,8 @@ def accurate(
     >>> recipe = accurate()
     >>> train, test = pm.datasets.mnist()
     >>> history = recipe.model.fit(train[:1000], epochs=1, batch_size=recipe.batch_size, progress=False,
-    ...                            optimizer=recipe.optimizer, schedule=recipe.schedule, loss=recipe.loss)
+    ...                            optimizer=recipe.optimizer, schedule=recipe.schedule, loss=recipe.loss,
+    ...                            callbacks=recipe.callbacks)
     """
     if len(checked_shape(input_shape)) == 1:
         layers = [Linear(256), ReLU(), Dropout(0.2), Linear(128), ReLU(), Dropout(0.2), Linear(classes)]
@@ -104,6 +111,7 @@ def accurate(
         optimizer=AdamW(betas=(0.7, 0.9), weight_decay=0.05),
         schedule=OneCycle(0.007),
         loss=CrossEntropyLoss(label_smoothing=0.05),
+        callbacks=[Calibrate()] if len(input_shape) == 3 else [],
     )
 
 

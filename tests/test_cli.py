@@ -183,7 +183,7 @@ def test_train_does_what_fit_does(name, tiny):
     assert called("train", name, "--seed", 3, "--data", tiny).exit_code == 0
     made = RECIPES[name](seed=3)
     made.model.fit(datasets.mnist(tiny)[0], epochs=made.epochs, batch_size=made.batch_size, optimizer=made.optimizer,
-                   schedule=made.schedule, loss=made.loss, progress=False)  # fmt: skip
+                   schedule=made.schedule, loss=made.loss, callbacks=made.callbacks, progress=False)  # fmt: skip
     model = pm.load("digits.safetensors")
     assert model.network.param.tobytes() == made.model.network.param.tobytes()
     made.model.notes = model.notes

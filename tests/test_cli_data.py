@@ -299,6 +299,56 @@ def test_two_digits_where_one_is_read():
     assert len(called("predict", "a.st", "two.png", "--all").stdout.splitlines()) == 2
 
 
+@pytest.mark.filterwarnings("default:left out")
+def test_training_goes_on_without_damaged_pictures():
+    colours("colours")
+    Path("colours/red/bad.png").write_text("none")
+    told = called("train", "--data", "colours", code=1).stderr
+    assert told.startswith("pymnistcnn: error: colours/red/bad.png: ") and told.count("\n") == 1
+    result = called("train", "--data", "colours", "--skip-damaged", "--epochs", 1)
+    assert "pymnistcnn: left out: colours/red/bad.png: " in result.stderr and "32 training and 8 test" in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--all", "--as-is"])
+def test_options_of_networks_that_read_ink(option, trained):
+    told = called("predict", trained, "colours", option, code=2).stderr
+    assert f"{option} is for networks that read digits on a page: this one takes pictures whole" in told
+
+
+@pytest.mark.parametrize("value", ["nan", "NaN", "1.5", "-0.1", "x"])
+def test_a_probability_is_a_number(value):
+    told = called("predict", "a.st", "a.png", "--min-probability", value, code=2).stderr
+    assert "'--min-probability'" in told and value in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [80, 30, 3])
+def test_what_is_shown_fits_the_terminal(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    pm.Sequential([pm.Flatten(), pm.Linear(2)], (1, 60, 100)).save("a.st")
+    ramp = np.tile(np.arange(100, dtype=np.uint8), (60, 1))
+    np.save("x.npy", np.stack([ramp, 99 - ramp]))
+    lines = called("predict", "a.st", "x.npy", "--show").stdout.splitlines()
+    width = max(columns - 4, 1)
+    height = max(1, round(60 * width / 100) // 2)
+    assert len(lines) == 2 + 2 * height and max(map(len, lines[1 : height + 1])) <= max(columns, 5)
+    if columns > 10:
+        assert lines[1][4] == " " and lines[1][-1] == "@" and len(lines[1]) == columns
+        assert lines[height + 2][4] == "@"
+
+
+def test_nan_in_images_is_no_damage_of_the_weights():
+    pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28)).save("a.st")
+    images = TEST.images[:5] / np.float32(255)
+    images[2, 3, 3], images[4, 0, 0] = np.nan, np.inf
+    np.save("x.npy", images)
+    result = called("predict", "a.st", "x.npy", code=1)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["x.npy:1", "x.npy:2", "x.npy:4"]
+    assert result.stderr.splitlines() == [f"pymnistcnn: error: x.npy: NaN or infinity is in image {n}" for n in (3, 5)]
+    np.savez("data.npz", x_train=images, y_train=np.arange(5), x_test=images, y_test=np.arange(5))
+    told = called("evaluate", "a.st", "--data", "data.npz", code=1).stderr
+    assert told == "pymnistcnn: error: data.npz: NaN or infinity is in the images 2, 4, counted from 0\n"
+
+
 def test_no_images():
     pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 28, 28)).save("a.st")
     np.save("none.npy", TEST.images[:0])
@@ -340,11 +390,13 @@ def test_a_tutorial_takes_them_too():
 def test_the_weights_of_mnist_are_what_they_were():
     """The file has the names of the classes and of the data now; without them it is what it was before."""
     called("train", "--seed", 1, "--epochs", 1, "--output", "a.st", "--isa", pm.target.ISAS[-1])
+    whole = hashlib.sha256(Path("a.st").read_bytes()).hexdigest()
     model = pm.load("a.st")
     assert model.notes["data"]["name"] == "MNIST" and model.notes["data"]["sha256"] == datasets.mnist()[0].checksum()
     model.notes = {}
     model.save("a.st")
     if pm.target.ISAS[-1] == "portable":
         pytest.skip("this machine has no instruction set with FMA")
+    assert whole == "a0de9664dcf8882915fd82c6549b185d8a9914ac0da72dfe7d5418b3f5bdaf4a"
     expected = "013a375d4cffcb54482d4849b54d43987899f3bcc506c2a1b3f92b8f9c1e0c9c"
     assert hashlib.sha256(Path("a.st").read_bytes()).hexdigest() == expected

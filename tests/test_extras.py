@@ -10,7 +10,7 @@ from pymnistcnn.extras import MissingExtra, needed
 
 HIDDEN = """
 import sys
-for name in ("onnx", "torch", "matplotlib"):
+for name in ("onnx", "torch", "matplotlib", "tensorboardX"):
     sys.modules[name] = None  # as if it were not installed
 """
 
@@ -28,6 +28,8 @@ def python(code):
         ("pm.Sequential([pm.Linear(2)], (3,)).to_torch()", "torch"),
         ("pm.plots", "plots"),
         ("pm.History(loss=[1.0]).plot()", "plots"),
+        ("pm.TensorBoard('runs')", "tensorboard"),
+        ("import numpy; pm.LearningRates(numpy.ones(2), numpy.ones(2)).plot()", "plots"),
     ],
 )
 def test_the_command_is_named(call, extra):

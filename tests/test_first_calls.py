@@ -101,6 +101,15 @@ def test_a_number_has_one_name():
     assert words + f"{history.validation_accuracy[0]:.2%}" in screen.getvalue()
 
 
+def test_a_model_is_called_as_in_pytorch_and_keras():
+    model = made()
+    expected = model.predict_outputs(TEST.images)
+    for outputs in (model(TEST.images), model(TEST), model(TEST.images[:, None], threads=1)):
+        assert outputs.shape == (60, 10) and (outputs == expected).all()
+    with pytest.raises(ValueError, match=r"inputs must have shape \(n, 1, 28, 28\)"):
+        model(np.zeros((2, 3)))
+
+
 def test_old_order_of_a_metric_is_told():
     with pytest.raises(ValueError, match=r"y_true must have shape \(n,\), not \(2, 2\): it comes first"):
         pm.Accuracy().update([[0.1, 0.9], [0.8, 0.2]], [1, 1])

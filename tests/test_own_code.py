@@ -1,14 +1,19 @@
 """Layers and losses in Python train as those in C do, to the same promises; what is wrong with them is told."""
 
+import copy
+import pickle
 import re
+import sys
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from comparing import FMA_ISAS, TOLERANCE, agree
 
 import pymnistcnn as pm
+from pymnistcnn.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore::pymnistcnn.SlowWarning")
 RNG = np.random.default_rng(3)
@@ -351,7 +356,7 @@ def test_saved_and_loaded(tmp_path):
     again = pm.load(tmp_path / "own", own_layers=[Swish, Affine])
     assert weights(again) == weights(model) and repr(again) == repr(model)
     assert (again.predict(X) == model.predict(X)).all()
-    with pytest.raises(ValueError, match=re.escape("no layer 'Swish'; of one's own, pm.load takes own_layers=[Class]")):
+    with pytest.raises(ValueError, match=re.escape("no layer 'Swish'; if it is one of your own, a PythonLayer")):
         pm.load(tmp_path / "own")
 
 
@@ -420,6 +425,71 @@ def test_targets_of_a_loss_in_python():
     ]:
         with pytest.raises(ValueError, match=re.escape(message)):
             fit(made(), (X[:50], targets), loss=cross_entropy)
+
+
+def two(outputs, targets):
+    return cross_entropy(outputs, targets)
+
+
+class TwoArguments(CrossEntropy):
+    def forward(self, outputs, targets):
+        return super().forward(outputs, targets)
+
+
+def setting(outputs, targets, gamma=2.0):
+    return cross_entropy(outputs, targets)
+
+
+@pytest.mark.parametrize("loss", [two, setting, TwoArguments(), lambda z, y: cross_entropy(z, y)],
+                         ids=["two", "a setting", "class", "lambda"])  # fmt: skip
+def test_a_loss_that_takes_no_weights_is_told(loss):
+    model = made()
+    before = weights(model)
+    with pytest.raises(ValueError, match=r"sample_weight is for a loss that takes it: .* needs a third argument"):
+        fit(model, loss=loss, sample_weight=np.ones(50))
+    assert weights(model) == before
+    fit(model, loss=loss)  # and without weights it is one
+
+
+@pytest.mark.parametrize("loss", [lambda z, y, w: cross_entropy(z, y, w), lambda z, y, w=None: cross_entropy(z, y, w),
+                                  lambda *all_of_them: cross_entropy(*all_of_them)])  # fmt: skip
+def test_losses_that_take_weights(loss):
+    assert len(fit(made(), loss=loss, sample_weight=np.ones(50))) == 2
+
+
+def test_a_lambda_does_not_pickle_and_says_so(monkeypatch):
+    for name in [name for name in sys.modules if name.endswith(("cloudpickle", "dill"))]:
+        monkeypatch.delitem(sys.modules, name)
+    model = made()
+    fit(model, loss=lambda z, y: cross_entropy(z, y))
+    with pytest.raises(
+        pickle.PicklingError, match="a model's loss, <lambda>, is a lambda or a function inside another"
+    ):
+        pickle.dumps(model)
+    again = copy.deepcopy(model)
+    assert again.evaluate(DATA) == model.evaluate(DATA) and copy.copy(again.loss) == again.loss == model.loss
+    model.loss = pm.CrossEntropyLoss()
+    assert pickle.loads(pickle.dumps(model)).evaluate(DATA) == model.evaluate(DATA)
+    fit(model, loss=two)
+    assert pickle.loads(pickle.dumps(model)).loss == model.loss
+
+
+def test_cloudpickle_takes_a_lambda():
+    cloudpickle = pytest.importorskip("cloudpickle", reason="needs cloudpickle")
+    model = made()
+    fit(model, loss=lambda z, y: cross_entropy(z, y))
+    assert pickle.loads(cloudpickle.dumps(model)).evaluate(DATA) == model.evaluate(DATA)
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["predict", "a.png"], ["export", "--c", "a.c"]])
+def test_own_layers_on_the_command_line(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made(Swish()).save("own.st")
+    name, *rest = command
+    result = CliRunner().invoke(main, [name, "own.st", *rest])
+    assert result.exit_code == 1 and result.stdout == "" and result.stderr.count("\n") == 1
+    assert result.stderr.startswith("pymnistcnn: error: own.st: there is no layer 'Swish'; if it is one of your own")
+    assert "load this model in Python: pm.load(path, own_layers=[Class])" in result.stderr
 
 
 def test_own_layers_are_classes(tmp_path):

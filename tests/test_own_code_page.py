@@ -29,6 +29,9 @@ def test_the_page(ran):
     assert ran["wrong_by"] < 1e-8
     assert 0.2 < ran["confidence"] < 1 and ran["early"].best < 1
     assert ran["best"].best == max(ran["watch"].values) and len(ran["watch"].values) == len(ran["history"]) == 3
+    assert ran["notebook"].rows == list(zip((1, 2, 3), ran["tracked"].validation_accuracy, strict=True))
+    assert 1e-3 < ran["found"].suggestion < 1 and ran["sgd_history"].loss[1] < ran["sgd_history"].loss[0]
+    assert ran["temperature"] < 0.9 and ran["after"].error < ran["before"].error / 2
     assert ran["triangle"].learning_rate[0] > ran["triangle"].learning_rate[1] > 0
 
 

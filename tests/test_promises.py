@@ -519,11 +519,11 @@ ORDER = [
     {"layers"},
     {"architecture"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files", "mismatch"},
-    {"functional", "checkpoints", "progress", "recorder"},
+    {"functional", "checkpoints", "progress", "recorder", "trackers"},
     {"predictor", "training"},
     {"c_code", "card"},
     {"model"},
-    {"loading", "interpretation"},
+    {"calibration", "learning_rates", "loading", "interpretation"},
     {"plots"},
     {"report"},
     {"onnx", "pytorch", "recipes", "scratch"},
@@ -604,4 +604,7 @@ def test_importing_brings_in_only_what_it_needs():
     assert result.returncode == 0, result.stderr
     loaded = set(result.stdout.split())
     assert "pymnistcnn.model" in loaded
-    assert loaded & {"click", "tqdm", "PIL", "safetensors", "pytest", "torch", "onnx"} == set()
+    assert (
+        loaded & {"click", "tqdm", "PIL", "safetensors", "pytest", "torch", "onnx", "matplotlib", "tensorboardX"}
+        == set()
+    )

@@ -44,6 +44,44 @@ def test_a_folder_is_split(tmp_path):
     assert len(train) == 48 and len(test) == 12 and train.name == "digits"
 
 
+def damaged(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(b"\x89PNG\r\n\x1a\n" + b"junk" * 9)
+
+
+def test_damaged_pictures_are_named(tmp_path):
+    draw(tmp_path)
+    damaged(tmp_path, "0/a.png")
+    one = r"0/a.png: expected a picture that can be read: .*; skip_damaged=True \(--skip-damaged\) leaves such out$"
+    with pytest.raises(DataError, match=one):
+        read(tmp_path)
+    damaged(tmp_path, "3/b.png", "7/c.png")
+    several = f"3 of 63 pictures in {tmp_path} cannot be read: .*a.png.*, .*b.png.*, .*c.png"
+    with pytest.raises(DataError, match=several):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("size", [None, 20])
+def test_damaged_pictures_are_left_out(tmp_path, size):
+    draw(tmp_path)
+    expected = read(tmp_path, size=size)
+    whole = min((tmp_path / "5").iterdir()).read_bytes()
+    damaged(tmp_path, "0/zz.png")
+    (tmp_path / "5" / "zz.png").write_bytes(whole[:-40])  # its size can be read, and it cannot
+    with pytest.warns(UserWarning, match="left out: .*0/zz.png: .*; 2 of 62 pictures in .* cannot be read: .*5/zz.png"):
+        same(read(tmp_path, size=size, skip_damaged=True), expected)
+
+
+def test_nothing_but_damaged_pictures(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        damaged(tmp_path, f"{name}/1.png")
+    with pytest.raises(DataError, match="2 of 2 pictures in .* cannot be read"):
+        read(tmp_path, skip_damaged=True)
+    with pytest.raises(ValueError, match="skip_damaged must be True or False, not 1"):
+        read(tmp_path, skip_damaged=1)
+
+
 def test_names_of_classes(tmp_path):
     data = Dataset(TRAIN.images, TRAIN.labels % 3)
     draw(tmp_path, data, names=["dog", "cat", "bird"])

@@ -353,5 +353,5 @@ def test_a_progress_bar_can_go_elsewhere(tmp_path, capfd):
     with open(tmp_path / "log", "w+") as file:
         fit(model(), epochs=2, callbacks=[pm.ProgressBar(file)])
         file.seek(0)
-        assert "epoch 2/2 100%" in file.read()
+        assert "\nepoch 2/2: loss " in file.read()
     assert capfd.readouterr() == ("", "")

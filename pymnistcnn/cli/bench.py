@@ -26,7 +26,7 @@ from ..datasets import atomic_write
 from ..processors import cpu_model
 from ..recipes import RECIPES
 from ..target import ISAS
-from .options import COMPUTE, JSON, Failure, count, device_options, options, usable_isa, writable_file
+from .options import COMPUTE, JSON, Failure, NumberRange, count, device_options, options, usable_isa, writable_file
 
 
 def report_file(context: Any, option: Any, path: StrPath) -> Any:
@@ -47,7 +47,7 @@ ISA = click.option("--isa", "isas", metavar="NAME", multiple=True, callback=usab
 THREADS = click.option(
     "--threads", metavar="N", multiple=True, type=click.IntRange(1, 1024), help="May be repeated.  [default: 1 and 2]"
 )
-SECONDS = click.option("--seconds", type=click.FloatRange(0.001, 60), help="Of each measurement.")
+SECONDS = click.option("--seconds", type=NumberRange(0.001, 60), help="Of each measurement.")
 ROUNDS = click.option("--rounds", type=click.IntRange(1, 1000), default=11, show_default=True,
                       help="Measurements, of which the median and the range are shown.")  # fmt: skip
 OUTPUT = options(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ import click
 import numpy as np
 
 from .._types import Array
+from ..calibration import Calibration
 from ..datasets.reading import relabelled
+from ..predictor import probabilities_of
 from .options import COMPUTE, DATA, FORM, JSON, describe, print_json, read_data
 from .saved import MODEL, data_note, names_of, network_at, printable, refuse_nan
 
@@ -51,19 +54,28 @@ def evaluate(
         hint = f"{other}, these are {images.name}: say --data" if other else ""
         raise ValueError(f"{error}{hint}") from None
     seconds = time.perf_counter() - started
-    refuse_nan(model, result.loss)
-    matrix = confusion_of(network, images, threads, isa) if confusion else None
+    refuse_nan(model, result.loss, images)
+    outputs = network.predict_outputs(images.images, threads=threads, isa=isa)
+    sure = Calibration.of(probabilities_of(outputs, network.layers[-1]), images.labels)
+    matrix = confusion_of(outputs, images.labels) if confusion else None
     if as_json:
         more = {} if matrix is None else {"confusion": matrix.tolist(), "classes": names_of(network)}
         print_json(
             test_accuracy=result.accuracy, test_loss=result.loss, images=result.n, seconds=seconds, isa=isa,
-            threads=threads, dtype=network.dtype.name, data=images.name, trained_on=trained_on, **more,
+            threads=threads, dtype=network.dtype.name, data=images.name, trained_on=trained_on,
+            calibration_error=sure.error, confidence=sure.confidence,
+            confidence_when_wrong=sure.when_wrong if math.isfinite(sure.when_wrong) else None, **more,
         )  # fmt: skip
         return
     wrong = result.n - round(result.accuracy * result.n)
     click.echo(f"data           {describe(data, images.name)}{other}")
     click.echo(f"test accuracy  {result.accuracy:.2%} ({wrong:,} of {result.n:,} wrong)")
     click.echo(f"test loss      {result.loss:.4f}")
+    click.echo(
+        f"confidence     {sure.confidence:.2%}"
+        + f", of wrong answers {sure.when_wrong:.2%}" * math.isfinite(sure.when_wrong)
+    )
+    click.echo(f"calibration    off by {sure.error:.2%} (expected calibration error)")
     click.echo(f"time           {seconds:.2f} s ({result.n / seconds:,.0f} images/s)")
     if matrix is not None:
         click.echo(f"\n{table_of(matrix, names_of(network))}")
@@ -92,10 +104,10 @@ def as_trained(data: Any, network: Any) -> Any:
     return relabelled(data, network.classes) if data.classes and known else data
 
 
-def confusion_of(network: Any, data: Any, threads: int | None, isa: str | None) -> Array:
+def confusion_of(outputs: Array, labels: Array) -> Array:
     """How many images of each class (row) were taken for which (column)."""
-    matrix = np.zeros((network.output_shape[-1],) * 2, int)
-    np.add.at(matrix, (data.labels, network.predict(data.images, threads=threads, isa=isa)), 1)
+    matrix = np.zeros((outputs.shape[1],) * 2, int)
+    np.add.at(matrix, (labels, outputs.argmax(axis=1)), 1)
     return matrix
 
 

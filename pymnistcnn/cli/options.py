@@ -233,7 +233,11 @@ DATA = click.option(
     help="Folder, archive or file of images and labels, in any usual form, or the name of a data set, such as "
     "fashion-mnist: see docs/data.md.  [default: the MNIST inside the package]",
 )
-LABEL_FIRST, SIZE = "pymnistcnn.label_first", "pymnistcnn.size"  # where a context keeps them, for `read_data`
+LABEL_FIRST, SIZE, SKIP_DAMAGED = (
+    "pymnistcnn.label_first",
+    "pymnistcnn.size",
+    "pymnistcnn.skip_damaged",
+)  # where a context keeps them, for `read_data`
 
 
 def keep(name: str) -> Callable[..., Any]:
@@ -251,6 +255,8 @@ FORM = options(
     click.option("--size", metavar="N", type=click.IntRange(8, 1024), callback=keep(SIZE), expose_value=False,
                  help="Height and width that pictures of a folder are scaled to.  [default: their own, if all have "
                       "the same one up to 64; else 32]"),
+    click.option("--skip-damaged", is_flag=True, callback=keep(SKIP_DAMAGED), expose_value=False,
+                 help="Leave out pictures of a folder that cannot be read."),
 )  # fmt: skip
 
 
@@ -259,7 +265,8 @@ def read_data(data: Any, size: Any = None) -> tuple[Dataset, Dataset]:
     context = click.get_current_context()
     if data is None:
         return datasets.mnist()
-    return datasets.read(data, label_first=context.meta.get(LABEL_FIRST), size=context.meta.get(SIZE) or size)
+    return datasets.read(data, label_first=context.meta.get(LABEL_FIRST), size=context.meta.get(SIZE) or size,
+                         skip_damaged=context.meta.get(SKIP_DAMAGED, False))  # fmt: skip
 
 
 DEVICE, PRECISION = "pymnistcnn.device", "pymnistcnn.precision"  # where a context keeps them, for what --isa means
@@ -289,6 +296,16 @@ def compute_options(device: str | None = "cpu") -> Callable[..., Any]:
 COMPUTE = compute_options()
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
 POSITIVE = click.IntRange(1, 1_000_000)
+
+
+class NumberRange(click.FloatRange):
+    """A number in a range; NaN is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        number = super().convert(value, param, context)
+        if number != number:
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, context)
+        return number
 
 
 def print_json(**fields: Any) -> None:

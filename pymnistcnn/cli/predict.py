@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..datasets import atomic_write
 from ..mismatch import warn_of
-from .options import COMPUTE, JSON, print_json, writable_file
+from .options import COMPUTE, JSON, NumberRange, print_json, writable_file
 from .samples import Reading, samples_of
 from .saved import MODEL, data_note, names_of, network_at, printable, refuse_nan
 from .seen import drawn, save_seen
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("images", metavar="IMAGE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--all", "every", is_flag=True, help="Read all digits of each picture, in reading order.")
 @click.option("--as-is", is_flag=True, help="Take pictures of the network's size as they are, wherever the digit lies.")
-@click.option("--min-probability", metavar="P", type=click.FloatRange(0, 1), default=0.0,
+@click.option("--min-probability", metavar="P", type=NumberRange(0, 1), default=0.0,
               help="Answer `?` where the network is less sure.")  # fmt: skip
 @click.option("--show", is_flag=True, help="Draw what the network sees.")
 @click.option(
@@ -64,6 +65,9 @@ def predict(
     """
     network = network_at(model, pixels)
     reading = Reading(network, bool(data_note(network).get("from_pictures")), as_is, every)
+    if reading.whole and (every or as_is):
+        which = "--all" if every else "--as-is"
+        raise click.UsageError(f"{which} is for networks that read digits on a page: this one takes pictures whole")
     samples = [sample for path in images for sample in samples_of(path, reading)]
     good = [sample for sample in samples if sample.error is None]
     failed = [sample for sample in samples if sample.error is not None]
@@ -77,10 +81,10 @@ def predict(
         print_json(predictions=rows, **({"errors": errors} if errors else {}))
     elif output is None or show:
         names = [printable(row["image"], most=None) for row in rows]
-        width = max(map(len, names), default=0)
+        width, columns = max(map(len, names), default=0), shutil.get_terminal_size().columns
         for sample, name, row in zip(good, names, rows, strict=True):
             answer = f"{row['value']:g}" if "value" in row else f"{printable(row['class'])}  {row['probability']:6.1%}"
-            click.echo(f"{name:<{width}}  {answer}" + (f"\n{drawn(sample.image)}" if show else ""))
+            click.echo(f"{name:<{width}}  {answer}" + (f"\n{drawn(sample.image, columns)}" if show else ""))
     for sample in failed:
         click.echo(f"pymnistcnn: error: {' '.join(sample.error.split())}", err=True)
     if failed:

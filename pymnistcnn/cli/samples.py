@@ -48,6 +48,11 @@ class Reading:
     as_is: bool = False
     every: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Are pictures taken whole, as light or dark as they are? Else the ink is what counts."""
+        return self.pictured or self.network.input_shape[0] == 3
+
 
 def samples_of(path: Any, reading: Reading) -> list[Sample]:
     """The samples of a path, in the shape that a network takes."""
@@ -70,7 +75,7 @@ def _of_picture(path, reading):
         raise ValueError(f"{path}: this network reads inputs of {network.input_shape}, not pictures")
     channels, *size = network.input_shape
     try:
-        if reading.pictured or channels == 3:
+        if reading.whole:
             images = [pictures.read_picture(path, tuple(size), channels)]
         elif reading.every:
             images = pictures.read_digits(path, *size)
@@ -97,4 +102,11 @@ def _of_images(path, images, network):
     if images[0].size != np.prod(network.input_shape):
         got = "x".join(map(str, images.shape[1:]))
         raise ValueError(f"{path}: this network reads inputs of {network.input_shape}, not images of {got}")
-    return [Sample(path, n, image.reshape(network.input_shape)) for n, image in enumerate(images, 1)]
+    return [_of_image(path, n, image.reshape(network.input_shape)) for n, image in enumerate(images, 1)]
+
+
+def _of_image(path, number, image):
+    """A sample; NaN and infinity, in the files of other programs, are their errors."""
+    if np.isfinite(image).all():
+        return Sample(path, number, image)
+    return Sample(path, number, None, f"{click.format_filename(path)}: NaN or infinity is in image {number}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
+from ..checks import names_in
 from ..layers import Rescaling
 from ..loading import load
 from ..model import Sequential
@@ -55,7 +56,12 @@ def printable(name: str, most: int = 80) -> str:
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name[:most])
 
 
-def refuse_nan(model: Any, numbers: Any) -> None:
-    """Weights of NaN or infinity load well, but nothing that follows from them is an answer."""
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"{model}: the network's outputs are not finite numbers; its weights may be damaged")
+def refuse_nan(model: Any, numbers: Any, images: Any = None) -> None:
+    """Weights or images of NaN or infinity load well, but nothing that follows from them is an answer."""
+    if np.isfinite(numbers).all():
+        return
+    if images is not None and images.images.dtype.kind == "f":
+        bad = np.flatnonzero(~np.isfinite(images.images).reshape(len(images), -1).all(axis=1))
+        if len(bad):
+            raise ValueError(f"{images.name}: NaN or infinity is in the images {names_in(bad)}, counted from 0")
+    raise ValueError(f"{model}: the network's outputs are not finite numbers; its weights may be damaged")

@@ -16,15 +16,27 @@ if TYPE_CHECKING:
     from .samples import Sample
 
 
-SHADES = " .:-=+*#%@"
+SHADES, MARGIN = " .:-=+*#%@", "    "
 
 
-def drawn(image: Array) -> str:
-    """An image (..., h, w) as text, two pixels a character, the lightest the darkest character."""
-    greys = np.asarray(image, float).reshape(-1, *image.shape[-2:]).mean(axis=0)
-    rows = greys[: len(greys) // 2 * 2].reshape(-1, 2, greys.shape[1]).mean(axis=1)
+def drawn(image: Array, columns: int = 80) -> str:
+    """An image (..., h, w) as text, two pixels a character, the lightest the darkest character; smaller where it is
+    wider than so many columns."""
+    greys = np.asarray(image, np.float32).reshape(-1, *image.shape[-2:]).mean(axis=0)
+    room = max(columns - len(MARGIN), 1)
+    if greys.shape[1] > room:
+        greys = scaled(greys, room)
+    rows = greys[: max(len(greys) // 2 * 2, 1)].reshape(-1, min(2, len(greys)), greys.shape[1]).mean(axis=1)
     shades = np.rint(rows * ((len(SHADES) - 1) / max(rows.max(), 1e-30))).astype(int)
-    return "\n".join("    " + "".join(SHADES[shade] for shade in row).rstrip() for row in shades)
+    return "\n".join(MARGIN + "".join(SHADES[shade] for shade in row).rstrip() for row in shades)
+
+
+def scaled(greys: Array, width: int) -> Array:
+    """Greys (h, w) at another width, with their proportions."""
+    from PIL import Image
+
+    height = max(2, round(len(greys) * width / greys.shape[1]))
+    return np.asarray(Image.fromarray(greys).resize((width, height), Image.Resampling.BOX))
 
 
 def save_seen(folder: Path, samples: list[Sample]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import shlex
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from typing import Any
 import click
 
 from .._types import ArrayLike, DTypeLike, StrPath
-from ..callbacks import Callback
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
-from ..progress import epoch_in_words
 from ..recipes import RECIPES
 from .options import (
     COMPUTE,
@@ -114,15 +111,13 @@ def train(
     steps = epochs * -(-len(training) // batch_size)
     say(f"          only {count(steps, 'step')}: more --epochs learn more\n" if steps < FEW_STEPS else "")
 
-    on_terminal = sys.stderr.isatty()
     recorder = recorder_of(epochs, len(training), batch_size) if report else None
-    callbacks = [*([] if on_terminal else [EpochLines()]), *([recorder] if recorder else [])]
     with checkpoint.held() if checkpoint else nullcontext():
         try:
             history = made.model.fit(
                 training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
-                loss=made.loss, validation=test, threads=threads, isa=isa, progress=on_terminal,
-                callbacks=callbacks, checkpoint=checkpoint, resume=resume,
+                loss=made.loss, callbacks=[*made.callbacks, *([recorder] if recorder else [])], validation=test,
+                threads=threads, isa=isa, checkpoint=checkpoint, resume=resume,
             )  # fmt: skip
             made.model.save(output)
         except KeyboardInterrupt as error:
@@ -182,14 +177,6 @@ def note(model: Any, training: Any) -> None:
         "sha256": training.checksum(),
         **({"from_pictures": True} if training.from_pictures else {}),
     }
-
-
-class EpochLines(Callback):
-    """Progress for log files, where a bar that is drawn over and over would leave a heap of bars."""
-
-    def on_epoch_end(self, training: Any) -> None:
-        speed = f"{training.history.images_per_second[-1]:,.0f} images/s"
-        click.echo(f"epoch {training.epoch + 1}/{training.epochs}: {epoch_in_words(training)}, {speed}", err=True)
 
 
 def resumed(path: StrPath, given: ArrayLike) -> Any:

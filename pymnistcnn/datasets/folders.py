@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from .._types import Array
+from ..checks import names_in
 from ..pictures import SUFFIXES, picture_size, read_picture
 from .dataset import DataError, Dataset
 from .naming import PARTS
@@ -34,7 +37,9 @@ def parts_in(folder: Any) -> dict[str | None, Any]:
     return {PARTS[place.name.lower()]: place for place in children(folder) if _is_part(place)} or {None: folder}
 
 
-def read_folders(folder: Any, size: tuple[int, int] | None = None) -> dict[str | None, Dataset]:
+def read_folders(
+    folder: Any, size: tuple[int, int] | None = None, skip_damaged: bool = False
+) -> dict[str | None, Dataset]:
     """Datasets by part of a folder that has a folder of pictures for each class, or folders for training and testing
     that have such.
 
@@ -42,19 +47,22 @@ def read_folders(folder: Any, size: tuple[int, int] | None = None) -> dict[str |
     64x64 or less, keep it; others are scaled into 32x32, or `size`, with their proportions, on their border's colour.
     They are grey (n, h, w) if all are, else colour (n, 3, h, w), uint8, as light or dark as they are.
 
-    DataError if there is no picture, or one cannot be read.
+    DataError if there is no picture, or some cannot be read; with `skip_damaged` these are left out, with a warning,
+    unless all are such.
     """
     found = {part: classes_in(place) for part, place in parts_in(folder).items()}
     names = sorted({name for classes in found.values() for name in classes}, key=_order(found))
     places = [place for classes in found.values() for pictures in classes.values() for place in pictures]
     if not places:
         raise DataError(f"{folder}: expected a folder of pictures for each class, got no picture in its folders")
-    size = size or common_size(places)
-    read = {part: {name: [read_picture(place, size) for place in pictures] for name, pictures in classes.items()}
+    damaged: dict[Any, str] = {}
+    size = size or common_size(tried(picture_size, places, damaged).values())
+    pictures = tried(lambda place: read_picture(place, size), [p for p in places if p not in damaged], damaged)
+    if damaged:
+        refuse_or_warn(folder, damaged, len(places), skip_damaged)
+    read = {part: {name: [pictures[place] for place in places if place in pictures] for name, places in classes.items()}
             for part, classes in found.items()}  # fmt: skip
-    colour = any(
-        picture.ndim == 3 for classes in read.values() for pictures in classes.values() for picture in pictures
-    )
+    colour = any(picture.ndim == 3 for picture in pictures.values())
     return {part: _dataset(classes, names, colour, folder.name) for part, classes in read.items()}
 
 
@@ -67,10 +75,31 @@ def classes_in(folder: Any) -> dict[str, list[Any]]:
     return {name: pictures for name, pictures in classes.items() if pictures}
 
 
-def common_size(places: list[Any]) -> tuple[int, int]:
+def common_size(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
     """The size that all pictures have, if they are small; else the usual one."""
-    sizes = {picture_size(place) for place in places}
+    sizes = set(sizes)
     return sizes.pop() if len(sizes) == 1 and max(max(size) for size in sizes) <= LARGEST else USUAL
+
+
+def tried(read: Callable[[Any], Any], places: list[Any], damaged: dict[Any, str]) -> dict[Any, Any]:
+    """What is read, by place; `damaged` gets the places where it cannot be, and why."""
+    found = {}
+    for place in places:
+        try:
+            found[place] = read(place)
+        except ValueError as error:
+            damaged[place] = str(error)
+    return found
+
+
+def refuse_or_warn(folder: Any, damaged: dict[Any, str], pictures: int, skip_damaged: bool) -> None:
+    """Tell of pictures that cannot be read."""
+    first = next(iter(damaged.values()))
+    others = f"; {len(damaged)} of {pictures} pictures in {folder} cannot be read: {names_in([*damaged])}"
+    message = first + others * (len(damaged) > 1)
+    if not skip_damaged or len(damaged) == pictures:
+        raise DataError(message + "; skip_damaged=True (--skip-damaged) leaves such out" * (len(damaged) < pictures))
+    warnings.warn(f"left out: {message}", stacklevel=2)
 
 
 def stacked(pictures: list[Array], colour: bool = False) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._types import Shape, StrPath
-from ..checks import checked_path, checked_seed, number, pair
+from ..checks import checked_path, checked_seed, number, pair, yes_or_no
 from .arrays import read_npz
 from .dataset import DataError, Dataset, channels_first
 from .digits import mnist
@@ -47,6 +47,7 @@ class How:
     label_first: bool | None = None
     shape: tuple[int, ...] | None = None
     size: tuple[int, int] | None = None
+    skip_damaged: bool = False
 
 
 def read(
@@ -57,6 +58,7 @@ def read(
     size: int | tuple[int, int] | None = None,
     fraction: float = 0.2,
     seed: int = 0,
+    skip_damaged: bool = False,
 ) -> tuple[Dataset, Dataset]:
     """Images for training and for testing, of files of any usual form, or of a data set by name.
 
@@ -71,6 +73,7 @@ def read(
     label_first, shape : of text files, as in `read_text`
     size : (height, width), or one number for both, that pictures of folders are scaled to
     fraction, seed : where nothing is for testing, this fraction of each class is put aside for it, at random
+    skip_damaged : leave out pictures of folders that cannot be read, with a warning that names them
 
     Returns two Datasets. Images are uint8 from 0 to 255 where the file allows; arrays of raw .npy and IDX files are
     maps of the files, which are to stay as they are meanwhile. Where nothing is for training, the first is empty.
@@ -91,7 +94,8 @@ def read(
     seed = checked_seed(seed)
     if path is None or (isinstance(path, str) and path.lower() == "mnist" and not Path(path).exists()):
         return mnist()
-    parts = parts_of(located(path), How(label_first, shape, None if size is None else pair("size", size)))
+    how = How(label_first, shape, None if size is None else pair("size", size), yes_or_no("skip_damaged", skip_damaged))
+    parts = parts_of(located(path), how)
     return divided(parts, fraction, seed, path)
 
 
@@ -155,7 +159,7 @@ def parts_of(place: Any, how: How) -> dict[str, Dataset]:
     if groups := groups_in(place):
         return _of_groups(groups, place)
     if has_folders_of_pictures(place):
-        return {part or WHOLE: data for part, data in read_folders(place, how.size).items()}
+        return {part or WHOLE: data for part, data in read_folders(place, how.size, how.skip_damaged).items()}
     if tables := tables_in(place, how):
         return _of_tables(tables, place, how)
     inside = [child for child in children(place) if child.is_dir() or child.name.endswith(".mat")]

@@ -264,8 +264,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def _train(self, inputs, y, weights, epochs, schedule, validation=None):
         history = self.model_.fit(
             inputs, self._labels(y), epochs=epochs, batch_size=self._batch_size(), schedule=schedule,
-            optimizer=self.recipe_.optimizer, loss=self.recipe_.loss, validation=validation, sample_weight=weights,
-            progress=bool(self.verbose), **self._how(),
+            optimizer=self.recipe_.optimizer, loss=self.recipe_.loss, callbacks=self.recipe_.callbacks,
+            validation=validation, sample_weight=weights, progress=bool(self.verbose), **self._how(),
         )  # fmt: skip
         for name, values in vars(history).items():
             getattr(self.history_, name).extend(values)
