@@ -525,7 +525,7 @@ ORDER = [
     {"model"},
     {"loading"},
     {"onnx", "pytorch", "recipes", "scratch"},
-    {"tutorials", "benchmarking", "estimator"},
+    {"tutorials", "benchmarking", "drawing", "estimator"},
     {"cli"},
 ]
 ALONE = {  # NumPy, the standard library, and what is named here
