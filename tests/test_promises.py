@@ -527,7 +527,7 @@ ORDER = [
     {"plots"},
     {"report"},
     {"onnx", "pytorch", "recipes", "scratch"},
-    {"tutorials", "benchmarking", "estimator"},
+    {"tutorials", "benchmarking", "drawing", "estimator"},
     {"cli"},
 ]
 ALONE = {  # NumPy, the standard library, and what is named here

@@ -9,6 +9,7 @@ import click
 from .. import __version__
 from .bench import bench
 from .data import data
+from .draw import draw
 from .evaluate import evaluate
 from .export import export
 from .info import info
@@ -31,5 +32,5 @@ def main(context: Any) -> None:
         click.echo(context.get_help())
 
 
-for _command in (train, evaluate, predict, report, export, tutorial, data, bench, info):
+for _command in (train, evaluate, predict, report, draw, export, tutorial, data, bench, info):
     main.add_command(_command)

@@ -12,9 +12,11 @@ from typing import Any
 import click
 
 from ..loading import load
+from .draw import classes_of, examples_of
 from .evaluate import as_trained, size_of
 from .options import DATA, FORM, JSON, POSITIVE, print_json, read_data, writable_file
-from .saved import data_note
+from .samples import Reading, white_of
+from .saved import data_note, printable
 
 CALIBRATION = 1000  # training images
 
@@ -50,9 +52,25 @@ def to_onnx(network: Any, path: Any, uint8: bool = False, fold_batch_norm: bool 
     return dict(opset=OPSET, input_dtype="uint8" if uint8 else network.dtype.name)
 
 
+def to_html(network: Any, path: Any, data: Any = None) -> Any:
+    """Write a page; what is to be said of it."""
+    from ..drawing.offline import write
+
+    trained_on = data_note(network).get("name")
+    reading = Reading(network, bool(data_note(network).get("from_pictures")))
+    reading.refuse_other_shapes("export --html")
+    if reading.pictured or network.input_shape[0] != 1:
+        raise ValueError("export --html: the page reads digits as MNIST has them, this network pictures as they are")
+    images, names = examples_of(network, data)
+    about = f"A network trained on {printable(trained_on)}" if isinstance(trained_on, str) else path.stem
+    write(path, network, about, classes_of(network), white_of(network), images, names)
+    return {}
+
+
 FORMS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "c": (to_c, ("int8", "test", "data")),
     "onnx": (to_onnx, ("uint8", "fold_batch_norm")),
+    "html": (to_html, ("data",)),
 }
 
 
@@ -68,6 +86,7 @@ def file_option(name: str, help: str) -> Any:
 @file_option("c", "Write one C99 file without dependencies.")
 @click.option("--int8", is_flag=True, help="C: in whole numbers, calibrated on training images.")
 @click.option("--test", metavar="N", type=POSITIVE, help="C: a main with N test images as vectors.")
+@file_option("html", "Write one page to draw on, which works without a network connection.")
 @DATA
 @FORM
 @JSON

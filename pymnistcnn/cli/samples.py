@@ -53,6 +53,24 @@ class Reading:
         """Are pictures taken whole, as light or dark as they are? Else the ink is what counts."""
         return self.pictured or self.network.input_shape[0] == 3
 
+    def seen(self, picture: Any) -> list[np.ndarray]:
+        """What the network is to see of a picture's file, by its path or open: uint8 (h, w), or (3, h, w)."""
+        channels, *size = self.network.input_shape
+        if self.whole:
+            return [pictures.read_picture(picture, tuple(size), channels)]
+        if self.every:
+            return [*pictures.read_digits(picture, *size)]
+        return [pictures.read_digit(picture, *size, as_is=self.as_is)]
+
+    def input_of(self, seen: Array) -> np.ndarray:
+        """The network's input (c, h, w)."""
+        return as_bright(seen, self.network).reshape(self.network.input_shape)
+
+    def refuse_other_shapes(self, name: Any) -> None:
+        """ValueError if the network takes no pictures."""
+        if len(self.network.input_shape) != 3 or self.network.input_shape[0] not in (1, 3):
+            raise ValueError(f"{name}: this network reads inputs of {self.network.input_shape}, not pictures")
+
 
 def samples_of(path: Any, reading: Reading) -> list[Sample]:
     """The samples of a path, in the shape that a network takes."""
@@ -70,30 +88,29 @@ def samples_of(path: Any, reading: Reading) -> list[Sample]:
 
 
 def _of_picture(path, reading):
-    network = reading.network
-    if len(network.input_shape) != 3 or network.input_shape[0] not in (1, 3):
-        raise ValueError(f"{path}: this network reads inputs of {network.input_shape}, not pictures")
-    channels, *size = network.input_shape
+    reading.refuse_other_shapes(path)
     try:
-        if reading.whole:
-            images = [pictures.read_picture(path, tuple(size), channels)]
-        elif reading.every:
-            images = pictures.read_digits(path, *size)
-        else:
-            images = [pictures.read_digit(path, *size, as_is=reading.as_is)]
+        images = [reading.input_of(seen) for seen in reading.seen(path)]
     except FileNotFoundError:
         return [Sample(path, None, None, f"{click.format_filename(path)}: No such file or directory")]
     except (ValueError, OSError) as error:
         return [Sample(path, None, None, str(error))]
-    images = [as_bright(image, network).reshape(network.input_shape) for image in images]
     return [Sample(path, n if reading.every else None, image) for n, image in enumerate(images, 1)]
+
+
+def white_of(network: Any) -> float:
+    """The value of a pixel that is full, as a network takes it."""
+    first = network.layers[0]
+    white = 1 / first.scale if isinstance(first, Rescaling) and first.scale > 0 else 255
+    return 255 if white > 254 else white
 
 
 def as_bright(image: Array, network: Any) -> Array:
     """A picture whose white is that of a network that was trained on darker ones."""
-    first = network.layers[0]
-    white = 1 / first.scale if isinstance(first, Rescaling) and first.scale > 0 else 255
-    return image if white > 254 else np.rint(image * (white / 255)).astype(image.dtype if white >= 1 else network.dtype)
+    white = white_of(network)
+    return (
+        image if white == 255 else np.rint(image * (white / 255)).astype(image.dtype if white >= 1 else network.dtype)
+    )
 
 
 def _of_images(path, images, network):

@@ -11,6 +11,7 @@ import numpy as np
 from .._types import Array
 from ..checks import names_in
 from ..pictures import SUFFIXES, picture_size, read_picture
+from ..pictures.digits import MNIST, is_like_mnist
 from .dataset import DataError, Dataset
 from .naming import PARTS
 from .streams import children
@@ -113,7 +114,9 @@ def stacked(pictures: list[Array], colour: bool = False) -> np.ndarray:
 def _dataset(classes, names, colour, name):
     labels = [names.index(name) for name, pictures in classes.items() for _ in pictures]
     images = stacked([picture for pictures in classes.values() for picture in pictures], colour)
-    return Dataset(images, np.array(labels), tuple(names), name, from_pictures=True)
+    # digits as MNIST has them are not as light or dark as somebody's pictures of digits will be
+    treated = images.shape[1:] == MNIST and all(map(is_like_mnist, images))
+    return Dataset(images, np.array(labels), tuple(names), name, from_pictures=not treated)
 
 
 def _is_part(place):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ ORIENTATION = 0x0112  # of a picture, in its EXIF note
 def read_picture(path: Any, size: tuple[int, int] | None = None, channels: int | None = None) -> Array:
     """A picture as light or dark as it is.
 
-    path : of a file that Pillow reads, or of one in a zip archive, a zipfile.Path
+    path : of a file that Pillow reads, or of one in a zip archive, a zipfile.Path; or such a file, open
     size : (height, width) that it is scaled into, with its proportions, on the colour of its border; its own if not
         given
     channels : 1 or 3; 1 if not given and the picture is grey
@@ -89,4 +90,6 @@ def _pixels(path):
 
 
 def _opened(path):
+    if hasattr(path, "read"):
+        return nullcontext(path)
     return open(path, "rb") if isinstance(path, (str, bytes, os.PathLike)) else path.open("rb")
