@@ -8,7 +8,7 @@ import pymnistcnn
 sys.path.insert(0, str(Path(__file__).parent))  # what is this site's own: repository_links, drawings
 
 project = "pymnistcnn"
-author = "The pymnistcnn authors"
+author = copyright = "The pymnistcnn authors"
 release = version = pymnistcnn.__version__
 
 extensions = [
@@ -17,6 +17,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_gallery.gen_gallery",
     "repository_links",
+    "running",
+    "docstrings",
     "drawings",
 ]
 exclude_patterns = ["_build", "gallery"]
@@ -34,6 +36,8 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"__init__\.py",
     "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_",),
+    "notebook_extensions": (),
     "image_scrapers": ("site_pictures.svg_scraper",),
     "reset_modules": ("site_pictures.reset",),
     "download_all_examples": False,
@@ -46,6 +50,7 @@ sphinx_gallery_conf = {
 # ---- the reference ----
 autodoc_mock_imports = ["torch"]  # large, and only its names are needed
 autodoc_member_order = "bysource"
+autodoc_type_aliases = {name: name for name in ("Array", "ArrayLike", "DTypeLike", "Picture", "Shape", "StrPath")}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
@@ -54,7 +59,8 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 toc_object_entries_show_parents = "hide"
 nitpick_ignore_regex = [  # what other packages' documentation has
-    (r"py:.*", r"(numpy|np|npt|PIL|torch|onnx|sklearn|os|io|pathlib|logging)\..*"),
+    (r"py:.*", r"(numpy|PIL|torch|onnx|collections|os|io|pathlib|logging)\..*"),
+    (r"py:class", r"pymnistcnn\.optimizers\.State"),  # what an optimizer keeps for itself
 ]
 
 # ---- how it looks ----
@@ -64,8 +70,4 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_theme_options = {
-    "source_repository": "https://github.com/pymnistcnn/pymnistcnn/",
-    "source_branch": "main",
-    "source_directory": "docs/",
-}
+html_theme_options = {"top_of_page_buttons": []}

@@ -30,7 +30,7 @@ print(image[7:12, 6:16])
 
 plt.figure(figsize=(2, 2))
 plt.imshow(image)
-_ = plt.axis("off")
+plt.axis("off")
 
 # %%
 # Four fifths of the numbers are zero, most of them at the margin. Keep that in mind.
@@ -170,7 +170,7 @@ figure, axes = plt.subplots(1, 6, figsize=(7, 1.4))
 for at, ax in enumerate(axes):
     ax.imshow(gradient[0, at] != 0)
     ax.axis("off")
-_ = figure.suptitle(
+figure.suptitle(
     "white: where the gradient of six filters is not zero, for one picture",
     fontsize=9,
 )
@@ -314,7 +314,7 @@ bars = ax.barh(
     [100 * share for _, _, share, _ in rows],
 )
 ax.bar_label(bars, fmt="%.0f %%", padding=3)
-_ = ax.set(xlabel="share of a step, %")
+ax.set(xlabel="share of a step, %")
 
 # %%
 # Read on

@@ -38,7 +38,7 @@ ax.plot(
 ax.set(
     xscale="log", xlabel="batch size", ylabel="pictures a second", ylim=(0, None)
 )
-_ = ax.set_xticks(sizes, sizes)
+ax.set_xticks(sizes, sizes)
 
 # %%
 # Threads, numbers, instruction sets
@@ -59,7 +59,7 @@ figure, ax = plt.subplots(figsize=(7, 2.2))
 bars = ax.barh(list(ways), speeds)
 ax.bar_label(bars, fmt="{:,.0f}", padding=3)
 ax.invert_yaxis()
-_ = ax.set(xlabel="pictures a second", xlim=(0, 1.2 * max(speeds)))
+ax.set(xlabel="pictures a second", xlim=(0, 1.2 * max(speeds)))
 
 # %%
 # One picture at a time

@@ -55,7 +55,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pymnistcnn as pm
-from pymnistcnn.tutorials.gorgonia import gorgonia, pictures, scale, unscale
+from pymnistcnn.tutorials.gorgonia import gorgonia, pictures, scale
 
 folder = Path(tempfile.mkdtemp())
 outcome = gorgonia(
@@ -83,26 +83,6 @@ of_digits = [
 figure, ax = plt.subplots(figsize=(7, 2.2))
 ax.bar(range(10), of_digits)
 ax.set(xlabel="digit", ylabel="share read right", xticks=range(10), ylim=(0, 1))
-
-# %%
-# Pixels and back
-# ---------------
-# Gorgonia's tutorial scales pixels to 0.1 ... 0.999 and looks at one by scaling it back. Its way back subtracts 1
-# instead of 0.1; ours is exact.
-
-image = test.images[0]
-theirs = ((scale(image) - 1) / 0.9 * 255).astype(np.int64) % 256
-
-figure, axes = plt.subplots(1, 3, figsize=(5, 1.9))
-for ax, picture, title in zip(
-    axes,
-    (image, theirs, unscale(scale(image))),
-    ("the picture", "back, minus 1", "back, here"),
-    strict=True,
-):
-    ax.imshow(picture, vmin=0, vmax=255)
-    ax.set_title(title, fontsize=9)
-    ax.axis("off")
 
 # %%
 # Original beside ours
