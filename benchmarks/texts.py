@@ -1,5 +1,6 @@
-"""The figures in README.md and docs/tutorials.md. They stand between `<!-- figures: NAME -->` and `<!-- end -->`, and
-are written anew by the function of that name here, which is given what stands there and all kinds of processors."""
+"""The figures in README.md, docs/index.md and docs/tutorials.md. They stand between `<!-- figures: NAME -->` and
+`<!-- end -->`, and are written anew by the function of that name here, which is given what stands there and all kinds
+of processors."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def shown(kinds, names, has):
     raise LookupError(f"no kind of processor has all of {', '.join(names)}: python benchmarks/measure.py")
 
 
-# ---- README.md ----
+# ---- README.md and docs/index.md ----
 
 
 def headline(_, kinds):

@@ -80,7 +80,7 @@ def test_a_figure_that_differs_is_found_wherever_it_stands(copy):
     folder = copy / "benchmarks/measurements/amd-zen-5"
     edit(folder / "training-flux.json", faster)
     files = [line[4:] for line in results.differences(copy) if line.startswith("---")]
-    assert files == ["benchmarks/results.md", "benchmarks/results.svg", "README.md"]
+    assert files == ["benchmarks/results.md", "benchmarks/results.svg", "README.md", "docs/index.md"]
     edit(folder / "tutorial-flux.json", lambda report: report["rows"][0].update(seeds=[7]))
     assert any(line.startswith("+| `flux`") and "; seeds 7 |" in line for line in results.differences(copy))
 
@@ -95,7 +95,8 @@ def test_a_kind_that_is_half_measured_has_a_column_but_speeds_are_of_a_whole_one
     kinds = measured.kinds(copy / "benchmarks/measurements")
     assert [kind.label for kind in kinds][:2] == ["ARM Something", "AMD Zen 5"]
     made = results.made(copy)
-    assert "Images a second are of AMD Zen 5." in made["README.md"] and "ratio, ARM Something" in made["README.md"]
+    start = made["docs/index.md"]
+    assert "Images a second are of AMD Zen 5." in start and "ratio, ARM Something" in start
     assert "AMD Zen 5: tutorial (" in made["docs/tutorials.md"]
     assert "ARM Something: tutorial (flux): measured at" in made["docs/tutorials.md"]
     assert "## ARM Something" in made["benchmarks/results.md"] and "ARM Something" in made["benchmarks/results.svg"]
