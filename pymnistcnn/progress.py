@@ -83,7 +83,9 @@ class ProgressBar(Callback):
             unit_scale=True,
             file=Unbreakable(self.file or sys.stderr),
             dynamic_ncols=True,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}{postfix}",
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}{postfix}"
+            if training.samples < math.inf
+            else "{desc} {n_fmt}, {rate_fmt}{postfix}",
         )
 
     def on_slice(self, training: Any) -> None:
