@@ -42,11 +42,15 @@ typedef struct {
     double scale; /* of the gradient: one over the step's weight */
 } pmc_targets;
 
-/* The random numbers, the indices in the data set, and the targets of the step's samples from `first` on. */
+/* The random numbers, the places in the arrays, and the numbers in the data set, of the step's samples from `first` on;
+ * no numbers are those of the positions in the epoch. */
 PMC_INLINE pmc_random pmc_step_random(const pmc_step *step, int64_t first) {
     const pmc_random random = {step->seed, step->epoch, step->first_position + (uint32_t)(step->start + first)};
     return random;
 }
 PMC_INLINE const int64_t *pmc_step_index(const pmc_step *step, int64_t first) {
     return step->index ? step->index + step->start + first : NULL;
+}
+PMC_INLINE const int64_t *pmc_step_numbers(const pmc_step *step, int64_t first) {
+    return step->numbers ? step->numbers + step->start + first : pmc_step_index(step, first);
 }

@@ -30,6 +30,7 @@ typedef struct {
     int64_t optimizer;                    /* PMC_GRADIENT_ONLY, ... */
     const pmc_coefficients *coefficients; /* a step each */
     const int64_t *index;                 /* [count] or NULL: 0, 1, 2, ... */
+    const int64_t *numbers;               /* [count], of the pictures in the data set, or NULL: index says them */
     const uint8_t *x_u8;                  /* the pictures, in one of the two */
     const real *x_real;
     const int32_t *labels;       /* like the pictures, or NULL */

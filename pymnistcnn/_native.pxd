@@ -59,6 +59,7 @@ cdef extern from "pmc.h" nogil:
         int64_t optimizer
         const pmc_coefficients *coefficients
         const int64_t *index
+        const int64_t *numbers
         const uint8_t *x_u8
         const void *x_real
         const int32_t *labels

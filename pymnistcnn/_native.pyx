@@ -9,6 +9,7 @@ import numpy as np
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from libc.string cimport memset, strcmp
+from posix.unistd cimport pread
 
 cdef extern from *:
     """
@@ -224,6 +225,25 @@ def padded(int64_t n):
     return pmc_padded(n)
 
 
+def read_rows(int file, int64_t start, rows, places, out):
+    """out[places[i]] <- the row rows[i] (int64, from 0 on) of a file, which all begin at `start`; out: uint8 (n, size).
+    Returns how many rows the file did not have, or that could not be read."""
+    cdef int64_t n = len(rows), size = out.shape[1], i, failed = 0, done, more
+    cdef const int64_t *from_row = <const int64_t *> address(rows, "rows", INT64, n)
+    cdef const int64_t *to_row = <const int64_t *> address(places, "places", INT64, n)
+    cdef char *begin = <char *> address(out, "out", UINT8, n * size, True)
+    if n and (rows.min() < 0 or places.min() < 0 or places.max() >= n):
+        raise ValueError(f"rows and places must be from 0 on, and places below {n}")
+    with nogil:
+        for i in range(n):
+            done = pread(file, begin + to_row[i] * size, size, start + from_row[i] * size)
+            while 0 < done < size:
+                more = pread(file, begin + to_row[i] * size + done, size - done, start + from_row[i] * size + done)
+                done = done + more if more > 0 else -1
+            failed += done != size
+    return failed
+
+
 def philox(counter, key):
     """Philox4x32-10: four uint32 from a counter of four and a key of two."""
     cdef uint32_t[::1] c = np.ascontiguousarray(counter, np.uint32).reshape(4)
@@ -402,11 +422,12 @@ cdef class Plan:
         cdef bytes real = FLOAT64 if self.sizes.dtype else FLOAT32
         cdef int64_t optimizer = 0
         cdef uint32_t epoch = 0, first_position = 0
-        index = labels = targets = sample_weight = class_weight = dy = dx = None
+        index = numbers = labels = targets = sample_weight = class_weight = dy = dx = None
         moments, average, coefficients, op_seconds, residents = (), None, None, None, ()
         if others:
             index, labels, targets = others.pop("index", None), others.pop("labels", None), others.pop("targets", None)
             sample_weight, class_weight = others.pop("sample_weight", None), others.pop("class_weight", None)
+            numbers = others.pop("numbers", None)
             dy, dx = others.pop("dy", None), others.pop("dx", None)
             optimizer, coefficients = others.pop("optimizer", 0), others.pop("coefficients", None)
             moments, average = others.pop("moments", ()), others.pop("average", None)
@@ -455,6 +476,7 @@ cdef class Plan:
                 step.moment[i] = address(moment, "moments", real, model, True)
         step.average = address(average, "average", real, model, True)
         step.index = <const int64_t *> address(index, "index", INT64, count)
+        step.numbers = <const int64_t *> address(numbers, "numbers", INT64, count)
         if x is not None and <int64_t> x.itemsize == 1:
             step.x_u8 = <const uint8_t *> address(x, "x", UINT8, items * self.sizes.x_elements)
         else:

@@ -21,6 +21,7 @@ from ._types import Array, StrPath
 from .callbacks import Callback
 from .checks import number, shown, whole
 from .datasets.atomic import only_writer
+from .mapped import stretches
 
 __all__ = ["Checkpoint"]
 
@@ -121,6 +122,8 @@ class Snapshot:
             epochs_trained=training.model.epochs_trained, rate_factor=float(training.rate_factor),
             learning_rate=training.learning_rate,
         )  # fmt: skip
+        if training.data.streamed:
+            self.numbers["stream"] = training.data.checksum_of(training.part) * (self.numbers["batch"] > 0)
         self.states = [c.state() for c in with_state(training.callbacks)] if training.checkpoint else []
         return self
 
@@ -183,8 +186,11 @@ class Snapshot:
         classes = [type(callback).__name__ for callback in with_state(training.callbacks)]
         refuse_differences({"callbacks": [state["class"] for state in saved["callbacks"]]}, {"callbacks": classes})
 
-        most = dict(epoch=training.epochs, batch=training.batches, steps=2**63 - 1, epochs_trained=2**32 - 1)
+        batches = min(training.batches, 2**53)  # of a stream they may not be known
+        most = dict(epoch=training.epochs, batch=batches, steps=2**63 - 1, epochs_trained=2**32 - 1)
         self.numbers = {name: whole(name, saved[name], 0, high) for name, high in most.items()}
+        if training.data.streamed:
+            self.numbers["stream"] = whole("stream", saved["stream"], 0, 2**32 - 1)
         self.numbers |= {name: number(name, saved[name], 0) for name in ("rate_factor", "learning_rate")}
 
         of_callbacks = {name: array for name, array in arrays.items() if name.startswith(f"{TRAINING}.callbacks.")}
@@ -247,7 +253,8 @@ def checksum(*arrays: Any) -> str:
     """Of the bytes of arrays, or None."""
     crc = 0
     for array in arrays:
-        crc = zlib.crc32(b"none" if array is None else np.ascontiguousarray(array), crc)
+        for piece in [b"none"] if array is None else stretches(array):
+            crc = zlib.crc32(piece, crc)
     return f"checksum {crc:08x}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,9 @@ from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .predictor import Predictor, classes_of, probabilities_of
 from .progress import progress_bars
 from .schedules import Constant, checked_schedule
+from .sources import Arrays
 from .stepping import SlowWarning, in_python, runner_of
+from .streams import Samples, Stream, chunks_of
 from .target import target_of
 from .training import History, Settings, Training, in_no_other_training
 
@@ -211,7 +213,7 @@ class Sequential:
 
     def fit(
         self,
-        x: Dataset | tuple[ArrayLike, ArrayLike] | ArrayLike,
+        x: Dataset | tuple[ArrayLike, ArrayLike] | ArrayLike | Iterable[Any] | Callable[[], Iterable[Any]],
         y: ArrayLike | None = None,
         *,
         epochs: int = 1,
@@ -234,6 +236,8 @@ class Sequential:
         average: float | None = None,
         checkpoint: Checkpoint | None = None,
         resume: StrPath | None = None,
+        shuffle_buffer: int | None = None,
+        steps_per_epoch: int | None = None,
     ) -> History:
         """Train; returns what each epoch gave. Its `loss` and `accuracy` are running means over the epoch, of each
         batch before it was learnt from; `validation_loss` and `validation_accuracy` are computed at the epoch's end.
@@ -241,7 +245,9 @@ class Sequential:
         Parameters
         ----------
         x, y : inputs (n, *input_shape), and targets: labels (n,) from 0 to classes - 1, or what else the loss takes; or
-            x alone, a Dataset or a pair of both. A single channel may be left out, and pictures may be flat
+            x alone, a Dataset or a pair of both. A single channel may be left out, and pictures may be flat. Arrays of
+            files may be larger than memory: see `datasets.read`. Or x alone, a stream: an iterable of chunks (inputs,
+            targets) or (inputs, targets, weights), or a function that returns one; Dask arrays are streams, too
         optimizer : Adam() if not given; its state lasts from one `fit` to the next
         loss : CrossEntropyLoss() if not given; or a function of outputs and targets that returns the mean loss and its
             gradient by the outputs, in NumPy
@@ -266,6 +272,9 @@ class Sequential:
         checkpoint : Checkpoint(path), to be able to go on if this training ends before its time
         resume : path of a checkpoint to go on from; all other arguments that matter, the data too, must be as they
             were. The result is that of training in one go, bit for bit, and the history is of both parts
+        shuffle_buffer : of a stream: samples that wait, of which the next is drawn at random. None leaves the order
+        steps_per_epoch : of a stream: batches of an epoch; all that come if not given. A schedule needs it, unless the
+            stream has a length
 
         Raises ValueError for bad arguments, a checkpoint that is damaged or of another training; Diverged, a
         FloatingPointError, if a parameter becomes NaN or infinite, with all steps before that one kept; and
@@ -281,19 +290,26 @@ class Sequential:
             instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
         target = target_of(isa, device, precision)
         loss = weighted(checked_loss(CrossEntropyLoss() if loss is None else loss), class_weight, self.output_shape)
-        x, targets = self._samples(loss, x, y, "train", sample_weight)
+        shuffle = yes_or_no("shuffle", shuffle)
+        data = self._stream(loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
+        if data is None:
+            refuse("shuffle_buffer", shuffle_buffer, "a stream of chunks, not arrays")
+            refuse("steps_per_epoch", steps_per_epoch, "a stream of chunks, not arrays")
+            data = Arrays(*self._samples(loss, x, y, "train", sample_weight), shuffle)
+        else:
+            refuse("sample_weight", sample_weight, "arrays; a stream gives chunks (inputs, targets, weights)")
+            check_stream(data, x, epochs, schedule)
         validation = None if validation is None else self._samples(loss, validation, None, "validation")
         clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
         average = None if average is None else number("average", average, 0, 1, open_high=True)
         callbacks += progress_bars(progress, verbose)
-        shuffle = yes_or_no("shuffle", shuffle)
-        settings = Settings(epochs, batch_size, optimizer, loss, schedule, shuffle, callbacks, target,
+        settings = Settings(epochs, batch_size, optimizer, loss, schedule, callbacks, target,
                             checked_threads(threads), clip_norm, average, checkpoint)  # fmt: skip
         if python := in_python(self.network, loss):
             names = ", ".join(map(str, python))
             warnings.warn(f"each step has Python in it, and is slower: {names}", SlowWarning, stacklevel=2)
         with in_no_other_training(self, optimizer):
-            training = Training(self, x, targets, validation, settings)
+            training = Training(self, data, validation, settings)
             if resume is not None:
                 training.resume(checked_path("resume", resume))
             self.loss = loss
@@ -420,6 +436,24 @@ class Sequential:
         targets = self.network.targets(loss, targets, len(x), sample_weight, f"{name} labels")
         warn_of(self, x, f"{name} inputs", targets.labels if name == "train" else None)
         return x, targets
+
+    def _stream(self, loss: Loss, x: Any, y: Any, batch_size: int, buffer: int | None, steps: int | None) -> Any:
+        """The stream that inputs are; None if they are arrays."""
+        chunks, count = chunks_of(x, y)
+        if chunks is None:
+            return None
+
+        def checked(chunk: Any, name: str) -> Samples:
+            weights = chunk[2] if isinstance(chunk, (tuple, list)) and len(chunk) == 3 else None
+            inputs, targets = both_of(chunk if weights is None else chunk[:2], name)
+            x = self.network.inputs(inputs, f"{name} inputs")
+            return Samples(x, self.network.targets(loss, targets, len(x), weights, f"{name} labels"))
+
+        buffer = None if buffer is None else whole("shuffle_buffer", buffer)
+        steps = None if steps is None else whole("steps_per_epoch", steps)
+        stream = Stream(chunks, checked, batch_size, buffer, steps, count)
+        warn_of(self, stream.first.x, "train inputs")
+        return stream
 
     # ---- weights ----
 
@@ -587,6 +621,20 @@ def weighted(loss: Loss, class_weight: Any, shape: Shape) -> Loss:
             label = whole("a class of class_weight", label, 0, shape[-1] - 1)
             class_weight[label] = number(f"class_weight of {label}", counts, 0)
     return replace(loss, weight=class_weight)
+
+
+def refuse(name: str, value: Any, expected: str) -> None:
+    if value is not None:
+        raise ValueError(f"{name} is for {expected}")
+
+
+def check_stream(stream: Stream, chunks: Any, epochs: int, schedule: Any) -> None:
+    """ValueError for what a stream cannot do."""
+    if isinstance(chunks, Iterator) and epochs > 1:
+        raise ValueError(f"epochs must be 1 for an iterator, which can be read only once, not {epochs}: give what can "
+                         "be read again, such as a function that returns an iterator")  # fmt: skip
+    if stream.samples == math.inf and not isinstance(schedule, Constant):
+        raise ValueError(f"{schedule} needs to know how long the training is: give steps_per_epoch")
 
 
 def both_of(data: Any, name: str) -> Any:

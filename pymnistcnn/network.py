@@ -21,6 +21,7 @@ from . import _native
 from ._native import Constant, NotFinite, Program
 from ._types import Array, ArrayLike, DTypeLike, Shape
 from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, shown, whole, yes_or_no
+from .mapped import mapped_of
 from .plan import PlanBuilder, plan_by_hand, training_plan
 from .processors import limited, processors
 from .target import Target
@@ -71,7 +72,11 @@ class Targets:
     sample_weight: np.ndarray | None
 
     def __getitem__(self, part: Any) -> Targets:
-        return Targets(*(a if a is None else a[part] for a in (self.labels, self.values, self.sample_weight)))
+        return Targets(*(a if a is None else a[part] for a in self.arrays))
+
+    @property
+    def arrays(self) -> tuple[Array | None, ...]:
+        return self.labels, self.values, self.sample_weight
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -330,7 +335,7 @@ class Network:
         x: Array,
         targets: Targets,
         loss: Any,
-        index: Array,
+        index: Array | None,
         batch: int,
         optimizer: Any,
         rates: Array,
@@ -341,21 +346,23 @@ class Network:
         clip_norm: None = None,
         average: None = None,
         op_seconds: None = None,
+        numbers: Array | None = None,
     ) -> tuple[Array, Array, Array]:
-        """A slice of steps over the samples `index`; returns each step's summed loss, correct and weight.
+        """Steps over the samples `index`, or over all in order; returns each step's summed loss, correct and weight.
 
         x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decay) of the weights'
-        moving average; op_seconds (threads, ops of the plan): what each op took is added to it. The optimizer's
-        state moves on by the steps that were done.
+        moving average; op_seconds (threads, ops of the plan): what each op took is added to it; numbers: of the
+        samples in the data set, if `index` does not say them. The optimizer's state moves on by the steps that were
+        done.
         """
-        state = optimizer.state_for(self)
+        state, count = optimizer.state_for(self), len(x if index is None else index)
         vector, decay = average or (None, None)
         with self.turns.mine():
             try:
                 results = self._run(
-                    self.plan(False, batch, target, loss, clip_norm is not None), Program.TRAIN, len(index), threads,
-                    batch=batch, x=x, loss=loss, **targets.arguments, index=index, optimizer=optimizer.kind,
-                    moments=state.moments,
+                    self.plan(False, batch, target, loss, clip_norm is not None), Program.TRAIN, count, threads,
+                    batch=batch, x=x, loss=loss, **targets.arguments, index=index, numbers=numbers,
+                    optimizer=optimizer.kind, moments=state.moments,
                     coefficients=optimizer.rows(state.steps, rates, clip_norm, decay), average=vector,
                     epoch=epoch, first_position=first_position, op_seconds=op_seconds,
                 )  # fmt: skip
@@ -482,12 +489,14 @@ def restored(
     return network
 
 
-def pieces(x: Array, others: Array | Targets) -> list[tuple[Array, Array]] | list[tuple[Array, Targets]]:
-    """x and what belongs to it, in pieces that C gets in one go, so that Ctrl-C is heard in between."""
-    most = 8 * EVALUATION_BATCH
-    if len(x) <= most:
-        return [(x, others)]
-    return [(x[start : start + most], others[start : start + most]) for start in range(0, len(x), most)]
+def pieces(x: Array, others: Array | Targets) -> Iterator[tuple[Array, Any]]:
+    """x and what belongs to it, in pieces that C gets in one go, so that Ctrl-C is heard in between. Of a mapped file
+    no more than a piece is held."""
+    most, mapped = 8 * EVALUATION_BATCH, mapped_of(x)
+    for start in range(0, len(x), most):
+        yield x[start : start + most], others[start : start + most]
+        if mapped:
+            mapped.release()
 
 
 def shapes_through(layers: Any, input_shape: Shape) -> list[tuple[int, ...]]:

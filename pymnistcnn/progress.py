@@ -121,8 +121,9 @@ class ProgressBar(Callback):
         from tqdm import tqdm
 
         # it draws nothing before the first slice
-        self._tqdm = tqdm(total=training.samples, initial=training.batch * training.batch_size, file=self._file,
-                          leave=False, delay=1e-9)  # fmt: skip
+        total = training.samples if math.isfinite(training.samples) else None
+        self._tqdm = tqdm(total=total, initial=training.batch * training.batch_size, file=self._file, leave=False,
+                          delay=1e-9)  # fmt: skip
 
     def on_slice(self, training: Any) -> None:
         if self._tqdm is not None:
@@ -180,10 +181,13 @@ def bar_of(training: Any, done: int, columns: int) -> str:
     has no room is left out."""
     from tqdm import tqdm
 
-    head = f"epoch {training.epoch + 1}/{training.epochs} {done / training.samples:4.0%}"
+    head = f"epoch {training.epoch + 1}/{training.epochs} "
     speed = training.totals[3] / max(training.totals[4], 1e-9)
-    left = tqdm.format_interval((training.samples - done) / max(speed, 1e-9)) + " left"
-    parts = [left, *so_far(training).split(", "), f"{tqdm.format_sizeof(speed)} images/s"]
+    parts = [*so_far(training).split(", "), f"{tqdm.format_sizeof(speed)} images/s"]
+    if math.isinf(training.samples):  # a stream, whose end is not known
+        return ", ".join([f"{head}{tqdm.format_sizeof(done)} images", *parts])[:columns]
+    head += f"{done / training.samples:4.0%}"
+    parts.insert(0, tqdm.format_interval((training.samples - done) / max(speed, 1e-9)) + " left")
     while parts and len(", ".join([head, *parts])) > columns:
         parts.pop()
     bar = min(columns - len("|| ".join([head, ", ".join(parts)])), LONGEST_BAR)

@@ -252,7 +252,7 @@ class Stepwise:
         x: Array,
         targets: Targets,
         loss: Any,
-        index: Array,
+        index: Array | None,
         batch: int,
         optimizer: Any,
         rates: Array,
@@ -262,9 +262,11 @@ class Stepwise:
         threads: int | None = None,
         clip_norm: float | None = None,
         average: tuple[Array, float] | None = None,
+        numbers: Array | None = None,
     ) -> Array:
         """A slice of steps over the samples `index`: see `Network.train`."""
         state, results = optimizer.state_for(self.network), np.zeros((3, len(rates)))
+        index = np.arange(len(x)) if index is None else index
         for step, rate in enumerate(rates):
             which = index[step * batch : (step + 1) * batch]
             self._restart(epoch, first_position // batch + step)

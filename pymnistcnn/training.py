@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,9 @@ from .losses import Loss
 from .markup import table
 from .network import Network, of_classes
 from .optimizers import IN_TRAINING, Optimizer
+from .sources import Arrays, Part
 from .stepping import Stepwise, runner_of
+from .streams import Stream
 from .target import arithmetic_of
 
 __all__ = [
@@ -40,8 +42,8 @@ class History:
 
     loss and accuracy are running means over the epoch, of each batch before its step: the weights were learning
     meanwhile. validation_loss and validation_accuracy are computed at its end. learning_rate is that of the epoch's
-    last step; seconds are of training alone. `history` has the lists by name, as in Keras, and iteration gives a row
-    an epoch: `pandas.DataFrame(history)` is a table of them.
+    last step; seconds are of training and of waiting for its data. `history` has the lists by name, as in Keras, and
+    iteration gives a row an epoch: `pandas.DataFrame(history)` is a table of them.
 
     Examples
     --------
@@ -154,7 +156,6 @@ class Settings:
     optimizer: Optimizer
     loss: Loss
     schedule: object
-    shuffle: bool
     callbacks: list[Any]
     target: Target
     threads: int
@@ -168,7 +169,7 @@ class Training:
 
     epoch, epochs : the current one (0 is the first) and how many there will be
     batch, batches : of this epoch, how many are done and how many there will be
-    samples, batch_size : of an epoch, and of a batch
+    samples, batch_size : of an epoch, and of a batch; of a stream, samples and batches are infinite until it ends
     loss, accuracy : means over this epoch so far; accuracy is NaN where there are no classes, as in a regression
     totals : sums over this epoch so far: loss, correct, weight, samples, seconds
     learning_rate : of the last step, 0 before the first
@@ -180,7 +181,7 @@ class Training:
     average: tuple[Array, float] | None
     batch: int
     batch_size: int
-    batches: int
+    batches: float
     callbacks: Any
     checkpoint: Checkpoint | None
     epoch: int
@@ -193,24 +194,24 @@ class Training:
     network: Any
     optimizer: Any
     rate_factor: float
-    samples: int
+    data: Arrays | Stream
+    part: Part | None
+    samples: float
     state: Any
     stopped: bool
-    targets: Any
     totals: Array
     validation: Any
-    x: Array
 
-    def __init__(self, model: Any, x: Array, targets: Any, validation: Any, settings: Settings) -> None:
+    def __init__(self, model: Any, data: Arrays | Stream, validation: Any, settings: Settings) -> None:
         self.model, self.network = model, model.network
         self.runner = runner_of(self.network, settings.loss)
-        self.x, self.targets, self.validation = x, targets, validation
+        self.data, self.part, self.validation = data, None, validation
         self.how = settings
-        self.of_classes = of_classes(targets, model.output_shape)
+        self.of_classes = of_classes(data.targets, model.output_shape)
         self.average = settings.average and (self.network.param.copy(), settings.average)
-        self.epochs, self.samples = settings.epochs, len(x)
+        self.epochs, self.samples = settings.epochs, data.samples
         self.batch_size = min(settings.batch_size, self.samples)
-        self.batches = -(-self.samples // self.batch_size)
+        self.batches = batches_of(self.samples, self.batch_size)
         self.optimizer, self.callbacks, self.checkpoint = settings.optimizer, settings.callbacks, settings.checkpoint
         self.state = self.optimizer.state_for(self.network)
         self.history = History()
@@ -262,8 +263,9 @@ class Training:
 
     def _arrays(self) -> Iterator[Any]:
         """What every step reads: worth a place in a device's memory."""
-        for x, targets in [(self.x, self.targets), *([self.validation] if self.validation else [])]:
-            yield from (x, targets.labels, targets.values, targets.sample_weight)
+        yield from self.data.resident
+        for x, targets in [self.validation] if self.validation else []:
+            yield from (x, *targets.arrays)
 
     def _run(self) -> History:
         try:
@@ -287,29 +289,25 @@ class Training:
         """Go on from a checkpoint's file; a ValueError, and nothing is changed, if it is not of this training."""
         snapshot = Snapshot(self).fill(path)
         snapshot.put_back()
+        self.data.resume(self.batch * self.batch_size, snapshot.numbers.get("stream"))
         self._restored = snapshot.states
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What must be the same for a training to go on, as what JSON can say."""
 
-        def of(x, targets):
-            return checksum(x, targets.labels, targets.values, targets.sample_weight)
-
         return {
+            **self.data.described(),
             "seed": self.network.seed,
             "epochs": self.epochs,
             "batch size": self.batch_size,
-            "samples": self.samples,
-            "shuffle": bool(self.how.shuffle),
             "optimizer": described(self.optimizer),
             "schedule": described(self.how.schedule),
             "loss": described(self.how.loss),
             "clip_norm": self.how.clip_norm,
             "arithmetic": arithmetic_of(self.how.target),
             "average": self.average and self.average[1],
-            "training data": of(self.x, self.targets),
-            "validation data": self.validation and of(*self.validation),
+            "validation data": self.validation and checksum(self.validation[0], *self.validation[1].arrays),
         }
 
     def _call(self, hook: str) -> None:
@@ -319,20 +317,41 @@ class Training:
     def _run_epoch(self) -> None:
         if self.epoch_is_over:
             self.epoch, self.batch, self.totals = len(self.history), 0, np.zeros(5)
+            self.samples = self.data.samples
+            self.batches = batches_of(self.samples, self.batch_size)
         self._call("on_epoch_begin")
-        order = epoch_order(self.samples, self.network.seed, self.model.epochs_trained, self.how.shuffle)
+        self.part = None
         self._keep()
-        with self.network.resident(self.how.target, order):
-            self._run_batches(order)
+        begin = self.batch * self.batch_size
+        with closing(self.data.parts(self.network.seed, self.model.epochs_trained, self.batch_size, begin)) as parts:
+            while not self.stopped and (part := self._next(parts)) is not None:
+                self._run_part(part)
         if self.batch:
             self._close_epoch()
             self._call("on_epoch_end")
         if self.batch == self.batches:  # an epoch that was cut short is to be gone on with where it was cut
             self._keep()
 
-    def _run_batches(self, order: Array) -> None:
-        while self.batch < self.batches and not self.stopped:
-            self._run_slice(order)
+    def _next(self, parts: Iterator[Part]) -> Part | None:
+        """The next part of an epoch; waiting for it takes time of the training."""
+        started = time.perf_counter()
+        part = next(parts, None)
+        self.totals[4] += time.perf_counter() - started
+        return part
+
+    def _run_part(self, part: Part) -> None:
+        self.part = part
+        if part.is_last:
+            self.samples = part.first + part.count
+            self.batches = batches_of(self.samples, self.batch_size)
+        if self._last.numbers["batch"] != self.batch:  # what can be done again are the steps of this part
+            self._take()
+        with self.network.resident(self.how.target, part.index):
+            self._run_batches(batches_of(part.first + part.count, self.batch_size))
+
+    def _run_batches(self, end: float) -> None:
+        while self.batch < end and not self.stopped:
+            self._run_slice(end)
             self._call("on_slice")
             for callback in self.callbacks:
                 if callback.every and (self.batch % callback.every == 0 or self.batch == self.batches):
@@ -348,53 +367,68 @@ class Training:
         fresh = now < self._kept + SLICE_SECONDS and self._last.rate_factor == self.rate_factor
         if unless_fresh and fresh and not self.checkpoint:
             return
-        taken = (self._spare or Snapshot(self)).take()
-        self._spare, self._last, self._kept = self._last, taken, now
+        self._take()
         if self.checkpoint and (first or self.checkpoint.is_due(self)):
-            self.checkpoint.write(taken)
+            self.checkpoint.write(self._last)
 
-    def _run_slice(self, order: Array) -> None:
-        """Train the next batches of an epoch's order. If one fails, those before it are kept; if this is interrupted,
-        none of them are."""
+    def _take(self) -> None:
+        taken = (self._spare or Snapshot(self)).take()
+        self._spare, self._last, self._kept = self._last, taken, time.perf_counter()
+
+    def _run_slice(self, end: float) -> None:
+        """Train the next batches, up to one of the epoch. If one fails, those before it are kept; if this is
+        interrupted, none of them are."""
         begin, seconds = self.batch, self.totals[4]
-        steps = min([self._steps_a_slice, self.batches - self.batch, *self._steps_to_callbacks()])
+        steps = min([self._steps_a_slice, end - self.batch, *self._steps_to_callbacks()])
         try:
-            self._train(order, steps)
+            self._train(steps)
         except NotFinite as error:
-            self._go_back_to(begin + error.done, order)
-            raise self._diverged(error.layer, order) from None
+            self._go_back_to(begin + error.done)
+            raise self._diverged(error.layer) from None
         except BaseException:
-            self._go_back_to(begin, order)
+            self._go_back_to(begin)
             raise
         self._steps_a_slice = next_slice(steps, self.totals[4] - seconds)
 
-    def _go_back_to(self, batch: int, order: Array) -> None:
+    def _go_back_to(self, batch: int) -> None:
         """Let all be, to the bit, as after so many batches of the epoch."""
         self._last.put_back()
         if batch > self.batch:
-            self._train(order, batch - self.batch)
+            self._train(batch - self.batch)
 
-    def _diverged(self, leaf: int, order: Array) -> Diverged:
+    def _diverged(self, leaf: int) -> Diverged:
         """What is raised where the next batch makes a parameter of a leaf NaN or infinite."""
-        layer, images = self.network.owners[leaf], order[self.batch * self.batch_size :][: self.batch_size]
-        bad = {}
-        for name, array in (("images", self.x), ("targets", self.targets.values)):
+        layer, places = self.network.owners[leaf], self._places(1)
+        (x, targets, index, _), images, bad = self.part.between(*places), self.part.named(*places), {}
+        for name, array in (("images", x), ("targets", targets.values)):
             if array is not None and array.dtype.kind == "f":
-                bad[name] = images[~np.isfinite(array[images]).reshape(len(images), -1).all(axis=1)]
+                array = array if index is None else array[index]
+                bad[name] = images[~np.isfinite(array).reshape(len(images), -1).all(axis=1)]
         return Diverged(layer, self.network.layers[layer], self.epoch + 1, self.batch + 1, images, **bad)
 
     def _steps_to_callbacks(self) -> list[Any] | list[int]:
         return [c.every - self.batch % c.every for c in [*self.callbacks, self.checkpoint] if c and c.every]
 
-    def _train(self, order: Array, steps: int) -> None:
-        """The next steps of an epoch's order."""
-        begin, end = self.batch * self.batch_size, min((self.batch + steps) * self.batch_size, self.samples)
-        first_step = self.epoch * self.batches + self.batch
-        rates = self.how.schedule.rates(first_step, steps, self.epochs * self.batches) * self.rate_factor
+    def _places(self, steps: int) -> tuple[int, int]:
+        """Of the samples of the next steps in the epoch."""
+        begin, behind = self.batch * self.batch_size, self.part.first + self.part.count
+        return begin, min(begin + steps * self.batch_size, behind)
+
+    def _rates(self, steps: int) -> Array:
+        if self.samples == math.inf:  # of a stream that does not say how much comes: the rate is constant
+            return self.how.schedule.rates(0, steps, steps)
+        return self.how.schedule.rates(self.epoch * self.batches + self.batch, steps, self.epochs * self.batches)
+
+    def _train(self, steps: int) -> None:
+        """The next steps of the epoch."""
+        begin, end = self._places(steps)
+        x, targets, index, numbers = self.part.between(begin, end)
+        rates = self._rates(steps) * self.rate_factor
         started = time.perf_counter()
         results = self.runner.train(
-            self.x, self.targets, self.how.loss, order[begin:end], self.batch_size, self.optimizer, rates,
+            x, targets, self.how.loss, index, self.batch_size, self.optimizer, rates,
             self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm, self.average,
+            numbers=numbers,
         )  # fmt: skip
         seconds = time.perf_counter() - started
         # One after the other, so that sums do not depend on where slices end.
@@ -439,17 +473,14 @@ def in_no_other_training(*things: Any) -> Iterator[Any]:
                 del vars(thing)[IN_TRAINING]
 
 
+def batches_of(samples: float, batch_size: int) -> float:
+    """How many steps an epoch has, or infinity."""
+    return samples if samples == math.inf else -(-samples // batch_size)
+
+
 def mean(total: float, count: float) -> float:
     """NaN over nothing, as before the first batch, or over samples that all have weight 0."""
     return float(total / count) if count else float("nan")
-
-
-def epoch_order(samples: int, seed: int, epoch: int, shuffle: bool) -> np.ndarray:
-    """Sample numbers in the order of an epoch: a function of seed and epoch (the epochs trained before)."""
-    if not shuffle:
-        return np.arange(samples)
-    stream = np.uint64(2**63) + np.uint64(epoch)  # apart from the streams of the first weights
-    return np.random.Generator(np.random.Philox(key=np.array([seed, stream], np.uint64))).permutation(samples)
 
 
 def next_slice(steps: int, seconds: float) -> int:

@@ -508,7 +508,7 @@ def test_a_forked_child_trains_and_predicts():
 
 ORDER = [
     {"checks", "_native", "processors", "turns"},
-    {"operands"},
+    {"operands", "mapped"},
     {"nodes"},
     {"placing"},
     {"plan"},
@@ -520,6 +520,8 @@ ORDER = [
     {"architecture"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files", "mismatch"},
     {"functional", "checkpoints", "progress", "recorder", "trackers"},
+    {"sources"},
+    {"streams"},
     {"predictor", "training"},
     {"c_code", "card"},
     {"model"},
@@ -534,6 +536,7 @@ ALONE = {  # NumPy, the standard library, and what is named here
     "_compiled": {},
     "_starting": {},
     "_types": {},
+    "ahead": {},
     "checks": {"_types"},
     "elementary": {"_types"},
     "extras": {},

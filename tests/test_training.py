@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pymnistcnn as pm
-from pymnistcnn.training import epoch_order
+from pymnistcnn.sources import epoch_order
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (70, 1, 8, 8), np.uint8)

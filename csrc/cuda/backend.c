@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX, X, LABELS, TARGETS, SAMPLE_WEIGHT, CLASS_WEIGHT, Y, DY, DX, COEFFICIENTS, LOSS, WEIGHT, CORRECT, ARRAYS };
+enum { INDEX, NUMBERS, X, LABELS, TARGETS, SAMPLE_WEIGHT, CLASS_WEIGHT, Y, DY, DX, COEFFICIENTS, LOSS, WEIGHT, CORRECT, ARRAYS };
 enum { GRAPHS = 8 };
 
 /* A recorded step, and what it was recorded for. */
@@ -228,6 +228,7 @@ static pmc_status bring_arrays(const pmc_plan *plan, const pmc_run_args *a, pmc_
     const pmc_step *host = &a->step;
     device_memory *on = plan->memory;
     TRY(bring(on, a, INDEX, host->index, a->count * 8, &step->index));
+    TRY(bring(on, a, NUMBERS, host->numbers, a->count * 8, &step->numbers));
     TRY(bring(on, a, X, host->x_u8, items * s->x_elements, &step->x_u8));
     if (!host->x_u8) TRY(bring(on, a, X, host->x_real, items * s->x_elements * r, &step->x_real));
     TRY(bring(on, a, LABELS, host->labels, items * 4, &step->labels));

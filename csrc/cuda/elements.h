@@ -105,7 +105,7 @@ KERNEL void noise_item(const pmc_job *j, int64_t sample, int64_t chunk) {
     uint32_t words[2 * PMC_PAD];
     real numbers[2 * PMC_PAD];
     random_words(words, (uint32_t)(chunk * (PMC_PAD / 2)), PMC_PAD / 2,
-                 picture_of(random, pmc_step_index(j->step, 0), sample), s->stream, random);
+                 picture_of(random, pmc_step_numbers(j->step, 0), sample), s->stream, random);
     normal_numbers(numbers, words);
     for (int64_t e = first; e < MIN(first + 2 * PMC_PAD, elements); e++) {
         const int64_t at = inside(&s->image, e);

@@ -25,7 +25,7 @@ INLINE real blurred(const real *from, const real *taps, int64_t radius, int64_t 
 BLOCK warp_field(real *field, const pmc_job *j, int64_t sample) {
     const pmc_warp *s = &j->op.shape.warp;
     const pmc_random random = pmc_step_random(j->step, 0);
-    const uint32_t picture = picture_of(random, pmc_step_index(j->step, 0), sample);
+    const uint32_t picture = picture_of(random, pmc_step_numbers(j->step, 0), sample);
     const int64_t h = s->image.h, w = s->image.w, size = h * w, radius = pmc_warp_radius(s);
     real *raw = field + 2 * size, *smooth = raw + size, *taps = smooth + size;
     FOR_THREADS(t) {
@@ -58,7 +58,7 @@ BLOCK warp_forward_block(const pmc_job *j, int64_t sample) {
     real *field = SAMPLE(2, sample, pmc_warp_field(s));
     warp_field(field, j, sample);
     FOR_THREADS(t) {
-        const square covered = cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_index(j->step, 0), sample),
+        const square covered = cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_numbers(j->step, 0), sample),
                                          pmc_step_random(j->step, 0));
         const real *x = SAMPLE(1, sample, stride);
         for (int64_t e = t; e < size; e += THREADS) {
@@ -84,7 +84,7 @@ BLOCK warp_backward_block(const pmc_job *j, int64_t sample) {
         for (int64_t e = t; e < stride; e += THREADS) dx[e] = 0;
     }
     FOR_THREADS(t) {
-        const square covered = cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_index(j->step, 0), sample),
+        const square covered = cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_numbers(j->step, 0), sample),
                                          pmc_step_random(j->step, 0));
         real *dx = SAMPLE(0, sample, stride);
         const real *dy = SAMPLE(1, sample, stride);

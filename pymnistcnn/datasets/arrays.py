@@ -20,9 +20,9 @@ MAGIC = b"\x93NUMPY"
 _HEADER = 10_000  # bytes, the most that NumPy itself trusts
 
 
-def read_npy(path: Any) -> Array:
-    """The array of a .npy file, raw, gzipped or in a zip archive. Of a raw file it is a private map, which takes no
-    memory before it is read; the file is to stay as it is meanwhile."""
+def read_npy(path: Any, mode: str = "c") -> Array:
+    """The array of a .npy file, raw, gzipped or in a zip archive. Of a raw file it is a map, of a mode of `np.memmap`,
+    which takes no memory before it is read; the file is to stay as it is meanwhile."""
     with opened(path) as (stream, size):
         dtype, shape, order = _header(stream, path)
         if size is None or not isinstance(path, Path):
@@ -30,7 +30,7 @@ def read_npy(path: Any) -> Array:
         promised = math.prod(shape) * dtype.itemsize
         if size - stream.tell() != promised or not promised:
             return _content(stream, path, dtype, shape, order, size)
-        return np.asarray(np.memmap(path, dtype, "c", stream.tell(), shape, order))
+        return np.asarray(np.memmap(path, dtype, mode, stream.tell(), shape, order))
 
 
 def read_npz(path: Any) -> dict[str, np.ndarray]:

@@ -23,8 +23,9 @@ def is_array_file(name: str) -> bool:
     return any(mark in name.lower() for mark in (".npy", ".npz", "ubyte", "-idx", ".idx"))
 
 
-def read_array(place: Any) -> Array:
-    """The array of a file in NumPy's or the IDX format, by its first bytes; of a .npz file the only one."""
+def read_array(place: Any, mode: str = "c") -> Array:
+    """The array of a file in NumPy's or the IDX format, by its first bytes; of a .npz file the only one. mode: as of
+    `np.memmap`, of a map."""
     if place.name.endswith(".npz"):
         arrays = read_npz(place)
         if len(arrays) != 1:
@@ -32,7 +33,7 @@ def read_array(place: Any) -> Array:
         return next(iter(arrays.values()))
     with opened(place) as (stream, _):
         start = stream.read(len(MAGIC))
-    return read_npy(place) if start == MAGIC else map_idx(place)
+    return read_npy(place, mode) if start == MAGIC else map_idx(place, mode)
 
 
 def groups_in(folder: Any) -> dict[str, Any]:
@@ -61,6 +62,28 @@ def read_group(group: Any, where: str) -> dict[str, Any]:
     """Datasets by part, of files by role."""
     names = [name for place in group.values() for name in names_of(place)]
     return datasets_of({found: read_array(place) for found, place in group.items()}, where, names)
+
+
+def map_group(group: Any, where: str) -> dict[str, Any]:
+    """The same, of images that stay in their files, mapped read-only; DataError for those that cannot."""
+    arrays, names = {}, [name for place in group.values() for name in names_of(place)]
+    for found, place in group.items():
+        arrays[found] = array = read_array(place, "r" if found[1] == "images" else "c")
+        if found[1] == "images" and not (is_mapped(array) and array.dtype == np.uint8):
+            raise DataError(f"{place}: memory_map is for raw IDX and .npy files of uint8, not for a packed one or "
+                            f"{array.dtype}")  # fmt: skip
+    parts = datasets_of(arrays, where, names)
+    for data in parts.values():
+        if not is_mapped(data.images) or not data.images.flags.c_contiguous:
+            raise DataError(f"{where}: memory_map is for images that lie as they are used, not channels last or turned")
+    return parts
+
+
+def is_mapped(array: Any) -> bool:
+    """Does it lie in a file?"""
+    while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        array = array.base
+    return isinstance(array, np.memmap)
 
 
 def datasets_of(arrays: Any, where: str, names: Iterable[str]) -> dict[str, Any]:

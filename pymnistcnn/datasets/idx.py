@@ -66,8 +66,9 @@ def read_header(path: StrPath) -> tuple[np.dtype[Any], tuple[int, ...]]:
         return _parse_header(stream, path)
 
 
-def map_idx(path: StrPath) -> Array:
-    """As `read_idx`; of a raw file of single bytes a private map of the file, which is to stay as it is meanwhile."""
+def map_idx(path: StrPath, mode: str = "c") -> Array:
+    """As `read_idx`; of a raw file of single bytes a map of the file, of a mode of `np.memmap`, which is to stay as it
+    is meanwhile."""
     with opened(path) as (stream, size):
         if size is None or not isinstance(path, Path):
             return _parse(stream, path, size)
@@ -75,7 +76,7 @@ def map_idx(path: StrPath) -> Array:
         if dtype.itemsize > 1 or 0 in shape or size - stream.tell() != math.prod(shape):
             stream.seek(0)
             return _parse(stream, path, size)
-        return np.memmap(path, dtype, "c", stream.tell(), shape)
+        return np.memmap(path, dtype, mode, stream.tell(), shape)
 
 
 def _parse(stream: Any, path: StrPath, length: int | None = None) -> Array:

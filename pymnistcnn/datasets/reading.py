@@ -22,6 +22,7 @@ from .groups import (
     group_of,
     groups_in,
     is_array_file,
+    map_group,
     read_array,
     read_group,
 )
@@ -59,6 +60,7 @@ def read(
     fraction: float = 0.2,
     seed: int = 0,
     skip_damaged: bool = False,
+    memory_map: bool = False,
 ) -> tuple[Dataset, Dataset]:
     """Images for training and for testing, of files of any usual form, or of a data set by name.
 
@@ -74,6 +76,9 @@ def read(
     size : (height, width), or one number for both, that pictures of folders are scaled to
     fraction, seed : where nothing is for testing, this fraction of each class is put aside for it, at random
     skip_damaged : leave out pictures of folders that cannot be read, with a warning that names them
+    memory_map : for what is larger than memory: images stay in their file, which is mapped read-only and never copied
+        as a whole; raw IDX files of bytes and raw .npy files only. Where nothing is for testing, the last `fraction` of
+        the images is put aside
 
     Returns two Datasets. Images are uint8 from 0 to 255 where the file allows; arrays of raw .npy and IDX files are
     maps of the files, which are to stay as they are meanwhile. Where nothing is for training, the first is empty.
@@ -92,6 +97,8 @@ def read(
     """
     fraction = number("fraction", fraction, 0, 1, open_low=True, open_high=True)
     seed = checked_seed(seed)
+    if yes_or_no("memory_map", memory_map):
+        return read_mapped(located(path), fraction)
     if path is None or (isinstance(path, str) and path.lower() == "mnist" and not Path(path).exists()):
         return mnist()
     how = How(label_first, shape, None if size is None else pair("size", size), yes_or_no("skip_damaged", skip_damaged))
@@ -212,11 +219,11 @@ def _of_file(place, how):
     return _of_tables(beside or [place], place, how)
 
 
-def _of_groups(groups, place):
+def _of_groups(groups, place, read=read_group):
     if len(groups) > 1:
         names = "; ".join(group_names(group) for group in groups.values())
         raise DataError(f"{place}: expected one data set, got several: {names}. Give one of their files")
-    return read_group(next(iter(groups.values())), place)
+    return read(next(iter(groups.values())), place)
 
 
 def _of_tables(tables, place, how):
@@ -257,6 +264,21 @@ def relabelled(data: Any, classes: Any) -> Any:
         raise DataError(f"expected classes {', '.join(classes[:20])}, got {missing[0]}")
     numbers = np.array([classes.index(name) for name in data.classes])
     return replace(data, labels=numbers[data.labels], classes=classes)
+
+
+def read_mapped(place: Any, fraction: float) -> tuple[Dataset, Dataset]:
+    """`read`, of images that stay in their files."""
+    groups = groups_in(place) if place.is_dir() else {"": group_of(place)} if is_array_file(place.name) else {}
+    if not groups or not all(groups.values()):
+        raise DataError(f"{place}: memory_map is for raw IDX and .npy files, images and labels, got none")
+    parts = _of_groups(groups, place, map_group)
+    if len(parts) == 1 and "test" not in parts and "validation" not in parts:
+        (all_there_is,) = parts.values()
+        taken = round(fraction * len(all_there_is))
+        if not 0 < taken < len(all_there_is):
+            raise DataError(f"{place}: fraction {fraction} of {len(all_there_is)} images leaves one of two parts empty")
+        parts = {"train": all_there_is[:-taken], "test": all_there_is[-taken:]}
+    return divided(parts, fraction, 0, place)
 
 
 def divided(parts: Any, fraction: float, seed: int, path: StrPath) -> tuple[Dataset, Dataset]:

@@ -1,0 +1,117 @@
+"""Where a training gets its samples from: arrays in memory or in a file, in a new order each epoch. streams.py has
+those that come as they please."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._types import Array
+from .ahead import in_advance
+from .checkpoints import checksum
+from .mapped import Rows, mapped_of
+from .network import Targets
+
+MOST_SAMPLES, MOST_BYTES = 8192, 1 << 25  # of what is made ready at once, or a batch that is larger
+
+
+@dataclass(frozen=True)
+class Part:
+    """Samples that follow each other in an epoch.
+
+    x, targets : as a network takes them, in which `index` names the samples in order; without it they lie in order
+    first, count : samples of the epoch that come before, and that there are
+    numbers : of the samples in the data set, if `index` does not say them; without both, their places in the epoch
+    is_last : does nothing come behind them?
+    checksum : of all of a stream up to here
+    """
+
+    x: Array
+    targets: Targets
+    first: int
+    count: int
+    index: Array | None = None
+    numbers: Array | None = None
+    is_last: bool = True
+    checksum: int = 0
+
+    def between(self, begin: int, end: int) -> tuple[Array, Targets, Array | None, Array | None]:
+        """x, targets, index and numbers of samples, by their places in the epoch."""
+        here = slice(begin - self.first, end - self.first)
+        if self.index is not None:
+            return self.x, self.targets, self.index[here], None
+        return self.x[here], self.targets[here], None, None if self.numbers is None else self.numbers[here]
+
+    def named(self, begin: int, end: int) -> Array:
+        """What samples are called: their numbers."""
+        *_, index, numbers = self.between(begin, end)
+        return index if index is not None else np.arange(begin, end) if numbers is None else numbers
+
+
+class Arrays:
+    """All samples, in memory or mapped.
+
+    samples : how many there are in an epoch
+    """
+
+    samples: float
+    streamed: bool = False
+    targets: Targets
+
+    def __init__(self, x: Array, targets: Targets, shuffle: bool) -> None:
+        self.x, self.targets, self.samples, self._shuffle = x, targets, len(x), shuffle
+        self._mapped = mapped_of(x)
+
+    def described(self) -> dict[str, Any]:
+        """What must be the same for a training to go on."""
+        everything = checksum(self.x, *self.targets.arrays)
+        return {"samples": self.samples, "shuffle": self._shuffle, "training data": everything}
+
+    @property
+    def resident(self) -> tuple[Array | None, ...]:
+        """What every step reads: worth a place in a device's memory."""
+        return () if self._mapped else (self.x, *self.targets.arrays)
+
+    def resume(self, place: int, checksum: int | None) -> None:
+        """The training goes on at this place of an epoch."""
+
+    def parts(self, seed: int, epoch: int, batch_size: int, begin: int) -> Iterator[Part]:
+        """The parts of an epoch from one of its places on."""
+        order = epoch_order(len(self.x), seed, epoch, self._shuffle)
+        whole = Part(self.x, self.targets, 0, len(order), order)
+        return in_advance(self._read(whole, batch_size, begin)) if self._mapped else (part for part in [whole])
+
+    def _read(self, whole: Part, batch_size: int, begin: int) -> Generator[Part, None, None]:
+        """The parts of an epoch, read from the file while others are trained on."""
+        with self._mapped.opened() as rows:
+            if rows is None:
+                yield whole
+            else:
+                yield from self._parts(rows, whole.index, count_at_once(self.x, batch_size), begin)
+
+    def _parts(self, rows: Rows, order: Array, count: int, begin: int) -> Iterator[Part]:
+        begin = min(begin, len(order) - 1)  # of an epoch that is complete, something is there
+        for first in range(begin, len(order), count):
+            numbers, last = order[first : first + count], first + count >= len(order)
+            rows.soon(order[first + count : first + 2 * count])
+            yield Part(rows.read(numbers), self.targets[numbers], first, len(numbers), None, numbers, last)
+
+
+def count_at_once(x: Array, batch_size: int) -> int:
+    """How many samples are made ready at once: whole batches."""
+    most = min(MOST_SAMPLES, MOST_BYTES // max(1, x[:1].nbytes))
+    return max(1, most // batch_size) * batch_size
+
+
+def epoch_order(samples: int, seed: int, epoch: int, shuffle: bool) -> np.ndarray:
+    """Sample numbers in the order of an epoch: a function of seed and epoch (the epochs trained before)."""
+    return generator_of(seed, epoch).permutation(samples) if shuffle else np.arange(samples)
+
+
+def generator_of(seed: int, epoch: int, stream: int = 0) -> np.random.Generator:
+    """What draws an order: apart from the streams of the first weights."""
+    key = np.uint64(2**63) + np.uint64(stream * 2**62) + np.uint64(epoch)
+    return np.random.Generator(np.random.Philox(key=np.array([seed, key], np.uint64)))
