@@ -4,6 +4,8 @@
  *   dw[co]     = sum over output pixels of dy[pixel][co] * x[patch at the argmax]
  *   dx[patch] += sum over co with that argmax of dy[pixel][co] * w[co]
  *
+ * In bfloat16, too, its factors are rounded by then: dy here, x and w before; events are too few and too scattered for words.
+ *
  * A block without pool or ReLU is the case where every window index carries a gradient. Where every channel is a
  * group of its own (depthwise), and in the first layer, lanes go across channels instead. */
 #pragma once
@@ -31,7 +33,7 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
                 const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
                 const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
                 for (int64_t ox = 0; ox < s->out.w; ox++)
-                    sum += v_select(v_load_bytes(a + ox * k) != PMC_NO_GRADIENT, v_load(g + ox * k), (vf){0});
+                    sum += v_select(v_load_bytes(a + ox * k) != PMC_NO_GRADIENT, v_round(v_load(g + ox * k)), (vf){0});
                 all += sum;
             }
         v_store(db + co, all);
@@ -61,7 +63,7 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
             const real *out_pixel =
                 x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, seen.begin) + (own ? co : 0);
             for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, out_pixel += step) {
-                vf gradient = v_load(g);
+                vf gradient = v_round(v_load(g));
                 vi where = v_load_bytes(a);
                 for (int index = 0; index < indices; index++) {
                     vf here = v_select(where == index, gradient, (vf){0});
@@ -154,7 +156,7 @@ INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], c
         if (j >= n) continue;
         const vi where = v_load_bytes(argmax + argmax_of[j]);
         offset[j] = (vf)((conv_window_offset(where, s) + (lane)x_of[j]) | (where >= indices));
-        scale[j] = v_load(dy + dy_of[j]);
+        scale[j] = v_round(v_load(dy + dy_of[j]));
     }
     transpose_square(offset);
     transpose_square(scale);
@@ -218,7 +220,7 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
             const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
                             (s->out.left + ox) * k;
             for (int64_t c = 0; c < k; c += VL) {
-                const vf gradient = v_load(g + c);
+                const vf gradient = v_round(v_load(g + c));
                 const vi where = v_load_bytes(a + c);
                 for (int index = 0; index < indices; index++) {
                     const vf here = v_select(where == index, gradient, (vf){0});
@@ -266,7 +268,7 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
                         const vi offset = (channel + (lane)co) * (lane)filter;
                         for (int64_t index = 0; index < indices; index++)
                             living[index] += append_nonzeros(lists + index * list_pitch + living[index], offset,
-                                                             v_load(g + co), v_bits(where == (lane)index));
+                                                             v_round(v_load(g + co)), v_bits(where == (lane)index));
                     }
                     for (int64_t index = 0; index < indices; index++)
                         patch_sum(dx + conv_patch_of(s, oy, ox) + at[index] + group * c, w + group * k * filter,

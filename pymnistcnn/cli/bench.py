@@ -23,7 +23,7 @@ from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
 from ..datasets import atomic_write
 from ..recipes import RECIPES
-from ..target import ISAS
+from ..target import ISAS, on_processor
 from .info import cpu_model
 from .options import COMPUTE, JSON, Failure, count, device_options, options, usable_isa, writable_file
 
@@ -184,7 +184,7 @@ def training(
     """
     networks, threads = networks or list(NETWORKS), sorted(set(threads)) or [1, 2]
     if profile:
-        if any(isa not in ISAS for isa in isas):
+        if not all(map(on_processor, isas)):
             raise click.UsageError("--profile is of the processor: on a device ops have no clocks")
         if with_peers or pythons or check or output:
             raise click.UsageError("--profile shows ours alone, on stdout: no --peers, --check or --output")
