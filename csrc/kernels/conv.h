@@ -31,16 +31,18 @@ INLINE real *conv_dots_packed(const real *packed, const pmc_conv *s) {
 INLINE int64_t conv_run(const pmc_conv *s) { return (conv_rows_contiguous(s) ? s->kw : 1) * (s->in.c / s->groups); }
 INLINE int64_t conv_runs(const pmc_conv *s) { return s->kh * (conv_rows_contiguous(s) ? 1 : s->kw); }
 
-/* The rounded w [k][kh][kw * c/g, padded], which the gradient of the input reads, lie behind the packed weights. */
-INLINE real *conv_rounded(const real *packed, const pmc_conv *s) { return (real *)packed + pmc_conv_packed(s); }
+/* The filters [k][kh][kw * c/g, padded] that the gradient of the input reads: w, or its factors behind the packed. */
+INLINE factor *conv_filters(const real *packed, const real *w, const pmc_conv *s) {
+    return (factor *)(PAIR == 1 ? w : packed + pmc_conv_packed(s));
+}
 
-/* packed [runs][words of a run][pitch] <- n output channels of w [n][kh][kw * c/g, padded], at most 16, times scale; to
- * `rounded`, too. */
-static void conv_pack_words(real *packed, real *rounded, const real *w, const real *scale, const pmc_conv *s, int64_t n,
-                            int64_t pitch) {
+/* packed [runs][words of a run][pitch] <- n output channels of w [n][kh][kw * c/g, padded], at most 16, times scale; and
+ * their factors as they are. */
+static void conv_pack_words(real *packed, factor *filters, const real *w, const real *scale, const pmc_conv *s,
+                            int64_t n, int64_t pitch) {
 #if PMC_BF16
     const int64_t run = conv_run(s), runs = conv_runs(s), row = pmc_filter_row(s), filter = s->kh * row;
-    for (int64_t e = 0; e < n * filter; e += VL) v_store(rounded + e, v_round(v_load(w + e)));
+    for (int64_t e = 0; e < n * filter; e += VL) v_store_factors(filters + e, v_load(w + e));
     for (int64_t i = 0; i < runs; i++, packed += words_of(run) * pitch) {
         const real *from = w + i / (runs / s->kh) * row + i % (runs / s->kh) * run;
         for (int64_t e = 0; e < run; e += 2 * PMC_PAD) {
@@ -55,16 +57,8 @@ static void conv_pack_words(real *packed, real *rounded, const real *w, const re
         }
     }
 #else
-    (void)packed, (void)rounded, (void)w, (void)scale, (void)s, (void)n, (void)pitch;
+    (void)packed, (void)filters, (void)w, (void)scale, (void)s, (void)n, (void)pitch;
 #endif
-}
-
-/* x, or, for lanes that go across its channels, the rounded pictures, in `room`, which then ends before *rest. */
-static const real *conv_rounded_pictures(const real *x, const pmc_conv *s, int64_t n, void *room, void **rest) {
-    const int64_t elements = PAIR > 1 ? n * pmc_image_stride(&s->in) : 0;
-    for (int64_t e = 0; e < elements; e += VL) v_store((real *)room + e, v_round(v_load(x + e)));
-    *rest = (real *)room + elements;
-    return PAIR > 1 ? room : x;
 }
 
 /* x, or a picture's words, in `room`. */
@@ -88,7 +82,7 @@ static void conv_pack(real *packed, const real *w, const real *scale, const pmc_
     const int64_t group = task / blocks, first = task % blocks * PMC_PAD, channel = group * k + first;
     if (PAIR > 1 && !pmc_conv_depthwise(s)) {
         conv_pack_words(packed + group * conv_runs(s) * words_of(conv_run(s)) * pitch + first,
-                        conv_rounded(packed, s) + channel * s->kh * row, w + channel * s->kh * row,
+                        conv_filters(packed, NULL, s) + channel * s->kh * row, w + channel * s->kh * row,
                         scale ? scale + channel : NULL, s, MIN(PMC_PAD, k - first), pitch);
         return;
     }

@@ -15,12 +15,18 @@ enum { PAIR = PMC_BF16 ? 2 : 1 };
 INLINE int64_t words_of(int64_t n) { return (n + PAIR - 1) / PAIR; }
 
 #if !PMC_BF16
+typedef real factor; /* by itself */
 INLINE vf v_round(vf v) { return v; }
+INLINE void v_store_factors(factor *p, vf v) { v_store(p, v); }
 INLINE vf v_splat_word(const real *p) { return v_splat(*p); }
 INLINE vf v_first_of_pair(vf word) { return word; }
 INLINE vf v_product(vf a, vf b, vf sum) { return v_fma(a, b, sum); }
 #else
 _Static_assert(!PMC_DOUBLE, "only products of float32 are rounded");
+typedef uint16_t factor;
+
+/* v_weave: the words of 2 * VL factors and as many others, in some order; v_unweave: sums of their products in the
+ * factors' own. */
 
 /* Words are not numbers: they are moved as integers. */
 INLINE vf v_splat_word(const real *p) {
@@ -30,9 +36,19 @@ INLINE vf v_splat_word(const real *p) {
 }
 INLINE vf v_first_of_pair(vf word) { return (vf)((vi)word & 0xffff); }
 
+/* The word of two rounded numbers, in all lanes. */
+INLINE vf v_splat_pair(const real *first, const real *second) {
+    uint32_t a, b;
+    memcpy(&a, first, sizeof a), memcpy(&b, second, sizeof b);
+    return (vf)v_splat_lane((lane)(a >> 16 | b));
+}
+
 #ifdef __AVX512BF16__
 INLINE vf v_round(vf v) {
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v)), 16);
+}
+INLINE void v_store_factors(factor *p, vf v) {
+    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v));
 }
 INLINE vf v_pair(vf first, vf second) {
     const __m512i in_turns = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
@@ -41,6 +57,18 @@ INLINE vf v_pair(vf first, vf second) {
 }
 INLINE vf v_neighbours(const real *p) { return (vf)_mm512_cvtne2ps_pbh((__m512)v_load(p + VL), (__m512)v_load(p)); }
 INLINE vf v_product(vf a, vf b, vf sum) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+INLINE void v_weave(vf words[2], const factor *first, const factor *second) {
+    const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
+    words[0] = (vf)_mm512_unpacklo_epi16(a, b);
+    words[1] = (vf)_mm512_unpackhi_epi16(a, b);
+}
+INLINE void v_unweave(vf sums[2]) { /* of the woven words, each has every other four */
+    const __m512i first = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
+    const __m512i second = _mm512_or_si512(first, _mm512_set1_epi32(8));
+    const __m512 low = (__m512)sums[0], high = (__m512)sums[1];
+    sums[0] = (vf)_mm512_permutex2var_ps(low, first, high);
+    sums[1] = (vf)_mm512_permutex2var_ps(low, second, high);
+}
 #else
 enum { SECOND = -0x10000 }; /* the bits of a word's second factor, and of a rounded number */
 INLINE vi rounded_bits(vf v) {
@@ -48,6 +76,10 @@ INLINE vi rounded_bits(vf v) {
     return v_select_lane(v != v, bits | 0x400000, bits + 0x7fff + (bits >> 16 & 1));
 }
 INLINE vf v_round(vf v) { return (vf)(rounded_bits(v) & SECOND); }
+INLINE void v_store_factors(factor *p, vf v) {
+    const vi bits = rounded_bits(v) >> 16;
+    for (int l = 0; l < VL; l++) p[l] = (factor)bits[l];
+}
 INLINE vf v_pair(vf first, vf second) {
     return (vf)((rounded_bits(first) >> 16 & 0xffff) | (rounded_bits(second) & SECOND));
 }
@@ -61,6 +93,14 @@ INLINE vf v_product(vf a, vf b, vf sum) {
     sum = v_fma((vf)((vi)a & SECOND), (vf)((vi)b & SECOND), sum);
     return v_fma((vf)((vi)a << 16), (vf)((vi)b << 16), sum);
 }
+INLINE void v_weave(vf words[2], const factor *first, const factor *second) {
+    for (int v = 0; v < 2; v++) {
+        vi word;
+        for (int l = 0; l < VL; l++) word[l] = (lane)(first[v * VL + l] | (uint32_t)second[v * VL + l] << 16);
+        words[v] = (vf)word;
+    }
+}
+INLINE void v_unweave(vf sums[2]) { (void)sums; }
 #endif
 #endif
 
