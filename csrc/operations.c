@@ -142,29 +142,32 @@ REALS(conv_in, pmc_image_stride(&CONV->in))
 REALS(conv_out, pmc_image_stride(&CONV->out))
 BYTES(conv_argmax, pmc_argmax_stride(&CONV->out))
 REALS(conv_weights, CONV->out.c * CONV->kh * pmc_filter_row(CONV))
-REALS(conv_packed, pmc_conv_packed(CONV))
+REALS(conv_packed, pmc_conv_packed(CONV) + (sizes->bf16 ? CONV->out.c * CONV->kh * pmc_filter_row(CONV) : 0))
 REALS(conv_channels, pmc_padded(CONV->out.c))
 /* vectors of the last group reach over it */
 REALS(conv_bias, pmc_padded(CONV->out.c) + (CONV->groups > 1 ? PMC_PAD : 0))
 
 /* clang-format on */
 
-/* A pool's rows of outputs; or the patches of a block of tiles, and the products of one of its columns. */
+/* A pool's rows of outputs, and a picture of factors; or the patches of a block of tiles, and the products of one of its
+ * columns. */
 static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t side = pmc_conv_winograd(CONV), c = pmc_padded(CONV->in.c), k = pmc_padded(CONV->out.c);
     const int64_t tiles = side * side * (PMC_WINOGRAD_TILES * (c + PMC_WINOGRAD_COLUMNS) + PMC_PAD);
     const int64_t rows = CONV->pool_h * CONV->pool_w * CONV->out.w * (k + PMC_PAD) + PMC_PAD;
+    if (sizes->bf16) return (rows + pmc_image_stride(&CONV->in)) * pmc_real_bytes(sizes);
     return (side ? tiles : rows) * pmc_real_bytes(sizes);
 }
 
 /* Three offsets an output pixel and the nonzeros of a vector of output channels, or the ranges of the microbatch; one
  * output pixel's nonzeros over window indices and channels; or, where every channel is a group of its own, packed
- * weights. */
+ * weights. Before them, pictures of factors. */
 static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t of_weights = 9 * PMC_NONZEROS + 9 * PMC_PAD + sizes->microbatch * CONV->out.h;
     const int64_t of_input = CONV->pool_h * CONV->pool_w * pmc_padded(CONV->out.c) + PMC_PAD;
-    if (pmc_conv_depthwise(CONV)) return NONZERO_BYTES * pmc_conv_packed(CONV);
-    return NONZERO_BYTES * (of_weights > of_input ? of_weights : of_input);
+    const int64_t pictures = sizes->bf16 ? sizes->microbatch * pmc_image_stride(&CONV->in) * pmc_real_bytes(sizes) : 0;
+    if (pmc_conv_depthwise(CONV)) return pictures + NONZERO_BYTES * pmc_conv_packed(CONV);
+    return pictures + NONZERO_BYTES * (of_weights > of_input ? of_weights : of_input);
 }
 
 /* clang-format off */
@@ -179,7 +182,15 @@ REALS(features_out, pmc_vector_stride(LINEAR->out))
 REALS(small_weights, LINEAR->out * pmc_padded(LINEAR->in))
 REALS(large_weights, LINEAR->in * pmc_padded(LINEAR->out))
 REALS(linear_bias, pmc_padded(LINEAR->out))
-REALS(linear_packed, LINEAR->out * PMC_TILE_COLUMNS)
+
+/* Words of bfloat16 that a task packs: a piece of either factor, and in a column's room their rows' ends. */
+#define WORDS(n) pmc_vector_stride(pmc_blocks(n, 2))
+#define PACKED_REALS(name, size) REALS(name, sizes->bf16 ? (size) : 0)
+PACKED_REALS(packed_microbatch, (sizes->microbatch + PMC_PACKED_COLUMNS) * WORDS(LINEAR->in))
+PACKED_REALS(packed_tile, (PMC_TILE_ROWS + PMC_PACKED_COLUMNS) * WORDS(LINEAR->in))
+PACKED_REALS(packed_samples, (PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity))
+REALS(linear_packed, sizes->bf16 ? (PMC_TILE_ROWS + 2 * PMC_TILE_COLUMNS) * WORDS(LINEAR->out)
+                                 : LINEAR->out * PMC_TILE_COLUMNS)
 
 REALS(sum_out, pmc_image_stride(&op->shape.sum.out))
 REALS(sum_a, pmc_image_stride(&op->shape.sum.a))
@@ -279,7 +290,7 @@ BY_CHANNELS(conv_weight_gradient, conv_fits,
             {"argmax", conv_argmax, SAMPLE}, {"x", conv_in, SAMPLE}, {"nonzeros", conv_nonzeros, SCRATCH})
 BY_SAMPLE(conv_input_gradient, conv_fits,
           {"dx", conv_in, SAMPLE | WRITTEN}, {"dy", conv_out, SAMPLE}, {"argmax", conv_argmax, SAMPLE},
-          {"w", conv_weights, WEIGHT}, {"nonzeros", conv_nonzeros, SCRATCH})
+          {"w", conv_weights, WEIGHT}, {"nonzeros", conv_nonzeros, SCRATCH}, {"packed", conv_packed, PACKED})
 
 BY_SAMPLE(pool_forward, pool_fits,
           {"y", pool_out, SAMPLE | WRITTEN}, {"argmax", pool_argmax, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE})
@@ -298,15 +309,15 @@ BY_SAMPLE(linear_input_gradient, linear_fits,
           {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", small_weights, WEIGHT})
 BY_SAMPLE(linear_sparse_forward, linear_fits,
           {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
-          {"b", linear_bias, WEIGHT | OPTIONAL})
+          {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_microbatch, SCRATCH})
 BY_TILES(linear_tile_forward, linear_fits, tile_forward_parts, tile_work,
          {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
-         {"b", linear_bias, WEIGHT | OPTIONAL})
+         {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_tile, SCRATCH})
 /* Where w and b are given, the update follows. */
 BY_TILES(linear_tile_weight_gradient, linear_fits, tile_weight_gradient_parts, tile_work,
          {"dw", large_weights, GRADIENT}, {"db", linear_bias, GRADIENT | OPTIONAL}, {"dy", features_out, SAMPLE},
          {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT | WRITTEN | OPTIONAL},
-         {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL})
+         {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}, {"packed", packed_samples, SCRATCH})
 BY_TILES(linear_tile_input_gradient, linear_fits, tile_input_gradient_parts, tile_work,
          {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", large_weights, WEIGHT},
          {"packed", linear_packed, SCRATCH})

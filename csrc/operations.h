@@ -99,6 +99,7 @@ typedef struct {
     int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes;
     int64_t x_elements, y_elements; /* of a sample of the caller's inputs and outputs */
     int64_t ops, phases;
+    int64_t bf16; /* are factors of products packed to bfloat16? */
 } pmc_plan_sizes;
 
 PMC_INLINE int64_t pmc_real_bytes(const pmc_plan_sizes *s) { return s->dtype == PMC_FLOAT64 ? 8 : 4; }

@@ -128,11 +128,12 @@ pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_o
                         const pmc_program programs[PMC_PROGRAMS], const pmc_target *target, int64_t *bad_op) {
     *out = NULL;
     *bad_op = -1;
-    if (!sizes_fit(sizes)) return PMC_BAD_SHAPE;
+    if (!sizes_fit(sizes) || (target->bf16 && sizes->dtype != PMC_FLOAT32)) return PMC_BAD_SHAPE;
     pmc_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return PMC_NO_MEMORY;
     plan->target = target;
     plan->sizes = *sizes;
+    plan->sizes.bf16 = target->bf16;
     memcpy(plan->programs, programs, sizeof plan->programs);
     plan->ops = copy_of(ops, sizes->ops, sizeof *ops);
     plan->phases = copy_of(phases, sizes->phases, sizeof *phases);

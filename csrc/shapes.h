@@ -213,6 +213,7 @@ PMC_INLINE int64_t pmc_warp_field(const pmc_warp *s) {
  * of a part that updates, and of one that adds up squares; a tile of a large linear layer's products. */
 enum { PMC_NONZEROS = 96, PMC_UPDATED = 4096, PMC_SQUARES = 8192 };
 enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
+enum { PMC_PACKED_COLUMNS = 64 }; /* of a factor that is packed to bfloat16, at a time */
 /* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows; for one, they
  * are read as fast as memory gives them: pieces are as long as they can be for so many parts. */
 PMC_INLINE int64_t pmc_tile_columns(int64_t n, int64_t out, int64_t threads) {

@@ -14,16 +14,26 @@ static int has_avx512(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+#ifdef PMC_HAVE_AVX512_BF16
+static int has_avx512_bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#endif
 #endif
 
 extern const pmc_kernels pmc_kernels_portable_f32, pmc_kernels_portable_f64;
 extern const pmc_kernels pmc_kernels_avx2_f32, pmc_kernels_avx2_f64, pmc_kernels_avx512_f32, pmc_kernels_avx512_f64;
 extern const pmc_kernels pmc_kernels_neon_f32, pmc_kernels_neon_f64;
+extern const pmc_kernels pmc_kernels_portable_bf16, pmc_kernels_avx2_bf16, pmc_kernels_avx512_bf16;
+extern const pmc_kernels pmc_kernels_avx512_bf16_bf16, pmc_kernels_neon_bf16;
 
 #define PROCESSOR(name, test)                                                                                          \
     {                                                                                                                  \
         .device = "cpu", .isa = #name, .precision = "full", .backend = &pmc_cpu_backend,                               \
         .kernels = {&pmc_kernels_##name##_f32, &pmc_kernels_##name##_f64}, .usable = test                              \
+    }
+#define PAIRS(name, test)                                                                                              \
+    {                                                                                                                  \
+        .device = "cpu", .isa = #name, .precision = "bf16", .backend = &pmc_cpu_backend, .bf16 = 1,                    \
+        .kernels = {&pmc_kernels_##name##_bf16, NULL}, .usable = test                                                  \
     }
 #define DEVICE(name, of_products, on_device)                                                                           \
     { .device = name, .isa = "", .precision = of_products, .backend = &pmc_device_backend, .on = on_device }
@@ -31,7 +41,7 @@ extern const pmc_kernels pmc_kernels_neon_f32, pmc_kernels_neon_f64;
     DEVICE(name, "full", &on_devices[PMC_FULL]), DEVICE(name, "tf32", &on_devices[PMC_TF32]),                          \
         DEVICE(name, "bf16", &on_devices[PMC_BF16])
 
-/* Slowest first; the processor's last one is the default. */
+/* Slowest first; the processor's last one of a precision is its default. */
 static const pmc_target targets[] = {
     PROCESSOR(portable, any_processor),
 #ifdef __x86_64__
@@ -39,6 +49,16 @@ static const pmc_target targets[] = {
     PROCESSOR(avx512, has_avx512),
 #elif defined(__aarch64__)
     PROCESSOR(neon, any_processor),
+#endif
+    PAIRS(portable, any_processor),
+#ifdef __x86_64__
+    PAIRS(avx2, has_avx2),
+    PAIRS(avx512, has_avx512),
+#ifdef PMC_HAVE_AVX512_BF16
+    PAIRS(avx512_bf16, has_avx512_bf16),
+#endif
+#elif defined(__aarch64__)
+    PAIRS(neon, any_processor),
 #endif
     DEVICES("emulated", pmc_emulated_devices),
 #ifdef PMC_HAVE_CUDA

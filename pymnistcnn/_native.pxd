@@ -42,6 +42,7 @@ cdef extern from "pmc.h" nogil:
         int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes
         int64_t x_elements, y_elements
         int64_t ops, phases
+        int64_t bf16
 
     ctypedef struct pmc_reference:
         const char *name

@@ -130,10 +130,10 @@ class NotFinite(FloatingPointError):
 
 class Target(namedtuple("Target", "device isa precision")):
     """Where a plan runs and how: a device ("cpu", "cuda", "emulated"), its instruction set ("avx512"; "" where there
-    is but one), the precision of products ("full", "tf32", "bf16")."""
+    is but one), the precision of products ("full", "tf32", "bf16"; of the processor "full" and "bf16")."""
 
     def __str__(self):
-        return self.isa or self.device + f"-{self.precision}" * (self.precision != "full")
+        return (self.isa or self.device) + f"-{self.precision}" * (self.precision != "full")
 
 
 cdef object target_at(int64_t i):

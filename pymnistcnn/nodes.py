@@ -131,7 +131,7 @@ class Conv(Node):
         refs = [dw, db, self.y.gradient, self.argmax, self.x.value, SCRATCH]
         ops.append(self.op(self.weight_gradient, refs, self.shape()))
         if input_gradient:
-            refs = [self.x.gradient, self.y.gradient, self.argmax, self.parameters[0], SCRATCH]
+            refs = [self.x.gradient, self.y.gradient, self.argmax, self.parameters[0], SCRATCH, self.packed]
             ops.append(self.op(Op.CONV_INPUT_GRADIENT, refs, self.shape()))
         return ops
 
@@ -323,7 +323,7 @@ class LargeLinear(Node):
     def forward(self, training: bool) -> list[PlannedOp]:
         weight, bias = pair_up(self.parameters)
         kind = Op.LINEAR_SPARSE_FORWARD if self.sparse else Op.LINEAR_TILE_FORWARD
-        return [self.op(kind, [self.y.value, self.x.value, weight, bias], self.shape())]
+        return [self.op(kind, [self.y.value, self.x.value, weight, bias, SCRATCH], self.shape())]
 
     def backward(self, input_gradient: bool) -> list[Any] | list[PlannedOp]:
         refs = [self.x.gradient, self.y.gradient, self.parameters[0], SCRATCH]
@@ -331,8 +331,9 @@ class LargeLinear(Node):
 
     def gradients(self, gradient_only: bool) -> list[PlannedOp]:
         gradients = pair_up([Gradient(p) for p in self.parameters])
-        updated = [] if gradient_only else self.parameters
-        return [self.op(self.weight_gradient, [*gradients, self.y.gradient, self.x.value, *updated], self.shape())]
+        updated = (None, None) if gradient_only else pair_up(self.parameters)
+        refs = [*gradients, self.y.gradient, self.x.value, *updated, SCRATCH]
+        return [self.op(self.weight_gradient, refs, self.shape())]
 
 
 class SparseLinear(LargeLinear):

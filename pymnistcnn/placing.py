@@ -34,6 +34,7 @@ def assemble(
     sizes = sizes_of(builders[0], dtype, capacity)
     buffers = [place_buffers({program: phases[program] for program in lifetime}) for lifetime in lifetimes]
     if target.device == "cpu":
+        sizes["bf16"] = int(target.precision == "bf16")
         sample = Extents(ops, sizes).sample
         in_thread = [sum(sample[b] for b in some if b.arena == Arena.THREAD) for some in buffers]
         fitting = MICROBATCH_BYTES // max(*in_thread, 1)

@@ -14,7 +14,10 @@ __all__ = ["devices"]
 
 DEVICES = ("cpu", "cuda", "auto")
 PRECISIONS = ("full", "tf32", "bf16")
-ISAS = tuple(t.isa for t in TARGETS if t.device == "cpu" and target_problem(t) is None)  # slowest first
+USABLE = [target for target in TARGETS if target_problem(target) is None]
+ISAS, ISAS_OF_BF16 = (  # slowest first
+    tuple(t.isa for t in USABLE if t.device == "cpu" and t.precision == precision) for precision in ("full", "bf16")
+)
 BY_NAME = {str(target): target for target in TARGETS}
 CUDA = Target("cuda", "", "full")
 
@@ -39,16 +42,24 @@ def cuda_problem() -> str | None:
 
 
 @functools.cache
-def default_target() -> Target:
+def default_target(precision: str = "full") -> Target:
     """The processor with its widest instruction set, or with what PYMNISTCNN_ISA names."""
-    return target_of(os.environ.get("PYMNISTCNN_ISA") or ISAS[-1])
+    widest = (ISAS if precision == "full" else ISAS_OF_BF16)[-1]
+    return of_processor(os.environ.get("PYMNISTCNN_ISA") or widest, precision)
+
+
+def on_processor(isa: str | None) -> bool:
+    """Is what `target_of` takes by this name on the processor?"""
+    return target_of(isa).device == "cpu"
 
 
 def arithmetic_of(target: Target) -> str:
     """What the last bits depend on: targets with the same words give the same bits."""
     if target.device != "cpu":
         return str(target)
-    return "without FMA" if target.isa == ISAS[0] else "FMA"
+    if target.isa == "avx512_bf16":  # whose pairs of products other makers of processors might round otherwise
+        return str(target)
+    return "bf16 " * (target.precision == "bf16") + ("without FMA" if target.isa == ISAS[0] else "FMA")
 
 
 def target_of(isa: str | None = None, device: str | None = None, precision: str | None = None) -> Target:
@@ -56,7 +67,7 @@ def target_of(isa: str | None = None, device: str | None = None, precision: str 
 
     isa : an instruction set of the processor, or the name of any target, such as "cuda-tf32", or a Target
     device : "cpu"; "cuda"; or "auto", which is "cuda" where there is one, and warns where there is none
-    precision : "full" if not given
+    precision : "full" if not given; of the processor it may be "bf16", too
 
     ValueError for what is not there, on this machine, and for a precision that the device has not.
     """
@@ -66,14 +77,9 @@ def target_of(isa: str | None = None, device: str | None = None, precision: str 
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {shown(precision)}")
     precision = precision or "full"
     if device in (None, "cpu"):
-        if precision != "full":
+        if precision == "tf32":
             raise ValueError(f"precision {shown(precision)} is of a GPU's tensor cores: it needs device 'cuda'")
-        if isa is None:
-            return default_target()
-        named = BY_NAME.get(isa) if isinstance(isa, str) else None
-        if isa not in ISAS and (named is None or target_problem(named) is not None):
-            raise ValueError(f"isa must be one of {', '.join(ISAS)} on this machine, not {shown(isa)}")
-        return named
+        return default_target(precision) if isa is None else of_processor(isa, precision)
     if device == "emulated":  # for tests: CUDA's kernels on the processor, very slowly
         return Target(device, "", precision)
     if device not in DEVICES:
@@ -85,6 +91,17 @@ def target_of(isa: str | None = None, device: str | None = None, precision: str 
         return Target("cuda", "", precision)
     if device == "cuda":
         raise ValueError(f"device 'cuda' cannot be used: {problem}")
-    in_full = ", in full precision" if precision != "full" else ""
+    in_full = ", in full precision" if precision == "tf32" else ""
     warnings.warn(f"device 'auto' is the processor here{in_full}: {problem}", stacklevel=3)
-    return default_target()
+    return default_target("bf16" if precision == "bf16" else "full")
+
+
+def of_processor(isa: str, precision: str) -> Target:
+    """The processor with an instruction set, in a precision; or any target by its name."""
+    named = BY_NAME.get(isa) if isinstance(isa, str) else None
+    if precision != "full" and (named is None or named.precision == "full"):
+        named = Target("cpu", isa, precision)
+    if named not in USABLE:
+        isas = ISAS if precision == "full" else ISAS_OF_BF16
+        raise ValueError(f"isa must be one of {', '.join(isas)} on this machine, not {shown(isa)}")
+    return named

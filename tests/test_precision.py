@@ -1,4 +1,5 @@
-"""Products of rounded factors, as a GPU's tensor cores make them; the emulated device rounds as they do."""
+"""Products of rounded factors, as a GPU's tensor cores make them; the emulated device rounds as they do. Those of the
+processor are in test_bf16.py."""
 
 import json
 
@@ -12,7 +13,7 @@ from test_promises import made, samples, trained
 
 import pymnistcnn as pm
 from pymnistcnn.cli import main
-from pymnistcnn.target import cuda_problem
+from pymnistcnn.target import cuda_problem, default_target
 
 BITS = {"tf32": 10, "bf16": 7}  # behind the point
 TIES = {"tf32": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x), "bf16": np.round}  # away from 0, to even
@@ -97,7 +98,7 @@ def test_training_learns_about_the_same_and_the_same_each_time(device, precision
 # ---- names and errors ----
 
 
-def test_precision_is_a_devices():
+def test_tf32_is_a_devices():
     model, (x, labels) = made(), samples((1, 14, 14))
     for call in (
         lambda **how: model.fit((x, labels), progress=False, **how),
@@ -115,11 +116,14 @@ def test_precision_is_a_devices():
 
 
 @pytest.mark.skipif(CUDA_IS_THERE, reason="there is a GPU")
-def test_the_processor_computes_in_full():
+def test_the_processor_computes_in_full_or_in_bf16():
     x, _ = samples((1, 14, 14))
     with pytest.warns(UserWarning, match="device 'auto' is the processor here, in full precision: "):
-        got = made().predict_outputs(x, device="auto", precision="bf16")
+        got = made().predict_outputs(x, device="auto", precision="tf32")
     assert (got == made().predict_outputs(x)).all()
+    with pytest.warns(UserWarning, match="device 'auto' is the processor here: "):
+        got = made().predict_outputs(x, device="auto", precision="bf16")
+    assert (got == made().predict_outputs(x, precision="bf16")).all() and (got != made().predict_outputs(x)).any()
 
 
 def test_float64_is_not_rounded(precision):
@@ -141,3 +145,6 @@ def test_the_command_line_has_it(tmp_path):
         pm.datasets.write_idx(digits / f"{part}-labels-idx1-ubyte", test.labels)
     options = ["--data", str(digits), "--device", "emulated", "--precision", "bf16", "--json"]
     assert json.loads(CliRunner().invoke(main, ["evaluate", str(path), *options]).stdout)["isa"] == "emulated-bf16"
+    options[3] = "cpu"
+    found = json.loads(CliRunner().invoke(main, ["evaluate", str(path), *options]).stdout)["isa"]
+    assert found == str(default_target("bf16"))

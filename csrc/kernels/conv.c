@@ -15,4 +15,4 @@ KERNEL_OF(conv_weight_gradient) {
                          REF(5));
     return 1;
 }
-RUN(conv_input_gradient, REF(0), REF(1), REF(2), REF(3), SHAPE(conv), t->n, REF(4))
+RUN(conv_input_gradient, REF(0), REF(1), REF(2), REF(3), SHAPE(conv), t->n, REF(4), REF(5))

@@ -4,6 +4,8 @@
  *   dw[co]     = sum over output pixels of dy[pixel][co] * x[patch at the argmax]
  *   dx[patch] += sum over co with that argmax of dy[pixel][co] * w[co]
  *
+ * In bfloat16, too: x and w are rounded before, dy while the lists are made.
+ *
  * A block without pool or ReLU is the case where every window index carries a gradient. Where every channel is a
  * group of its own (depthwise), and in the first layer, lanes go across channels instead. */
 #pragma once
@@ -31,7 +33,7 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
                 const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + s->out.left * k + co;
                 const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * k + co;
                 for (int64_t ox = 0; ox < s->out.w; ox++)
-                    sum += v_select(v_load_bytes(a + ox * k) != PMC_NO_GRADIENT, v_load(g + ox * k), (vf){0});
+                    sum += v_select(v_load_bytes(a + ox * k) != PMC_NO_GRADIENT, v_round(v_load(g + ox * k)), (vf){0});
                 all += sum;
             }
         v_store(db + co, all);
@@ -61,7 +63,7 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
             const real *out_pixel =
                 x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, seen.begin) + (own ? co : 0);
             for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, out_pixel += step) {
-                vf gradient = v_load(g);
+                vf gradient = v_round(v_load(g));
                 vi where = v_load_bytes(a);
                 for (int index = 0; index < indices; index++) {
                     vf here = v_select(where == index, gradient, (vf){0});
@@ -154,7 +156,7 @@ INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], c
         if (j >= n) continue;
         const vi where = v_load_bytes(argmax + argmax_of[j]);
         offset[j] = (vf)((conv_window_offset(where, s) + (lane)x_of[j]) | (where >= indices));
-        scale[j] = v_load(dy + dy_of[j]);
+        scale[j] = v_round(v_load(dy + dy_of[j]));
     }
     transpose_square(offset);
     transpose_square(scale);
@@ -163,21 +165,36 @@ INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], c
             append_nonzeros(lists + l * pitch + living[l], (vi)offset[l], scale[l], v_bits((vi)offset[l] >= 0));
 }
 
+/* The factors of n pictures: x itself, or in `room`. */
+static const factor *conv_pictures(const real *x, const pmc_conv *s, int64_t n, void *room) {
+    if (PAIR == 1) return (const factor *)x;
+    for (int64_t e = 0; e < n * pmc_image_stride(&s->in); e += VL) v_store_factors((factor *)room + e, v_load(x + e));
+    return room;
+}
+
+/* ... and as reals. */
+static const real *conv_rounded(const real *x, const pmc_conv *s, int64_t n, real *room) {
+    if (PAIR == 1) return x;
+    for (int64_t e = 0; e < n * pmc_image_stride(&s->in); e += VL) v_store(room + e, v_round(v_load(x + e)));
+    return room;
+}
+
 /* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in`; output channels first
  * to last - 1, of which first is a multiple of 16 */
 static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
-                                 const pmc_conv *s, int64_t n, int opening, int64_t first, int64_t last,
-                                 void *nonzeros) {
+                                 const pmc_conv *s, int64_t n, int opening, int64_t first, int64_t last, void *room) {
     const int64_t k = s->out.c, c = s->in.c / s->groups, row = pmc_filter_row(s), pitch = pmc_image_pitch(&s->out);
+    void *nonzeros = (real *)room + (PAIR > 1 ? n * pmc_image_stride(&s->in) : 0); /* behind the pictures' factors */
     const patch_shape shape = conv_patch(s);
     int32_t at[PMC_NO_GRADIENT + 1];
     conv_window_offsets(at, s);
     if (opening) memset(dw + first * s->kh * row, 0, (size_t)((last - first) * s->kh * row) * sizeof *dw);
     if (db) conv_bias_gradient(db, dy, argmax, s, n, opening, first, last);
     if (s->in.c == 1 || pmc_conv_depthwise(s)) {
-        conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, nonzeros);
+        conv_by_taps(dw, dy, argmax, conv_rounded(x, s, n, room), s, n, opening, first, last, at, nonzeros);
         return;
     }
+    const factor *pictures = conv_pictures(x, s, n, room);
     /* So many output pixels at a time that their x is in L1: it is read for every output channel. */
     enum { LIST = PMC_NONZEROS + VL };
     int32_t *x_of = nonzeros, *dy_of = x_of + PMC_NONZEROS, *argmax_of = dy_of + PMC_NONZEROS;
@@ -198,8 +215,8 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
                 conv_list(lists, LIST, living, dy + co, argmax + co, x_of + item, dy_of + item, argmax_of + item,
                           count - item, s);
             for (int64_t o = co; o < MIN(co + VL, last); o++)
-                patch_sum(dw + o * s->kh * row, x + o / (k / s->groups) * c, lists + (o - co) * LIST, living[o - co],
-                          &shape);
+                patch_sum(dw + o * s->kh * row, pictures + o / (k / s->groups) * c, lists + (o - co) * LIST,
+                          living[o - co], &shape);
         }
     }
 }
@@ -218,7 +235,7 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
             const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
                             (s->out.left + ox) * k;
             for (int64_t c = 0; c < k; c += VL) {
-                const vf gradient = v_load(g + c);
+                const vf gradient = v_round(v_load(g + c));
                 const vi where = v_load_bytes(a + c);
                 for (int index = 0; index < indices; index++) {
                     const vf here = v_select(where == index, gradient, (vf){0});
@@ -234,12 +251,13 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
     }
 }
 
-/* dx image `in`, dy image `out`, argmax [oh][ow][k], w the master */
+/* dx image `in`, dy image `out`, argmax [oh][ow][k], w the master and what is packed of it */
 static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
-                                int64_t n, void *nonzeros) {
+                                int64_t n, void *nonzeros, const real *packed) {
     const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
     const int64_t indices = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = patch_reversed(conv_patch(s));
+    const factor *filters = conv_filters(packed, w, s);
     int32_t at[PMC_NO_GRADIENT + 1];
     conv_window_offsets(at, s);
     if (pmc_conv_depthwise(s)) {
@@ -266,10 +284,10 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
                         const vi offset = (channel + (lane)co) * (lane)filter;
                         for (int64_t index = 0; index < indices; index++)
                             living[index] += append_nonzeros(lists + index * list_pitch + living[index], offset,
-                                                             v_load(g + co), v_bits(where == (lane)index));
+                                                             v_round(v_load(g + co)), v_bits(where == (lane)index));
                     }
                     for (int64_t index = 0; index < indices; index++)
-                        patch_sum(dx + conv_patch_of(s, oy, ox) + at[index] + group * c, w + group * k * filter,
+                        patch_sum(dx + conv_patch_of(s, oy, ox) + at[index] + group * c, filters + group * k * filter,
                                   lists + index * list_pitch, living[index], &shape);
                 }
     }

@@ -3,14 +3,15 @@
  *   out[p][v] = start[v] + sum over i < rows, j < columns, k < length of
  *                          x[p * pixel + i * row + j * column + k * step] * w[i][j][k][v]
  *
- * A filter whose rows lie together in memory is one column of length kw * c; a matrix has one row and
- * one column. Lanes v go across output channels, so that every output is one chain of FMAs in the order of
+ * where in bfloat16 k goes over words of two factors (factors.h). A filter whose rows lie together in memory is one
+ * column of length kw * c; a matrix has one row and one column. Lanes v go across output channels, so that every output is one chain of FMAs in the order of
  * (i, j, k), or, of a long sum, several: the same on every ISA. */
 #pragma once
-#include "vectors.h"
+#include "factors.h"
 
 typedef struct {
-    int64_t rows, columns, length;
+    int64_t rows, columns, length;    /* words along k, */
+    int64_t odd;                      /* and half a word behind them, or 0 */
     int64_t pixel, row, column, step; /* elements of x from one to the next */
     int64_t w_pitch, out_pitch;
 } gemm_shape;
@@ -18,6 +19,20 @@ typedef struct {
 /* Pixels whose sums, of V vectors each, fit the registers beside V weights and a value. */
 #define MR(V) ((REGISTERS - 1 - (V)) / (V))
 enum { MR_MAX = MR(2), MR_WIDE = MR(4), NR_MAX = 4 * VL };
+
+/* sum += x * w, a word of each pixel; half: only the first of its factors. */
+INLINE void gemm_step(const int P, const int V, const int half, vf (*sum)[4], const real *x0, const real *x4,
+                      const real *x8, const real *x12, const real *w, int64_t pixel, int64_t pixel3) {
+    vf weight[4];
+    for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
+#pragma GCC unroll 14
+    for (int p = 0; p < P; p++) {
+        const real *base = p < 4 ? x0 : p < 8 ? x4 : p < 12 ? x8 : x12;
+        vf value = v_splat_word(base + (p % 4 == 3 ? pixel3 : p % 4 * pixel));
+        if (half) value = v_first_of_pair(value);
+        for (int v = 0; v < V; v++) sum[p][v] = v_product(value, weight[v], sum[p][v]);
+    }
+}
 
 /* P pixels x V vectors, in registers. Few pixels take many vectors: their chains of FMAs hide each other's latency. */
 INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x, const real *w, const real *start,
@@ -33,17 +48,13 @@ INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x,
             const real *x0 = x + i * s->row + j * s->column, *x4 = x0 + 4 * pixel;
             const real *x8 = x4 + 4 * pixel, *x12 = x8 + 4 * pixel;
             for (int64_t k = 0; k < s->length; k++) {
-                vf weight[4];
-                for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
-#pragma GCC unroll 14
-                for (int p = 0; p < P; p++) {
-                    const real *base = p < 4 ? x0 : p < 8 ? x4 : p < 12 ? x8 : x12;
-                    vf value = v_splat(base[p % 4 == 3 ? pixel3 : p % 4 * pixel]);
-                    for (int v = 0; v < V; v++) sum[p][v] = v_fma(value, weight[v], sum[p][v]);
-                }
+                gemm_step(P, V, 0, sum, x0, x4, x8, x12, w, pixel, pixel3);
                 x0 += s->step, x4 += s->step, x8 += s->step, x12 += s->step;
                 w += s->w_pitch;
             }
+            if (PAIR == 1 || !s->odd) continue;
+            gemm_step(P, V, 1, sum, x0, x4, x8, x12, w, pixel, pixel3);
+            w += s->w_pitch;
         }
 #pragma GCC unroll 14
     for (int p = 0; p < P; p++)
@@ -84,17 +95,18 @@ static void gemm_chain(real *out, const real *x, const real *w, const real *star
  * of one. pixels and columns: a block's at most. */
 static void gemm_pieces(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
                         int64_t stretch, const gemm_shape *s) {
-    const int64_t row = s->columns * s->length, rows = MAX(1, stretch / row);
-    const int64_t taps = row <= stretch ? s->columns : MAX(1, stretch / s->length), length = MIN(s->length, stretch);
+    const int64_t tap = s->length + s->odd, row = s->columns * tap, rows = MAX(1, stretch / row);
+    const int64_t taps = row <= stretch ? s->columns : MAX(1, stretch / tap), length = MIN(tap, stretch);
     real piece[MR_MAX * NR_MAX];
     for (int64_t i = 0; i < s->rows; i += rows)
         for (int64_t j = 0; j < s->columns; j += taps)
-            for (int64_t k = 0; k < s->length; k += length) {
+            for (int64_t k = 0; k < tap; k += length) {
                 gemm_shape part = *s;
                 part.rows = MIN(rows, s->rows - i), part.columns = MIN(taps, s->columns - j);
-                part.length = MIN(length, s->length - k), part.out_pitch = columns;
+                part.length = MIN(length, s->length - k), part.odd = s->odd && k + length >= tap;
+                part.out_pitch = columns;
                 gemm_chain(piece, x + i * s->row + j * s->column + k * s->step,
-                           w + ((i * s->columns + j) * s->length + k) * s->w_pitch, i || j || k ? NULL : start, pixels,
+                           w + ((i * s->columns + j) * tap + k) * s->w_pitch, i || j || k ? NULL : start, pixels,
                            columns, &part);
                 for (int64_t p = 0; p < pixels; p++)
                     for (int64_t c = 0; c < columns; c += VL) {
@@ -108,7 +120,7 @@ static void gemm_pieces(real *out, const real *x, const real *w, const real *sta
 /* The same of any length. */
 static void gemm(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
                  const gemm_shape *s) {
-    const int64_t length = s->rows * s->columns * s->length, stretch = stretch_of(length);
+    const int64_t length = s->rows * s->columns * (s->length + s->odd), stretch = stretch_of(PAIR * length) / PAIR;
     if (stretch == length) {
         gemm_chain(out, x, w, start, pixels, columns, s);
         return;

@@ -28,9 +28,11 @@ INLINE int64_t append_numbers(lane *list, vi numbers, uint32_t bits) {
     return __builtin_popcount(bits);
 }
 
-/* The k of x[p * row + k * step] and of w[k * pitch + v] that are in a list. */
+/* The k of x[p * row + k * step] and of w[k * pitch + v] that are in a list: of words. Where w is not packed, a word of
+ * it is made of two rows, `second` apart, but for the word `last`, which has but one. */
 typedef struct {
     int64_t row, step, pitch, out_pitch, count;
+    int64_t second, last;
     const lane *list;
 } listed;
 
@@ -41,10 +43,12 @@ INLINE void listed_microkernel(const int P, const int V, real *out, const real *
         for (int v = 0; v < V; v++) sum[p][v] = v_load(out + p * s->out_pitch + v * VL);
     for (int64_t e = 0; e < s->count; e++) {
         const real *value = x + s->list[e] * s->step, *from = w + s->list[e] * s->pitch;
+        const int64_t second = s->list[e] == s->last ? 0 : s->second;
         vf weight[ABREAST_VECTORS];
-        for (int v = 0; v < V; v++) weight[v] = v_load(from + v * VL);
+        for (int v = 0; v < V; v++)
+            weight[v] = PAIR > 1 && s->second ? v_words(from + v * VL, second) : v_load(from + v * VL);
         for (int p = 0; p < P; p++)
-            for (int v = 0; v < V; v++) sum[p][v] = v_fma(v_splat(value[p * s->row]), weight[v], sum[p][v]);
+            for (int v = 0; v < V; v++) sum[p][v] = v_product(v_splat_word(value + p * s->row), weight[v], sum[p][v]);
     }
     for (int p = 0; p < P; p++)
         for (int v = 0; v < V; v++) v_store(out + p * s->out_pitch + v * VL, sum[p][v]);
@@ -72,53 +76,66 @@ static void listed_sums(real *out, const real *x, const real *w, int64_t rows, i
 }
 
 /* y [n][out] = x [n][in] * w [in][out] + b */
-static void linear_sparse_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s,
-                                  int64_t n) {
+static void linear_sparse_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
+                                  real *room) {
     const int64_t out = pmc_padded(s->out), x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
-    const gemm_shape product = {
-        .rows = 1, .columns = 1, .length = s->in, .pixel = x_stride, .step = 1, .w_pitch = out, .out_pitch = y_stride};
-    const int64_t most = equal_parts(n, ABREAST);
-    lane list[LISTED + VL];
-    listed sums = {.row = x_stride, .step = 1, .pitch = out, .out_pitch = y_stride, .list = list};
-    for (int64_t i = 0; i < n; i++) memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
+    const int64_t most = equal_parts(n, ABREAST), words = words_of(s->in), width = PAIR == 1 ? out : PMC_PACKED_COLUMNS;
     const int one_chain = s->in <= CHAIN; /* cut into stretches, a sum would not be the same without its zeros */
-    if (!one_chain || !mostly_zeros(x, n, s->in, x_stride)) {
-        gemm(y, x, w, b, n, out, &product);
-        return;
+    const int sparse = one_chain && mostly_zeros(x, n, s->in, x_stride);
+    const factors inputs = factors_of_rows(room, x, n, s->in, x_stride);
+    const real *from = inputs.at;
+    lane list[LISTED + VL];
+    listed sums = {
+        .row = inputs.pitch, .step = 1, .pitch = PAIR * out, .second = out, .out_pitch = y_stride, .list = list};
+    for (int64_t i = 0; i < n; i++) memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
+    for (int64_t column = 0; !sparse && column < out; column += width) {
+        const int64_t columns = MIN(width, out - column);
+        const factors weights = factors_of_columns(room + n * inputs.pitch, w + column, s->in, columns, out);
+        const gemm_shape product = {.rows = 1,
+                                    .columns = 1,
+                                    .length = words,
+                                    .pixel = inputs.pitch,
+                                    .step = 1,
+                                    .w_pitch = weights.pitch,
+                                    .out_pitch = y_stride};
+        gemm(y + column, inputs.at, weights.at, b ? b + column : NULL, n, columns, &product);
     }
-    for (int64_t i = 0, rows; i < n; i += rows, x += rows * x_stride, y += rows * y_stride) {
+    for (int64_t i = 0, rows; sparse && i < n; i += rows, from += rows * inputs.pitch, y += rows * y_stride) {
         rows = MIN(most, n - i);
         for (int64_t p = 0; p < rows; p++)
             for (int64_t e = 0; e < out; e += VL) v_store(y + p * y_stride + e, b ? v_load(b + e) : (vf){0});
-        for (int64_t first = 0; first < s->in; first += LISTED) {
-            const int64_t inputs = MIN(LISTED, s->in - first);
+        for (int64_t first = 0; first < words; first += LISTED) {
+            const int64_t some = MIN(LISTED, words - first);
             sums.count = 0;
-            for (int64_t k = 0; k < inputs; k += VL) {
+            sums.last = PAIR * words > s->in ? words - 1 - first : -1;
+            for (int64_t k = 0; k < some; k += VL) {
                 vi seen = (vi){0};
-                for (int64_t p = 0; p < rows; p++) seen |= v_load_n(x + p * x_stride + first + k, inputs - k) != 0;
+                for (int64_t p = 0; p < rows; p++)
+                    seen |= v_seen(v_load_n(from + p * inputs.pitch + first + k, some - k));
                 sums.count += append_numbers(list + sums.count, numbers_from(k), v_bits(seen));
             }
-            listed_sums(y, x + first, w + first * out, rows, out, &sums);
+            listed_sums(y, from + first, w + first * PAIR * out, rows, out, &sums);
         }
     }
 }
 
-/* `inputs` rows of dw [in][out] = x' [in][n] * dy [n][out] */
-static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *x, int64_t inputs, const pmc_linear *s,
-                                          int64_t n) {
-    const int64_t out = pmc_padded(s->out), x_stride = pmc_vector_stride(s->in), dy_stride = pmc_vector_stride(s->out);
-    lane list[LISTED + VL], seen[LISTED + VL]; /* of each sample a bit an input, of 16 */
+/* `inputs` rows of dw = x' * dy, of `columns` columns, which are gemm's product of these */
+static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *x, int64_t inputs, int64_t columns,
+                                          const gemm_shape *product) {
+    const int64_t x_stride = product->step, dy_stride = product->w_pitch, out = product->out_pitch;
+    lane list[LISTED + VL], seen[LISTED + VL]; /* of each sample, or pair of samples, a bit an input, of 16 */
     listed sums = {.row = 1, .step = x_stride, .pitch = dy_stride, .out_pitch = out, .list = list};
-    memset(dw, 0, (size_t)(inputs * out) * sizeof *dw);
-    for (int64_t first = 0; first < n; first += LISTED, x += LISTED * x_stride, dy += LISTED * dy_stride) {
-        const int64_t samples = MIN(LISTED, n - first);
+    for (int64_t i = 0; i < inputs; i++) memset(dw + i * out, 0, (size_t)columns * sizeof *dw);
+    for (int64_t first = 0; first < product->length;
+         first += LISTED, x += LISTED * x_stride, dy += LISTED * dy_stride) {
+        const int64_t samples = MIN(LISTED, product->length - first);
         for (int64_t k = 0; k < inputs; k += INPUTS_ABREAST) {
             const lane these = (lane)((1 << INPUTS_ABREAST) - 1) << k % PMC_PAD;
             for (int64_t i = 0; k % PMC_PAD == 0 && i < samples; i++) {
                 uint32_t bits = 0;
                 for (int part = 0; part < PARTS; part++) {
                     const int64_t at = k + part * VL;
-                    bits |= v_bits(v_load_n(x + i * x_stride + at, MAX(inputs - at, 0)) != 0) << part * VL;
+                    bits |= v_bits(v_seen(v_load_n(x + i * x_stride + at, MAX(inputs - at, 0)))) << part * VL;
                 }
                 seen[i] = (lane)bits;
             }
@@ -127,7 +144,7 @@ static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *
                 const vi bits = (vi)v_load_n((const real *)(seen + i), samples - i) & these;
                 sums.count += append_numbers(list + sums.count, numbers_from(i), v_bits(bits != 0));
             }
-            listed_sums(dw + k * out, x + k, dy, MIN(INPUTS_ABREAST, inputs - k), out, &sums);
+            listed_sums(dw + k * out, x + k, dy, MIN(INPUTS_ABREAST, inputs - k), columns, &sums);
         }
     }
 }

@@ -24,7 +24,7 @@ from .._types import Shape, StrPath
 from ..layers import Rescaling
 from ..model import Sequential
 from ..network import shapes_through
-from ..target import ISAS
+from ..target import on_processor
 from .workers import Worker, WorkerFailed
 
 LEFT_OUT = "MXNet 1.9.1 is left out: it needs Python 3.8 and NumPy below 1.24."
@@ -124,7 +124,7 @@ class Found:
             except WorkerFailed as failure:
                 failures.append(str(failure))
 
-        settings = self.peer.settings if isa in ISAS else self.peer.on_gpu
+        settings = self.peer.settings if on_processor(isa) else self.peer.on_gpu
         for setting in settings:
             if thorough or not setting.compiled:
                 attempt(setting)

@@ -14,7 +14,7 @@ from .. import datasets
 from .._native import Op
 from .._types import StrPath
 from ..layers import Conv2d
-from ..target import ISAS, target_of
+from ..target import on_processor, target_of
 from .comparing import OURS, Company, compared
 from .measuring import Figure, fma_peak
 from .networks import NETWORKS
@@ -77,7 +77,7 @@ def dense_flops(network: Any, training: bool) -> int:
 
 def peak_of(isa: str | None, threads: int | None) -> float | None:
     """The FMA peak that goes with what was just measured; None on a device other than the processor."""
-    return fma_peak(isa, threads=threads) if isa in ISAS else None
+    return fma_peak(isa, threads=threads) if on_processor(isa) else None
 
 
 def is_convolutional(name: str) -> bool:
@@ -172,7 +172,7 @@ def measure(
 
     Each side is measured for about `seconds` in each of `rounds`, beside a peak of its own.
     """
-    threads = threads if isa in ISAS else [1]
+    threads = threads if on_processor(isa) else [1]
     company, most, job = company or Company(), max(threads), dict(task=task, network=network, batch=batch, isa=isa)
     thorough = batch == NETWORKS[network]().batch_size
     with ExitStack() as stack:

@@ -25,7 +25,7 @@ from ..benchmarking.report import Report, Table
 from ..datasets import atomic_write
 from ..processors import cpu_model
 from ..recipes import RECIPES
-from ..target import ISAS
+from ..target import ISAS, on_processor
 from .options import COMPUTE, JSON, Failure, NumberRange, count, device_options, options, usable_isa, writable_file
 
 
@@ -185,7 +185,7 @@ def training(
     """
     networks, threads = networks or list(NETWORKS), sorted(set(threads)) or [1, 2]
     if profile:
-        if any(isa not in ISAS for isa in isas):
+        if not all(map(on_processor, isas)):
             raise click.UsageError("--profile is of the processor: on a device ops have no clocks")
         if with_peers or pythons or check or output:
             raise click.UsageError("--profile shows ours alone, on stdout: no --peers, --check or --output")

@@ -12,9 +12,10 @@ import numpy as np
 from .. import __version__, _native, datasets
 from ..openmp import openmp_runtimes
 from ..processors import cpu_model
-from ..target import ISAS, cuda_problem, devices
+from ..target import ISAS, ISAS_OF_BF16, cuda_problem, devices
 from .options import COMPUTE, JSON, print_json, sizes_of
 
+SLOW = ", which has no instruction for it: slower than full precision, for tests"
 SEVERAL = """\
                  Each of these has threads of its own. Results do not change, but two libraries that compute at the same
                  time share the processors: give each a part of them, by threads=, torch.set_num_threads() and the
@@ -40,6 +41,7 @@ def info(beside: tuple[Any, ...], threads: int | None, isa: str | None, as_json:
         "cpu": cpu_model(),
         "isa": isa,
         "isas": ISAS,
+        "isas_of_bf16": ISAS_OF_BF16,
         "threads": threads,
         "openmp": _native.openmp_runtime(),
         "openmp_runtimes": openmp_runtimes(),
@@ -54,6 +56,7 @@ def info(beside: tuple[Any, ...], threads: int | None, isa: str | None, as_json:
     click.echo(f"pymnistcnn       {__version__}, Python {fields['python']}, NumPy {fields['numpy']}")
     click.echo(f"processor        {fields['cpu']}")
     click.echo(f"instruction set  {isa} (available: {', '.join(fields['isas'])})")
+    click.echo(f"bf16             {ISAS_OF_BF16[-1]}{'' if 'avx512_bf16' in ISAS_OF_BF16 else SLOW}")
     click.echo(f"threads          {threads}, OpenMP runtime {fields['openmp']}")
     for path in fields["openmp_runtimes"]:
         click.echo(f"                 {path}")

@@ -29,7 +29,7 @@ from ..extras import MissingExtra
 from ..files import refuse_names_of_others
 from ..network import checked_threads
 from ..progress import Unbreakable
-from ..target import ISAS, PRECISIONS, target_of
+from ..target import ISAS, PRECISIONS, on_processor, target_of
 
 if TYPE_CHECKING:
     from ..datasets.dataset import Dataset
@@ -199,7 +199,7 @@ def usable_isa(context: Any, option: Any, isa: str | None) -> str | None:
 
 def where(threads: int | None, isa: str | None) -> str:
     """On what something runs, for people."""
-    return f"{count(threads, 'thread')}, {isa}" if isa in ISAS else isa
+    return f"{count(threads, 'thread')}, {isa}" if on_processor(isa) else isa
 
 
 def writable_file(context: Any, option: Any, path: StrPath) -> Any:
@@ -278,7 +278,7 @@ def device_options(default: str = "cpu") -> Callable[..., Any]:
         click.option("--device", default=default, callback=keep(DEVICE), metavar="NAME", **hidden,
                      help="Where to compute: cpu, cuda (an NVIDIA GPU), or auto."),
         click.option("--precision", default="full", callback=keep(PRECISION), type=click.Choice(PRECISIONS), **hidden,
-                     help="Of products on a GPU; all but full are on its tensor cores."),
+                     help="Of the factors of products: bf16 is of the processor, too; tf32 of a GPU's tensor cores."),
     )  # fmt: skip
 
 

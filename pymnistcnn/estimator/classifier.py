@@ -57,7 +57,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     warm_start : `fit` goes on with the network of the last `fit`
     random_state : a whole number, the seed (same seed, same bits), a numpy RandomState, or None for another each time
     n_jobs : threads, -1 for all; None is all, too, but one within joblib's threads. Results do not depend on it
-    precision : "full", on the processor; "tf32" or "bf16", on an NVIDIA GPU: see `Sequential.fit`
+    precision : "full" or "bf16", on the processor; "tf32", on an NVIDIA GPU: see `Sequential.fit`
     verbose : draw a progress bar if not 0
     image_shape : (height, width) or (channels, height, width) where X does not say it; (features,) where rows that
         could be square pictures are none
@@ -276,7 +276,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _how(self):
         """Where to compute."""
-        device = None if self.precision == "full" else "cuda"
+        device = "cuda" if self.precision == "tf32" else None
         return dict(threads=threads_of(self.n_jobs), device=device, precision=self.precision)
 
     # ---- asking ----
