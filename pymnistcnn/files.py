@@ -89,6 +89,7 @@ def arrays_of(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     refuse_other_formats(path)
+    os.stat(path)  # of a file that is not there it tells more than safetensors does
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
