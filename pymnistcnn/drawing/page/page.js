@@ -4,13 +4,13 @@ const byId = (id) => document.getElementById(id);
 
 // Calls one at a time, the last that was asked for always, those that it overtook never; and lets as much time pass
 // between two as one takes, for the pen to move meanwhile.
-function lastOf(call) {
+function lastOf(call, tellBusy) {
   let wanted = false;
   let busy = false;
   return async () => {
     wanted = true;
     if (busy) return;
-    busy = true;
+    tellBusy((busy = true));
     while (wanted) {
       wanted = false;
       const started = performance.now();
@@ -18,7 +18,7 @@ function lastOf(call) {
       const pause = Math.min(300, performance.now() - started);
       if (wanted) await new Promise((done) => setTimeout(done, pause));
     }
-    busy = false;
+    tellBusy((busy = false));
   };
 }
 
@@ -39,7 +39,7 @@ function begin(door) {
     } catch (error) {
       showNothing(error.message);
     }
-  });
+  }, (busy) => (document.querySelector("main").ariaBusy = String(busy)));
 
   function showAnswer({ seen, note, outputs, probabilities, layers, nearest }) {
     showImage(byId("seen"), seen);
@@ -56,7 +56,6 @@ function begin(door) {
     }
     showLayers(byId("layers"), layers);
     showNearest(byId("nearest"), nearest);
-    document.body.dataset.state = "answered";
   }
 
   function showNothing(why = "") {
@@ -67,7 +66,6 @@ function begin(door) {
     showBars(byId("bars"), about.classes.map(() => 0), about.classes);
     byId("layers").replaceChildren();
     byId("nearest").replaceChildren();
-    document.body.dataset.state = why ? "failed" : "empty";
   }
 
   // For screen readers: only what is new.
