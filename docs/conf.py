@@ -26,7 +26,6 @@ default_role = "literal"  # docstrings have `code` so
 highlight_language = "none"  # an indented block is what one types at a shell, unless it says what it is
 
 # ---- Markdown ----
-myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 # ---- pages that run: an error in one of them ends the build ----

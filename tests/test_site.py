@@ -27,7 +27,7 @@ def extension(name):
 def test_every_page_is_in_a_table_of_contents():
     listed = set()
     for path in DOCS.rglob("*.md"):
-        for entries in re.findall(r"^:::\{toctree\}\n(.*?)^:::", path.read_text(), re.MULTILINE | re.DOTALL):
+        for entries in re.findall(r"^```\{toctree\}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
             names = [line for line in entries.splitlines() if line and not line.startswith(":")]
             listed |= {str((path.parent / name).relative_to(DOCS)) for name in names}
     sources = [path for suffix in ("md", "rst") for path in DOCS.rglob(f"*.{suffix}")]

@@ -12,24 +12,32 @@ The whole of ours is one file, ``pymnistcnn/tutorials/flux.py``, and a command: 
 # %%
 # The network
 # -----------
-# In Flux:
+# .. container:: beside
 #
-# .. code-block:: julia
+#    .. code-block:: julia
+#       :caption: in Flux
 #
-#    Chain(
-#        Conv((3, 3), 1 => 16, relu, pad = 1), MaxPool((2, 2)),
-#        Conv((3, 3), 16 => 32, relu, pad = 1), MaxPool((2, 2)),
-#        Conv((3, 3), 32 => 32, relu, pad = 1), MaxPool((2, 2)),
-#        Flux.flatten,
-#        Dense(288 => 10),
-#    )
+#       Chain(
+#           Conv((3, 3), 1 => 16, relu, pad = 1),
+#           MaxPool((2, 2)),
+#           Conv((3, 3), 16 => 32, relu, pad = 1),
+#           MaxPool((2, 2)),
+#           Conv((3, 3), 32 => 32, relu, pad = 1),
+#           MaxPool((2, 2)),
+#           Flux.flatten,
+#           Dense(288 => 10),
+#       )
 #
-# and the pictures get a little noise, ``x .+ 0.1f0 .* randn(eltype(x), size(x))``. Here noise and scaling are layers,
-# and so are activations. Flux' first weights are Glorot's, ours PyTorch's, unless told otherwise:
+#       # in the loss, noise is added to the pictures:
+#       augment(x) = x .+ 0.1f0 .* randn(eltype(x), size(x))
 #
-# .. literalinclude:: /../pymnistcnn/tutorials/flux.py
-#    :language: python
-#    :pyobject: build_model
+#    .. literalinclude:: /../pymnistcnn/tutorials/flux.py
+#       :caption: here
+#       :language: python
+#       :pyobject: build_model
+#
+# Here noise and scaling are layers, and so are activations. Flux' first weights are Glorot's, ours PyTorch's, unless told
+# otherwise.
 
 # %%
 # The loop

@@ -12,28 +12,34 @@ The whole of ours is one file, ``pymnistcnn/tutorials/gorgonia.py``, and a comma
 # %%
 # The network
 # -----------
-# In Gorgonia, a program builds a graph, node after node, with an error to look at behind each:
+# .. container:: beside
 #
-# .. code-block:: go
+#    .. code-block:: go
+#       :caption: in Gorgonia
 #
-#    if c0, err = gorgonia.Conv2d(x, w0, tensor.Shape{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1}); err != nil {
-#        return errors.Wrap(err, "convolution 0")
-#    }
-#    if a0, err = gorgonia.Rectify(c0); err != nil {
-#        return errors.Wrap(err, "activation 0")
-#    }
-#    if p0, err = gorgonia.MaxPool2D(a0, tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2}); err != nil {
-#        return errors.Wrap(err, "pooling 0")
-#    }
-#    if l0, err = gorgonia.Dropout(p0, 0.2); err != nil {
-#        return errors.Wrap(err, "dropout 0")
-#    }
+#       three := tensor.Shape{3, 3}
+#       one, zero := []int{1, 1}, []int{0, 0}
+#       two, twice := tensor.Shape{2, 2}, []int{2, 2}
 #
-# Here each is a layer, and sizes follow:
+#       c0 := G.Must(G.Conv2d(x, w0, three, one, one, one))
+#       a0 := G.Must(G.Rectify(c0))
+#       p0 := G.Must(G.MaxPool2D(a0, two, zero, twice))
+#       l0 := G.Must(G.Dropout(p0, 0.2))
+#       // the same with w1; and with w2, but reshaped
+#       r2 := G.Must(G.Reshape(p2, tensor.Shape{bs, 1152}))
+#       l2 := G.Must(G.Dropout(r2, 0.2))
 #
-# .. literalinclude:: /../pymnistcnn/tutorials/gorgonia.py
-#    :language: python
-#    :pyobject: convnet
+#       fc := G.Must(G.Mul(l2, w3))
+#       a3 := G.Must(G.Rectify(fc))
+#       l3 := G.Must(G.Dropout(a3, 0.55))
+#       out := G.Must(G.SoftMax(G.Must(G.Mul(l3, w4))))
+#
+#    .. literalinclude:: /../pymnistcnn/tutorials/gorgonia.py
+#       :caption: here
+#       :language: python
+#       :pyobject: convnet
+#
+# There a program builds a graph, node after node. Here each node is a layer, and sizes follow.
 
 # %%
 # Cost and solver

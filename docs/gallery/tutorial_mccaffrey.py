@@ -20,7 +20,8 @@ The whole of ours is one file, ``pymnistcnn/tutorials/mccaffrey.py``, and a comm
 #        def __init__(self):
 #            super().__init__()
 #            self.conv1, self.conv2 = nn.Conv2d(1, 32, 5), nn.Conv2d(32, 64, 5)
-#            self.fc1, self.fc2, self.fc3 = nn.Linear(1024, 512), nn.Linear(512, 256), nn.Linear(256, 10)
+#            self.fc1, self.fc2 = nn.Linear(1024, 512), nn.Linear(512, 256)
+#            self.fc3 = nn.Linear(256, 10)
 #            self.drop1, self.drop2 = nn.Dropout(0.25), nn.Dropout(0.50)
 #
 #        def forward(self, x):
@@ -74,8 +75,8 @@ right.set(xlabel="digit", ylabel="probability", xticks=range(10), ylim=(0, 1))
 # %%
 # By heart
 # --------
-# 100 test pictures say little: one of them is a percent. On all 10,000 the network has less than on its hundred. What
-# it misses most:
+# 100 test pictures say little: one of them is a percent. On all 10,000 the network has less than on its hundred. The
+# first twenty that it misreads:
 
 _, test = pm.datasets.mnist()
 answers = model.predict(test)

@@ -12,23 +12,25 @@ The whole of ours is one file, ``pymnistcnn/tutorials/mxnet.py``, and two comman
 # %%
 # The perceptron
 # --------------
-# In MXNet, symbols that take each other:
+# .. container:: beside
 #
-# .. code-block:: python
+#    .. code-block:: python
+#       :caption: in MXNet
 #
-#    data = mx.sym.flatten(data=mx.sym.var("data"))
-#    fc1 = mx.sym.FullyConnected(data=data, num_hidden=128)
-#    act1 = mx.sym.Activation(data=fc1, act_type="relu")
-#    fc2 = mx.sym.FullyConnected(data=act1, num_hidden=64)
-#    act2 = mx.sym.Activation(data=fc2, act_type="relu")
-#    fc3 = mx.sym.FullyConnected(data=act2, num_hidden=10)
-#    mlp = mx.sym.SoftmaxOutput(data=fc3, name="softmax")
+#       x = mx.sym.flatten(mx.sym.var("data"))
+#       x = mx.sym.FullyConnected(x, num_hidden=128)
+#       x = mx.sym.Activation(x, act_type="relu")
+#       x = mx.sym.FullyConnected(x, num_hidden=64)
+#       x = mx.sym.Activation(x, act_type="relu")
+#       x = mx.sym.FullyConnected(x, num_hidden=10)
+#       mlp = mx.sym.SoftmaxOutput(x, name="softmax")
 #
-# Here, layers; the softmax is part of the loss:
+#    .. literalinclude:: /../pymnistcnn/tutorials/mxnet.py
+#       :caption: here
+#       :language: python
+#       :pyobject: mlp
 #
-# .. literalinclude:: /../pymnistcnn/tutorials/mxnet.py
-#    :language: python
-#    :pyobject: mlp
+# There symbols take each other. Here layers follow each other, and the softmax is part of the loss.
 
 # %%
 # Training
@@ -38,8 +40,11 @@ The whole of ours is one file, ``pymnistcnn/tutorials/mxnet.py``, and two comman
 # .. code-block:: python
 #
 #    model = mx.mod.Module(symbol=mlp, context=mx.cpu())
-#    model.fit(train_iter, eval_data=val_iter, optimizer="sgd", optimizer_params={"learning_rate": 0.1},
-#              eval_metric="acc", batch_end_callback=mx.callback.Speedometer(100, 100), num_epoch=10)
+#    model.fit(
+#        train_iter, eval_data=val_iter, eval_metric="acc", num_epoch=10,
+#        optimizer="sgd", optimizer_params={"learning_rate": 0.1},
+#        batch_end_callback=mx.callback.Speedometer(100, 100),
+#    )
 #
 # Here a model fits. ``pm.Speedometer`` says what MXNet's says.
 

@@ -66,8 +66,8 @@ for ax, (title, array) in zip(axes, shown.items(), strict=True):
     ax.axis("off")
 
 # %%
-# The last picture is sparse: of each 2 x 2 window one position carries the gradient. (On a flat background all of a
-# window's values tie, and the text's loop sends the gradient to each of them.)
+# Along the stroke, one position of each 2 x 2 window carries the gradient. On the flat background all of a window's
+# values tie, and the text's loop sends the gradient to each of them.
 #
 # By hand and by layers
 # ---------------------
