@@ -163,7 +163,7 @@ static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
  * output pixel's nonzeros over window indices and channels; or, where every channel is a group of its own, packed
  * weights. Before them, pictures of factors. */
 static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
-    const int64_t of_weights = 9 * PMC_NONZEROS + 9 * PMC_PAD + sizes->microbatch * CONV->out.h;
+    const int64_t of_weights = (sizes->bf16 ? 2 : 1) * 9 * PMC_NONZEROS + 9 * PMC_PAD + sizes->microbatch * CONV->out.h;
     const int64_t of_input = CONV->pool_h * CONV->pool_w * pmc_padded(CONV->out.c) + PMC_PAD;
     const int64_t pictures = sizes->bf16 ? sizes->microbatch * pmc_image_stride(&CONV->in) * pmc_real_bytes(sizes) : 0;
     if (pmc_conv_depthwise(CONV)) return pictures + NONZERO_BYTES * pmc_conv_packed(CONV);

@@ -8,7 +8,7 @@ import pytest
 
 from pymnistcnn import _native
 from pymnistcnn.openmp import openmp_runtimes
-from pymnistcnn.target import ISAS
+from pymnistcnn.target import ISAS, ISAS_OF_BF16
 
 
 def test_the_runtime_that_we_use_is_among_those_that_are_loaded():
@@ -29,6 +29,7 @@ def test_the_instructions_that_the_system_sees_are_used():
     expected = {"avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}, "neon": {"asimd"}}
     built = {target.isa for target in _native.TARGETS}
     assert {isa for isa in built & expected.keys() if expected[isa] <= flags} == set(ISAS) - {"portable"}
+    assert ("avx512_bf16" in ISAS_OF_BF16) == ("avx512_bf16" in built & flags)
 
 
 def test_info_imports_what_a_program_has_beside():

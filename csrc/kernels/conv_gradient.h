@@ -43,10 +43,10 @@ static void conv_bias_gradient(real *db, const real *dy, const uint8_t *argmax, 
 
 /* One input channel, or one a group: a filter row is too short for lanes, so that lanes go over output channels
  * and the R x C taps of a tile of the filter stay in registers. `own`: each lane has an input channel of its own.
- * dw [k][kh][kw, padded] (+)= */
-INLINE void conv_taps(const int R, const int C, const int own, real *dw, const real *dy, const uint8_t *argmax,
-                      const real *x, const pmc_conv *s, int64_t n, int opening, int64_t co, const int32_t *at,
-                      const range *ranges) {
+ * pair: 2 where x is of words, which two neighbours of a pool's window see, else 1. dw [k][kh][kw, padded] (+)= */
+INLINE void conv_taps(const int R, const int C, const int own, const int pair, real *dw, const real *dy,
+                      const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n, int opening, int64_t co,
+                      const int32_t *at, const range *ranges) {
     const int64_t k = s->out.c, row = s->dilation_h * pmc_image_pitch(&s->in), pitch = pmc_image_pitch(&s->out);
     const int64_t column = s->dilation_w * s->in.c, step = s->pool_w * s->stride_w * s->in.c;
     const int indices = (int)(s->pool_h * s->pool_w);
@@ -65,13 +65,15 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
             for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, out_pixel += step) {
                 vf gradient = v_round(v_load(g));
                 vi where = v_load_bytes(a);
-                for (int index = 0; index < indices; index++) {
-                    vf here = v_select(where == index, gradient, (vf){0});
+                for (int index = 0; index < indices; index += pair) {
+                    vf here = pair == 1 ? v_select(where == index, gradient, (vf){0})
+                                        : v_as_one_of_pair(where == index, where == index + 1, gradient);
                     const real *patch = out_pixel + at[index];
                     for (int r = 0; r < R; r++)
                         for (int c = 0; c < C; c++) {
                             const real *tap = patch + r * row + c * column;
-                            sum[r][c] = v_fma(own ? v_load(tap) : v_splat(*tap), here, sum[r][c]);
+                            if (pair > 1) sum[r][c] = v_product(v_splat_word(tap), here, sum[r][c]);
+                            else sum[r][c] = v_fma(own ? v_load(tap) : v_splat(*tap), here, sum[r][c]);
                         }
                 }
             }
@@ -90,20 +92,38 @@ INLINE void conv_taps(const int R, const int C, const int own, real *dw, const r
             }
 }
 
+/* Are two neighbours of a pool's window neighbours in x? */
+INLINE int conv_taps_paired(const pmc_conv *s) {
+    return PAIR > 1 && s->in.c == 1 && s->stride_w == 1 && s->pool_w % 2 == 0;
+}
+
 typedef void conv_taps_tile(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s,
                             int64_t n, int opening, int64_t co, const int32_t *at, const range *ranges);
 #define CONV_TAPS(R, C)                                                                                                \
     static void conv_taps_##R##x##C(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, \
                                     int64_t n, int opening, int64_t co, const int32_t *at, const range *ranges) {      \
-        if (s->in.c == 1) conv_taps(R, C, 0, dw, dy, argmax, x, s, n, opening, co, at, ranges);                        \
-        else conv_taps(R, C, 1, dw, dy, argmax, x, s, n, opening, co, at, ranges);                                     \
+        if (conv_taps_paired(s)) conv_taps(R, C, 0, PAIR, dw, dy, argmax, x, s, n, opening, co, at, ranges);           \
+        else if (s->in.c == 1) conv_taps(R, C, 0, 1, dw, dy, argmax, x, s, n, opening, co, at, ranges);                \
+        else conv_taps(R, C, 1, 1, dw, dy, argmax, x, s, n, opening, co, at, ranges);                                  \
     }
 PATCH_TILES(CONV_TAPS)
 #define CONV_TAPS_ENTRY(R, C) PATCH_TILE_ENTRY(conv_taps, R, C)
 static conv_taps_tile *const conv_taps_tiles[PATCH_ROWS + 1][PATCH_COLUMNS + 1] = {PATCH_TILES(CONV_TAPS_ENTRY)};
 
+/* What taps see of n pictures: x itself; or, in `room`, it rounded, or words. */
+static const real *conv_seen_by_taps(const real *x, const pmc_conv *s, int64_t n, real *room) {
+    const int64_t stride = pmc_image_stride(&s->in);
+    if (PAIR == 1) return x;
+    if (conv_taps_paired(s))
+        for (int64_t i = 0; i < n; i++) conv_picture(x + i * stride, s, room + i * stride);
+    else
+        for (int64_t e = 0; e < n * stride; e += VL) v_store(room + e, v_round(v_load(x + e)));
+    return room;
+}
+
 static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const real *x, const pmc_conv *s, int64_t n,
-                         int opening, int64_t first, int64_t last, const int32_t *at, range *ranges) {
+                         int opening, int64_t first, int64_t last, const int32_t *at, real *room, range *ranges) {
+    const real *seen = conv_seen_by_taps(x, s, n, room);
     const int64_t row = s->dilation_h * pmc_image_pitch(&s->in), column = s->dilation_w * s->in.c;
     const int64_t columns_most = equal_parts(s->kw, PATCH_COLUMNS);
     const int64_t rows_most = tile_rows_beside(s->kh, columns_most);
@@ -114,7 +134,7 @@ static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const 
         for (int64_t j = 0; j < s->kw; j += columns_most)
             for (int64_t i = 0; i < s->kh; i += rows_most) {
                 conv_taps_tile *taps = conv_taps_tiles[MIN(rows_most, s->kh - i)][MIN(columns_most, s->kw - j)];
-                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, x + i * row + j * column, s, n, opening, co, at,
+                taps(dw + i * pmc_filter_row(s) + j, dy, argmax, seen + i * row + j * column, s, n, opening, co, at,
                      ranges);
             }
 }
@@ -172,13 +192,6 @@ static const factor *conv_pictures(const real *x, const pmc_conv *s, int64_t n, 
     return room;
 }
 
-/* ... and as reals. */
-static const real *conv_rounded(const real *x, const pmc_conv *s, int64_t n, real *room) {
-    if (PAIR == 1) return x;
-    for (int64_t e = 0; e < n * pmc_image_stride(&s->in); e += VL) v_store(room + e, v_round(v_load(x + e)));
-    return room;
-}
-
 /* dw [k][kh][kw * c/g, padded], db [k] or NULL; dy image `out`, argmax [oh][ow][k], x image `in`; output channels first
  * to last - 1, of which first is a multiple of 16 */
 static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8_t *argmax, const real *x,
@@ -191,17 +204,18 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     if (opening) memset(dw + first * s->kh * row, 0, (size_t)((last - first) * s->kh * row) * sizeof *dw);
     if (db) conv_bias_gradient(db, dy, argmax, s, n, opening, first, last);
     if (s->in.c == 1 || pmc_conv_depthwise(s)) {
-        conv_by_taps(dw, dy, argmax, conv_rounded(x, s, n, room), s, n, opening, first, last, at, nonzeros);
+        conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, room, nonzeros);
         return;
     }
     const factor *pictures = conv_pictures(x, s, n, room);
     /* So many output pixels at a time that their x is in L1: it is read for every output channel. */
-    enum { LIST = PMC_NONZEROS + VL };
-    int32_t *x_of = nonzeros, *dy_of = x_of + PMC_NONZEROS, *argmax_of = dy_of + PMC_NONZEROS;
-    nonzero *lists = (nonzero *)((char *)nonzeros + 12 * PMC_NONZEROS); /* [VL][LIST] */
+    enum { MOST = PAIR * PMC_NONZEROS, LIST = MOST + VL };
+    int32_t *x_of = nonzeros, *dy_of = x_of + MOST, *argmax_of = dy_of + MOST;
+    nonzero *lists = (nonzero *)((char *)nonzeros + 12 * MOST); /* [VL][LIST] */
     const int64_t out_pixels = s->out.h * s->out.w, items = n * out_pixels;
-    for (int64_t begin = 0; begin < items; begin += PMC_NONZEROS) {
-        const int64_t count = MIN(PMC_NONZEROS, items - begin);
+    const int64_t some = PAIR == 1 ? MOST : equal_parts(items, MOST);
+    for (int64_t begin = 0; begin < items; begin += some) {
+        const int64_t count = MIN(some, items - begin);
         for (int64_t item = 0; item < count; item++) {
             const int64_t i = (begin + item) / out_pixels, out_pixel = (begin + item) % out_pixels,
                           oy = out_pixel / s->out.w, ox = out_pixel % s->out.w;

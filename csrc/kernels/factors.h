@@ -58,7 +58,9 @@ INLINE vf v_pair(vf first, vf second) {
 INLINE vf v_neighbours(const real *p) { return (vf)_mm512_cvtne2ps_pbh((__m512)v_load(p + VL), (__m512)v_load(p)); }
 INLINE vf v_product(vf a, vf b, vf sum) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
 INLINE void v_weave(vf words[2], const factor *first, const factor *second) {
-    const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
+    const __m512i a = _mm512_loadu_si512(first);
+    __m512i b = _mm512_loadu_si512(second);
+    __asm__("" : "+v"(b)); /* in a register, or else GCC loads it twice */
     words[0] = (vf)_mm512_unpacklo_epi16(a, b);
     words[1] = (vf)_mm512_unpackhi_epi16(a, b);
 }
@@ -110,6 +112,15 @@ INLINE vi v_seen(vf word) {
     return (vi)word != 0; /* as a number, it may be subnormal */
 #else
     return word != 0;
+#endif
+}
+
+/* A rounded number as the first or as the second factor of a word, whose other one is 0; or neither. */
+INLINE vf v_as_one_of_pair(vi first, vi second, vf rounded) {
+#if PMC_BF16
+    return (vf)((first & ((vi)rounded >> 16 & 0xffff)) | (second & (vi)rounded));
+#else
+    return (void)second, v_select(first, rounded, (vf){0});
 #endif
 }
 
