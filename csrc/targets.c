@@ -22,8 +22,8 @@ static int has_avx512_bf16(void) { return has_avx512() && __builtin_cpu_supports
 extern const pmc_kernels pmc_kernels_portable_f32, pmc_kernels_portable_f64;
 extern const pmc_kernels pmc_kernels_avx2_f32, pmc_kernels_avx2_f64, pmc_kernels_avx512_f32, pmc_kernels_avx512_f64;
 extern const pmc_kernels pmc_kernels_neon_f32, pmc_kernels_neon_f64;
-extern const pmc_kernels pmc_kernels_portable_bf16, pmc_kernels_avx2_bf16, pmc_kernels_avx512_bf16;
-extern const pmc_kernels pmc_kernels_avx512_bf16_bf16, pmc_kernels_neon_bf16;
+extern const pmc_kernels pmc_kernels_portable_bf16, pmc_kernels_avx2_bf16, pmc_kernels_avx512_bf16_bf16;
+extern const pmc_kernels pmc_kernels_neon_bf16;
 
 #define PROCESSOR(name, test)                                                                                          \
     {                                                                                                                  \
@@ -53,7 +53,6 @@ static const pmc_target targets[] = {
     PAIRS(portable, any_processor),
 #ifdef __x86_64__
     PAIRS(avx2, has_avx2),
-    PAIRS(avx512, has_avx512),
 #ifdef PMC_HAVE_AVX512_BF16
     PAIRS(avx512_bf16, has_avx512_bf16),
 #endif

@@ -134,15 +134,6 @@ def test_the_same_bits_on_any_number_of_threads(isa):
         assert values.tobytes() == other.state_dict()[name].tobytes()
 
 
-def test_the_same_bits_by_any_fma():
-    found = {}
-    for name in set(ISAS_OF_BF16) - {"portable", "avx512_bf16"}:
-        found[trained(isa=f"{name}-bf16").network.param.tobytes()] = name
-    if not found:
-        pytest.skip(f"this machine has {', '.join(ISAS_OF_BF16)} only")
-    assert len(found) == 1
-
-
 def test_one_picture_and_many_give_the_same_bits(isa):
     model, (x, _) = made(), samples((1, 14, 14))
     predictor = model.predictor(isa=isa)
