@@ -67,6 +67,10 @@ def jobs(peers, measuring, seeds) -> dict:
     number = ["--seeds", str(seeds)] if seeds else []
     made = {f"training-{name}": partial(bench, "training", name, *peers, *measuring, "--check") for name in NETWORKS}
     made["kernels"] = partial(bench, "kernels", *peers, *measuring, "--check")
+    for name in NETWORKS:
+        own = ("--batch-size", str(NETWORKS[name]().batch_size))
+        in_bf16 = partial(bench, "training", name, "--precision", "bf16", *own, *peers, *measuring, "--check")
+        made[f"bf16-{name}"] = in_bf16
     made["serving"] = partial(bench, "serving", *peers, *measuring)
     made["accuracy"] = partial(bench, "accuracy", "--threads", str(THREADS), *number, "--check")
     for name in tutorials.CASES:

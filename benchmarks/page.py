@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from measured import percent, rounded, spread, standing, times
 
-from pymnistcnn.benchmarking.comparing import OURS
+from pymnistcnn.benchmarking.comparing import IN_FULL, OURS
 from pymnistcnn.benchmarking.kernels import CASES
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.networks import NETWORKS
-from pymnistcnn.benchmarking.peers import NUMPY, PEERS
+from pymnistcnn.benchmarking.peers import NUMPY, OPENVINO, PEERS
 from pymnistcnn.benchmarking.serving import CLIENTS
 from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 
-SUBJECTS = ("training", "kernels", "serving", "accuracy", "tutorial", "example")
+SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "tutorial", "example")
 VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {peer.name: peer.name for peer in PEERS}
 OWN = {name: make().batch_size for name, make in NETWORKS.items()}
 BEGINNING = """# Results
@@ -37,7 +37,8 @@ tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
 
 
 def page(kinds) -> str:
-    parts = [BEGINNING, training(kinds), batches(kinds), inference(kinds), deployed(kinds), serving(kinds),
+    parts = [BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds), deployed(kinds),
+             serving(kinds),
              threads(kinds), kernels(kinds), accuracy(kinds), *(section(kind) for kind in kinds)]  # fmt: skip
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -77,6 +78,25 @@ def batches(kinds):
 
     note = f"Times PyTorch's speed at batch {' / '.join(map(str, BATCHES))}."
     return table("Training at other batch sizes", note, "network", kinds, [("", ratios)], by_name())
+
+
+def in_bf16(kinds):
+    def ratios(kind, network, task, batch, *others):
+        rows = [row for report in kind.of("bf16") for row in report["comparisons"]]
+        found = [
+            next((row for row in rows if (row["subject"], row["task"], row["batch"], row["threads"], row["peer"]) ==
+                  (network, task, batch, THREADS, peer)), None)
+            for peer in others
+        ]  # fmt: skip
+        return " / ".join(times(row["ratio"]["median"]) if row else "-" for row in found) if any(found) else ""
+
+    columns = [
+        (", training", lambda kind, name: ratios(kind, name, "training", OWN[name], IN_FULL, PYTORCH)),
+        (", inference at 1000", lambda kind, name: ratios(kind, name, "inference", 1000, IN_FULL, OPENVINO)),
+    ]
+    note = "Training at the networks' own batches, times the speed of ours in float32 / of PyTorch's under autocast; "
+    note += "inference, times ours in float32 / OpenVINO's in bfloat16."
+    return table("bfloat16 on the processor", note, "network", kinds, columns, by_name())
 
 
 def inference(kinds):

@@ -27,7 +27,7 @@ from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.workers import Worker, WorkerFailed
 from pymnistcnn.cli import main
 from pymnistcnn.recipes import RECIPES, Recipe
-from pymnistcnn.target import ISAS
+from pymnistcnn.target import ISAS, ISAS_OF_BF16
 
 QUICK = ["--seconds", "0.001", "--rounds", "2", "--threads", "1"]
 SCRIPTS = Path(__file__).parent.parent / "benchmarks" / "peers"
@@ -326,6 +326,34 @@ def test_targets_of_kernels_and_of_accuracy():
     assert targets.missed(late) == ["fast, training: 1.6 s, at most 1.5 s"]
     assert len(targets.missed(targets.of_accuracy([recipe([0.99] * 9)], ["fast"]))) == 3  # too few seeds
     assert len(targets.missed(targets.of_accuracy([]))) == 5
+
+
+def test_targets_in_bf16():
+    def beside(network, peer, task="training", ratio=10.0):
+        batch = NETWORKS[network]().batch_size if task == "training" else 1000
+        one = figure(1)
+        return comparing.Comparison(network, task, batch, "avx2-bf16", 2, one, peer, "", one, 1.0, figure(ratio))
+
+    networks = ["flux", "mxnet-mlp", "gorgonia"]
+    comparisons = [beside(name, peer) for name in networks for peer in (targets.PYTORCH, comparing.IN_FULL)]
+    comparisons += [beside(name, peers.OPENVINO, "inference") for name in networks]
+    verdicts = targets.in_bf16(comparisons, networks, "avx2-bf16")
+    assert len(verdicts) == 2 + 1 + 3 and not targets.missed(verdicts)
+    late = targets.in_bf16([beside("gorgonia", comparing.IN_FULL, ratio=1.1)], ["gorgonia"], "avx2-bf16")
+    assert [verdict.measured for verdict in late] == [None, 1.1, None] and len(targets.missed(late)) == 3
+
+
+def test_bf16_stands_beside_float32():
+    isa = ISAS_OF_BF16[-1]
+    arguments = ["training", "scratch", *QUICK, "--batch-size", 8, "--isa", f"{isa}-bf16", "--check", "--json"]
+    report = json.loads(run(*arguments, exit_code=1))
+    beside = {(c["task"], c["batch"]): (c["peer"], c["setting"]) for c in report["comparisons"]}
+    assert beside[("training", 8)] == (comparing.IN_FULL, f"1 thread, {ISAS[-1]}")
+    assert report["rows"][0]["isa"] == f"{isa}-bf16" and report["rows"][0]["share"]["low"] > 0
+    assert [target["what"] for target in report["targets"]] == [
+        f"scratch (1), training, {isa}-bf16",
+        f"scratch (1000), inference, {isa}-bf16",
+    ]
 
 
 def test_targets_on_a_gpu():

@@ -67,7 +67,12 @@ def set_up(job):
     torch.manual_seed(0)
     layout = torch.channels_last if job["channels_last"] else torch.contiguous_format
     model = nn.Sequential(*(LAYERS[layer["type"]](layer) for layer in job["layers"])).to(memory_format=layout)
-    forward = on_gpu(job, model) if job["device"] == "cuda" else torch.compile(model) if job["compiled"] else model
+    if job["device"] == "cuda":
+        forward = on_gpu(job, model)
+    else:
+        forward = torch.compile(model) if job["compiled"] else model
+    if job.get("precision") == "bf16":
+        forward = torch.autocast(job["device"], torch.bfloat16)(forward)
     return torch.__version__, TASKS[job["task"]](job, model, forward, layout)
 
 
@@ -76,8 +81,7 @@ def on_gpu(job, model):
     model.to("cuda")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job["precision"] == "tf32"
     torch.backends.cudnn.benchmark = True
-    forward = torch.compile(model, mode="reduce-overhead") if job["compiled"] else model
-    return torch.autocast("cuda", torch.bfloat16)(forward) if job["precision"] == "bf16" else forward
+    return torch.compile(model, mode="reduce-overhead") if job["compiled"] else model
 
 
 def finish(job):

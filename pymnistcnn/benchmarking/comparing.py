@@ -10,6 +10,7 @@ from .measuring import Figure
 from .peers import HOW_CHOSEN, LEFT_OUT
 
 OURS = "pymnistcnn"
+IN_FULL = "pymnistcnn, float32"  # beside what is in bfloat16
 
 
 @dataclass(frozen=True)

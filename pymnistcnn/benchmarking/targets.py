@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..layers import Conv2d
-from .comparing import OURS
+from .comparing import IN_FULL, OURS
 from .kernels import CASES
 from .measuring import has_tiles
 from .networks import NETWORKS
@@ -34,6 +34,10 @@ INFERENCE_AT_1000 = (3.5, 5)  # each convolutional one
 DEPLOYED = (ONNX_RUNTIME, OPENVINO)  # the better of them, which has to be measured, is what a predictor is held to
 DEPLOYED_AT_1 = (1.5, 3)  # each network
 DEPLOYED_AT_1000 = (1.8, 3)  # each network
+BF16 = (3, 5)  # training of convolutional networks in bfloat16, PyTorch under autocast to it
+BF16_OVER_FULL = (1.6, 2.5) if has_tiles() else (1.2, 1.5)  # over ours in float32, of these:
+LARGE = ("gorgonia", "mxnet-lenet", "mccaffrey")
+DEPLOYED_BF16 = (1.1, 1.5)  # each network at 1000, over OpenVINO in bfloat16
 ANY_BATCH = 2  # each network at each of BATCHES
 AVX2 = 2  # convolutional ones at their own batch, PyTorch held to AVX2
 OVER_NUMPY = 1000  # scratch over the tutorial's own code
@@ -145,6 +149,23 @@ def of_training(
             verdicts.append(
                 Verdict(f"{name} ({own}), training step", measured, *STEP_PERCENT[name], unit=" % of the FMA peak")
             )
+    return verdicts
+
+
+def in_bf16(comparisons: Any, networks: Any, isa: str) -> list[Verdict]:
+    """Of Comparisons in bfloat16 on the processor, for the networks that were asked for."""
+    ratios = {(c.subject, c.task, c.batch, c.peer): c.ratio.median for c in comparisons if c.threads == THREADS}
+    verdicts = []
+    for name in networks:
+        own = NETWORKS[name]().batch_size
+        training = f"{name} ({own}), training, {isa}"
+        if is_convolutional(name) and name in TRAINING:
+            verdicts.append(Verdict(training, ratios.get((name, "training", own, PYTORCH)), *BF16))
+        if name in LARGE:
+            measured = ratios.get((name, "training", own, IN_FULL))
+            verdicts.append(Verdict(training, measured, *BF16_OVER_FULL, unit="x float32"))
+        measured = ratios.get((name, "inference", 1000, OPENVINO))
+        verdicts.append(Verdict(f"{name} (1000), inference, {isa}", measured, *DEPLOYED_BF16, unit=f"x {OPENVINO}"))
     return verdicts
 
 

@@ -14,8 +14,8 @@ from .. import datasets
 from .._native import Op
 from .._types import StrPath
 from ..layers import Conv2d
-from ..target import on_processor, target_of
-from .comparing import OURS, Company, compared
+from ..target import ISAS, on_processor, target_of
+from .comparing import IN_FULL, OURS, Company, compared
 from .measuring import Figure, fma_peak
 from .networks import NETWORKS
 from .peers import described, onnx_file
@@ -168,7 +168,7 @@ def measure(
     seconds: float = 0.12,
 ) -> Any:
     """One task of one network, on each number of `threads`, in turns: a Row each; and Comparisons of the most threads
-    with one thread and with each peer of `company`.
+    with one thread, in bfloat16 with float32, and with each peer of `company`.
 
     Each side is measured for about `seconds` in each of `rounds`, beside a peak of its own.
     """
@@ -180,6 +180,9 @@ def measure(
         if company.found:
             of_peers = network_job(network, task, batch, company.folder, isa)
             theirs = company.beside(stack, network, task, batch, of_peers, isa, thorough, seconds)
+        if on_processor(isa) and target_of(isa).precision != "full":
+            full = stack.enter_context(ours(**job | dict(isa=ISAS[-1]), threads=most))
+            theirs.append((IN_FULL, f"{most} thread{'s' * (most > 1)}, {ISAS[-1]}", full))
         mine = [stack.enter_context(ours(**job, threads=n)) for n in sorted(threads)]
         answers = turns([*mine, *(worker for _, _, worker in theirs)], rounds, seconds)
     rows = [row(network, task, batch, isa, n, of_one) for n, of_one in zip(sorted(threads), answers, strict=False)]

@@ -202,7 +202,12 @@ def training(
         Table("rows", "Training and inference", rows),
         Table("comparisons", "In turns with others, and with one thread", comparisons),
     ]
-    verdicts = targets.of_training(rows, comparisons, networks, None if isa in ISAS else isa) if check else None
+    if not check:
+        verdicts = None
+    elif on_processor(isa) and isa not in ISAS:
+        verdicts = targets.in_bf16(comparisons, networks, isa)
+    else:
+        verdicts = targets.of_training(rows, comparisons, networks, None if isa in ISAS else isa)
     deliver(tables, training_bench.NOTES, isa, company, verdicts, output, as_json)
 
 
