@@ -17,7 +17,8 @@ from test_draw import file_of, network, png, served  # noqa: F401 - a fixture
 import pymnistcnn as pm
 from pymnistcnn.cli.draw import draw as draw_command
 from pymnistcnn.cli.draw import examples_of
-from pymnistcnn.drawing.offline import write
+from pymnistcnn.drawing.offline import DESCRIBED, write
+from pymnistcnn.drawing.page import text_of
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -469,3 +470,14 @@ def test_what_a_page_cannot_compute_is_named(network, tmp_path):  # noqa: F811
         pm.Sequential(layers, shape).save(tmp_path / "other.safetensors")
         done = command("export", tmp_path / "other.safetensors", "--html", tmp_path / "page.html")
         assert done.exit_code == 1 and message in done.output and not (tmp_path / "page.html").exists()
+
+
+def test_every_layer_has_its_javascript():
+    made = [vars(pm.layers)[name] for name in pm.layers.__all__]
+    assert set(made) - {pm.layers.Layer, pm.PythonLayer} == set(DESCRIBED)
+    run = text_of("offline/network.js") + text_of("offline/activations.js")
+    renamed = {pm.BatchNorm1d: "Affine", pm.BatchNorm2d: "Affine", pm.GlobalAvgPool2d: "AvgPool2d"}
+    idle = (pm.Augmentation, pm.Dropout, pm.Flatten, pm.GaussianNoise)
+    for layer in DESCRIBED:
+        name = "Same" if layer in idle else renamed.get(layer, layer.__name__)
+        assert re.search(rf"\b{name}\b", run), name

@@ -13,7 +13,7 @@ import numpy as np
 
 from .evaluate import as_trained, size_of
 from .options import DATA, FORM, read_data
-from .samples import Reading
+from .samples import Reading, white_of
 from .saved import data_note, names_of, network_at
 
 DEFAULT = Path("digits.safetensors")  # where `train` saves
@@ -77,6 +77,8 @@ def examples_of(network: Any, data: Any) -> tuple[np.ndarray | None, list[str] |
     if not fits or (data is None and trained_on not in (None, train.name)):
         click.echo("no training pictures are shown: --data says where those of this network are", err=True)
         return None, None
-    images = np.rint(train.images).astype(np.uint8, copy=False)
+    images = train.images
+    if images.dtype != np.uint8 or white_of(network) != 255:
+        images = np.rint(images * (255 / white_of(network))).astype(np.uint8)
     classes = train.classes or tuple(map(str, range(int(train.labels.max()) + 1)))
     return images, [classes[label] for label in train.labels.tolist()]

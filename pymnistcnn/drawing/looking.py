@@ -41,6 +41,10 @@ class Looker:
         self._nearest = None if examples is None else Nearest(examples)
         self._reading = threading.Lock()
 
+    @property
+    def has_examples(self) -> bool:
+        return self._nearest is not None
+
     def see(self, picture: bytes) -> tuple[np.ndarray, str]:
         """What the network is to see of a picture, and what there is to be said of it."""
         with self._reading, warnings.catch_warnings(record=True) as caught:  # the filters are those of all threads

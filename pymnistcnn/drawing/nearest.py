@@ -12,6 +12,9 @@ COUNT = 8
 class Nearest:
     """images: uint8 (n, h, w) or (n, c, h, w), of which the nearest are looked for."""
 
+    halves: np.ndarray
+    squares: np.ndarray
+
     def __init__(self, images: Array) -> None:
         self.halves = np.concatenate([halves_of(images[i : i + 1000]) for i in range(0, len(images), 1000)])
         self.squares = np.einsum("ij,ij->i", self.halves, self.halves)

@@ -96,6 +96,8 @@ def in_base64(content: bytes) -> str:
 class Writer:
     """Describes layers as network.js takes them; the weights are collected."""
 
+    size: int
+
     def __init__(self) -> None:
         self.weights: list[np.ndarray] = []
         self.size = 0

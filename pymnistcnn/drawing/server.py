@@ -45,11 +45,15 @@ class Server(ThreadingHTTPServer):
     """Bound when made; OSError if the port is taken. port: 0 is any free one."""
 
     block_on_close = False  # a silent connection does not keep Ctrl-C waiting
+    looker: Looker
+    classes: list[str]
+    folder: Path
+    page: bytes
 
     def __init__(self, looker: Looker, classes: list[str], name: str, folder: StrPath, port: int = 0) -> None:
         self.looker, self.classes, self.folder = looker, classes, Path(folder)
-        about = {"name": name, "classes": classes, "mostBytes": MOST_BYTES, "folder": str(folder)}
-        self.page = page_of(about).encode()
+        about = {"name": name, "classes": classes, "examples": looker.has_examples, "folder": str(folder)}
+        self.page = page_of(about | {"mostBytes": MOST_BYTES}).encode()
         super().__init__((ADDRESS, port), Handler)
 
     @property
@@ -89,8 +93,9 @@ POSTS: dict[str, Callable[[Server, bytes, dict[str, list[str]]], dict[str, Any]]
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "pymnistcnn", ""
-    timeout = SECONDS
+    server_version: str = "pymnistcnn"
+    sys_version: str = ""
+    timeout: float | None = SECONDS
     server: Server
 
     def do_GET(self) -> None:

@@ -18,6 +18,8 @@ ALIKE = (Augmentation, Dropout, Flatten, GaussianNoise, Rescaling)  # what they 
 class Stages:
     """The layers of a network as predictors of their own, which any number of threads may call."""
 
+    stages: list[tuple[Layer, Predictor]]
+
     def __init__(self, network: Any) -> None:
         shapes = shapes_through(network.layers, network.input_shape)
         self.stages = [
