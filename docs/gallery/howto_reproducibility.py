@@ -100,6 +100,7 @@ except KeyboardInterrupt:
 resumed = network(seed=0)
 resumed.fit(train, epochs=2, resume=file, progress=False)
 print("resumed:", fingerprint(resumed))
+assert fingerprint(resumed) == trained(seed=0)
 
 # %%
 # A file is a function of seed, data and settings, too: saved twice, it has the same bytes.
