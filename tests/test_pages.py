@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [*sorted(DOCS.glob("coming-from-*.md")), DOCS / "onnx.md"]
+PAGES = [*sorted(DOCS.glob("coming-from-*.md")), DOCS / "large-data.md", DOCS / "onnx.md"]
 BLOCK = re.compile(r"^```(\w+)( \w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KINDS = {("python", ""), ("python", "torch"), ("python", "keras"), ("julia", "")}
 EXTRAS = {"onnx.md": "onnx", "coming-from-scikit-learn.md": "sklearn"}  # what all of a page needs
