@@ -128,9 +128,10 @@ def test_a_mapped_file_gives_the_bits_of_memory(folder, small_parts, shuffle, th
 
 
 def test_on_a_device_too(folder, small_parts):
-    images = np.load(folder / "x_train.npy", mmap_mode="r")
-    how = dict(isa="emulated", epochs=1) if "emulated" in pm.target.ISAS else dict(device="cpu", epochs=1)
+    images, how = np.load(folder / "x_train.npy", mmap_mode="r"), dict(device="emulated", epochs=1)
     assert fit((images[:100], Y[:100]), **how)[0] == fit((X[:100], Y[:100]), **how)[0]
+    in_order = fit((X[:100], Y[:100]), shuffle=False, **how)[0]
+    assert fit(lambda: chunks(x=X[:100], y=Y[:100]), **how)[0] == in_order
 
 
 def test_a_file_that_was_replaced_is_read_from_its_map(folder, small_parts):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [*sorted(DOCS.glob("coming-from-*.md")), DOCS / "onnx.md", DOCS / "plots.md"]
+PAGES = [*sorted(DOCS.glob("coming-from-*.md")), *(DOCS / f"{name}.md" for name in ("large-data", "onnx", "plots"))]
 BLOCK = re.compile(r"^```(\w+)( \w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KINDS = {("python", ""), ("python", "torch"), ("python", "keras"), ("julia", "")}
 # what all of a page needs

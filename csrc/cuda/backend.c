@@ -7,7 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX, NUMBERS, X, LABELS, TARGETS, SAMPLE_WEIGHT, CLASS_WEIGHT, Y, DY, DX, COEFFICIENTS, LOSS, WEIGHT, CORRECT, ARRAYS };
+enum {
+    INDEX,
+    NUMBERS,
+    X,
+    LABELS,
+    TARGETS,
+    SAMPLE_WEIGHT,
+    CLASS_WEIGHT,
+    Y,
+    DY,
+    DX,
+    COEFFICIENTS,
+    LOSS,
+    WEIGHT,
+    CORRECT,
+    ARRAYS
+};
 enum { GRAPHS = 8 };
 
 /* A recorded step, and what it was recorded for. */

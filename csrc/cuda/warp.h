@@ -58,8 +58,9 @@ BLOCK warp_forward_block(const pmc_job *j, int64_t sample) {
     real *field = SAMPLE(2, sample, pmc_warp_field(s));
     warp_field(field, j, sample);
     FOR_THREADS(t) {
-        const square covered = cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_numbers(j->step, 0), sample),
-                                         pmc_step_random(j->step, 0));
+        const square covered =
+            cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_numbers(j->step, 0), sample),
+                      pmc_step_random(j->step, 0));
         const real *x = SAMPLE(1, sample, stride);
         for (int64_t e = t; e < size; e += THREADS) {
             const int64_t row = e / image->w, column = e % image->w;
@@ -84,8 +85,9 @@ BLOCK warp_backward_block(const pmc_job *j, int64_t sample) {
         for (int64_t e = t; e < stride; e += THREADS) dx[e] = 0;
     }
     FOR_THREADS(t) {
-        const square covered = cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_numbers(j->step, 0), sample),
-                                         pmc_step_random(j->step, 0));
+        const square covered =
+            cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_numbers(j->step, 0), sample),
+                      pmc_step_random(j->step, 0));
         real *dx = SAMPLE(0, sample, stride);
         const real *dy = SAMPLE(1, sample, stride);
         for (int64_t e = 0; e < size && t < image->c; e++) {

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ import click
 from .._types import StrPath
 from ..benchmarking import accuracy as accuracy_bench
 from ..benchmarking import comparing, peers, targets
+from ..benchmarking import data as data_bench
 from ..benchmarking import kernels as kernel_bench
 from ..benchmarking import serving as serving_bench
 from ..benchmarking import training as training_bench
@@ -301,3 +303,20 @@ def accuracy(
     device = None if isa in ISAS else isa
     verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), device) if check else None
     deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)
+
+
+@bench.command()
+@click.option("--images", type=click.IntRange(1, 100_000_000), default=200_000, show_default=True,
+              help="Pictures of 784 bytes, in a temporary file and once in memory.")  # fmt: skip
+@click.option("--folder", metavar="DIR", type=click.Path(exists=True, file_okay=False), help="For the file.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Epochs from each source.")
+@COMPUTE
+@OUTPUT
+def data(
+    images: int, folder: StrPath | None, rounds: int, threads: int, isa: str | None, output: StrPath, as_json: bool
+) -> None:
+    """What loading costs: training on pictures in memory, in a mapped file, and as a stream of chunks."""
+    with TemporaryDirectory(dir=folder) as place:
+        rows = data_bench.measure(Path(place) / "images.npy", images, rounds, threads, isa)
+    tables = [Table("rows", "Training on the same pictures", rows)]
+    deliver(tables, data_bench.NOTES, isa, comparing.Company(), None, output, as_json)

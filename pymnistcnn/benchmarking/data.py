@@ -1,0 +1,129 @@
+"""What loading costs: training on the same pictures in memory, in a mapped file, and as a stream of chunks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import datasets
+from .._types import Array
+from ..layers import Augmentation
+from ..model import Sequential
+from ..recipes import fast
+from .measuring import Figure
+
+CHUNK = 10_000  # pictures that a stream gives at once
+SLOW = 0.1  # seconds that a slow stream takes for one: pictures of 28x28 at 78 MB/s
+NOTES = [
+    "The recipe `fast`, one epoch, shuffled; wall time of `fit`, in turns. A stream reads chunks of 10,000 pictures of "
+    "the file, in its order, and shuffles them through a buffer as large.",
+    "Not in the cache: the system is told to forget the file before each round. Slow: a stream that waits 0.1 s before "
+    "each chunk, as a disk of 78 MB/s would; alone is what it takes where nothing is trained.",
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to get pictures: pictures a second, and their share of those from memory."""
+
+    source: str
+    images: int
+    isa: str | None
+    threads: int
+    images_per_second: Figure
+    share: float
+
+    def cells(self) -> dict[str, Any]:
+        return {
+            "pictures from": self.source,
+            "pictures": f"{self.images:,}",
+            "isa": self.isa,
+            "threads": self.threads,
+            "images/s": self.images_per_second.text(),
+            "share of memory's": f"{self.share:.0%}",
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def write_pictures(path: Path, images: int) -> Array:
+    """A .npy file of MNIST's training pictures, moved and turned, over and over; returns their labels."""
+    train, _ = datasets.mnist()
+    file = np.lib.format.open_memmap(path, "w+", np.uint8, (images, 28, 28))
+    for round_, start in enumerate(range(0, images, CHUNK)):
+        source = np.arange(start, min(start + CHUNK, images)) % len(train)
+        model = Sequential([Augmentation(shift=2, rotation=10)], (1, 28, 28), seed=round_)
+        file[start : start + CHUNK] = model.forward(train.images[source])[:, 0].round()
+    file.flush()
+    return train.labels[np.arange(images) % len(train)]
+
+
+def chunks(path: Path, labels: Array, pause: float = 0.0) -> Iterator[tuple[Array, Array]]:
+    with open(path, "rb") as file:
+        file.seek(os.fstat(file.fileno()).st_size - 784 * len(labels))
+        for start in range(0, len(labels), CHUNK):
+            time.sleep(pause)
+            here = labels[start : start + CHUNK]
+            yield np.fromfile(file, np.uint8, 784 * len(here)).reshape(-1, 28, 28), here
+
+
+def forget(path: Path) -> None:
+    """Let the system's cache be without a file."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def seconds_of(data: Any, threads: int, isa: str | None, **arguments: Any) -> float:
+    recipe = fast()
+    started = time.perf_counter()
+    recipe.model.fit(*data, batch_size=recipe.batch_size, optimizer=recipe.optimizer, progress=False, threads=threads,
+                     isa=isa, **arguments)  # fmt: skip
+    return time.perf_counter() - started
+
+
+def sources(path: Path, labels: Array, threads: int, isa: str | None) -> dict[str, Callable[[], float]]:
+    """Functions that give the seconds of an epoch, by where its pictures come from."""
+    mapped = np.load(path, mmap_mode="r")
+    memory = np.fromfile(path, np.uint8, offset=mapped.offset).reshape(mapped.shape)
+
+    def cold() -> float:
+        forget(path)
+        return seconds_of((mapped, labels), threads, isa)
+
+    def stream(pause: float = 0.0) -> float:
+        return seconds_of((lambda: chunks(path, labels, pause),), threads, isa, shuffle_buffer=CHUNK)
+
+    def alone() -> float:
+        started = time.perf_counter()
+        for _ in chunks(path, labels, SLOW):
+            pass
+        return time.perf_counter() - started
+
+    return {
+        "memory": lambda: seconds_of((memory, labels), threads, isa),
+        "a mapped file": lambda: seconds_of((mapped, labels), threads, isa),
+        "a mapped file, not in the cache": cold,
+        "a stream": stream,
+        "a slow stream": lambda: stream(SLOW),
+        "a slow stream, alone": alone,
+    }
+
+
+def measure(path: Path, images: int, rounds: int, threads: int, isa: str | None) -> list[Row]:
+    labels = write_pictures(path, images)
+    ways = sources(path, labels, threads, isa)
+    seconds = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            seconds[name].append(way())
+    speeds = {name: Figure.of([images / taken for taken in several]) for name, several in seconds.items()}
+    memory = speeds["memory"].median
+    return [Row(name, images, isa, threads, speed, speed.median / memory) for name, speed in speeds.items()]
