@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,16 @@ from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer
 from .losses import CrossEntropyLoss, FunctionLoss, Loss, LossFunction
 from .mismatch import warn_of
-from .network import Network, checked_threads, of_classes
+from .network import Network, checked_threads, default_threads, of_classes
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .predictor import Predictor, classes_of, probabilities_of
 from .progress import ProgressBar
+from .ranks import Ranks
 from .schedules import Constant, checked_schedule
 from .sources import Arrays
 from .stepping import SlowWarning, in_python, runner_of
 from .streams import Samples, Stream, chunks_of
-from .target import target_of
+from .target import Target, target_of
 from .training import History, Settings, Training, in_no_other_training
 
 if TYPE_CHECKING:
@@ -219,6 +221,7 @@ class Sequential:
         resume: StrPath | None = None,
         shuffle_buffer: int | None = None,
         steps_per_epoch: int | None = None,
+        comm: Any = None,
     ) -> History:
         """Train; returns what each epoch gave. Its `loss` and `accuracy` are running means over the epoch, of each
         batch before it was learnt from; `validation_loss` and `validation_accuracy` are computed at the epoch's end.
@@ -255,6 +258,9 @@ class Sequential:
         shuffle_buffer : of a stream: samples that wait, of which the next is drawn at random. None leaves the order
         steps_per_epoch : of a stream: batches of an epoch; all that come if not given. A schedule needs it, unless the
             stream has a length
+        comm : of mpi4py, such as MPI.COMM_WORLD: its processes train together, each from the same arguments and data,
+            and all end with the same weights, those of one process, to the bit. Rank 0 alone draws the progress and
+            writes the checkpoint. Needs `pip install 'pymnistcnn[mpi]'`, and the processor as the device
 
         Raises ValueError for bad arguments, a checkpoint that is damaged or of another training; Diverged, a
         FloatingPointError, if a parameter becomes NaN or infinite, with all steps before that one kept; and
@@ -270,12 +276,17 @@ class Sequential:
             instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
         target = target_of(isa, device, precision)
         loss = weighted(checked_loss(CrossEntropyLoss() if loss is None else loss), class_weight, self.output_shape)
+        ranks = None if comm is None else self._ranks(comm, target, loss)
+        if ranks is not None and ranks.rank:
+            progress, checkpoint = False, None
+        if ranks is not None and threads is None:
+            threads = max(1, default_threads() // ranks.here)
         shuffle = yes_or_no("shuffle", shuffle)
         data = self._stream(loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
         if data is None:
             refuse("shuffle_buffer", shuffle_buffer, "a stream of chunks, not arrays")
             refuse("steps_per_epoch", steps_per_epoch, "a stream of chunks, not arrays")
-            data = Arrays(*self._samples(loss, x, y, "train", sample_weight), shuffle)
+            data = Arrays(*self._samples(loss, x, y, "train", sample_weight), shuffle, ranks)
         else:
             refuse("sample_weight", sample_weight, "arrays; a stream gives chunks (inputs, targets, weights)")
             check_stream(data, x, epochs, schedule)
@@ -284,12 +295,14 @@ class Sequential:
         average = None if average is None else number("average", average, 0, 1, open_high=True)
         callbacks += [ProgressBar()] * bool(progress)
         settings = Settings(epochs, batch_size, optimizer, loss, schedule, callbacks, target,
-                            checked_threads(threads), clip_norm, average, checkpoint)  # fmt: skip
+                            checked_threads(threads), clip_norm, average, checkpoint, ranks)  # fmt: skip
         if python := in_python(self.network, loss):
             names = ", ".join(map(str, python))
             warnings.warn(f"each step has Python in it, and is slower: {names}", SlowWarning, stacklevel=2)
-        with in_no_other_training(self, optimizer):
+        with in_no_other_training(self, optimizer), settings.ranks.together() if settings.ranks else nullcontext():
             training = Training(self, data, validation, settings)
+            if ranks is not None:
+                ranks.check_same("model, data and arguments", training.beginning)
             if resume is not None:
                 training.resume(checked_path("resume", resume))
             self.loss = loss
@@ -414,6 +427,14 @@ class Sequential:
         targets = self.network.targets(loss, targets, len(x), sample_weight, f"{name} labels")
         warn_of(self, x, f"{name} inputs", targets.labels if name == "train" else None)
         return x, targets
+
+    def _ranks(self, comm: Any, target: Target, loss: Loss) -> Ranks:
+        """The processes of a communicator, if they can train this model together."""
+        if target.device != "cpu":
+            raise ValueError(f"comm is for the processor, not for {target}")
+        if python := in_python(self.network, loss):
+            raise ValueError(f"comm is for networks and losses without Python, not for {python[0]}")
+        return Ranks(comm)
 
     def _stream(self, loss: Loss, x: Any, y: Any, batch_size: int, buffer: int | None, steps: int | None) -> Any:
         """The stream that inputs are; None if they are arrays."""

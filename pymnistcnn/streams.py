@@ -228,7 +228,7 @@ def chunks_of(x: Any, y: Any) -> tuple[Any, int | None]:
         if y is None or len(x) != len(y):
             raise ValueError(f"train: a Dask array of {len(x)} inputs needs as many targets")
         return DaskChunks(x, y), len(x)
-    if y is not None or isinstance(x, (tuple, Dataset)) or hasattr(x, "__array__"):
+    if y is not None or isinstance(x, (tuple, dict, str, bytes, Dataset)) or hasattr(x, "__array__"):
         return None, None
     if isinstance(x, list):
         return (x, sum(len(next(iter(chunk))) for chunk in x)) if x and all(map(is_chunk, x)) else (None, None)

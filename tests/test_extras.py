@@ -10,7 +10,7 @@ from pymnistcnn.extras import MissingExtra, needed
 
 HIDDEN = """
 import sys
-for name in ("onnx", "torch"):
+for name in ("onnx", "torch", "mpi4py"):
     sys.modules[name] = None  # as if it were not installed
 """
 
@@ -26,6 +26,7 @@ def python(code):
         ("pm.from_torch(None)", "torch"),
         ("pm.Sequential([pm.Linear(2)], (3,)).to_onnx('a.onnx')", "onnx"),
         ("pm.Sequential([pm.Linear(2)], (3,)).to_torch()", "torch"),
+        ("pm.Sequential([pm.Linear(2)], (3,)).fit([[1.0, 2.0, 3.0]], [0], comm=1)", "mpi"),
     ],
 )
 def test_the_command_is_named(call, extra):
