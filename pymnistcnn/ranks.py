@@ -14,6 +14,10 @@ from typing import Any
 
 from .checks import shown
 from .extras import MissingExtra, needed
+from .losses import Loss
+from .network import Network
+from .stepping import in_python
+from .target import Target
 
 
 class Ranks:
@@ -77,3 +81,12 @@ def mpi() -> Any:
         return needed("mpi4py.MPI", "mpi")
     except RuntimeError as error:
         raise MissingExtra(f"mpi4py finds no MPI ({error}); run: pip install mpich, or install the system's") from error
+
+
+def ranks_of(comm: Any, network: Network, loss: Loss, target: Target) -> Ranks:
+    """The processes of a communicator, if they can train a network together."""
+    if target.device != "cpu":
+        raise ValueError(f"comm is for the processor, not for {target}")
+    if python := in_python(network, loss):
+        raise ValueError(f"comm is for networks and losses without Python, not for {python[0]}")
+    return Ranks(comm)

@@ -1,4 +1,4 @@
-"""Search settings with two processes of joblib, which share the pictures; a setting that fails is a result like others."""
+"""Search settings with two processes of joblib, which share the pictures; a setting that fails is a result, too."""
 # needs: sklearn
 
 import warnings
