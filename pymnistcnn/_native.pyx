@@ -323,7 +323,7 @@ def named_op(ops, i):
     return "" if i < 0 else f" (op {i}: {Op(ops[i, 0]).name}, layer {ops[i, 1]})"
 
 
-class Caught(list):
+class _Caught(list):
     """What was raised in a run, and the ranks that do it together, or None."""
 
     def __init__(self, ranks=None):
@@ -524,7 +524,7 @@ cdef class Plan:
         a.op_seconds = <double *> address(op_seconds, "op_seconds", FLOAT64, threads * self.sizes.ops, True)
         step.weight = <double *> address(weight, "weight", FLOAT64, steps)
         step.correct = <int64_t *> address(correct, "correct", INT64, steps)
-        caught = Caught(ranks)
+        caught = _Caught(ranks)
         a.interrupted, a.context = interrupted, <void *> caught
         if ranks is not None:
             bounds = np.zeros(ranks.size + 1, np.int64)

@@ -62,6 +62,7 @@ class Arrays:
     samples: float
     streamed: bool = False
     targets: Targets
+    x: Array
 
     def __init__(self, x: Array, targets: Targets, shuffle: bool, ranks: Ranks | None = None) -> None:
         self._ranks = ranks

@@ -11,7 +11,7 @@ train, test = pm.datasets.mnist()
 X, y = train.images[:2000].reshape(2000, -1), train.labels[:2000]
 
 
-def main():
+def main() -> None:
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
         model = pm.CNNClassifier(epochs=2, random_state=0, n_jobs=1)
         search = GridSearchCV(model, {"learning_rate": [0.003, 0.01]}, cv=2)
