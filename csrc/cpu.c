@@ -122,7 +122,8 @@ typedef struct {
     const pmc_kernels *kernels;
     pmc_run_args *args;
     const pmc_phase *phase;
-    int64_t n, shards; /* of the step */
+    int64_t n, shards;        /* of the step */
+    int64_t first_own, owned; /* of its shards, those that this process computes */
     pmc_program_kind program;
     pmc_team *team;
     char *arena[PMC_ARENAS];
@@ -197,8 +198,9 @@ static void part_task(void *context, int64_t part, int64_t thread) {
 
 /* A shard, a microbatch at a time, each through all ops of the phase while it is in L2. If it is the only shard, the
  * other threads help where they can. */
-static void shard_task(void *context, int64_t shard, int64_t thread) {
+static void shard_task(void *context, int64_t task, int64_t thread) {
     const step_context *c = context;
+    const int64_t shard = c->first_own + task;
     const int64_t begin = pmc_shard_begin(shard, c->shards, c->n), end = pmc_shard_begin(shard + 1, c->shards, c->n);
     for (int64_t first = begin; first < end && !pmc_stopping(c->args, thread == 0);
          first += c->plan->sizes.microbatch) {
@@ -230,6 +232,57 @@ static void tile_task(void *context, int64_t task, int64_t thread) {
     clocked(c, op, thread, started);
 }
 
+/* ---- several processes ---- */
+
+static int64_t first_shard(const step_context *c, int64_t rank) {
+    return pmc_first_shard(rank, c->args->ranks ? c->args->ranks : 1, c->shards);
+}
+
+/* Lets every process have all of an array of which each has what its shards are: so many bytes a sample, or a shard. */
+static void share(const step_context *c, void *array, int64_t of_sample, int64_t of_shard) {
+    pmc_run_args *args = c->args;
+    for (int64_t rank = 0; rank <= args->ranks; rank++) {
+        const int64_t shard = first_shard(c, rank);
+        args->bounds[rank] = of_sample * pmc_shard_begin(shard, c->shards, c->n) + of_shard * shard;
+    }
+    if (pmc_stopping(args, 0)) return;
+    const uint64_t computing = pmc_floating_mode();
+    pmc_set_floating_mode(args->floating_mode);
+    if (args->share(args->context, array, args->bounds)) __atomic_store_n(&args->stopping, 1, __ATOMIC_RELAXED);
+    pmc_set_floating_mode(computing);
+}
+
+static int same_place(const pmc_ref *a, const pmc_ref *b) {
+    return a->arena == b->arena && (a->arena == PMC_SHARD || a->offset == b->offset);
+}
+
+/* Did the processes each write a part of what an op of TILES scope reads, and has nothing shared it since? */
+static int is_scattered(const step_context *c, const pmc_program *p, const pmc_op *reader, const pmc_ref *ref) {
+    for (const pmc_phase *phase = c->phase; phase >= c->plan->phases + p->first_phase; phase--) {
+        const pmc_op *first = c->plan->ops + phase->first_op, *op = phase == c->phase ? reader : first + phase->ops;
+        while (op-- > first)
+            for (int i = 0; i < PMC_REFS; i++) {
+                const int written = pmc_operations[op->kind]->ref[i].flags & PMC_WRITTEN;
+                if (!same_place(&op->ref[i], ref)) continue;
+                if (phase->scope == PMC_SCOPE_TILES) return 0; /* it wrote, or had shared, all of it */
+                if (written) return 1;
+            }
+    }
+    return 0;
+}
+
+/* Before a phase in TILES scope: what it reads of samples and of shards. */
+static void share_what_is_read(const step_context *c, const pmc_program *p) {
+    for (const pmc_op *op = c->plan->ops + c->phase->first_op, *behind = op + c->phase->ops; op < behind; op++)
+        for (int i = 0; i < PMC_REFS; i++) {
+            const pmc_ref *ref = &op->ref[i];
+            const int64_t of_sample = c->plan->extents[op - c->plan->ops][i].sample;
+            if ((ref->arena != PMC_BATCH && ref->arena != PMC_SHARD) || !is_scattered(c, p, op, ref)) continue;
+            if (ref->arena == PMC_BATCH) share(c, c->arena[PMC_BATCH] + ref->offset, of_sample, 0);
+            else share(c, c->arena[PMC_SHARD], 0, c->plan->sizes.shard_bytes);
+        }
+}
+
 /* ---- steps ---- */
 
 /* So many vector operations are worth handing out, a few microseconds of them, and so many are worth waking threads for
@@ -254,10 +307,11 @@ static void run_program(step_context *c, pmc_program_kind program) {
         pmc_team *team = c->team && worth_sharing(c, c->phase, c->n, WORTH_SHARING) ? c->team : NULL;
         if (c->phase->scope == PMC_SCOPE_TILES) {
             int64_t tasks = 0;
+            if (c->args->ranks) share_what_is_read(c, p);
             for (int64_t op = 0; op < c->phase->ops; op++)
                 tasks += parts_of(&c->plan->ops[c->phase->first_op + op], c->n, c->args->threads);
             pmc_parallel_for(team, tasks, tile_task, c);
-        } else pmc_parallel_for(team, c->shards, shard_task, c);
+        } else if (c->owned) pmc_parallel_for(team, c->owned, shard_task, c);
     }
 }
 
@@ -279,7 +333,13 @@ static void run_steps(void *context, pmc_team *team) {
     for (; step->start < c->args->count; step->start += c->args->batch, step->number++) {
         c->n = smaller(c->args->batch, c->args->count - step->start);
         c->shards = pmc_shards(c->n);
+        c->first_own = first_shard(c, c->args->rank);
+        c->owned = first_shard(c, c->args->rank + 1) - c->first_own;
         run_program(c, c->program);
+        if (c->args->ranks && pmc_has_loss(c->program)) {
+            share(c, step->sample_loss, sizeof *step->sample_loss, 0);
+            share(c, step->sample_correct, sizeof *step->sample_correct, 0);
+        }
         if (pmc_stopping(c->args, 0)) return;
         if (pmc_has_loss(c->program)) {
             double loss = 0;
@@ -303,7 +363,8 @@ static pmc_status cpu_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args
                       .kernels = plan->target->kernels[plan->sizes.dtype],
                       .args = args,
                       .program = program,
-                      .shards = 1};
+                      .shards = 1,
+                      .owned = 1};
     memcpy(c.arena, memory->arena, sizeof c.arena);
     c.arena[PMC_PARAM] = (char *)step->param, c.arena[PMC_GRADIENT] = (char *)step->gradient;
     step->sample_loss = memory->loss, step->sample_correct = memory->correct;

@@ -114,12 +114,21 @@ typedef struct {
     /* NULL, or asked now and then, in the calling thread, whether to stop in the middle. */
     int (*interrupted)(void *context);
     void *context;
+    /* Several processes, each with the same arrays, may do a run together, on processors: each the shards of its own, of
+     * which it lets all others have what they need. `share` is called in the calling thread; it fills an array of which
+     * rank i has the bytes from bounds[i] to bounds[i + 1], and returns whether to stop. */
+    int64_t rank, ranks; /* 0: this process is alone */
+    int64_t *bounds;     /* [ranks + 1], as room */
+    int (*share)(void *context, char *array, const int64_t *bounds);
 
     /* Set by the runner: */
     int64_t next_look;      /* when to ask again, in nanoseconds */
     uint64_t floating_mode; /* the caller's, in which `interrupted` is asked */
     int stopping;
 } pmc_run_args;
+
+/* Of a step's shards, the first that a rank computes. */
+PMC_INLINE int64_t pmc_first_shard(int64_t rank, int64_t ranks, int64_t shards) { return shards * rank / ranks; }
 
 /* Runs PREPARE, unless that was done, then `program` once for every step of `batch` samples (the last may be partial).
  * Gradients are needed where the program writes them. */

@@ -88,8 +88,14 @@ cdef extern from "pmc.h" nogil:
         int64_t done
         int (*interrupted)(void *context) noexcept nogil
         void *context
+        int64_t rank, ranks
+        int64_t *bounds
+        int (*share)(void *context, char *array, const int64_t *bounds) noexcept nogil
 
     int64_t pmc_padded(int64_t n)
+    int64_t pmc_shards(int64_t n)
+    int64_t pmc_shard_begin(int64_t shard, int64_t shards, int64_t n)
+    int64_t pmc_first_shard(int64_t rank, int64_t ranks, int64_t shards)
     int64_t pmc_target_count()
     const pmc_target *pmc_target_at(int64_t i)
     const char *pmc_target_device(const pmc_target *target)

@@ -226,14 +226,14 @@ def padded(int64_t n):
 
 
 def read_rows(int file, int64_t start, rows, places, out):
-    """out[places[i]] <- the row rows[i] (int64, from 0 on) of a file, which all begin at `start`; out: uint8 (n, size).
+    """out[places[i]] <- the row rows[i] (int64, from 0 on) of a file, which all begin at `start`; out: uint8 (., size).
     Returns how many rows the file did not have, or that could not be read."""
-    cdef int64_t n = len(rows), size = out.shape[1], i, failed = 0, done, more
+    cdef int64_t n = len(rows), room = len(out), size = out.shape[1], i, failed = 0, done, more
     cdef const int64_t *from_row = <const int64_t *> address(rows, "rows", INT64, n)
     cdef const int64_t *to_row = <const int64_t *> address(places, "places", INT64, n)
-    cdef char *begin = <char *> address(out, "out", UINT8, n * size, True)
-    if n and (rows.min() < 0 or places.min() < 0 or places.max() >= n):
-        raise ValueError(f"rows and places must be from 0 on, and places below {n}")
+    cdef char *begin = <char *> address(out, "out", UINT8, room * size, True)
+    if n and (rows.min() < 0 or places.min() < 0 or places.max() >= room):
+        raise ValueError(f"rows and places must be from 0 on, and places below {room}")
     with nogil:
         for i in range(n):
             done = pread(file, begin + to_row[i] * size, size, start + from_row[i] * size)
@@ -242,6 +242,13 @@ def read_rows(int file, int64_t start, rows, places, out):
                 done = done + more if more > 0 else -1
             failed += done != size
     return failed
+
+
+def samples_of(int64_t rank, int64_t ranks, int64_t n):
+    """Of a step of n samples, the first that a rank computes, and the one behind the last."""
+    cdef int64_t shards = pmc_shards(n)
+    return (pmc_shard_begin(pmc_first_shard(rank, ranks, shards), shards, n),
+            pmc_shard_begin(pmc_first_shard(rank + 1, ranks, shards), shards, n))
 
 
 def philox(counter, key):
@@ -258,6 +265,8 @@ cdef bytes FLOAT32 = b"f", FLOAT64 = b"d", INT32 = b"i", INT64 = b"l", UINT8 = b
 
 
 cdef extern from "Python.h":
+    object memory_view "PyMemoryView_FromMemory"(char *begin, Py_ssize_t size, int flags)
+    int PyBUF_WRITE
     int get_buffer "PyObject_GetBuffer"(object array, Py_buffer *view, int flags)  # -1: an exception is set
 
 
@@ -312,6 +321,26 @@ TOO_LARGE = "the network or batch is too large, or its sizes do not fit together
 
 def named_op(ops, i):
     return "" if i < 0 else f" (op {i}: {Op(ops[i, 0]).name}, layer {ops[i, 1]})"
+
+
+class _Caught(list):
+    """What was raised in a run, and the ranks that do it together, or None."""
+
+    def __init__(self, ranks=None):
+        self.ranks = ranks
+
+
+cdef int share(void *caught, char *array, const int64_t *bounds) noexcept with gil:
+    """Let all ranks have an array of which each has a part; 1, and what was raised kept, if that fails."""
+    try:
+        ranks = (<object> caught).ranks
+        parts = [bounds[i] for i in range(ranks.size + 1)]
+        if bounds[len(parts) - 1]:
+            ranks.share(memory_view(array, bounds[len(parts) - 1], PyBUF_WRITE), parts)
+    except BaseException as error:
+        (<list> caught).append(error)
+        return 1
+    return 0
 
 
 cdef int interrupted(void *caught) noexcept with gil:
@@ -422,12 +451,13 @@ cdef class Plan:
         cdef bytes real = FLOAT64 if self.sizes.dtype else FLOAT32
         cdef int64_t optimizer = 0
         cdef uint32_t epoch = 0, first_position = 0
+        ranks = bounds = None
         index = numbers = labels = targets = sample_weight = class_weight = dy = dx = None
         moments, average, coefficients, op_seconds, residents = (), None, None, None, ()
         if others:
             index, labels, targets = others.pop("index", None), others.pop("labels", None), others.pop("targets", None)
             sample_weight, class_weight = others.pop("sample_weight", None), others.pop("class_weight", None)
-            numbers = others.pop("numbers", None)
+            numbers, ranks = others.pop("numbers", None), others.pop("ranks", None)
             dy, dx = others.pop("dy", None), others.pop("dx", None)
             optimizer, coefficients = others.pop("optimizer", 0), others.pop("coefficients", None)
             moments, average = others.pop("moments", ()), others.pop("average", None)
@@ -494,8 +524,12 @@ cdef class Plan:
         a.op_seconds = <double *> address(op_seconds, "op_seconds", FLOAT64, threads * self.sizes.ops, True)
         step.weight = <double *> address(weight, "weight", FLOAT64, steps)
         step.correct = <int64_t *> address(correct, "correct", INT64, steps)
-        caught = []
+        caught = _Caught(ranks)
         a.interrupted, a.context = interrupted, <void *> caught
+        if ranks is not None:
+            bounds = np.zeros(ranks.size + 1, np.int64)
+            a.rank, a.ranks, a.share = ranks.rank, ranks.size, share
+            a.bounds = <int64_t *> address(bounds, "bounds", INT64, ranks.size + 1, True)
         cdef pmc_status status
         self.prepared = False
         with nogil:

@@ -138,7 +138,9 @@ class Calibrate(Callback):
         self.temperature, self._ready = None, False
         last_linear(training.model)
         augmenting(training.model)
-        if training.targets.labels is None:
+        if training.data.streamed:
+            raise ValueError("Calibrate needs arrays to look at again, not a stream")
+        if training.data.targets.labels is None:
             raise ValueError("Calibrate needs labels to train on, not values")
         self._ready = True
 
@@ -146,8 +148,8 @@ class Calibrate(Callback):
         ready, self._ready = self._ready, False
         if not ready or not (len(training.history) or training.batch):
             return
-        model, labels = training.model, training.targets.labels[: self.samples]
-        unseen = augmented(model, training.x[: self.samples])
+        model, labels = training.model, training.data.targets.labels[: self.samples]
+        unseen = augmented(model, training.data.x[: self.samples])
         outputs = [training.runner.predict(part, target_of(None), training.how.threads) for part in unseen]
         self.temperature = divide(model, np.concatenate(outputs), labels)
 

@@ -52,9 +52,10 @@ class Rows:
         self._file, self._start, self._size = file, start, array.strides[0]
         self._shape, self._dtype = array.shape[1:], array.dtype
 
-    def read(self, numbers: Array) -> Array:
-        """These rows, (n, ...), in memory; OSError if the file has become shorter."""
-        places = np.argsort(numbers)  # a file is read faster in its own order
+    def read(self, numbers: Array, wanted: Array | slice = slice(None)) -> Array:
+        """These rows, (n, ...), in memory, or some of them; OSError if the file has become shorter."""
+        places = np.arange(len(numbers))[wanted]
+        places = places[np.argsort(numbers[places])]  # a file is read faster in its own order
         out = np.empty((len(numbers), self._size), np.uint8)
         if failed := _native.read_rows(self._file, self._start, numbers[places], places, out):
             raise OSError(f"{failed} of {len(numbers)} samples could not be read from their file")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +33,15 @@ from .layers import Layer
 from .losses import CrossEntropyLoss, FunctionLoss, Loss, LossFunction
 from .markup import escaped, table
 from .mismatch import warn_of
-from .network import Network, checked_threads, of_classes
+from .network import Network, checked_threads, default_threads, of_classes
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .predictor import Predictor, classes_of, probabilities_of
 from .progress import progress_bars
+from .ranks import ranks_of
 from .schedules import Constant, checked_schedule
 from .sources import Arrays
 from .stepping import SlowWarning, in_python, runner_of
-from .streams import Samples, Stream, chunks_of
+from .streams import both_of, check_stream, refuse_of_streams, stream_of
 from .target import target_of
 from .training import History, Settings, Training, in_no_other_training
 
@@ -238,6 +240,7 @@ class Sequential:
         resume: StrPath | None = None,
         shuffle_buffer: int | None = None,
         steps_per_epoch: int | None = None,
+        comm: Any = None,
     ) -> History:
         """Train; returns what each epoch gave. Its `loss` and `accuracy` are running means over the epoch, of each
         batch before it was learnt from; `validation_loss` and `validation_accuracy` are computed at the epoch's end.
@@ -277,6 +280,9 @@ class Sequential:
         shuffle_buffer : of a stream: samples that wait, of which the next is drawn at random. None leaves the order
         steps_per_epoch : of a stream: batches of an epoch; all that come if not given. A schedule needs it, unless the
             stream has a length
+        comm : of mpi4py, such as MPI.COMM_WORLD: its processes train together, each from the same arguments and data,
+            and all end with the same weights, those of one process, to the bit. Rank 0 alone draws the progress and
+            writes the checkpoint. Needs `pip install 'pymnistcnn[mpi]'`, and the processor as the device
 
         Raises ValueError for bad arguments, a checkpoint that is damaged or of another training; Diverged, a
         FloatingPointError, if a parameter becomes NaN or infinite, with all steps before that one kept; and
@@ -292,26 +298,31 @@ class Sequential:
             instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
         target = target_of(isa, device, precision)
         loss = weighted(checked_loss(CrossEntropyLoss() if loss is None else loss), class_weight, self.output_shape)
+        ranks = None if comm is None else ranks_of(comm, self.network, loss, target)
+        if ranks is not None:
+            threads = max(1, default_threads() // ranks.here) if threads is None else threads
+            progress, checkpoint = (progress, checkpoint) if ranks.rank == 0 else (False, None)
         shuffle = yes_or_no("shuffle", shuffle)
-        data = self._stream(loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
+        data = stream_of(self.network, loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
         if data is None:
-            refuse("shuffle_buffer", shuffle_buffer, "a stream of chunks, not arrays")
-            refuse("steps_per_epoch", steps_per_epoch, "a stream of chunks, not arrays")
-            data = Arrays(*self._samples(loss, x, y, "train", sample_weight), shuffle)
+            refuse_of_streams(shuffle_buffer=shuffle_buffer, steps_per_epoch=steps_per_epoch)
+            data = Arrays(*self._samples(loss, x, y, "train", sample_weight), shuffle, ranks)
         else:
-            refuse("sample_weight", sample_weight, "arrays; a stream gives chunks (inputs, targets, weights)")
-            check_stream(data, x, epochs, schedule)
+            check_stream(data, x, epochs, schedule, sample_weight)
+            warn_of(self, data.first.x, "train inputs")
         validation = None if validation is None else self._samples(loss, validation, None, "validation")
         clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
         average = None if average is None else number("average", average, 0, 1, open_high=True)
         callbacks += progress_bars(progress, verbose)
         settings = Settings(epochs, batch_size, optimizer, loss, schedule, callbacks, target,
-                            checked_threads(threads), clip_norm, average, checkpoint)  # fmt: skip
+                            checked_threads(threads), clip_norm, average, checkpoint, ranks)  # fmt: skip
         if python := in_python(self.network, loss):
             names = ", ".join(map(str, python))
             warnings.warn(f"each step has Python in it, and is slower: {names}", SlowWarning, stacklevel=2)
-        with in_no_other_training(self, optimizer):
+        with in_no_other_training(self, optimizer), settings.ranks.together() if settings.ranks else nullcontext():
             training = Training(self, data, validation, settings)
+            if ranks is not None:
+                ranks.check_same("model, data and arguments", training.beginning)
             if resume is not None:
                 training.resume(checked_path("resume", resume))
             self.loss = loss
@@ -438,24 +449,6 @@ class Sequential:
         targets = self.network.targets(loss, targets, len(x), sample_weight, f"{name} labels")
         warn_of(self, x, f"{name} inputs", targets.labels if name == "train" else None)
         return x, targets
-
-    def _stream(self, loss: Loss, x: Any, y: Any, batch_size: int, buffer: int | None, steps: int | None) -> Any:
-        """The stream that inputs are; None if they are arrays."""
-        chunks, count = chunks_of(x, y)
-        if chunks is None:
-            return None
-
-        def checked(chunk: Any, name: str) -> Samples:
-            weights = chunk[2] if isinstance(chunk, (tuple, list)) and len(chunk) == 3 else None
-            inputs, targets = both_of(chunk if weights is None else chunk[:2], name)
-            x = self.network.inputs(inputs, f"{name} inputs")
-            return Samples(x, self.network.targets(loss, targets, len(x), weights, f"{name} labels"))
-
-        buffer = None if buffer is None else whole("shuffle_buffer", buffer)
-        steps = None if steps is None else whole("steps_per_epoch", steps)
-        stream = Stream(chunks, checked, batch_size, buffer, steps, count)
-        warn_of(self, stream.first.x, "train inputs")
-        return stream
 
     # ---- weights ----
 
@@ -623,29 +616,6 @@ def weighted(loss: Loss, class_weight: Any, shape: Shape) -> Loss:
             label = whole("a class of class_weight", label, 0, shape[-1] - 1)
             class_weight[label] = number(f"class_weight of {label}", counts, 0)
     return replace(loss, weight=class_weight)
-
-
-def refuse(name: str, value: Any, expected: str) -> None:
-    if value is not None:
-        raise ValueError(f"{name} is for {expected}")
-
-
-def check_stream(stream: Stream, chunks: Any, epochs: int, schedule: Any) -> None:
-    """ValueError for what a stream cannot do."""
-    if isinstance(chunks, Iterator) and epochs > 1:
-        raise ValueError(f"epochs must be 1 for an iterator, which can be read only once, not {epochs}: give what can "
-                         "be read again, such as a function that returns an iterator")  # fmt: skip
-    if stream.samples == math.inf and not isinstance(schedule, Constant):
-        raise ValueError(f"{schedule} needs to know how long the training is: give steps_per_epoch")
-
-
-def both_of(data: Any, name: str) -> Any:
-    """(inputs, targets) of a Dataset, or of what is a tuple or list of two."""
-    if isinstance(data, Dataset):
-        return data.images, data.labels
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise ValueError(f"{name} must be inputs and labels, a Dataset or a pair of both, not {type(data).__name__}")
-    return data
 
 
 def array_of(weights: ArrayLike) -> np.ndarray:

@@ -347,13 +347,14 @@ class Network:
         average: None = None,
         op_seconds: None = None,
         numbers: Array | None = None,
+        ranks: Any = None,
     ) -> tuple[Array, Array, Array]:
         """Steps over the samples `index`, or over all in order; returns each step's summed loss, correct and weight.
 
         x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decay) of the weights'
         moving average; op_seconds (threads, ops of the plan): what each op took is added to it; numbers: of the
-        samples in the data set, if `index` does not say them. The optimizer's state moves on by the steps that were
-        done.
+        samples in the data set, if `index` does not say them; ranks: that do this together, or None. The optimizer's
+        state moves on by the steps that were done.
         """
         state, count = optimizer.state_for(self), len(x if index is None else index)
         vector, decay = average or (None, None)
@@ -361,7 +362,7 @@ class Network:
             try:
                 results = self._run(
                     self.plan(False, batch, target, loss, clip_norm is not None), Program.TRAIN, count, threads,
-                    batch=batch, x=x, loss=loss, **targets.arguments, index=index, numbers=numbers,
+                    batch=batch, x=x, loss=loss, **targets.arguments, index=index, numbers=numbers, ranks=ranks,
                     optimizer=optimizer.kind, moments=state.moments,
                     coefficients=optimizer.rows(state.steps, rates, clip_norm, decay), average=vector,
                     epoch=epoch, first_position=first_position, op_seconds=op_seconds,

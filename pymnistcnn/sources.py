@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ._native import samples_of
 from ._types import Array
 from .ahead import in_advance
 from .checkpoints import checksum
 from .mapped import Rows, mapped_of
 from .network import Targets
+from .ranks import Ranks
 
 MOST_SAMPLES, MOST_BYTES = 8192, 1 << 25  # of what is made ready at once, or a batch that is larger
 
@@ -60,8 +62,10 @@ class Arrays:
     samples: float
     streamed: bool = False
     targets: Targets
+    x: Array
 
-    def __init__(self, x: Array, targets: Targets, shuffle: bool) -> None:
+    def __init__(self, x: Array, targets: Targets, shuffle: bool, ranks: Ranks | None = None) -> None:
+        self._ranks = ranks
         self.x, self.targets, self.samples, self._shuffle = x, targets, len(x), shuffle
         self._mapped = mapped_of(x)
 
@@ -90,14 +94,25 @@ class Arrays:
             if rows is None:
                 yield whole
             else:
-                yield from self._parts(rows, whole.index, count_at_once(self.x, batch_size), begin)
+                yield from self._parts(rows, whole.index, batch_size, begin)
 
-    def _parts(self, rows: Rows, order: Array, count: int, begin: int) -> Iterator[Part]:
+    def _parts(self, rows: Rows, order: Array, batch_size: int, begin: int) -> Iterator[Part]:
+        count = count_at_once(self.x, batch_size)
         begin = min(begin, len(order) - 1)  # of an epoch that is complete, something is there
         for first in range(begin, len(order), count):
-            numbers, last = order[first : first + count], first + count >= len(order)
-            rows.soon(order[first + count : first + 2 * count])
-            yield Part(rows.read(numbers), self.targets[numbers], first, len(numbers), None, numbers, last)
+            numbers, following = order[first : first + count], order[first + count : first + 2 * count]
+            rows.soon(following[self._own(len(following), batch_size)])
+            x, is_last = rows.read(numbers, self._own(len(numbers), batch_size)), not len(following)
+            yield Part(x, self.targets[numbers], first, len(numbers), None, numbers, is_last)
+
+    def _own(self, count: int, batch_size: int) -> Array | slice:
+        """Of so many samples, those that this process computes with."""
+        if self._ranks is None or not count:
+            return slice(None)
+        return np.concatenate([
+            first + np.arange(*samples_of(self._ranks.rank, self._ranks.size, min(batch_size, count - first)))
+            for first in range(0, count, batch_size)
+        ])  # fmt: skip
 
 
 def count_at_once(x: Array, batch_size: int) -> int:

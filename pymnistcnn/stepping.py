@@ -263,6 +263,7 @@ class Stepwise:
         clip_norm: float | None = None,
         average: tuple[Array, float] | None = None,
         numbers: Array | None = None,
+        ranks: None = None,
     ) -> Array:
         """A slice of steps over the samples `index`: see `Network.train`."""
         state, results = optimizer.state_for(self.network), np.zeros((3, len(rates)))

@@ -13,8 +13,11 @@ import numpy as np
 
 from ._types import Array
 from .ahead import in_advance
+from .checks import whole
 from .datasets import Dataset
-from .network import Targets
+from .losses import Loss
+from .network import Network, Targets
+from .schedules import Constant
 from .sources import Part, count_at_once, generator_of
 
 
@@ -228,7 +231,7 @@ def chunks_of(x: Any, y: Any) -> tuple[Any, int | None]:
         if y is None or len(x) != len(y):
             raise ValueError(f"train: a Dask array of {len(x)} inputs needs as many targets")
         return DaskChunks(x, y), len(x)
-    if y is not None or isinstance(x, (tuple, Dataset)) or hasattr(x, "__array__"):
+    if y is not None or isinstance(x, (tuple, dict, str, bytes, Dataset)) or hasattr(x, "__array__"):
         return None, None
     if isinstance(x, list):
         return (x, sum(len(next(iter(chunk))) for chunk in x)) if x and all(map(is_chunk, x)) else (None, None)
@@ -241,3 +244,49 @@ def is_chunk(thing: Any) -> bool:
         isinstance(thing, tuple) and len(thing) in (2, 3) and all(hasattr(part, "__len__") for part in thing)
         and len({len(part) for part in thing}) == 1 and hasattr(thing[0], "shape")
     )  # fmt: skip
+
+
+def stream_of(
+    network: Network, loss: Loss, x: Any, y: Any, batch_size: int, shuffle_buffer: int | None, steps: int | None
+) -> Stream | None:
+    """The stream that `fit` was given, or None: arrays."""
+    chunks, count = chunks_of(x, y)
+    if chunks is None:
+        return None
+
+    def checked(chunk: Any, name: str) -> Samples:
+        weights = chunk[2] if isinstance(chunk, (tuple, list)) and len(chunk) == 3 else None
+        inputs, targets = both_of(chunk if weights is None else chunk[:2], name)
+        x = network.inputs(inputs, f"{name} inputs")
+        return Samples(x, network.targets(loss, targets, len(x), weights, f"{name} labels"))
+
+    buffer = None if shuffle_buffer is None else whole("shuffle_buffer", shuffle_buffer)
+    steps = None if steps is None else whole("steps_per_epoch", steps)
+    return Stream(chunks, checked, batch_size, buffer, steps, count)
+
+
+def check_stream(stream: Stream, chunks: Any, epochs: int, schedule: Any, sample_weight: Any) -> None:
+    """ValueError for what a stream cannot do."""
+    if isinstance(chunks, Iterator) and epochs > 1:
+        raise ValueError(f"epochs must be 1 for an iterator, which can be read only once, not {epochs}: give what can "
+                         "be read again, such as a function that returns an iterator")  # fmt: skip
+    if stream.samples == math.inf and not isinstance(schedule, Constant):
+        raise ValueError(f"{schedule} needs to know how long the training is: give steps_per_epoch")
+    if sample_weight is not None:
+        raise ValueError("sample_weight is for arrays; a stream gives chunks (inputs, targets, weights)")
+
+
+def refuse_of_streams(**given: Any) -> None:
+    """ValueError for arguments that arrays have no use for."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} is for a stream of chunks, not for arrays")
+
+
+def both_of(data: Any, name: str) -> Any:
+    """(inputs, targets) of a Dataset, or of what is a tuple or list of two."""
+    if isinstance(data, Dataset):
+        return data.images, data.labels
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise ValueError(f"{name} must be inputs and labels, a Dataset or a pair of both, not {type(data).__name__}")
+    return data

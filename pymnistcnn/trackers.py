@@ -165,8 +165,9 @@ class TensorBoard(Tracker):
         about, start, self._over = hparams({**settings_of(training), **self.hyperparameters}, dict.fromkeys(metrics, 0))
         self._write(about, 0)
         self._write(start, 0)
-        if len(training.network.input_shape) == 3 and not len(training.history):
-            self._picture("training data", stretched(training.x[:PICTURES]), 0)
+        arrays = not training.data.streamed and len(training.network.input_shape) == 3
+        if arrays and not len(training.history):
+            self._picture("training data", stretched(training.data.x[:PICTURES]), 0)
 
     def _end(self) -> None:
         events, self._events = self._events, None

@@ -22,6 +22,7 @@ from .losses import Loss
 from .markup import table
 from .network import Network, of_classes
 from .optimizers import IN_TRAINING, Optimizer
+from .ranks import Ranks
 from .sources import Arrays, Part
 from .stepping import Stepwise, runner_of
 from .streams import Stream
@@ -162,6 +163,7 @@ class Settings:
     clip_norm: float | None
     average: float | None
     checkpoint: Checkpoint | None
+    ranks: Ranks | None = None
 
 
 class Training:
@@ -295,9 +297,13 @@ class Training:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What must be the same for a training to go on, as what JSON can say."""
+        validation = self.validation and checksum(self.validation[0], *self.validation[1].arrays)
+        return {**self.data.described(), **self.arguments, "validation data": validation}
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All of that but the data."""
         return {
-            **self.data.described(),
             "seed": self.network.seed,
             "epochs": self.epochs,
             "batch size": self.batch_size,
@@ -307,8 +313,13 @@ class Training:
             "clip_norm": self.how.clip_norm,
             "arithmetic": arithmetic_of(self.how.target),
             "average": self.average and self.average[1],
-            "validation data": self.validation and checksum(self.validation[0], *self.validation[1].arrays),
         }
+
+    @property
+    def beginning(self) -> str:
+        """What tells it from other trainings, without a look at all of the data."""
+        vectors = checksum(self.network.param, *self.state.moments)
+        return f"{vectors} {described(self.network.layers)} {self.data.samples} {self.arguments}"
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:
@@ -428,7 +439,7 @@ class Training:
         results = self.runner.train(
             x, targets, self.how.loss, index, self.batch_size, self.optimizer, rates,
             self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm, self.average,
-            numbers=numbers,
+            numbers=numbers, ranks=self.how.ranks,
         )  # fmt: skip
         seconds = time.perf_counter() - started
         # One after the other, so that sums do not depend on where slices end.

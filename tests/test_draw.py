@@ -385,7 +385,7 @@ def test_errors_of_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = "digits.safetensors: no such file: name a MODEL, or make one with `pymnistcnn train`"
     assert failed() == f"pymnistcnn: error: {message}\n"
-    assert "No such file or directory: none.safetensors" in failed("none.safetensors")
+    assert "none.safetensors: No such file or directory" in failed("none.safetensors")
     pm.Sequential([pm.Linear(2)], (3,)).save(tmp_path / "digits.safetensors")
     assert "digits.safetensors: this network reads inputs of (3,), not pictures" in failed()
     assert "'--port'" in failed("--port", "70000")

@@ -10,7 +10,7 @@ from pymnistcnn.extras import MissingExtra, needed
 
 HIDDEN = """
 import sys
-for name in ("onnx", "torch", "matplotlib", "tensorboardX"):
+for name in ("onnx", "torch", "matplotlib", "tensorboardX", "mpi4py"):
     sys.modules[name] = None  # as if it were not installed
 """
 
@@ -30,6 +30,7 @@ def python(code):
         ("pm.History(loss=[1.0]).plot()", "plots"),
         ("pm.TensorBoard('runs')", "tensorboard"),
         ("import numpy; pm.LearningRates(numpy.ones(2), numpy.ones(2)).plot()", "plots"),
+        ("pm.Sequential([pm.Linear(2)], (3,)).fit([[1.0, 2.0, 3.0]], [0], comm=1)", "mpi"),
     ],
 )
 def test_the_command_is_named(call, extra):

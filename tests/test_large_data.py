@@ -167,9 +167,9 @@ def test_rows_that_are_soon_needed_are_asked_for(folder, monkeypatch):
     monkeypatch.setattr(sources, "MOST_SAMPLES", 80)
     read = mapped.Rows.read
 
-    def noted(rows, numbers):
+    def noted(rows, numbers, wanted):
         late.append(len({rows._start + int(n) * rows._size for n in numbers} - asked))
-        return read(rows, numbers)
+        return read(rows, numbers, wanted)
 
     monkeypatch.setattr(mapped.Rows, "read", noted)
     fit((np.load(folder / "x_train.npy", mmap_mode="r"), Y), epochs=1)

@@ -520,6 +520,7 @@ ORDER = [
     {"architecture"},
     {"losses", "optimizers", "schedules", "metrics", "callbacks", "files", "mismatch"},
     {"functional", "checkpoints", "progress", "recorder", "trackers"},
+    {"ranks"},
     {"sources"},
     {"streams"},
     {"predictor", "training"},

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .._types import ArrayLike, DTypeLike, StrPath
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
+from ..ranks import Ranks, world
 from ..recipes import RECIPES
 from .options import (
     COMPUTE,
@@ -38,6 +41,18 @@ FEW_STEPS = 100  # of an optimizer, with which little is learnt
 SUFFIX = ".checkpoint"  # of the output's name
 
 
+def by_all_ranks(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of all processes that mpiexec started, if they are to do it together: what fails on one ends all."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, distributed: bool, **options: Any) -> None:
+        ranks = Ranks(world()) if distributed else None
+        with ranks.together() if ranks is not None else nullcontext():
+            command(*arguments, ranks=ranks, **options)
+
+    return run
+
+
 @click.command()
 @click.argument("recipe", metavar="[RECIPE]", type=click.Choice(list(RECIPES)), required=False)
 @click.option("--epochs", metavar="N", type=POSITIVE, help="Rounds over the data.  [default: the recipe's]")
@@ -57,8 +72,15 @@ SUFFIX = ".checkpoint"  # of the output's name
               help="Go on from a checkpoint, with its recipe, epochs, batch size, seed and dtype.")  # fmt: skip
 @click.option("--report", metavar="FILE", type=click.Path(path_type=Path), callback=report_file,
               help="Where to write a report, one HTML file: curves, mistakes, settings.")  # fmt: skip
+@click.option(
+    "--distributed",
+    is_flag=True,
+    help="Train with all processes that mpiexec started, on parts of each "
+    "batch. The network is that of one process, to the bit.",
+)
 @JSON
 @told_at_the_end()
+@by_all_ranks
 def train(
     recipe: str | None,
     epochs: int,
@@ -73,6 +95,7 @@ def train(
     resume: None,
     report: Path | None,
     as_json: bool,
+    ranks: Ranks | None,
 ) -> None:
     """Train a network, test it, save it.
 
@@ -81,7 +104,10 @@ def train(
     --checkpoint-every, a training that was interrupted or killed can be resumed; the network is then the same, to
     the bit, as without the break. SIGTERM and SIGHUP do what Ctrl-C does.
     """
-    say = functools.partial(click.echo, err=as_json)
+    is_first = ranks is None or ranks.rank == 0  # it alone prints and saves
+    if ranks is not None and click.get_current_context().get_parameter_source("threads") == ParameterSource.DEFAULT:
+        threads = max(1, threads // ranks.here)
+    say = functools.partial(click.echo, err=as_json) if is_first else lambda *line: None
     given = dict(recipe=recipe, epochs=epochs, batch_size=batch_size, seed=seed, dtype=dtype)
     if resume is not None:
         given, place = resumed(resume, given)
@@ -100,7 +126,7 @@ def train(
     every = checkpoint_every or given.get("checkpoint_every")
     notes = dict(recipe=recipe, epochs=epochs, batch_size=batch_size, seed=seed, dtype=dtype, checkpoint_every=every)
     checkpoint = None
-    if every:
+    if every and is_first:
         checkpoint = Checkpoint(writable_file(None, None, output.with_name(output.name + SUFFIX)), every, notes)
     file = click.format_filename(output)
     say(f"{made.model.summary()}\n")
@@ -111,14 +137,17 @@ def train(
     steps = epochs * -(-len(training) // batch_size)
     say(f"          only {count(steps, 'step')}: more --epochs learn more\n" if steps < FEW_STEPS else "")
 
-    recorder = recorder_of(epochs, len(training), batch_size) if report else None
+    recorder = recorder_of(epochs, len(training), batch_size) if report and is_first else None
     with checkpoint.held() if checkpoint else nullcontext():
         try:
             history = made.model.fit(
                 training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
                 loss=made.loss, callbacks=[*made.callbacks, *([recorder] if recorder else [])], validation=test,
-                threads=threads, isa=isa, checkpoint=checkpoint, resume=resume,
+                threads=threads, isa=isa, progress=is_first, checkpoint=checkpoint, resume=resume,
+                comm=None if ranks is None else world(),
             )  # fmt: skip
+            if not is_first:
+                return
             made.model.save(output)
         except KeyboardInterrupt as error:
             made.model.save(output)

@@ -1,0 +1,26 @@
+"""Cross-validate settings on the processes of a Dask cluster, here two of this machine: the data are sent once."""
+# needs: sklearn, distributed
+
+import joblib
+from distributed import Client, LocalCluster
+from sklearn.model_selection import GridSearchCV
+
+import pymnistcnn as pm
+
+train, test = pm.datasets.mnist()
+X, y = train.images[:2000].reshape(2000, -1), train.labels[:2000]
+
+
+def main() -> None:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        model = pm.CNNClassifier(epochs=2, random_state=0, n_jobs=1)
+        search = GridSearchCV(model, {"learning_rate": [0.003, 0.01]}, cv=2)
+        with joblib.parallel_config("dask", scatter=[X, y]):
+            search.fit(X, y)
+    for chosen, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True):
+        print(f"{chosen}: {score:.1%}")
+    print(f"{search.score(test.images[:1000].reshape(1000, -1), test.labels[:1000]):.1%} on others")
+
+
+if __name__ == "__main__":  # its processes import this file
+    main()
