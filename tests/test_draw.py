@@ -375,6 +375,19 @@ def test_the_command(network, tmp_path):
     assert len(list((tmp_path / "drawn" / "3").iterdir())) == 1
 
 
+def test_the_command_in_json(network, tmp_path):
+    network.save(tmp_path / "mine.safetensors")
+    with program(tmp_path, "mine.safetensors", "--json") as started:
+        told = json.loads(started.stdout.readline())
+        assert told.keys() == {"url", "model", "save_in"} and told["model"] == "mine.safetensors"
+        connection = http.client.HTTPConnection(told["url"].split("/")[2], timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        connection.close()
+        started.send_signal(signal.SIGTERM)
+        assert (started.wait(10), started.stdout.read()) == (143, "")
+
+
 def failed(*arguments):
     done = CliRunner().invoke(main, ["draw", "--no-browser", *map(str, arguments)])
     assert done.exit_code != 0 and done.output.count("\n") == 1
