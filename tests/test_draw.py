@@ -166,7 +166,7 @@ def test_several_digits_are_told(server):
         (b"hello", "expected a picture that can be read: cannot identify its format"),
         (b"", "expected a picture that can be read: cannot identify its format"),
         (file_of()[:200], "expected a picture that can be read: "),
-        (png((20000, 20000)), "expected a picture that can be read: Image size"),
+        (b"P5 20000 20000 255 ", "expected a picture that can be read: Image size"),
     ],
 )
 def test_pictures_that_cannot_be_read(server, file, message):
@@ -373,6 +373,19 @@ def test_the_command(network, tmp_path):
         connection.close()
     assert (started.returncode, out, error) == (130, "", "\n")
     assert len(list((tmp_path / "drawn" / "3").iterdir())) == 1
+
+
+def test_the_command_in_json(network, tmp_path):
+    network.save(tmp_path / "mine.safetensors")
+    with program(tmp_path, "mine.safetensors", "--json") as started:
+        told = json.loads(started.stdout.readline())
+        assert told.keys() == {"url", "model", "save_in"} and told["model"] == "mine.safetensors"
+        connection = http.client.HTTPConnection(told["url"].split("/")[2], timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        connection.close()
+        started.send_signal(signal.SIGTERM)
+        assert (started.wait(10), started.stdout.read()) == (143, "")
 
 
 def failed(*arguments):

@@ -167,6 +167,24 @@ def test_a_digit_by_finger(opened, url):
     assert page.locator("#undo").is_enabled()
 
 
+def test_a_digit_by_pen(opened, file):
+    page = opened(file)
+    session = page.context.new_cdp_session(page)
+
+    def send(kind, place):
+        where = dict(zip("xy", at(page, *place), strict=True))
+        session.send(
+            "Input.dispatchMouseEvent", {"type": kind, "button": "left", "buttons": 1, "pointerType": "pen"} | where
+        )
+
+    for stroke in FIVE:
+        send("mousePressed", stroke[0])
+        for place in stroke[1:]:
+            send("mouseMoved", place)
+        send("mouseReleased", stroke[-1])
+    assert answer(page).startswith("5, ")
+
+
 def test_pixels_of_what_is_drawn_are_those_of_predict(opened, file, network, tmp_path):  # noqa: F811
     """The served page sends the picture; the offline one reads the same one itself."""
     with served(network, tmp_path) as server:

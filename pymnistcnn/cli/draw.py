@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from .evaluate import as_trained, size_of
-from .options import DATA, FORM, read_data
+from .options import DATA, FORM, JSON, print_json, read_data
 from .samples import Reading, white_of
 from .saved import data_note, names_of, network_at
 
@@ -29,7 +29,8 @@ DEFAULT = Path("digits.safetensors")  # where `train` saves
               show_default=True, help="Where the page saves what was drawn: then  train --data DIR")  # fmt: skip
 @DATA
 @FORM
-def draw(model: Path | None, port: int, no_browser: bool, save_in: Path, data: Any) -> None:
+@JSON
+def draw(model: Path | None, port: int, no_browser: bool, save_in: Path, data: Any, as_json: bool) -> None:
     """Draw a digit, and see what a network makes of it.
 
     MODEL is a file that `pymnistcnn train` saved, or an ONNX file; digits.safetensors if not given. The page is for
@@ -47,7 +48,10 @@ def draw(model: Path | None, port: int, no_browser: bool, save_in: Path, data: A
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}: give another --port", f"port {port}") from None
     with server:
-        click.echo(f"{server.url}  (Ctrl-C ends it)")
+        if as_json:
+            print_json(url=server.url, model=str(model), save_in=str(save_in))
+        else:
+            click.echo(f"{server.url}  (Ctrl-C ends it)")
         if not no_browser:
             threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
         server.serve_forever()

@@ -8,12 +8,14 @@ const NOISE = 6;
 // Ink from 0 to 1; null if there is none.
 function inkOf(greys) {
   const side = Math.max(3, rounded(SQUARE * Math.max(greys.height, greys.width)));
-  const tries = [-1, 1].map((sign) => {
+  const asPage = (sign) => {
     const signed = mapped(greys, (grey) => sign * grey);
     const page = running("largest", running("least", signed, side), side);
     return { sign, signed, page, steps: stepsOf(page) };
-  });
-  const { sign, signed, page } = tries[0].steps <= tries[1].steps ? tries[0] : tries[1];
+  };
+  const dark = asPage(-1);
+  const light = dark.steps === 0 ? dark : asPage(1); // no page is more even than that
+  const { sign, signed, page } = dark.steps <= light.steps ? dark : light;
   const above = mapped(signed, (grey, i) => {
     const over = Math.fround(grey - page.values[i]);
     return sign < 0 ? over * Math.fround(255 / Math.max(-page.values[i], DARK)) : over;

@@ -24,7 +24,9 @@ function lastOf(call, tellBusy) {
 
 function begin(door) {
   let told = "";
+  let atRest = true;
   const paper = new Paper(byId("paper"), (ended) => {
+    atRest = ended;
     byId("undo").disabled = paper.marks.length === 0;
     byId("clear").disabled = paper.isEmpty;
     if (ended) byId("saved").textContent = "";
@@ -68,9 +70,9 @@ function begin(door) {
     byId("nearest").replaceChildren();
   }
 
-  // For screen readers: only what is new.
+  // For screen readers: only what is new, and only what is final.
   function tell(text) {
-    if (text !== told) byId("told").textContent = told = text;
+    if (atRest && text !== told) byId("told").textContent = told = text;
   }
 
   async function put(file) {
