@@ -58,7 +58,7 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 toc_object_entries_show_parents = "hide"
 nitpick_ignore_regex = [  # what other packages' documentation has
-    (r"py:.*", r"(numpy|PIL|torch|onnx|collections|os|io|pathlib|logging)\..*"),
+    (r"py:.*", r"(numpy|PIL|torch|onnx|matplotlib|collections|os|io|pathlib|logging)\..*"),
     (r"py:class", r"pymnistcnn\.optimizers\.State"),  # what an optimizer keeps for itself
 ]
 

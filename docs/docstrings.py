@@ -2,7 +2,10 @@
 become what numpydoc reads: each list gets its heading, what follows it is a note, and a star is a star."""
 
 import re
+from dataclasses import is_dataclass
 from itertools import pairwise
+
+from sphinx.util import inspect
 
 PARAMETER = re.compile(r"\*{0,2}\w+(, \*{0,2}\w+)* : ")
 CODE = re.compile(r"(``.*?``|`.*?`)")
@@ -46,12 +49,16 @@ def escaped(line):
     return "".join(parts)
 
 
-def with_aliases(app, what, name, obj, options, signature, returns):
-    """A signature whose types have their names, where Sphinx 9 writes what stands for them inside a union."""
-    return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (signature, returns))
+def signature(app, what, name, obj, options, written, returns):
+    """A dataclass's is that of its fields. Types have their names where Sphinx 9 writes what stands for them."""
+    if what == "class" and is_dataclass(obj):
+        fields = inspect.signature(obj.__init__, bound_method=True, type_aliases=app.config.autodoc_type_aliases)
+        written = inspect.stringify_signature(fields, show_return_annotation=False, unqualified_typehints=True)
+    named = [text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (written, returns)]
+    return named[0] and named[0].replace("<factory>", "..."), named[1]
 
 
 def setup(app):
-    app.connect("autodoc-process-signature", with_aliases)
+    app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-process-docstring", process, priority=100)  # before numpydoc
     return {"parallel_read_safe": True}

@@ -123,6 +123,7 @@ def test_a_page_elsewhere_is_taken_whole_with_links_as_from_there():
 
 
 def test_docstrings_become_what_numpydoc_reads():
+    pytest.importorskip("sphinx", reason="needs sphinx")
     lines = [
         "Read (n, *shape).", "", "path : a file", "    that is there", "size, on_... : of `a * b`", "",
         "ValueError if not.", "", "Examples", "--------", ">>> f(*x)",

@@ -12,25 +12,42 @@ The whole of ours is one file, ``pymnistcnn/tutorials/mccaffrey.py``, and a comm
 # %%
 # The network
 # -----------
-# In PyTorch, a class with layers and a ``forward``:
+# .. container:: beside
 #
-# .. code-block:: python
+#    .. code-block:: python
+#       :caption: in PyTorch
 #
-#    class Net(torch.nn.Module):
-#        def __init__(self):
-#            super().__init__()
-#            self.conv1, self.conv2 = nn.Conv2d(1, 32, 5), nn.Conv2d(32, 64, 5)
-#            self.fc1, self.fc2 = nn.Linear(1024, 512), nn.Linear(512, 256)
-#            self.fc3 = nn.Linear(256, 10)
-#            self.drop1, self.drop2 = nn.Dropout(0.25), nn.Dropout(0.50)
+#       class Net(nn.Module):
+#           def __init__(self):
+#               super().__init__()
+#               self.conv1 = nn.Conv2d(1, 32, 5)
+#               self.conv2 = nn.Conv2d(32, 64, 5)
+#               self.fc1 = nn.Linear(1024, 512)
+#               self.fc2 = nn.Linear(512, 256)
+#               self.fc3 = nn.Linear(256, 10)
+#               self.drop1 = nn.Dropout(0.25)
+#               self.drop2 = nn.Dropout(0.50)
 #
-#        def forward(self, x):
-#            x = self.drop1(F.max_pool2d(F.relu(self.conv1(x)), 2))
-#            x = F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)
-#            x = self.drop2(F.relu(self.fc1(x)))
-#            return self.fc3(F.relu(self.fc2(x)))
+#           def forward(self, x):
+#               x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+#               x = F.relu(self.conv2(self.drop1(x)))
+#               x = F.max_pool2d(x, 2).flatten(1)
+#               x = self.drop2(F.relu(self.fc1(x)))
+#               return self.fc3(F.relu(self.fc2(x)))
 #
-# Here a list; 1,024 is inferred:
+#    .. literalinclude:: /../pymnistcnn/tutorials/mccaffrey.py
+#       :caption: here
+#       :language: python
+#       :start-at: model = pm.Sequential(
+#       :end-at: )  # fmt: skip
+#       :dedent: 4
+#
+# There a class has layers, and a ``forward`` that calls them. Here layers follow each other, and 1,024 is inferred.
+
+# %%
+# The run
+# -------
+# The text files are written first, and read again. Then the tutorial, with what it says:
 
 import tempfile
 from pathlib import Path
@@ -38,21 +55,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pymnistcnn as pm
 from pymnistcnn.tutorials.mccaffrey import fake_image, mccaffrey
-
-layers = [
-    pm.Rescaling(1 / 255),
-    *[pm.Conv2d(32, 5), pm.ReLU(), pm.MaxPool2d(2), pm.Dropout(0.25)],  # 12 x 12
-    *[pm.Conv2d(64, 5), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten()],  # 4 x 4
-    *[pm.Linear(512), pm.ReLU(), pm.Dropout(0.5)],
-    *[pm.Linear(256), pm.ReLU()],
-    pm.Linear(10),
-]
-print(pm.Sequential(layers, input_shape=(1, 28, 28), seed=1).summary())
-
-# %%
-# The run
-# -------
-# The text files are written first, and read again. Then the tutorial, with what it says:
 
 file = Path(tempfile.mkdtemp(), "mccaffrey.safetensors")
 outcome = mccaffrey(output=file)

@@ -13,16 +13,26 @@ The whole of ours is two files, ``pymnistcnn/tutorials/scratch.py`` and ``pymnis
 # %%
 # A step by hand
 # --------------
-# In the text's NumPy, a convolution is a loop over regions of the picture:
+# .. container:: beside
 #
-# .. code-block:: python
+#    .. code-block:: python
+#       :caption: a convolution in NumPy
 #
-#    for i in range(26):
-#        for j in range(26):
-#            region = image[i : i + 3, j : j + 3]
-#            output[i, j] = np.sum(region * self.filters, axis=(1, 2))
+#       for i in range(26):
+#           for j in range(26):
+#               region = image[i : i + 3, j : j + 3]
+#               products = region * self.filters
+#               output[i, j] = products.sum(axis=(1, 2))
 #
-# ``pymnistcnn.scratch`` has the text's three classes, with its ``forward`` and ``backprop``; the loops are kernels in C.
+#    .. literalinclude:: /../pymnistcnn/tutorials/scratch.py
+#       :caption: here, the network by layers
+#       :language: python
+#       :start-at: model = pm.Sequential(
+#       :end-before: if by_hand and
+#       :dedent: 4
+#
+# Beside layers, ``pymnistcnn.scratch`` has the text's three classes, with its ``forward`` and ``backprop``; the loops are
+# kernels in C.
 
 import contextlib
 import io
@@ -35,6 +45,7 @@ import pymnistcnn as pm
 from pymnistcnn.scratch import Conv3x3, MaxPool2, Softmax
 from pymnistcnn.tutorials.scratch import scratch
 
+np.random.seed(0)  # the text's classes draw their first weights from it
 train, test = pm.datasets.mnist()
 conv, pool, softmax = Conv3x3(8), MaxPool2(), Softmax(13 * 13 * 8, 10)
 
