@@ -60,6 +60,7 @@ toc_object_entries_show_parents = "hide"
 nitpick_ignore_regex = [  # what other packages' documentation has
     (r"py:.*", r"(numpy|PIL|torch|onnx|matplotlib|collections|os|io|pathlib|logging)\..*"),
     (r"py:class", r"pymnistcnn\.optimizers\.State"),  # what an optimizer keeps for itself
+    (r"py:class", r"Axes|Of|Data|np\..*|npt\..*"),  # as other packages are called here; names for what plots take
 ]
 
 # ---- how it looks ----
