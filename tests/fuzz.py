@@ -182,7 +182,9 @@ def parts_of_plan(rng):
         ],
     ][rng.integers(4)]
     dtype, target = ["float32", "float64"][rng.integers(2)], target_of(ISAS[rng.integers(len(ISAS))])
-    if rng.random() < 0.2:
+    if dtype == "float32" and rng.random() < 0.3:
+        target = target_of(precision="bf16")
+    elif rng.random() < 0.2:
         target = target_of(device="emulated")
     model = pm.Sequential(layers, shape, dtype=dtype)
     made, plan = [], _native.Plan
