@@ -23,8 +23,14 @@ def test_examples(name, tmp_path, monkeypatch):
         module = importlib.import_module(name)
     except MissingExtra as error:
         pytest.skip(str(error))
-    failed, _ = doctest.testmod(module)
-    assert failed == 0
+    try:
+        doctest.testmod(module, raise_on_error=True)
+    except doctest.UnexpectedException as error:
+        if isinstance(error.exc_info[1], MissingExtra):
+            pytest.skip(str(error.exc_info[1]))
+        raise error.exc_info[1] from None
+    except doctest.DocTestFailure as failure:
+        pytest.fail(f"{failure.test.name}: {failure.example.source}got {failure.got}expected {failure.example.want}")
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -53,7 +53,7 @@ def test_a_bar_fits_the_terminal(columns):
     for (*states, line), expected in zip(lines, LINES, strict=True):
         drawn = [state for state in states if state]
         assert expected.fullmatch(line) and len(line) < 80
-        assert len(drawn) > 2 and max(map(len, drawn)) < columns  # a full line would go on in the next
+        assert drawn and max(map(len, drawn)) < columns  # a full line would go on in the next
         assert all(re.match(r"epoch ./2 +\d+%", state) for state in drawn)
         if columns >= 40:
             assert all(re.search(r" \d\d:\d\d left, loss \d\.\d{4}", state) for state in drawn)
