@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COMPILER = re.compile(r"(.*-)?(cc|gcc|g\+\+|c\+\+|cpp|c89|c99|tcc|clang|clang\+\+|clang-cpp)(-[0-9.]+)?$")
 PART = "import dispatch free_threads processors initializers state residual".split()
-OF_THE_CHECKOUT = {"texts", "figures", "jobs"}  # tests of what is in no wheel
+OF_THE_CHECKOUT = {"texts", "figures", "release", "site"}  # tests of what is in no wheel
 
 
 def main():
@@ -76,7 +76,8 @@ def check(wheel, python, folder, everything):
     run("pymnistcnn", "info")
     run("pymnistcnn", "train")
     tests = sorted((ROOT / "tests").glob("test_*.py"))
-    shutil.copytree(ROOT / "tests", empty / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("tests", "docs", "benchmarks"):  # whose programs run as tests
+        shutil.copytree(ROOT / part, empty / part, ignore=shutil.ignore_patterns("__pycache__", "_build"))
     shutil.copy(ROOT / "pyproject.toml", empty)  # pytest's settings
     names = [test.stem.removeprefix("test_") for test in tests] if everything else PART
     run("pytest", "-q", "-p", "no:cacheprovider", *(f"tests/test_{n}.py" for n in names if n not in OF_THE_CHECKOUT))
