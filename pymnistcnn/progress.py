@@ -93,6 +93,7 @@ class ProgressBar(Callback):
     ----------
     file : where to write; standard error, or a notebook's cell, if not given
     bar : whether to draw the bar; where somebody looks if not given
+    validation : what the validation data are called
 
     Nothing is coloured. What does not fit the terminal is left out.
 
@@ -108,9 +109,10 @@ class ProgressBar(Callback):
 
     file: Any
     bar: bool | None
+    validation: str
 
-    def __init__(self, file: Any = None, bar: bool | None = None) -> None:
-        self.file, self.bar, self._tqdm = file, bar, None
+    def __init__(self, file: Any = None, bar: bool | None = None, validation: str = "validation") -> None:
+        self.file, self.bar, self.validation, self._tqdm = file, bar, validation, None
 
     def on_train_begin(self, training: Any) -> None:
         self._file = Unbreakable(self.file or (Cell() if in_notebook(sys.stderr) else sys.stderr))
@@ -136,7 +138,8 @@ class ProgressBar(Callback):
     def on_epoch_end(self, training: Any) -> None:
         self._close()
         speed = f"{training.history.images_per_second[-1]:,.0f} images/s"
-        self._file.write(f"epoch {training.epoch + 1}/{training.epochs}: {epoch_in_words(training)}, {speed}\n")
+        words = epoch_in_words(training, self.validation)
+        self._file.write(f"epoch {training.epoch + 1}/{training.epochs}: {words}, {speed}\n")
         self._file.flush()
 
     def on_train_end(self, training: Any) -> None:
@@ -199,13 +202,13 @@ def so_far(training: Any) -> str:
     return f"loss {training.loss:.4f}" + (f", accuracy {training.accuracy:.2%}" if training.of_classes else "")
 
 
-def epoch_in_words(training: Any) -> str:
+def epoch_in_words(training: Any, validation: str) -> str:
     """What an epoch has given at its end."""
     history = training.history
     if training.of_classes and history.validation_accuracy:
-        return f"{so_far(training)}, validation {history.validation_accuracy[-1]:.2%}"
+        return f"{so_far(training)}, {validation} {history.validation_accuracy[-1]:.2%}"
     if history.validation_loss:
-        return f"{so_far(training)}, validation loss {history.validation_loss[-1]:.4f}"
+        return f"{so_far(training)}, {validation} loss {history.validation_loss[-1]:.4f}"
     return so_far(training)
 
 

@@ -145,6 +145,7 @@ def test_train_shows_the_network_the_data_and_the_result(tiny):
     assert "test accuracy" in result.stdout and "digits.safetensors (119 kB)" in result.stdout
     lines = result.stderr.splitlines()  # not a terminal: a line an epoch, and no bars
     assert [line[:10] for line in lines] == ["epoch 1/2:", "epoch 2/2:"]
+    assert re.search(r", test (\S+%),", lines[1])[1] in result.stdout  # one name, and one number
     assert all(len(line) <= 80 for line in [*result.stdout.replace(str(tiny), "DIR").splitlines(), *lines])
 
 

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from .._types import ArrayLike, DTypeLike, StrPath
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
+from ..progress import ProgressBar
 from ..ranks import Ranks, world
 from ..recipes import RECIPES
 from .options import (
@@ -138,12 +139,13 @@ def train(
     say(f"          only {count(steps, 'step')}: more --epochs learn more\n" if steps < FEW_STEPS else "")
 
     recorder = recorder_of(epochs, len(training), batch_size) if report and is_first else None
+    watching = [ProgressBar(validation="test")] * is_first + [recorder] * (recorder is not None)
     with checkpoint.held() if checkpoint else nullcontext():
         try:
             history = made.model.fit(
                 training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
-                loss=made.loss, callbacks=[*made.callbacks, *([recorder] if recorder else [])], validation=test,
-                threads=threads, isa=isa, progress=is_first, checkpoint=checkpoint, resume=resume,
+                loss=made.loss, callbacks=[*made.callbacks, *watching], validation=test, threads=threads, isa=isa,
+                progress=False, checkpoint=checkpoint, resume=resume,
                 comm=None if ranks is None else world(),
             )  # fmt: skip
             if not is_first:
