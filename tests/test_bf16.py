@@ -73,18 +73,11 @@ def test_what_is_not_finite_stays_where_it_is(name, value, isa):
     np.testing.assert_array_equal(np.isfinite(y), np.isfinite(expected))
 
 
-@pytest.mark.parametrize("n, features, out", [c for c in cases.LINEARS if not small_linear(*c[1:])])
+LONG_SUMS = [(1, 4099, 17), (33, 5001, 20), (4097, 65, 100)]
+
+
+@pytest.mark.parametrize("n, features, out", [c for c in cases.LINEARS if not small_linear(*c[1:])] + LONG_SUMS)
 def test_large_linear(n, features, out, isa):
-    rng = np.random.default_rng(0)
-    x, w, b, dy = (normal(rng, shape, "float32") for shape in ((n, features), (out, features), out, (n, out)))
-    expected = reference.linear(bf16(x), bf16(w), b), *reference.linear_backward(bf16(dy), bf16(x), bf16(w))
-    for first in (True, False):
-        for actual, wanted in zip(run_linear((x, w, b, dy), isa, "float32", first), expected, strict=True):
-            agree(actual, wanted, TOLERANCE["float32"])
-
-
-@pytest.mark.parametrize("n, features, out", [(1, 4099, 17), (33, 5001, 20), (4097, 65, 100)])
-def test_long_sums_of_a_large_linear_layer(n, features, out, isa):
     rng = np.random.default_rng(0)
     x, w, b, dy = (normal(rng, shape, "float32") for shape in ((n, features), (out, features), out, (n, out)))
     expected = reference.linear(bf16(x), bf16(w), b), *reference.linear_backward(bf16(dy), bf16(x), bf16(w))
