@@ -111,12 +111,19 @@ __all__ += trackers.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
 
-# what needs an extra, and the module that has it
-LAZY = {"CNNClassifier": "estimator", "from_onnx": "onnx", "from_torch": "pytorch", "plots": "plots"}
+# what is imported when it is first asked for, since it may need an extra, and the module that has it
+LAZY = {
+    "CNNClassifier": "estimator",
+    "from_onnx": "onnx",
+    "from_torch": "pytorch",
+    "plots": "plots",
+    "recipes": "recipes",
+}
 
 
 if _typing.TYPE_CHECKING:
     from . import plots as plots
+    from . import recipes as recipes
     from .estimator import CNNClassifier as CNNClassifier
     from .onnx import from_onnx as from_onnx
     from .pytorch import from_torch as from_torch

@@ -1,8 +1,13 @@
-"""Recipes: networks with all that it takes to train them, one function each."""
+"""Recipes: networks with all that it takes to train them, one function each.
+
+>>> import pymnistcnn as pm
+>>> pm.recipes.fast().batch_size
+128
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ._types import DTypeLike, Shape
@@ -18,7 +23,15 @@ from .schedules import OneCycle, Schedule
 
 @dataclass(frozen=True)
 class Recipe:
-    """A fresh model, and the arguments of `fit` that suit it."""
+    """A fresh model, and the arguments of `fit` that suit it.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> recipe = pm.recipes.fast(seed=1)
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments, progress=False)
+    """
 
     model: Sequential
     epochs: int
@@ -27,6 +40,12 @@ class Recipe:
     schedule: Schedule
     loss: Loss = field(default_factory=CrossEntropyLoss)
     callbacks: list[Callback] = field(default_factory=list)
+    average: float | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All but the model, by the names that `fit` has for them."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
 
 
 def fast(
@@ -45,11 +64,9 @@ def fast(
     Examples
     --------
     >>> import pymnistcnn as pm
-    >>> from pymnistcnn.recipes import fast
-    >>> recipe = fast()
+    >>> recipe = pm.recipes.fast()
     >>> train, test = pm.datasets.mnist()
-    >>> history = recipe.model.fit(train[:1000], epochs=1, batch_size=recipe.batch_size, progress=False,
-    ...                            optimizer=recipe.optimizer, schedule=recipe.schedule)
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments, progress=False)
     """
     if len(checked_shape(input_shape)) == 1:
         layers = [Linear(128), ReLU(), Linear(classes)]
@@ -90,12 +107,9 @@ def accurate(
     Examples
     --------
     >>> import pymnistcnn as pm
-    >>> from pymnistcnn.recipes import accurate
-    >>> recipe = accurate()
+    >>> recipe = pm.recipes.accurate()
     >>> train, test = pm.datasets.mnist()
-    >>> history = recipe.model.fit(train[:1000], epochs=1, batch_size=recipe.batch_size, progress=False,
-    ...                            optimizer=recipe.optimizer, schedule=recipe.schedule, loss=recipe.loss,
-    ...                            callbacks=recipe.callbacks)
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments, progress=False)
     """
     if len(checked_shape(input_shape)) == 1:
         layers = [Linear(256), ReLU(), Dropout(0.2), Linear(128), ReLU(), Dropout(0.2), Linear(classes)]

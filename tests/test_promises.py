@@ -610,3 +610,9 @@ def test_importing_brings_in_only_what_it_needs():
     assert "pymnistcnn.model" in loaded
     others = {"click", "tqdm", "PIL", "safetensors", "pytest", "torch", "onnx", "matplotlib", "tensorboardX", "mpi4py"}
     assert loaded & others == set()
+    assert "pymnistcnn.recipes" not in loaded
+
+
+def test_recipes_are_there_without_a_further_import():
+    result = python("import pymnistcnn as pm; print(pm.recipes.fast(seed=1).average)")
+    assert result.stdout == "None\n", result.stderr

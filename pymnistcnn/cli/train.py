@@ -140,13 +140,12 @@ def train(
 
     recorder = recorder_of(epochs, len(training), batch_size) if report and is_first else None
     watching = [ProgressBar(validation="test")] * is_first + [recorder] * (recorder is not None)
+    own = dict(epochs=epochs, batch_size=batch_size, callbacks=[*made.callbacks, *watching])
     with checkpoint.held() if checkpoint else nullcontext():
         try:
             history = made.model.fit(
-                training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
-                loss=made.loss, callbacks=[*made.callbacks, *watching], validation=test, threads=threads, isa=isa,
-                progress=False, checkpoint=checkpoint, resume=resume,
-                comm=None if ranks is None else world(),
+                training, **made.arguments | own, validation=test, threads=threads, isa=isa, progress=False,
+                checkpoint=checkpoint, resume=resume, comm=None if ranks is None else world(),
             )  # fmt: skip
             if not is_first:
                 return
