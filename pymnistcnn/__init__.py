@@ -28,6 +28,8 @@ if _native_version != __version__:
     )
 
 from . import (
+    averages,
+    batch_norm,
     calibration,
     callbacks,
     checkpoints,
@@ -52,6 +54,8 @@ from . import (
     trackers,
     training,
 )
+from .averages import *
+from .batch_norm import *
 from .calibration import *
 from .callbacks import *
 from .checkpoints import *
@@ -90,6 +94,8 @@ __all__ = [
     "pictures",
     "schedules",
 ]
+__all__ += averages.__all__
+__all__ += batch_norm.__all__
 __all__ += calibration.__all__
 __all__ += callbacks.__all__
 __all__ += checkpoints.__all__

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ._types import DTypeLike, Shape
+from .averages import StochasticAverage
 from .calibration import Calibrate
 from .callbacks import Callback
 from .checks import checked_shape
@@ -40,7 +41,7 @@ class Recipe:
     schedule: Schedule
     loss: Loss = field(default_factory=CrossEntropyLoss)
     callbacks: list[Callback] = field(default_factory=list)
-    average: float | None = None
+    average: float | StochasticAverage | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -518,7 +518,7 @@ ORDER = [
     {"initializers"},
     {"layers"},
     {"architecture"},
-    {"losses", "optimizers", "schedules", "metrics", "callbacks", "files", "mismatch"},
+    {"losses", "optimizers", "schedules", "averages", "metrics", "callbacks", "files", "mismatch", "batch_norm"},
     {"functional", "checkpoints", "progress", "recorder", "trackers"},
     {"ranks"},
     {"sources"},
@@ -548,10 +548,12 @@ ALONE = {  # NumPy, the standard library, and what is named here
     "processors": {},
     "turns": {},
     "schedules": {"_types", "checks", "elementary"},
+    "averages": {"_types", "checks"},
     "metrics": {"_types", "checks"},
     "initializers": {"_types", "checks", "elementary"},
 }
-BESIDE = {"losses": {"layers"}, "model": {"onnx", "pytorch"}, "training": {"plots"}}  # and doors, opened when asked
+BESIDE = {"losses": {"layers"}, "model": {"onnx", "pytorch"}, "training": {"plots"}, "batch_norm": {"model"}}
+# these are types, and doors, opened when asked
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
 
