@@ -117,13 +117,15 @@ __all__ += trackers.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
 
-# what is imported when it is first asked for, since it may need an extra, and the module that has it
+# what is imported when it is first asked for, and the module that has it; some need an extra
 LAZY = {
     "CNNClassifier": "estimator",
+    "Trained": "many",
     "from_onnx": "onnx",
     "from_torch": "pytorch",
     "plots": "plots",
     "recipes": "recipes",
+    "train_many": "many",
 }
 
 
@@ -131,6 +133,8 @@ if _typing.TYPE_CHECKING:
     from . import plots as plots
     from . import recipes as recipes
     from .estimator import CNNClassifier as CNNClassifier
+    from .many import Trained as Trained
+    from .many import train_many as train_many
     from .onnx import from_onnx as from_onnx
     from .pytorch import from_torch as from_torch
 else:

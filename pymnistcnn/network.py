@@ -211,6 +211,13 @@ class Network:
         plans = sum(sum(kept.plan.workspace_bytes.values()) for kept in self._plans.values())
         return self.param.nbytes + self.gradient.nbytes + plans
 
+    def release(self) -> None:
+        """Give back the memory of all plans: they are made anew when they are needed."""
+        with self.turns.mine():
+            self._plans.clear()
+            self.stretches = None
+            self._forget("its memory was given back")
+
     def _planned(self, by_hand: bool, capacity: int, target: Target, loss: Any, clip: bool) -> Any:
         builders = [lowered(self.layers, self.input_shape, self.first_layer, inference) for inference in (False, True)]
         for builder in builders:

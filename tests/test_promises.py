@@ -530,6 +530,7 @@ ORDER = [
     {"plots"},
     {"report"},
     {"onnx", "pytorch", "recipes", "scratch"},
+    {"many"},
     {"tutorials", "benchmarking", "drawing", "estimator"},
     {"cli"},
 ]
