@@ -34,6 +34,7 @@ from . import (
     callbacks,
     checkpoints,
     datasets,
+    ensemble,
     functional,
     initializers,
     interpretation,
@@ -60,6 +61,7 @@ from .calibration import *
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
+from .ensemble import *
 from .interpretation import *
 from .layers.activations import *
 from .layers.base import *
@@ -99,6 +101,7 @@ __all__ += batch_norm.__all__
 __all__ += calibration.__all__
 __all__ += callbacks.__all__
 __all__ += checkpoints.__all__
+__all__ += ensemble.__all__
 __all__ += interpretation.__all__
 __all__ += layers.__all__
 __all__ += learning_rates.__all__

@@ -18,7 +18,7 @@ from .callbacks import Callback
 from .checks import checked_seed, instance, shown, whole
 from .datasets import Dataset
 from .model import Sequential, both_of
-from .network import MOST_THREADS, Network, default_threads
+from .network import MOST_THREADS, Network, checked_threads
 from .progress import Cell, Unbreakable, columns_of, in_notebook, is_watched
 from .recipes import RECIPES, Recipe
 from .training import History
@@ -77,6 +77,7 @@ def train_many(
     *,
     validation: Dataset | tuple[ArrayLike, ArrayLike] | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     progress: bool | None = None,
     **arguments: Any,
 ) -> list[Trained]:
@@ -89,8 +90,9 @@ def train_many(
         pictures such as MNIST's. For others: `functools.partial(pm.recipes.fast, classes=26)`
     seeds : whole numbers, such as range(10)
     data, validation : as `fit` takes them; no stream
-    workers : how many are trained at a time; one for each processor if not given. They share the processors: where
-        fewer are left than there are processors, each has several threads
+    workers : how many are trained at a time; as many as there are threads if not given
+    threads : of all together; one for each processor if not given. They are shared: where fewer networks are left than
+        there are threads, each has several
     progress : draw one progress line, of all of them, on standard error; True if not given
     arguments : more for `fit`, in place of the recipe's: average, batch_size, class_weight, clip_norm, epochs, isa,
         precision, sample_weight, schedule and shuffle
@@ -114,8 +116,8 @@ def train_many(
     >>> ensemble = [trained.model for trained in results]
     """
     make, seeds = checked_recipe(recipe), checked_seeds(seeds)
-    processors = default_threads()
-    workers = processors if workers is None else whole("workers", workers, 1, MOST_THREADS)
+    threads = checked_threads(threads)
+    workers = threads if workers is None else whole("workers", workers, 1, MOST_THREADS)
     if others := arguments.keys() - SHARED:
         named, shared = (", ".join(sorted(names)) for names in (others, SHARED))
         raise ValueError(f"{named}: not for all trainings alike, but the recipe's; all can share {shared}")
@@ -126,7 +128,7 @@ def train_many(
     with drawn(work, progress):
         for some in filter(None, (seeds[: len(seeds) - rest], seeds[len(seeds) - rest :])):
             at_a_time = min(workers, len(some))
-            work.run(some, at_a_time, max(1, processors // at_a_time))
+            work.run(some, at_a_time, max(1, threads // at_a_time))
     if all(trained.error for trained in work.results):
         raise work.results[0].error
     return work.results

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -145,4 +146,24 @@ def kernels(input_shape: Shape, name: str) -> list[dict[str, Any]]:
     return [dict(kernel_size=5) if roomy else SAME, *[SAME] * (pools - 2), dict(kernel_size=3) if roomy else SAME]
 
 
+@dataclass(frozen=True)
+class Members:
+    """A recipe for an ensemble: so many networks of one recipe, each with a seed of its own.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.recipes.Members(pm.recipes.fast, 3).seeds(7)
+    [21, 22, 23]
+    """
+
+    recipe: Callable[..., Recipe]
+    count: int
+
+    def seeds(self, seed: int) -> list[int]:
+        """Those of the networks: no two ensembles share one, unless their seeds are close to 2**64."""
+        return [(seed * self.count + number) % 2**64 for number in range(self.count)]
+
+
 RECIPES = {"fast": fast, "accurate": accurate}  # what `pymnistcnn train` offers
+ENSEMBLES = {"ensemble": Members(accurate, 5)}  # and that makes several networks

@@ -42,10 +42,10 @@ class Does(pm.Callback):
         self.on_epoch_end = what
 
 
-@pytest.mark.parametrize("workers", [None, 1, 2, 3, 8])
-def test_each_is_as_alone_in_the_order_of_the_seeds(workers):
+@pytest.mark.parametrize("how", [{}, dict(workers=1), dict(workers=2), dict(workers=3, threads=1), dict(workers=8)])
+def test_each_is_as_alone_in_the_order_of_the_seeds(how):
     seeds = [7, 3, 2**64 - 1, 0, 5]
-    results = trained(small, seeds, DATA, validation=DATA, workers=workers)
+    results = trained(small, seeds, DATA, validation=DATA, **how)
     assert [one.seed for one in results] == seeds
     for one in results:
         model, history = alone(one.seed, validation=DATA)
@@ -162,13 +162,14 @@ def test_bad_arguments(arguments, match):
         trained(*arguments)
 
 
-@pytest.mark.parametrize("name", ["optimizer", "callbacks", "checkpoint", "threads", "device", "nonsense"])
+@pytest.mark.parametrize("name", ["optimizer", "callbacks", "checkpoint", "verbose", "device", "nonsense"])
 def test_what_trainings_cannot_share(name):
     with pytest.raises(ValueError, match=f"^{name}: not for all trainings alike, but the recipe's; all can share aver"):
         trained(small, [0], DATA, **{name: None})
 
 
-@pytest.mark.parametrize("workers", [0, -1, 1.5, "two"])
-def test_bad_workers(workers):
-    with pytest.raises(ValueError, match="workers must be a whole number from 1 to 1024"):
-        trained(small, [0], DATA, workers=workers)
+@pytest.mark.parametrize("name", ["workers", "threads"])
+@pytest.mark.parametrize("given", [0, -1, 1.5, "two"])
+def test_bad_numbers_of_workers_and_threads(name, given):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from 1 to 1024"):
+        trained(small, [0], DATA, **{name: given})

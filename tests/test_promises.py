@@ -526,6 +526,7 @@ ORDER = [
     {"predictor", "training"},
     {"c_code", "card"},
     {"model"},
+    {"ensemble"},
     {"calibration", "learning_rates", "loading", "interpretation"},
     {"plots"},
     {"report"},
