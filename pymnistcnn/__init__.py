@@ -28,10 +28,13 @@ if _native_version != __version__:
     )
 
 from . import (
+    averages,
+    batch_norm,
     calibration,
     callbacks,
     checkpoints,
     datasets,
+    ensemble,
     functional,
     initializers,
     interpretation,
@@ -52,10 +55,13 @@ from . import (
     trackers,
     training,
 )
+from .averages import *
+from .batch_norm import *
 from .calibration import *
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
+from .ensemble import *
 from .interpretation import *
 from .layers.activations import *
 from .layers.base import *
@@ -90,9 +96,12 @@ __all__ = [
     "pictures",
     "schedules",
 ]
+__all__ += averages.__all__
+__all__ += batch_norm.__all__
 __all__ += calibration.__all__
 __all__ += callbacks.__all__
 __all__ += checkpoints.__all__
+__all__ += ensemble.__all__
 __all__ += interpretation.__all__
 __all__ += layers.__all__
 __all__ += learning_rates.__all__
@@ -111,13 +120,24 @@ __all__ += trackers.__all__
 __all__ += training.__all__
 __all__.remove("Layer")  # what layers are made from: pymnistcnn.layers.Layer
 
-# what needs an extra, and the module that has it
-LAZY = {"CNNClassifier": "estimator", "from_onnx": "onnx", "from_torch": "pytorch", "plots": "plots"}
+# what is imported when it is first asked for, and the module that has it; some need an extra
+LAZY = {
+    "CNNClassifier": "estimator",
+    "Trained": "many",
+    "from_onnx": "onnx",
+    "from_torch": "pytorch",
+    "plots": "plots",
+    "recipes": "recipes",
+    "train_many": "many",
+}
 
 
 if _typing.TYPE_CHECKING:
     from . import plots as plots
+    from . import recipes as recipes
     from .estimator import CNNClassifier as CNNClassifier
+    from .many import Trained as Trained
+    from .many import train_many as train_many
     from .onnx import from_onnx as from_onnx
     from .pytorch import from_torch as from_torch
 else:

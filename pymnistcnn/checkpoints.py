@@ -102,7 +102,7 @@ class Snapshot:
         self.training = training
         self.live = {"": training.network.param}  # by what the names of their arrays begin with
         self.live |= {f"{TRAINING}.moments.{i}.": moment for i, moment in enumerate(training.state.moments)}
-        self.live[f"{TRAINING}.average."] = training.average[0] if training.average else None
+        self.live[f"{TRAINING}.average."] = training.average
         self.live = {prefix: vector for prefix, vector in self.live.items() if vector is not None}
         self.vectors = {prefix: np.zeros_like(vector) for prefix, vector in self.live.items()}
 

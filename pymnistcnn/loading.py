@@ -10,6 +10,7 @@ from ._types import Array, DTypeLike, Shape, StrPath
 from .architecture import UnknownLayer, checked_own_layers, layer_of, parameter_names
 from .checkpoints import TRAINING
 from .checks import checked_dtype, checked_shape
+from .ensemble import MODELS, Ensemble
 from .files import FORMAT, check_shapes
 from .layers import Layer
 from .model import Sequential
@@ -18,16 +19,18 @@ from .placing import bytes_of
 
 __all__ = ["load"]
 
-MOST_LAYERS = 10_000  # of a file
+MOST_LAYERS, MOST_MODELS = 10_000, 1000  # of a file
 
 
 def load(
     path: StrPath, *, max_bytes: int = 2**30, max_work: int = 10**11, own_layers: Iterable[type[Layer]] = ()
-) -> Sequential:
-    """The model that `Sequential.save`, or a Checkpoint, wrote, ready to predict or to train on.
+) -> Sequential | Ensemble:
+    """The model that `Sequential.save`, or a Checkpoint, wrote, ready to predict or to train on; or the ensemble that
+    `Ensemble.save` wrote.
 
     max_bytes, max_work : what predicting one sample may take, in bytes of memory and in numbers read: a small file
-        may describe a huge network, and nothing is computed before that is known
+        may describe a huge network, and nothing is computed before that is known. Each model of an ensemble may take
+        all of the bytes, and its share of the work
     own_layers : the classes, each a `PythonLayer`, of layers of one's own
 
     ValueError if the file is damaged, not one of ours, or of a network that takes more.
@@ -43,7 +46,8 @@ def load(
     own = checked_own_layers(own_layers)
     description, state = files.read(path)
     try:
-        return model_of(description, state, max_bytes, max_work, own)
+        what = ensemble_of if MODELS in description else model_of
+        return what(description, state, max_bytes, max_work, own)
     except UnknownLayer as error:
         raise ValueError(f"{path}: {files.brief(error)}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -87,3 +91,29 @@ def model_of(
     model.load_state_dict(state)
     model.notes = dict(notes)
     return model
+
+
+def ensemble_of(
+    description: dict[str, Any],
+    state: Mapping[str, Array],
+    max_bytes: int,
+    max_work: int,
+    own_layers: Iterable[type[Layer]],
+) -> Ensemble:
+    """The ensemble that a file's metadata describes."""
+    described = description[MODELS]
+    if description.keys() != {"format", MODELS} or description["format"] != FORMAT:
+        raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
+    if not isinstance(described, list) or not 0 < len(described) <= MOST_MODELS:
+        raise ValueError(f"an ensemble has a list of 1 to {MOST_MODELS:,} models")
+    states: list[dict[str, Array]] = [{} for _ in described]
+    numbers = {str(number): own for number, own in enumerate(states)}
+    for name, array in state.items():
+        number, _, rest = name.partition(".")
+        if number not in numbers:
+            raise ValueError(f"{name} is of none of its {len(described)} models")
+        numbers[number][rest] = array
+    share = max_work // len(described)
+    return Ensemble(
+        model_of(dict(one), own, max_bytes, share, own_layers) for one, own in zip(described, states, strict=True)
+    )

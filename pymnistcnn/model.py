@@ -15,6 +15,7 @@ import numpy as np
 from . import files
 from ._types import Array, ArrayLike, DTypeLike, Shape, StrPath
 from .architecture import described, parameter_names
+from .averages import StochasticAverage, checked_average
 from .callbacks import Callback
 from .checkpoints import Checkpoint
 from .checks import (
@@ -235,7 +236,7 @@ class Sequential:
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | ArrayLike | None = None,
         clip_norm: float | None = None,
-        average: float | None = None,
+        average: float | StochasticAverage | None = None,
         checkpoint: Checkpoint | None = None,
         resume: StrPath | None = None,
         shuffle_buffer: int | None = None,
@@ -272,8 +273,10 @@ class Sequential:
         class_weight : how much the samples of each class count: {class: number}, 1 for those that are not named, or
             numbers (classes,); as `weight` of the loss
         clip_norm : gradients are scaled down to this norm, taken over all of them, where theirs is larger
-        average : decay, from 0 to 1 (excluded), of a moving average of the weights over steps; validation uses
-            the average, and the model ends with it (Polyak and Juditsky, 1992; the exponential one)
+        average : decay, from 0 to 1 (excluded), of a moving average of the weights over steps (Polyak and Juditsky,
+            1992; the exponential one); or StochasticAverage(), the mean over the last part of the training. Validation
+            uses the average, and the model ends with it. Batch norm gets statistics of its own for the average, from
+            16 batches of 256 training samples; after a stream, which may come only once, it keeps those of the weights
         checkpoint : Checkpoint(path), to be able to go on if this training ends before its time
         resume : path of a checkpoint to go on from; all other arguments that matter, the data too, must be as they
             were. The result is that of training in one go, bit for bit, and the history is of both parts
@@ -296,6 +299,7 @@ class Sequential:
         schedule = Constant(optimizer.lr) if schedule is None else checked_schedule("schedule", schedule)
         if checkpoint is not None:
             instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
+        average = checked_average(average)
         target = target_of(isa, device, precision)
         loss = weighted(checked_loss(CrossEntropyLoss() if loss is None else loss), class_weight, self.output_shape)
         ranks = None if comm is None else ranks_of(comm, self.network, loss, target)
@@ -308,11 +312,10 @@ class Sequential:
             refuse_of_streams(shuffle_buffer=shuffle_buffer, steps_per_epoch=steps_per_epoch)
             data = Arrays(*self._samples(loss, x, y, "train", sample_weight), shuffle, ranks)
         else:
-            check_stream(data, x, epochs, schedule, sample_weight)
+            check_stream(data, x, epochs, schedule, average, sample_weight)
             warn_of(self, data.first.x, "train inputs")
         validation = None if validation is None else self._samples(loss, validation, None, "validation")
         clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
-        average = None if average is None else number("average", average, 0, 1, open_high=True)
         callbacks += progress_bars(progress, verbose)
         settings = Settings(epochs, batch_size, optimizer, loss, schedule, callbacks, target,
                             checked_threads(threads), clip_norm, average, checkpoint, ranks)  # fmt: skip

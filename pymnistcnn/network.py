@@ -211,6 +211,13 @@ class Network:
         plans = sum(sum(kept.plan.workspace_bytes.values()) for kept in self._plans.values())
         return self.param.nbytes + self.gradient.nbytes + plans
 
+    def release(self) -> None:
+        """Give back the memory of all plans: they are made anew when they are needed."""
+        with self.turns.mine():
+            self._plans.clear()
+            self.stretches = None
+            self._forget("its memory was given back")
+
     def _planned(self, by_hand: bool, capacity: int, target: Target, loss: Any, clip: bool) -> Any:
         builders = [lowered(self.layers, self.input_shape, self.first_layer, inference) for inference in (False, True)]
         for builder in builders:
@@ -344,27 +351,27 @@ class Network:
         target: Target,
         threads: int | None = None,
         clip_norm: None = None,
-        average: None = None,
+        average: tuple[Array, Array] | None = None,
         op_seconds: None = None,
         numbers: Array | None = None,
         ranks: Any = None,
     ) -> tuple[Array, Array, Array]:
         """Steps over the samples `index`, or over all in order; returns each step's summed loss, correct and weight.
 
-        x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decay) of the weights'
-        moving average; op_seconds (threads, ops of the plan): what each op took is added to it; numbers: of the
+        x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decays) of the weights'
+        average, one a step; op_seconds (threads, ops of the plan): what each op took is added to it; numbers: of the
         samples in the data set, if `index` does not say them; ranks: that do this together, or None. The optimizer's
         state moves on by the steps that were done.
         """
         state, count = optimizer.state_for(self), len(x if index is None else index)
-        vector, decay = average or (None, None)
+        vector, decays = average or (None, None)
         with self.turns.mine():
             try:
                 results = self._run(
                     self.plan(False, batch, target, loss, clip_norm is not None), Program.TRAIN, count, threads,
                     batch=batch, x=x, loss=loss, **targets.arguments, index=index, numbers=numbers, ranks=ranks,
                     optimizer=optimizer.kind, moments=state.moments,
-                    coefficients=optimizer.rows(state.steps, rates, clip_norm, decay), average=vector,
+                    coefficients=optimizer.rows(state.steps, rates, clip_norm, decays), average=vector,
                     epoch=epoch, first_position=first_position, op_seconds=op_seconds,
                 )  # fmt: skip
             except NotFinite as error:

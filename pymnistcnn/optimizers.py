@@ -97,11 +97,11 @@ class Optimizer:
         first_step: int,
         rates: Sequence[float] | Array,
         clip_norm: float | None = None,
-        average: float | None = None,
+        average: Array | None = None,
     ) -> np.ndarray:
-        """The coefficients, with the norm that gradients are clipped to and the decay of the weights' average."""
+        """The coefficients, with the norm that gradients are clipped to and the decays of the weights' average."""
         rows = self.coefficients(first_step, rates)
-        rows[:, CLIP_NORM], rows[:, AVERAGE] = clip_norm or 0, average or 0
+        rows[:, CLIP_NORM], rows[:, AVERAGE] = clip_norm or 0, 0 if average is None else average
         return rows
 
 

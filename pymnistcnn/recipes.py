@@ -1,11 +1,18 @@
-"""Recipes: networks with all that it takes to train them, one function each."""
+"""Recipes: networks with all that it takes to train them, one function each.
+
+>>> import pymnistcnn as pm
+>>> pm.recipes.fast().batch_size
+128
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ._types import DTypeLike, Shape
+from .averages import StochasticAverage
 from .calibration import Calibrate
 from .callbacks import Callback
 from .checks import checked_shape
@@ -18,7 +25,15 @@ from .schedules import OneCycle, Schedule
 
 @dataclass(frozen=True)
 class Recipe:
-    """A fresh model, and the arguments of `fit` that suit it."""
+    """A fresh model, and the arguments of `fit` that suit it.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> recipe = pm.recipes.fast(seed=1)
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments, progress=False)
+    """
 
     model: Sequential
     epochs: int
@@ -27,6 +42,12 @@ class Recipe:
     schedule: Schedule
     loss: Loss = field(default_factory=CrossEntropyLoss)
     callbacks: list[Callback] = field(default_factory=list)
+    average: float | StochasticAverage | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All but the model, by the names that `fit` has for them."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
 
 
 def fast(
@@ -45,11 +66,9 @@ def fast(
     Examples
     --------
     >>> import pymnistcnn as pm
-    >>> from pymnistcnn.recipes import fast
-    >>> recipe = fast()
+    >>> recipe = pm.recipes.fast()
     >>> train, test = pm.datasets.mnist()
-    >>> history = recipe.model.fit(train[:1000], epochs=1, batch_size=recipe.batch_size, progress=False,
-    ...                            optimizer=recipe.optimizer, schedule=recipe.schedule)
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments, progress=False)
     """
     if len(checked_shape(input_shape)) == 1:
         layers = [Linear(128), ReLU(), Linear(classes)]
@@ -90,12 +109,9 @@ def accurate(
     Examples
     --------
     >>> import pymnistcnn as pm
-    >>> from pymnistcnn.recipes import accurate
-    >>> recipe = accurate()
+    >>> recipe = pm.recipes.accurate()
     >>> train, test = pm.datasets.mnist()
-    >>> history = recipe.model.fit(train[:1000], epochs=1, batch_size=recipe.batch_size, progress=False,
-    ...                            optimizer=recipe.optimizer, schedule=recipe.schedule, loss=recipe.loss,
-    ...                            callbacks=recipe.callbacks)
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments, progress=False)
     """
     if len(checked_shape(input_shape)) == 1:
         layers = [Linear(256), ReLU(), Dropout(0.2), Linear(128), ReLU(), Dropout(0.2), Linear(classes)]
@@ -130,4 +146,24 @@ def kernels(input_shape: Shape, name: str) -> list[dict[str, Any]]:
     return [dict(kernel_size=5) if roomy else SAME, *[SAME] * (pools - 2), dict(kernel_size=3) if roomy else SAME]
 
 
+@dataclass(frozen=True)
+class Members:
+    """A recipe for an ensemble: so many networks of one recipe, each with a seed of its own.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> pm.recipes.Members(pm.recipes.fast, 3).seeds(7)
+    [21, 22, 23]
+    """
+
+    recipe: Callable[..., Recipe]
+    count: int
+
+    def seeds(self, seed: int) -> list[int]:
+        """Those of the networks: no two ensembles share one, unless their seeds are close to 2**64."""
+        return [(seed * self.count + number) % 2**64 for number in range(self.count)]
+
+
 RECIPES = {"fast": fast, "accurate": accurate}  # what `pymnistcnn train` offers
+ENSEMBLES = {"ensemble": Members(accurate, 5)}  # and that makes several networks

@@ -261,13 +261,14 @@ class Stepwise:
         target: Any,
         threads: int | None = None,
         clip_norm: float | None = None,
-        average: tuple[Array, float] | None = None,
+        average: tuple[Array, Array] | None = None,
         numbers: Array | None = None,
         ranks: None = None,
     ) -> Array:
         """A slice of steps over the samples `index`: see `Network.train`."""
         state, results = optimizer.state_for(self.network), np.zeros((3, len(rates)))
         index = np.arange(len(x)) if index is None else index
+        vector, decays = average or (None, np.zeros(len(rates)))
         for step, rate in enumerate(rates):
             which = index[step * batch : (step + 1) * batch]
             self._restart(epoch, first_position // batch + step)
@@ -275,7 +276,7 @@ class Stepwise:
                 y = self._forward(x[which], True, target, threads)
                 *results[:, step], dy = self.compare(loss, y, targets[which], target, threads)
                 self._backward(dy, target, threads)
-                self._update(optimizer, state, rate, target, threads, clip_norm, average)
+                self._update(optimizer, state, rate, target, threads, clip_norm, vector, decays[step])
             except NotFinite as error:
                 raise NotFinite(error.layer, step) from None
             finally:
@@ -286,18 +287,17 @@ class Stepwise:
         """Let what is random be that of this batch: of up to 2**20 an epoch each has its own."""
         self.stretches.chain.restart(self.network.seed, (epoch * 2**20 + batch) % (2**32 - 1))
 
-    def _update(self, optimizer, state, rate, target, threads, clip_norm, average):
+    def _update(self, optimizer, state, rate, target, threads, clip_norm, average, decay):
         network, key = self.network, (clip_norm is not None, target)
         if key not in self.stretches.updates:
             builder = PlanBuilder(network.input_shape)
             builder.updated(network.parameters)
             self.stretches.updates[key] = update_plan(builder, network.dtype, *key)
-        vector, decay = average or (None, None)
         with network.turns.mine():
             network._run(
                 self.stretches.updates[key], Program.BACKWARD, 1, threads, optimizer=optimizer.kind,
                 moments=state.moments, coefficients=optimizer.rows(state.steps, [rate], clip_norm, decay),
-                average=vector,
+                average=average,
             )  # fmt: skip
 
 

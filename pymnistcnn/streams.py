@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -265,13 +266,14 @@ def stream_of(
     return Stream(chunks, checked, batch_size, buffer, steps, count)
 
 
-def check_stream(stream: Stream, chunks: Any, epochs: int, schedule: Any, sample_weight: Any) -> None:
+def check_stream(stream: Stream, chunks: Any, epochs: int, schedule: Any, average: Any, sample_weight: Any) -> None:
     """ValueError for what a stream cannot do."""
     if isinstance(chunks, Iterator) and epochs > 1:
         raise ValueError(f"epochs must be 1 for an iterator, which can be read only once, not {epochs}: give what can "
                          "be read again, such as a function that returns an iterator")  # fmt: skip
-    if stream.samples == math.inf and not isinstance(schedule, Constant):
-        raise ValueError(f"{schedule} needs to know how long the training is: give steps_per_epoch")
+    for plan in (schedule, average):
+        if stream.samples == math.inf and not isinstance(plan, (Constant, float, NoneType)):
+            raise ValueError(f"{plan} needs to know how long the training is: give steps_per_epoch")
     if sample_weight is not None:
         raise ValueError("sample_weight is for arrays; a stream gives chunks (inputs, targets, weights)")
 

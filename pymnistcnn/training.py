@@ -16,14 +16,16 @@ import numpy as np
 
 from ._native import NotFinite, Target
 from ._types import Array, StrPath
+from .averages import StochasticAverage, decays_of
+from .batch_norm import gather, has_batch_norm
 from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
 from .markup import table
-from .network import Network, of_classes
+from .network import EVALUATION_BATCH, Network, of_classes
 from .optimizers import IN_TRAINING, Optimizer
 from .ranks import Ranks
-from .sources import Arrays, Part
+from .sources import Arrays, Part, epoch_order
 from .stepping import Stepwise, runner_of
 from .streams import Stream
 from .target import arithmetic_of
@@ -33,6 +35,7 @@ __all__ = [
     "History",
 ]
 
+SEEN_AGAIN = 16 * EVALUATION_BATCH  # samples that the statistics of batch norm are computed anew from
 ROWS = 10  # of the first epochs, and of the last, in a notebook
 SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and Ctrl-C
 
@@ -161,7 +164,7 @@ class Settings:
     target: Target
     threads: int
     clip_norm: float | None
-    average: float | None
+    average: float | StochasticAverage | None
     checkpoint: Checkpoint | None
     ranks: Ranks | None = None
 
@@ -180,7 +183,7 @@ class Training:
     model : what is trained
     """
 
-    average: tuple[Array, float] | None
+    average: Array | None
     batch: int
     batch_size: int
     batches: float
@@ -210,7 +213,7 @@ class Training:
         self.data, self.part, self.validation = data, None, validation
         self.how = settings
         self.of_classes = of_classes(data.targets, model.output_shape)
-        self.average = settings.average and (self.network.param.copy(), settings.average)
+        self.average = self.network.param.copy() if settings.average else None
         self.epochs, self.samples = settings.epochs, data.samples
         self.batch_size = min(settings.batch_size, self.samples)
         self.batches = batches_of(self.samples, self.batch_size)
@@ -221,6 +224,7 @@ class Training:
         self.totals = np.zeros(5)
         self.learning_rate, self.rate_factor = 0.0, 1.0
         self.stopped = False
+        self._averaged_at: int | None = None  # after how many steps the average was complete
         self._steps_a_slice = 1
         self._restored = []  # states of callbacks, from a checkpoint
         self._last, self._spare, self._kept = None, None, 0.0  # two snapshots in turn, and when the last was taken
@@ -244,15 +248,26 @@ class Training:
 
     @property
     def validated(self) -> np.ndarray:
-        """The flat vector of what is validated: the moving average of the weights, if there is one, or the weights.
+        """The flat vector of what is validated: the average of the weights, if there is one, or the weights.
         `model.named` gives its views; they are not to be written to."""
-        if not self.average:
+        if self.average is None:
             return self.network.param
-        average = self.average[0]
+        self._complete_average()
+        return self.average
+
+    def _complete_average(self) -> None:
+        """Give the average its buffers: those of the weights. But the statistics of batch norm are computed anew, from
+        some of the training data: those that the weights have gathered are not those of their average. Where they
+        would be NaN, as some data make them, they stay what they are."""
+        if self._averaged_at == self.state.steps:
+            return
         for parameter in self.network.parameters:
-            if not parameter.trained:  # buffers have no average
-                parameter.padded(average)[...] = parameter.padded(self.network.param)
-        return average
+            if not parameter.trained:
+                parameter.padded(self.average)[...] = parameter.padded(self.network.param)
+        if has_batch_norm(self.network) and self.state.steps and not self.data.streamed:
+            some = self.data.x[epoch_order(len(self.data.x), self.network.seed, 0, True)[:SEEN_AGAIN]]
+            gather(self.network, self.average, some, EVALUATION_BATCH, self.how.target, self.how.threads)
+        self._averaged_at = self.state.steps
 
     def run(self) -> History:
         """All epochs, or what is left of them. Ctrl-C and errors leave the weights as after the last step."""
@@ -284,8 +299,17 @@ class Training:
             with ExitStack() as everyone:  # whoever fails, the others are told
                 for callback in reversed(self.callbacks):
                     everyone.callback(callback.on_train_end, self)
-                np.copyto(self.network.param, self.validated)  # the model ends with it; in one go, whatever interrupts
+                self._end_with_average()
         return self.history
+
+    def _end_with_average(self) -> None:
+        """Let the weights be the average, in one go, whatever interrupts."""
+        if self.average is None or not (self.history or self.batch):
+            return
+        try:
+            self._complete_average()
+        finally:
+            np.copyto(self.network.param, self.average)
 
     def resume(self, path: StrPath) -> None:
         """Go on from a checkpoint's file; a ValueError, and nothing is changed, if it is not of this training."""
@@ -303,6 +327,7 @@ class Training:
     @property
     def arguments(self) -> dict[str, Any]:
         """All of that but the data."""
+        average = self.how.average
         return {
             "seed": self.network.seed,
             "epochs": self.epochs,
@@ -312,7 +337,7 @@ class Training:
             "loss": described(self.how.loss),
             "clip_norm": self.how.clip_norm,
             "arithmetic": arithmetic_of(self.how.target),
-            "average": self.average and self.average[1],
+            "average": described(average) if isinstance(average, StochasticAverage) else average,
         }
 
     @property
@@ -404,6 +429,7 @@ class Training:
     def _go_back_to(self, batch: int) -> None:
         """Let all be, to the bit, as after so many batches of the epoch."""
         self._last.put_back()
+        self._averaged_at = None
         if batch > self.batch:
             self._train(batch - self.batch)
 
@@ -430,6 +456,13 @@ class Training:
             return self.how.schedule.rates(0, steps, steps)
         return self.how.schedule.rates(self.epoch * self.batches + self.batch, steps, self.epochs * self.batches)
 
+    def _averaging(self, steps: int) -> tuple[Array, Array] | None:
+        """The vector of the average, and how much of it stays at each of the next steps."""
+        if self.average is None:
+            return None
+        first, total = self.epoch * self.batches + self.batch, self.epochs * self.batches
+        return self.average, decays_of(self.how.average, first, steps, total)
+
     def _train(self, steps: int) -> None:
         """The next steps of the epoch."""
         begin, end = self._places(steps)
@@ -438,8 +471,8 @@ class Training:
         started = time.perf_counter()
         results = self.runner.train(
             x, targets, self.how.loss, index, self.batch_size, self.optimizer, rates,
-            self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm, self.average,
-            numbers=numbers, ranks=self.how.ranks,
+            self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm,
+            self._averaging(steps), numbers=numbers, ranks=self.how.ranks,
         )  # fmt: skip
         seconds = time.perf_counter() - started
         # One after the other, so that sums do not depend on where slices end.

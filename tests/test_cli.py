@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -183,13 +184,21 @@ def test_train_defaults_are_the_recipe_s(tiny):
 def test_train_does_what_fit_does(name, tiny):
     assert called("train", name, "--seed", 3, "--data", tiny).exit_code == 0
     made = RECIPES[name](seed=3)
-    made.model.fit(datasets.mnist(tiny)[0], epochs=made.epochs, batch_size=made.batch_size, optimizer=made.optimizer,
-                   schedule=made.schedule, loss=made.loss, callbacks=made.callbacks, progress=False)  # fmt: skip
+    made.model.fit(datasets.mnist(tiny)[0], **made.arguments, progress=False)
     model = pm.load("digits.safetensors")
     assert model.network.param.tobytes() == made.model.network.param.tobytes()
     made.model.notes = model.notes
     made.model.save("by hand.st")
     assert sha256("by hand.st") == sha256("digits.safetensors")
+
+
+def test_train_averages_as_the_recipe_says(tiny, monkeypatch):
+    fast = RECIPES["fast"]
+    monkeypatch.setitem(RECIPES, "fast", lambda **settings: replace(fast(**settings), average=0.9))
+    assert called("train", "--data", tiny).exit_code == 0
+    model, arguments = fast().model, fast().arguments
+    model.fit(datasets.mnist(tiny)[0], **arguments | {"average": 0.9}, progress=False)
+    assert pm.load("digits.safetensors").network.param.tobytes() == model.network.param.tobytes()
 
 
 def test_train_draws_a_bar_on_a_terminal(tiny):

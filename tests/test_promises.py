@@ -518,7 +518,7 @@ ORDER = [
     {"initializers"},
     {"layers"},
     {"architecture"},
-    {"losses", "optimizers", "schedules", "metrics", "callbacks", "files", "mismatch"},
+    {"losses", "optimizers", "schedules", "averages", "metrics", "callbacks", "files", "mismatch", "batch_norm"},
     {"functional", "checkpoints", "progress", "recorder", "trackers"},
     {"ranks"},
     {"sources"},
@@ -526,10 +526,12 @@ ORDER = [
     {"predictor", "training"},
     {"c_code", "card"},
     {"model"},
+    {"ensemble"},
     {"calibration", "learning_rates", "loading", "interpretation"},
     {"plots"},
     {"report"},
     {"onnx", "pytorch", "recipes", "scratch"},
+    {"many"},
     {"tutorials", "benchmarking", "drawing", "estimator"},
     {"cli"},
 ]
@@ -548,10 +550,12 @@ ALONE = {  # NumPy, the standard library, and what is named here
     "processors": {},
     "turns": {},
     "schedules": {"_types", "checks", "elementary"},
+    "averages": {"_types", "checks"},
     "metrics": {"_types", "checks"},
     "initializers": {"_types", "checks", "elementary"},
 }
-BESIDE = {"losses": {"layers"}, "model": {"onnx", "pytorch"}, "training": {"plots"}}  # and doors, opened when asked
+BESIDE = {"losses": {"layers"}, "model": {"onnx", "pytorch"}, "training": {"plots"}, "batch_norm": {"model"}}
+# these are types, and doors, opened when asked
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
 
@@ -610,3 +614,9 @@ def test_importing_brings_in_only_what_it_needs():
     assert "pymnistcnn.model" in loaded
     others = {"click", "tqdm", "PIL", "safetensors", "pytest", "torch", "onnx", "matplotlib", "tensorboardX", "mpi4py"}
     assert loaded & others == set()
+    assert "pymnistcnn.recipes" not in loaded
+
+
+def test_recipes_are_there_without_a_further_import():
+    result = python("import pymnistcnn as pm; print(pm.recipes.fast(seed=1).average)")
+    assert result.stdout == "None\n", result.stderr

@@ -52,6 +52,10 @@ KINDS = {
         random_and_normed,
         lambda: dict(optimizer=pm.RMSprop(0.003, momentum=0.9, centered=True), average=0.8, sample_weight=WEIGHTS),
     ),
+    "stochastic average": (
+        random_and_normed,
+        lambda: dict(optimizer=pm.Adam(0.01), average=pm.StochasticAverage(0.4), validation=DATA),
+    ),
     "adagrad": (plain, lambda: dict(optimizer=pm.Adagrad(0.1, lr_decay=0.1, initial_accumulator_value=0.1))),
     "with callbacks": (plain, lambda: dict(validation=DATA, optimizer=pm.Adam(0.05), callbacks=steering())),
 }
@@ -336,6 +340,10 @@ DIFFERENT = {
     "loss": (differs(loss=pm.CrossEntropyLoss(label_smoothing=0.1)), r"loss \(.*label_smoothing=0.1"),
     "clip_norm": (differs(clip_norm=1.0), r"clip_norm \(None in the file, 1.0 here\)"),
     "average": (differs(average=0.9), r"average \(None in the file, 0.9 here\)"),
+    "stochastic average": (
+        differs(average=pm.StochasticAverage()),
+        r"average \(None in the file, StochasticAverage\(start=0.75\) here\)",
+    ),
     "validation": (differs(validation=DATA), r"validation data \(None in the file, checksum"),
     "callbacks": (differs(callbacks=[pm.EarlyStopping(3)]), r"callbacks \(\[\] in the file, \['EarlyStopping'\] here"),
     "pixel": (on_data(x=OTHER_X), r"not the same training data \(checksum .* here\)$"),

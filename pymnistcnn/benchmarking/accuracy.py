@@ -10,7 +10,7 @@ import json
 import statistics
 import subprocess
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -70,9 +70,8 @@ def trained(name: str, seed: int, isa: str | None, threads: int | None) -> tuple
     """Test accuracy, and the seconds that training took."""
     train, test = datasets.mnist()
     recipe = RECIPES[name](seed=seed)
-    arguments = {field.name: getattr(recipe, field.name) for field in fields(recipe) if field.name != "model"}
     started = time.perf_counter()
-    recipe.model.fit(train, **arguments, progress=False, isa=isa, threads=threads)
+    recipe.model.fit(train, **recipe.arguments, progress=False, isa=isa, threads=threads)
     seconds = time.perf_counter() - started
     return recipe.model.evaluate(test, isa=isa, threads=threads).accuracy, seconds
 

@@ -14,7 +14,7 @@ import numpy as np
 from .evaluate import as_trained, size_of
 from .options import DATA, FORM, JSON, print_json, read_data
 from .samples import Reading, white_of
-from .saved import data_note, names_of, network_at
+from .saved import data_note, names_of, network_at, one_network
 
 DEFAULT = Path("digits.safetensors")  # where `train` saves
 
@@ -61,7 +61,8 @@ def drawable_at(model: Path | None) -> tuple[Any, Path]:
     """A network that takes pictures, and its path."""
     if model is None and not DEFAULT.exists():
         raise ValueError(f"{DEFAULT}: no such file: name a MODEL, or make one with `pymnistcnn train`")
-    network = network_at(model := model or DEFAULT)
+    model = model or DEFAULT
+    network = one_network(model, network_at(model))
     Reading(network).refuse_other_shapes(model)
     return network, model
 

@@ -13,9 +13,8 @@ import numpy as np
 from .._types import Array
 from ..calibration import Calibration
 from ..datasets.reading import relabelled
-from ..predictor import probabilities_of
 from .options import COMPUTE, DATA, FORM, JSON, describe, print_json, read_data
-from .saved import MODEL, data_note, names_of, network_at, printable, refuse_nan
+from .saved import MODEL, data_note, names_of, network_at, printable, probabilities, refuse_nan
 
 if TYPE_CHECKING:
     from ..datasets.dataset import Dataset
@@ -56,7 +55,7 @@ def evaluate(
     seconds = time.perf_counter() - started
     refuse_nan(model, result.loss, images)
     outputs = network.predict_outputs(images.images, threads=threads, isa=isa)
-    sure = Calibration.of(probabilities_of(outputs, network.layers[-1]), images.labels)
+    sure = Calibration.of(probabilities(network, outputs), images.labels)
     matrix = confusion_of(outputs, images.labels) if confusion else None
     if as_json:
         more = {} if matrix is None else {"confusion": matrix.tolist(), "classes": names_of(network)}

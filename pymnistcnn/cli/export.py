@@ -16,7 +16,7 @@ from .draw import classes_of, examples_of
 from .evaluate import as_trained, size_of
 from .options import DATA, FORM, JSON, POSITIVE, print_json, read_data, writable_file
 from .samples import Reading, white_of
-from .saved import data_note, printable
+from .saved import data_note, one_network, printable
 
 CALIBRATION = 1000  # training images
 
@@ -104,7 +104,7 @@ def export(model: Any, as_json: bool, **options: Any) -> None:
     if others := given.keys() - {*its_own}:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
         raise click.UsageError(f"{names}: not an option of --{form}")
-    network = load(model)
+    network = one_network(model, load(model))
     about = dict(file=click.format_filename(path))
     about |= write(network, path, **{name: value for name, value in given.items() if name in its_own})
     about |= dict(bytes=path.stat().st_size, input_shape=network.input_shape, outputs=network.output_shape[0])

@@ -12,10 +12,9 @@ import click
 import numpy as np
 
 from ..datasets import atomic_write
-from ..mismatch import warn_of
 from .options import COMPUTE, JSON, NumberRange, print_json, writable_file
 from .samples import Reading, samples_of
-from .saved import MODEL, data_note, names_of, network_at, printable, refuse_nan
+from .saved import MODEL, data_note, names_of, network_at, printable, probabilities, refuse_nan
 from .seen import drawn, save_seen
 
 if TYPE_CHECKING:
@@ -95,15 +94,12 @@ def answers(
     model: Any, network: Any, samples: list[Sample], least: float, threads: int | None, isa: str | None
 ) -> list[dict[str, Any]]:
     """What a network says of each sample: its class, if it is sure enough; or, with one output, its value."""
-    predictor = network.predictor(threads=threads, isa=isa)
-    inputs = np.stack([sample.image for sample in samples])
-    warn_of(network, inputs, "inputs")
-    outputs = predictor(inputs)
+    outputs = network.predict_outputs(np.stack([sample.image for sample in samples]), threads=threads, isa=isa)
     refuse_nan(model, outputs)
     if network.output_shape == (1,):
         return [{"image": s.name, "value": float(value)} for s, value in zip(samples, outputs[:, 0], strict=True)]
     rows, names = [], names_of(network)
-    for sample, p in zip(samples, predictor.probabilities(inputs), strict=True):
+    for sample, p in zip(samples, probabilities(network, outputs), strict=True):
         digit, probability = int(p.argmax()), float(p.max())
         sure = probability >= least
         row = {"digit": digit if sure else None, "class": names[digit] if sure else "?", "probability": probability}

@@ -14,7 +14,7 @@ from ..extras import needed
 from ..recorder import Recorder
 from .evaluate import PART, as_trained, part_of, size_of
 from .options import COMPUTE, DATA, FORM, JSON, describe, print_json, read_data, writable_file
-from .saved import MODEL, data_note, network_at
+from .saved import MODEL, data_note, network_at, one_network
 
 SHOWN = ("classes", "data", "history")  # notes that have places of their own
 POINTS = 200  # of a curve, about
@@ -48,7 +48,7 @@ def report(
     from ..report import Run, write
     from ..report.stored import stored
 
-    network = network_at(model, pixels)
+    network = one_network(model, network_at(model, pixels))
     history, settings = (None, {}) if model.suffix.lower() == ".onnx" else stored(model)
     images = as_trained(part_of(read_data(data, size_of(network)), part), network)
     facts = {

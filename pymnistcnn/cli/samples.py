@@ -14,6 +14,7 @@ from .._types import Array
 from ..datasets.folders import is_picture
 from ..datasets.groups import is_array_file
 from ..datasets.reading import is_table
+from ..ensemble import Ensemble
 from ..layers import Rescaling
 from ..model import Sequential
 
@@ -43,7 +44,7 @@ class Reading:
     """How pictures are read for a network. pictured: as they are, since it was trained on such; as_is: so are those of
     its size; every: all digits of each."""
 
-    network: Sequential
+    network: Sequential | Ensemble
     pictured: bool = False
     as_is: bool = False
     every: bool = False
@@ -100,7 +101,7 @@ def _of_picture(path, reading):
 
 def white_of(network: Any) -> float:
     """The value of a pixel that is full, as a network takes it."""
-    first = network.layers[0]
+    first = (network.models[0] if isinstance(network, Ensemble) else network).layers[0]
     white = 1 / first.scale if isinstance(first, Rescaling) and first.scale > 0 else 255
     return 255 if white > 254 else white
 

@@ -8,10 +8,13 @@ from typing import Any
 import click
 import numpy as np
 
+from .._types import Array
 from ..checks import names_in
+from ..ensemble import Ensemble
 from ..layers import Rescaling
 from ..loading import load
 from ..model import Sequential
+from ..predictor import probabilities_of
 from .options import options
 
 SCALES: dict[str, Rescaling | None] = {"0-255": None, "0-1": Rescaling(1 / 255)}
@@ -22,7 +25,7 @@ MODEL = options(
 )  # fmt: skip
 
 
-def network_at(path: Any, pixels: str = "0-255") -> Sequential:
+def network_at(path: Any, pixels: str = "0-255") -> Sequential | Ensemble:
     """What is saved in a safetensors or ONNX file."""
     if path.suffix.lower() != ".onnx":
         network = load(path)
@@ -32,8 +35,23 @@ def network_at(path: Any, pixels: str = "0-255") -> Sequential:
     return from_onnx(path, rescaling=SCALES[pixels])
 
 
-def behind(rescaling: Any, network: Any) -> Sequential:
+def one_network(path: Any, network: Sequential | Ensemble) -> Sequential:
+    """What is saved, for commands that look inside; ValueError for an ensemble."""
+    if isinstance(network, Ensemble):
+        raise ValueError(f"{path}: this is for one network, not for an ensemble of {len(network)}, which evaluate and "
+                         "predict take: save one of pm.load(path).models")  # fmt: skip
+    return network
+
+
+def probabilities(network: Sequential | Ensemble, outputs: Array) -> np.ndarray:
+    """Probabilities (n, classes) of its outputs."""
+    return np.exp(outputs) if isinstance(network, Ensemble) else probabilities_of(outputs, network.layers[-1])
+
+
+def behind(rescaling: Any, network: Any) -> Sequential | Ensemble:
     """A network whose inputs are scaled first."""
+    if isinstance(network, Ensemble):
+        return Ensemble(behind(rescaling, model) for model in network.models)
     layers = [layer.unbuilt() for layer in (rescaling, *network.layers)]
     whole = Sequential(layers, network.input_shape, dtype=network.dtype.name)
     whole.load_state_dict(network.state_dict())

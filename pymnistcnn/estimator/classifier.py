@@ -262,10 +262,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         return train_test_split(np.arange(len(y)), test_size=share, random_state=seed, stratify=y)
 
     def _train(self, inputs, y, weights, epochs, schedule, validation=None):
+        own = dict(epochs=epochs, batch_size=self._batch_size(), schedule=schedule)
         history = self.model_.fit(
-            inputs, self._labels(y), epochs=epochs, batch_size=self._batch_size(), schedule=schedule,
-            optimizer=self.recipe_.optimizer, loss=self.recipe_.loss, callbacks=self.recipe_.callbacks,
-            validation=validation, sample_weight=weights, progress=bool(self.verbose), **self._how(),
+            inputs, self._labels(y), **self.recipe_.arguments | own, validation=validation, sample_weight=weights,
+            progress=bool(self.verbose), **self._how(),
         )  # fmt: skip
         for name, values in vars(history).items():
             getattr(self.history_, name).extend(values)
