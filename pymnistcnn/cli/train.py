@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from .._types import ArrayLike, DTypeLike, StrPath
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
+from ..datasets.traits import classes_in, input_shape_of, white_of
 from ..progress import ProgressBar
 from ..ranks import Ranks, world
 from ..recipes import RECIPES
@@ -178,25 +179,6 @@ def train(
             threads=threads, dtype=dtype, seed=seed, output=os.fspath(output),
             **({"report": os.fspath(report)} if report else {}),
         )  # fmt: skip
-
-
-def input_shape_of(data: Any) -> Any:
-    """(channels, height, width) of a Dataset's images."""
-    shape = data.images.shape[1:]
-    return shape if len(shape) == 3 else (1, *shape)
-
-
-def white_of(data: Any) -> Any:
-    """The value of a pixel that is full: 255, unless all are much darker, as in digits of 16 greys."""
-    largest = float(data.images.max(initial=0))
-    return largest if 0 < largest < 128 else 255
-
-
-def classes_in(training: Any, test: Any) -> int:
-    """How many classes there are to tell apart."""
-    if training.classes is not None:
-        return len(training.classes)
-    return max(2, *(int(data.labels.max()) + 1 for data in (training, test) if len(data)))
 
 
 def note(model: Any, training: Any) -> None:
