@@ -28,7 +28,7 @@ from provenance import processor_kind, source
 from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.protocol import Protocol
 from pymnistcnn.benchmarking.report import Report, Table
-from pymnistcnn.benchmarking.targets import LEARNING, SEEDS, THREADS, Learning
+from pymnistcnn.benchmarking.targets import LEARNING, THREADS, Learning
 from pymnistcnn.cli.info import cpu_model
 from pymnistcnn.datasets.known import TITLES
 from pymnistcnn.recipes import RECIPES
@@ -65,7 +65,7 @@ def learning(folder, seeds) -> dict:
     """By name, the job of each recipe on MNIST, of each goal that one has elsewhere, and of how steady they are."""
     elsewhere = [goal for goal in LEARNING if goal.recipe in RECIPES and (goal.data, goal.protocol) != USUAL]
     made = {}
-    for goal in [*(Learning(name, (0, None), seeds=seeds_of(name)) for name in RECIPES), *elsewhere]:
+    for goal in [*(Learning(name, (0, None)) for name in RECIPES), *elsewhere]:
         name, arguments = file_name("accuracy", " ".join([goal.recipe, *words_of(goal)])), options_of(goal)
         threads = ["--threads", str(THREADS), "--seeds", str(seeds or goal.seeds)]
         made[name] = partial(kept, folder / f"{name}.json", "accuracy", *arguments, *threads, check=["--check"])
@@ -73,18 +73,16 @@ def learning(folder, seeds) -> dict:
     return made | {"robustness": partial(kept, folder / "robustness.json", "robustness", *threads)}
 
 
-def seeds_of(recipe) -> int:
-    return max((goal.seeds for goal in LEARNING if goal.is_of(recipe)), default=SEEDS)
-
-
 def words_of(goal) -> list[str]:
     """What a file's name says of a goal's data."""
     words = [] if goal.data == "MNIST" else [NAMES[goal.data]]
-    return words + ([f"{goal.protocol.samples} samples"] if goal.protocol.samples else [])
+    words += [f"{goal.protocol.samples} samples"] if goal.protocol.samples else []
+    return words + ([f"{goal.protocol.networks} networks"] if goal.protocol.networks > 1 else [])
 
 
 def options_of(goal) -> list[str]:
-    numbers = {"--samples": goal.protocol.samples, "--folds": goal.protocol.folds}
+    of = goal.protocol
+    numbers = {"--samples": of.samples, "--folds": of.folds, "--networks": of.networks if of.networks > 1 else None}
     data = [] if goal.data == "MNIST" else ["--data", NAMES[goal.data]]
     given = [word for name, number in numbers.items() if number for word in (name, str(number))]
     return ["--recipe", goal.recipe, *data, *given]

@@ -324,7 +324,7 @@ def test_targets_of_kernels_and_of_accuracy():
     assert targets.missed(late) == ["fast, training: 1.6 s, at most 1.5 s"]
     assert len(targets.missed(targets.of_accuracy([learnt(seeds=9)], fast))) == 3  # too few seeds
     everything = targets.of_accuracy([], targets.learning([], "MNIST", Protocol()))
-    assert len(everything) == 12 and not any(verdict.reached for verdict in everything)
+    assert len(everything) == 11 and not any(verdict.reached for verdict in everything)
 
 
 def learnt(recipe="fast", right=0.99, seconds=1.2, seeds=10, parameters=29_322, around=0.9, **settings):

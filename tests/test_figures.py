@@ -235,27 +235,26 @@ def test_the_table_of_varied_pictures():
 
 
 def test_goals_of_recipes_are_jobs(tmp_path, monkeypatch):
-    for name in ("best", "few", "tiny-a", "ensemble"):
+    for name in ("best", "few", "tiny-a"):
         monkeypatch.setitem(measure.RECIPES, name, None)
     jobs = measure.learning(tmp_path, None)
-    assert {
-        f"accuracy-{name}"
-        for name in (
-            "best",
-            "best-fashion-mnist",
-            "best-sklearn-digits",
-            "few",
-            "few-1000-samples",
-            "tiny-a",
-            "ensemble",
-        )
-    } < {*jobs}
+    names = (
+        "best",
+        "best-fashion-mnist",
+        "best-sklearn-digits",
+        "best-5-networks",
+        "few",
+        "few-1000-samples",
+        "tiny-a",
+    )
+    assert {f"accuracy-{name}" for name in names} < {*jobs}
     asked = {name: " ".join(job.args[1:]) for name, job in jobs.items()}
     assert asked["accuracy-best-sklearn-digits"] == (
         "accuracy --recipe best --data sklearn-digits --folds 10 --threads 2 --seeds 10"
     )
     assert asked["accuracy-few-1000-samples"] == "accuracy --recipe few --samples 1000 --threads 2 --seeds 10"
-    assert asked["accuracy-ensemble"].endswith("--seeds 5") and asked["accuracy-tiny-a"].endswith("--seeds 10")
+    assert asked["accuracy-best-5-networks"] == "accuracy --recipe best --networks 5 --threads 2 --seeds 5"
+    assert asked["accuracy-tiny-a"].endswith("--seeds 10")
     assert asked["robustness"] == "robustness --threads 2 --seeds 3"
 
 

@@ -120,6 +120,14 @@ def test_cross_validation_is_one_figure(recipes):
     assert (made.accuracy * 800) % 1 == pytest.approx(0, abs=1e-6) and 0.5 < made.accuracy < 1
 
 
+def test_networks_that_answer_together(recipes):
+    made = accuracy.run(Task("fast", SMALL, SOME, Protocol(networks=3), "portable", 1), 1)
+    models = [accuracy.trained(Task("fast", SMALL, SOME, Protocol(), "portable", 1), SMALL, n)[0] for n in (3, 4, 5)]
+    mean = np.mean([model.predict_proba(SOME, isa="portable") for model in models], axis=0)
+    assert made.accuracy == (mean.argmax(axis=1) == SOME.labels).mean() and made.parameters == 3 * 500
+    assert made.calibration_error == pm.Calibration.of(mean, SOME.labels).error
+
+
 def test_the_recipes_suit_other_pictures():
     images = np.random.default_rng(0).integers(0, 17, (60, 8, 8)).astype(np.uint8)
     small = pm.Dataset(images, np.arange(60) % 3, ("a", "b", "c"), "noise")

@@ -62,8 +62,8 @@ class Task:
 @dataclass(frozen=True)
 class Run:
     """A seed of a recipe. Accuracy, calibration error and confidences are from 0 to 1; None if no answer was wrong.
-    Seconds are of training, the mean of several networks if there are folds; parameters are those that are trained,
-    multiply-adds those of one picture."""
+    Seconds are of training, the mean over folds if there are some; parameters are those that are trained, multiply-adds
+    those of one picture; all three are sums over networks that answer together."""
 
     seed: int
     accuracy: float
@@ -155,14 +155,15 @@ def trained(task: Task, train: Dataset, seed: int) -> tuple[Sequential, int, flo
 
 def run(task: Task, seed: int) -> Run:
     """Train with a seed, and test: once, on pictures that nothing was chosen by."""
-    sure, labels, seconds = [], [], []
+    sure, labels, seconds, how = [], [], [], dict(isa=task.isa, threads=task.threads)
     for train, test in task.protocol.parts(task.train, task.test, seed):
-        model, epochs, taken = trained(task, train, seed)
-        sure.append(model.predict_proba(test, isa=task.isa, threads=task.threads))
+        members = [trained(task, train, of_one) for of_one in task.protocol.seeds(seed)]
+        models = [model for model, _, _ in members]
+        sure.append(np.mean([model.predict_proba(test, **how) for model in models], axis=0))
         labels.append(test.labels)
-        seconds.append(taken)
+        seconds.append(sum(taken for _, _, taken in members))
     seen = tested(np.concatenate(sure), np.concatenate(labels))
-    return Run(seed, seconds=statistics.mean(seconds), epochs=epochs, **size_of(model), **seen)
+    return Run(seed, seconds=statistics.mean(seconds), epochs=members[0][1], **size_of(models), **seen)
 
 
 def tested(probabilities: Array, labels: Array) -> dict[str, Any]:
@@ -178,12 +179,12 @@ def tested(probabilities: Array, labels: Array) -> dict[str, Any]:
     )
 
 
-def size_of(model: Sequential) -> dict[str, int]:
-    network = model.network
-    return dict(
-        parameters=sum(math.prod(p.shape) for p in network.parameters if p.trained),
-        multiply_adds=sum(layer.multiply_adds(at) for layer, at in zip(network.layers, network.shapes, strict=False)),
-    )
+def size_of(models: list[Sequential]) -> dict[str, int]:
+    """Of all of them together."""
+    networks = [model.network for model in models]
+    works = [layer.multiply_adds(at) for one in networks for layer, at in zip(one.layers, one.shapes, strict=False)]
+    parameters = sum(math.prod(p.shape) for one in networks for p in one.parameters if p.trained)
+    return dict(parameters=parameters, multiply_adds=sum(works))
 
 
 def around(name: str, isa: str | None, threads: int | None) -> float:

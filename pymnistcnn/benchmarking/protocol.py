@@ -24,21 +24,27 @@ class Protocol:
     first : on the first so many instead
     folds : cross-validation: all pictures, for training and for testing, in so many parts with their shares of each
         class, each of which is tested on by a network of the others; a run's seed makes the parts
+    networks : how many answer together, by the mean of their probabilities, each with a seed of its own
     """
 
     split: bool = False
     samples: int | None = None
     first: bool = False
     folds: int | None = None
+    networks: int = 1
 
     def parts(self, train: Dataset, test: Dataset, seed: int) -> list[tuple[Dataset, Dataset]]:
-        """Pairs of Datasets to train and to test on, one for each network of a run; ValueError if there are too few
+        """Pairs of Datasets to train and to test on, one for each fold; ValueError if there are too few
         pictures."""
         if self.split:
             at = len(train) - len(train) // SPLIT
             train, test = train[:at], train[at:]
         pairs = [(train, test)] if self.folds is None else folded(joined(train, test), self.folds, seed)
         return [(self.chosen(train, seed), test) for train, test in pairs]
+
+    def seeds(self, seed: int) -> range:
+        """Of the networks of a run: no two runs have one in common."""
+        return range(seed * self.networks, (seed + 1) * self.networks)
 
     def chosen(self, train: Dataset, seed: int) -> Dataset:
         if self.samples is None:
@@ -57,6 +63,7 @@ class Protocol:
         if self.samples is not None:
             parts.append("the first " * self.first + f"{self.samples:,} training pictures")
         parts += [f"{self.folds}-fold cross-validation"] * (self.folds is not None)
+        parts += [f"{self.networks} networks together"] * (self.networks > 1)
         return ", ".join(parts)
 
 

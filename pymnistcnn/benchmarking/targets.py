@@ -80,7 +80,7 @@ LEARNING = (
     Learning("fast", (99.0, None), (1.5, 1.0)),
     Learning("accurate", (99.5, None), (15, None)),
     Learning("best", (99.70, 99.75), (90, None), 400_000),
-    Learning("ensemble", (99.80, None), seeds=5),
+    Learning("best", (99.80, None), seeds=5, protocol=Protocol(networks=5)),
     Learning("distilled", (99.70, None), parameters=60_000),
     Learning("tiny", (99.0, None), parameters=700),
     Learning("tiny", (99.4, None), parameters=4_800),

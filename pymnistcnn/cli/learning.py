@@ -39,6 +39,8 @@ PROTOCOL = options(
     click.option("--first", is_flag=True, help="The first of --samples instead."),
     click.option("--folds", metavar="N", type=click.IntRange(2, 1000),
                  help="Cross-validation: all pictures in N parts, each tested on by a network of the others."),
+    click.option("--networks", metavar="N", type=click.IntRange(1, 1000), default=1, show_default=True,
+                 help="That answer together, by the mean of their probabilities; seeds are of so many each."),
 )  # fmt: skip
 
 
@@ -62,6 +64,7 @@ def accuracy(
     samples: int | None,
     first: bool,
     folds: int | None,
+    networks: int,
     threads: int,
     isa: str,
     check: bool,
@@ -77,7 +80,7 @@ def accuracy(
         raise click.UsageError("--first is of --samples")
     if split and folds:
         raise click.UsageError("--folds tests on all pictures: no --split")
-    protocol, names = Protocol(split, samples, first, folds), [*recipes, *more]
+    protocol, names = Protocol(split, samples, first, folds, networks), [*recipes, *more]
     train, test = read_data(data)
     tasks = [Task(name, train, test, protocol, isa, threads) for name in names or RECIPES]
     rows = collected(accuracy_bench, tasks, seeds, accuracy_tables, output)
