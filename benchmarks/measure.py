@@ -1,4 +1,5 @@
 """Measures everything, on this processor, and writes measurements/KIND/NAME.json, a file as soon as it is there.
+What is of many seeds goes on where it was stopped.
 
     python benchmarks/measure.py --peer-python PYTHON_WITH_TORCH --peer-python PYTHON_WITH_JAX_AND_OTHERS
     python benchmarks/results.py
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -24,13 +26,19 @@ from measured import FOLDER, file_name, write
 from provenance import processor_kind, source
 
 from pymnistcnn.benchmarking.networks import NETWORKS
+from pymnistcnn.benchmarking.protocol import Protocol
 from pymnistcnn.benchmarking.report import Report, Table
-from pymnistcnn.benchmarking.targets import THREADS
+from pymnistcnn.benchmarking.targets import LEARNING, THREADS, Learning
 from pymnistcnn.cli.info import cpu_model
+from pymnistcnn.datasets.known import TITLES
+from pymnistcnn.recipes import RECIPES
 from pymnistcnn.target import default_target
 
 ROOT = Path(__file__).parents[1]
 PYTHON = [sys.executable, "-P"]
+USUAL = ("MNIST", Protocol())
+NAMES = {title: name for name, title in TITLES.items()}
+STEADY_SEEDS = 3
 
 
 def bench(*arguments) -> dict:
@@ -40,6 +48,44 @@ def bench(*arguments) -> dict:
     if not done.stdout:
         raise ChildProcessError(f"bench {' '.join(arguments)} gave nothing")
     return json.loads(done.stdout)
+
+
+def kept(path, *arguments, check=()) -> dict:
+    """What a benchmark of several seeds says, which goes on from what this file has if it was stopped."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = [*PYTHON, "-m", "pymnistcnn", "bench", *arguments, "--output", str(path)]
+    if subprocess.run(command, cwd=ROOT).returncode:
+        raise ChildProcessError(f"bench {' '.join(arguments)} failed")
+    if check:
+        subprocess.run([*command, *check], cwd=ROOT)  # it exits with 1 for a missed target, which is a result, too
+    return json.loads(path.read_text()) | {"command": shlex.join(["pymnistcnn", "bench", *arguments, *check])}
+
+
+def learning(folder, seeds) -> dict:
+    """By name, the job of each recipe on MNIST, of each goal that one has elsewhere, and of how steady they are."""
+    elsewhere = [goal for goal in LEARNING if goal.recipe in RECIPES and (goal.data, goal.protocol) != USUAL]
+    made = {}
+    for goal in [*(Learning(name, (0, None)) for name in RECIPES), *elsewhere]:
+        name, arguments = file_name("accuracy", " ".join([goal.recipe, *words_of(goal)])), options_of(goal)
+        threads = ["--threads", str(THREADS), "--seeds", str(seeds or goal.seeds)]
+        made[name] = partial(kept, folder / f"{name}.json", "accuracy", *arguments, *threads, check=["--check"])
+    threads = ["--threads", str(THREADS), "--seeds", str(seeds or STEADY_SEEDS)]
+    return made | {"robustness": partial(kept, folder / "robustness.json", "robustness", *threads)}
+
+
+def words_of(goal) -> list[str]:
+    """What a file's name says of a goal's data."""
+    words = [] if goal.data == "MNIST" else [NAMES[goal.data]]
+    words += [f"{goal.protocol.samples} samples"] if goal.protocol.samples else []
+    return words + ([f"{goal.protocol.networks} networks"] if goal.protocol.networks > 1 else [])
+
+
+def options_of(goal) -> list[str]:
+    of = goal.protocol
+    numbers = {"--samples": of.samples, "--folds": of.folds, "--networks": of.networks if of.networks > 1 else None}
+    data = [] if goal.data == "MNIST" else ["--data", NAMES[goal.data]]
+    given = [word for name, number in numbers.items() if number for word in (name, str(number))]
+    return ["--recipe", goal.recipe, *data, *given]
 
 
 def example() -> dict:
@@ -62,9 +108,8 @@ def report(command, tables, notes=()) -> dict:
     return json.loads(Report(command, cpu_model(), str(default_target()), tables, list(notes)).as_json())
 
 
-def jobs(peers, measuring, seeds) -> dict:
-    """By name, what gives the report of each file; `seeds`: how many, or None."""
-    number = ["--seeds", str(seeds)] if seeds else []
+def jobs(peers, measuring, seeds, folder) -> dict:
+    """By name, what gives the report of each file; `seeds`: how many, or None; `folder`: for what is half measured."""
     made = {f"training-{name}": partial(bench, "training", name, *peers, *measuring, "--check") for name in NETWORKS}
     made["kernels"] = partial(bench, "kernels", *peers, *measuring, "--check")
     for name in NETWORKS:
@@ -72,7 +117,7 @@ def jobs(peers, measuring, seeds) -> dict:
         in_bf16 = partial(bench, "training", name, "--precision", "bf16", *own, *peers, *measuring, "--check")
         made[f"bf16-{name}"] = in_bf16
     made["serving"] = partial(bench, "serving", *peers, *measuring)
-    made["accuracy"] = partial(bench, "accuracy", "--threads", str(THREADS), *number, "--check")
+    made |= learning(folder, seeds)
     for name in tutorials.CASES:
         made[file_name("tutorial", name)] = partial(tutorial, name, seeds)
     return made | {"example": example}
@@ -89,7 +134,8 @@ def jobs(peers, measuring, seeds) -> dict:
 def main(pythons, only, rounds, seconds, seeds, output):
     words = [word for path in pythons for word in ("--peer-python", str(path.absolute()))]
     measuring = ["--rounds", str(rounds), *(["--seconds", str(seconds)] if seconds else [])]
-    wanted = jobs(["--peers", *words], measuring, seeds)
+    half_measured = output / processor_kind() / "half-measured"
+    wanted = jobs(["--peers", *words], measuring, seeds, half_measured)
     wanted = {name: job for name, job in wanted.items() if not only or name.startswith(only)}
     if not wanted:
         raise click.UsageError(f"--only {' '.join(only)}: no name begins so")
@@ -106,6 +152,7 @@ def main(pythons, only, rounds, seconds, seeds, output):
         for path in sorted([sys.executable, *words[1::2]], key=len, reverse=True):  # one may begin with another
             text = text.replace(path, "PYTHON")  # where it is on this machine is nobody's business
         write(output / processor_kind() / f"{name}.json", json.loads(text))
+        (half_measured / f"{name}.json").unlink(missing_ok=True)
         click.echo(f"{name}: written", err=True)
     if failed:
         raise click.ClickException("\n".join(failed))

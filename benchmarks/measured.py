@@ -59,6 +59,12 @@ class Kind:
         return self.found("training", "comparisons", subject=network, task=task, batch=batch, peer=peer,
                           isa=isa or self.isa)  # fmt: skip
 
+    def learnt(self, recipe, data="MNIST", protocol=""):
+        """A recipe's row; in the older reports all are of MNIST."""
+        rows = (row for report in self.of("accuracy") for row in report["rows"] if row["threads"] == THREADS)
+        wanted = recipe, data, protocol
+        return next((r for r in rows if (r["recipe"], r.get("data", "MNIST"), r.get("protocol", "")) == wanted), None)
+
     def tutorial(self, name):
         return self.found("tutorial", "rows", tutorial=name)
 

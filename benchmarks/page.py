@@ -13,7 +13,7 @@ from pymnistcnn.benchmarking.serving import CLIENTS
 from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 
-SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "tutorial", "example")
+SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "robustness", "tutorial", "example")
 VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {peer.name: peer.name for peer in PEERS}
 OWN = {name: make().batch_size for name, make in NETWORKS.items()}
 BEGINNING = """# Results
@@ -32,8 +32,8 @@ last, eager and compiled. Machines are shared and noisy: compare ratios, not spe
 OF_KERNELS = """Forward / weight gradient / input gradient in % of the FMA peak, dense-equivalent: sparse gradients and
 Winograd's method compute less than is counted, and may be over 100. Forward / backward, times PyTorch's speed in the
 same layer."""
-OF_ACCURACY = """Test accuracy and seconds of `fit`, after fixed epochs; nothing was chosen by the test set. The
-tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
+OF_ACCURACY = """Test accuracy and seconds of `fit` on MNIST, after fixed epochs; nothing was chosen by the test set.
+More is in [docs/accuracy.md](../docs/accuracy.md); the tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
 
 
 def page(kinds) -> str:
@@ -167,11 +167,11 @@ def kernels(kinds):
 
 def accuracy(kinds):
     def learnt(kind, recipe):
-        row = kind.found("accuracy", "rows", recipe=recipe)
+        row = kind.learnt(recipe)
         return f"**{percent(row['mean'])}** (sd {percent(row['deviation'])}, {row['seeds']} seeds)" if row else ""
 
     def seconds(kind, recipe):
-        row = kind.found("accuracy", "rows", recipe=recipe)
+        row = kind.learnt(recipe)
         return spread(row["seconds"], "{:.2f}".format) if row else ""
 
     recipes = {row["recipe"]: None for kind in kinds for report in kind.of("accuracy") for row in report["rows"]}

@@ -1,5 +1,5 @@
 """Writes every figure that people read, from the JSON in measurements/: results.md, its picture, and what stands
-between `<!-- figures: NAME -->` and `<!-- end -->` in README.md, docs/index.md and docs/tutorials.md.
+between `<!-- figures: NAME -->` and `<!-- end -->` in README.md, docs/index.md, docs/tutorials.md and docs/accuracy.md.
 
     python benchmarks/results.py            # after `python benchmarks/measure.py`, or after a change in the code
     python benchmarks/results.py --check    # writes nothing; says what differs, and exits with 1 if something does
@@ -17,7 +17,7 @@ from picture import picture
 from texts import written
 
 ROOT = Path(__file__).parents[1]
-TEXTS = ("README.md", "docs/index.md", "docs/tutorials.md")
+TEXTS = ("README.md", "docs/index.md", "docs/tutorials.md", "docs/accuracy.md")
 
 
 def made(root=ROOT) -> dict[str, str]:

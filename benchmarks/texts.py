@@ -1,11 +1,12 @@
-"""The figures in README.md, docs/index.md and docs/tutorials.md. They stand between `<!-- figures: NAME -->` and
-`<!-- end -->`, and are written anew by the function of that name here, which is given what stands there and all kinds
-of processors."""
+"""The figures in README.md and in pages of docs/. They stand between `<!-- figures: NAME -->` and `<!-- end -->`, and
+are written anew by the function of that name, here or in learning.py, which is given what stands there and all kinds of
+processors."""
 
 from __future__ import annotations
 
 import re
 
+import learning
 from measured import Kind, file_name, joined, rounded, standing, times
 from page import OWN
 
@@ -46,7 +47,7 @@ def headline(_, kinds):
 
 
 def to_accuracy(kind) -> str:
-    rows = [kind.found("accuracy", "rows", recipe=recipe) for recipe in ("fast", "accurate")]
+    rows = [kind.learnt(recipe) for recipe in ("fast", "accurate")]
     if not all(rows):
         return ""
     parts = [f"to {100 * row['mean']:.1f} % in {row['seconds']['median']:.1f} seconds" for row in rows]
@@ -147,4 +148,5 @@ REGIONS = {
     "tutorials": tutorials,
     "mccaffrey-full": full_test_accuracy,
     "mccaffrey-losses": losses,
+    **learning.REGIONS,
 }

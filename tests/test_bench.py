@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,9 @@ from pymnistcnn.benchmarking import (
     workers,
 )
 from pymnistcnn.benchmarking.networks import NETWORKS
+from pymnistcnn.benchmarking.protocol import Protocol
 from pymnistcnn.benchmarking.workers import Worker, WorkerFailed
 from pymnistcnn.cli import main
-from pymnistcnn.recipes import RECIPES, Recipe
 from pymnistcnn.target import ISAS, ISAS_OF_BF16
 
 QUICK = ["--seconds", "0.001", "--rounds", "2", "--threads", "1"]
@@ -318,14 +318,43 @@ def test_targets_of_kernels_and_of_accuracy():
     cases = {verdict.what.split(",")[0] for verdict in targets.of_kernels([])}
     assert {"lenet conv2", "dense 3x3"} <= cases and not cases & {"lenet conv1", "depthwise 3x3", "mlp linear1"}
 
-    def recipe(accuracies, seconds=1.2, around=0.9):
-        return accuracy.Row("fast", 1, "avx512", 2, accuracies, figure(seconds), figure(around))
-
-    assert targets.missed(targets.of_accuracy([recipe([0.99] * 10)], ["fast"])) == []
-    late = targets.of_accuracy([recipe([0.99] * 10, seconds=1.6)], ["fast"])
+    fast = targets.learning(["fast"], "MNIST", Protocol())
+    assert targets.missed(targets.of_accuracy([learnt()], fast)) == []
+    late = targets.of_accuracy([learnt(seconds=1.6)], fast)
     assert targets.missed(late) == ["fast, training: 1.6 s, at most 1.5 s"]
-    assert len(targets.missed(targets.of_accuracy([recipe([0.99] * 9)], ["fast"]))) == 3  # too few seeds
-    assert len(targets.missed(targets.of_accuracy([]))) == 5
+    assert len(targets.missed(targets.of_accuracy([learnt(seeds=9)], fast))) == 3  # too few seeds
+    everything = targets.of_accuracy([], targets.learning([], "MNIST", Protocol()))
+    assert len(everything) == 11 and not any(verdict.reached for verdict in everything)
+
+
+def learnt(recipe="fast", right=0.99, seconds=1.2, seeds=10, parameters=29_322, around=0.9, **settings):
+    """A row as of a measurement."""
+    settings = {"recipe": recipe, "data": "MNIST", **asdict(Protocol()), "isa": "avx512", "threads": 2} | settings
+    runs = [accuracy.Run(seed, right, 0.1, seconds, 1, parameters, 10**6, 0.01, 0.9, 0.5) for seed in range(seeds)]
+    return accuracy.Row(settings, runs, figure(around))
+
+
+def test_small_recipes_are_found_by_their_parameters():
+    rows = [learnt("tiny-a", 0.991, parameters=690), learnt("tiny-b", 0.996, parameters=8_000)]
+    verdicts = targets.of_accuracy(rows, targets.learning(["tiny-a", "tiny-b"], "MNIST", Protocol()))
+    assert [(v.measured, v.reached) for v in verdicts] == [(99.1, True), (99.1, False), (99.6, True)]
+    assert verdicts[1].what == "tiny, at most 4,800 parameters, mean test accuracy"
+    assert targets.learning(["no-such"], "MNIST", Protocol()) == []
+
+
+def test_goals_are_of_their_data_and_protocol():
+    (few,) = targets.learning([], "MNIST", Protocol(samples=1000))
+    row = learnt("few", 0.975, samples=1000)
+    assert [v.reached for v in targets.of_accuracy([row], [few])] == [True]
+    assert targets.of_accuracy([learnt("few", 0.975)], [few])[0].measured is None
+    fashion = targets.learning(["best"], "Fashion-MNIST", Protocol())
+    made = targets.of_accuracy([learnt("best", 0.95, 130, data="Fashion-MNIST", isa="avx512-bf16")], fashion)
+    assert [(v.what, v.reached) for v in made] == [
+        ("best, Fashion-MNIST, mean test accuracy", True),
+        ("best, Fashion-MNIST, training", False),
+    ]
+    (digits,) = targets.learning(["best"], "scikit-learn's digits", Protocol(folds=10))
+    assert digits.words() == "best, scikit-learn's digits, 10-fold cross-validation"
 
 
 def test_targets_in_bf16():
@@ -365,9 +394,9 @@ def test_targets_on_a_gpu():
         ("flux (128), training, cuda", True),
         ("scratch (1), training, cuda", False),
     ]
-    row = accuracy.Row("fast", 1, "cuda", 2, [0.99] * 10, figure(0.1), figure(0.9))
-    assert targets.missed(targets.of_accuracy([row], ["fast"], "cuda")) == []
-    late = targets.missed(targets.of_accuracy([replace(row, seconds=figure(0.2))], ["fast"], "cuda"))
+    fast = targets.learning(["fast"], "MNIST", Protocol())
+    assert targets.missed(targets.of_accuracy([learnt(seconds=0.1, isa="cuda")], fast, "cuda")) == []
+    late = targets.missed(targets.of_accuracy([learnt(seconds=0.2, isa="cuda")], fast, "cuda"))
     assert late == ["fast, training: 0.2 s, at most 0.15 s"]
 
 
@@ -391,24 +420,6 @@ def test_check_names_what_is_missed(tmp_path):
     assert "| flux conv2, forward, 2 threads | not measured | at least 75 % of the FMA peak |" in output.read_text()
 
 
-# ---- accuracy ----
-
-
-def tiny(seed=0):
-    layers = [pm.Rescaling(1 / 255), pm.MaxPool2d(4), pm.Flatten(), pm.Linear(10)]
-    model = pm.Sequential(layers, (1, 28, 28), seed)
-    return Recipe(model, epochs=1, batch_size=500, optimizer=pm.Adam(0.01), schedule=pm.OneCycle(0.01))
-
-
-def test_accuracy_is_of_several_seeds(monkeypatch):
-    monkeypatch.setitem(RECIPES, "tiny", tiny)
-    runs = [accuracy.trained("tiny", seed, "portable", 1) for seed in range(3)]
-    assert all(0.5 < right < 1 and seconds > 0 for right, seconds in runs) and len({right for right, _ in runs}) > 1
-    row = accuracy.row("tiny", "portable", 1, runs, [])
-    assert row.mean == pytest.approx(sum(right for right, _ in runs) / 3) and row.deviation > 0
-    assert row.as_dict()["accuracies"] == [right for right, _ in runs] and row.cells()["seeds"] == len(runs)
-
-
 def test_bad_use():
     for arguments in (
         ["kernels", "nonsense"],
@@ -417,7 +428,10 @@ def test_bad_use():
         ["kernels", "--rounds", "0"],
         ["training", "--threads", "0"],
         ["accuracy", "nonsense"],
+        ["accuracy", "--recipe", "nonsense"],
         ["accuracy", "--seeds", "0"],
+        ["accuracy", "fast", "--first"],
+        ["accuracy", "fast", "--split", "--folds", "2"],
         ["training", "--peer-python", sys.executable],
         ["training", "--peers", "--peer-python", "/nowhere"],
         ["kernels", "--output", "report.txt"],

@@ -24,7 +24,7 @@ def module(name):
         return importlib.import_module(name)
 
 
-results, measured, fingerprints = map(module, ("results", "measured", "fingerprints"))
+results, measured, fingerprints, learning = map(module, ("results", "measured", "fingerprints", "learning"))
 measure, provenance, tutorials = map(module, ("measure", "provenance", "tutorials"))
 
 
@@ -144,9 +144,11 @@ def test_what_changed_since_is_said(tmp_path):
 
 
 def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch):
-    there = {path.stem for path in FILES if path.parent.name == "amd-zen-5"}
-    younger = {"serving", *(f"bf16-{name}" for name in measure.NETWORKS)}
-    assert measure.jobs([], [], None).keys() == there | younger
+    there = {path.stem for path in FILES if path.parent.name == "amd-zen-5"} - {"accuracy"}  # of several recipes, once
+    younger = {"serving", "robustness", *(f"bf16-{name}" for name in measure.NETWORKS)}
+    jobs = measure.jobs([], [], None, tmp_path)
+    assert {name for name in jobs if not name.startswith("accuracy-")} == there | younger
+    assert {f"accuracy-{name}" for name in measure.RECIPES} <= jobs.keys()
 
     def tutorial(name, seeds):
         if name == "flux":
@@ -164,6 +166,112 @@ def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch
         "rows": [1, {"a": 2}], "notes": [], **provenance.source(), "code": fingerprints.of("tutorial-scratch-full"),
     }  # fmt: skip
     assert CliRunner().invoke(measure.main, ["--only", "nonsense"]).exit_code == 2
+
+
+# ---- what recipes learn ----
+
+
+def learnt(recipe, data="MNIST", protocol="", mean=0.995):
+    return {
+        "recipe": recipe, "data": data, "protocol": protocol, "isa": "avx512", "threads": 2, "seeds": 10, "mean": mean,
+        "deviation": 0.0004, "low": mean - 0.001, "high": mean + 0.001, "calibration_error": 0.0123, "epochs": 7,
+        "parameters": 12_345, "multiply_adds": 678_901, "seconds": {"median": 4.25, "low": 4.0, "high": 5.0},
+    }  # fmt: skip
+
+
+def of_kind(name, **files):
+    """A kind of processor, of which these rows, verdicts or both were measured."""
+    usual = {"date": "2026-11-27", "commit": "0123abc", "clean": True, "rows": []}
+    return measured.Kind(name, {file.replace("_", "-"): usual | {"code": fingerprints.of(file)} | report
+                                for file, report in files.items()})  # fmt: skip
+
+
+def test_tables_of_what_recipes_learn():
+    here = of_kind("arm-something", accuracy_best={"rows": [learnt("best", mean=0.9972)]},
+                   accuracy_best_fashion={"rows": [learnt("best", "Fashion-MNIST", mean=0.945)]},
+                   accuracy_split={"rows": [learnt("best", protocol="validation split")]})  # fmt: skip
+    there = of_kind("amd-zen-9", accuracy_fast={"rows": [learnt("fast")]}, accuracy_best={"rows": [learnt("best")]})
+    lines = learning.on_mnist("", [here, there]).splitlines()
+    assert lines[1].endswith("| seconds, ARM Something | seconds, AMD Zen 9 |")
+    seconds = "**4.25** (4.00 to 5.00)"
+    right = "**99.72 %** (0.04 %; 99.62 % to 99.82 %) | 1.23 %"
+    assert lines[3] == f"| best | 12,345 | 678,901 | 7 | 10 | {right} | {seconds} | {seconds} |"
+    assert lines[4].startswith("| fast | ") and f"|  | {seconds} |" in lines[4] and len(lines) == 8
+    (row,) = [line for line in learning.elsewhere("", [here, there]).splitlines() if line.startswith("| best")]
+    assert row.startswith("| best | Fashion-MNIST |  | ") and "94.50 %" in row
+    assert here.learnt("best")["mean"] == 0.9972 and here.learnt("no-such") is None
+
+
+def test_what_is_not_there_is_not_measured_yet():
+    nothing = of_kind("arm-something")
+    for region in (learning.on_mnist, learning.elsewhere, learning.steady):
+        assert region("", [nothing]) == "\nNot measured yet.\n"
+    rows = learning.goals("", [nothing]).splitlines()[3:]
+    assert len(rows) >= 16 and all(row.endswith("|  |") for row in rows)
+
+
+def test_goals_are_shown_with_what_came_of_them():
+    def verdict(value):
+        return {"what": "accurate, training", "measured": value, "bound": 15, "reached": value <= 15}
+
+    younger = of_kind("arm-something", accuracy_accurate={"targets": [verdict(16.5)]})
+    older = of_kind("amd-zen-9", accuracy={"targets": [verdict(9.0)]})
+    rows = learning.goals("", [younger, older]).splitlines()
+    assert "| accurate, training | 16.5 s | at most 15 s |  | **missed** |" in rows
+    assert "| accurate, mean test accuracy |  | at least 99.5 % |  |  |" in rows
+
+
+def test_the_table_of_varied_pictures():
+    figures = [
+        {"kind": kind, "strength": strength, "accuracy": 0.9 - 0.001 * at, "calibration_error": 0.01 * at}
+        for at, (kind, strength) in enumerate(learning.ALL)
+    ]
+    rows = [{"recipe": recipe, "seeds": 3, "figures": figures} for recipe in ("fast", "best")]
+    lines = learning.steady("", [of_kind("arm-something", robustness={"rows": rows})]).splitlines()
+    assert "| test pictures: accuracy, % | fast | best |" in lines
+    assert "| shifted | 89.9 / 89.8 / 89.7 | 89.9 / 89.8 / 89.7 |" in lines
+    assert "| turned | 4.0 / 5.0 / 6.0 | 4.0 / 5.0 / 6.0 |" in lines and "| untouched | 90.0 | 90.0 |" in lines
+    assert lines[-1].startswith("Seeds: fast 3, best 3. ARM Something: measured at `0123abc` on 2026-11-27")
+
+
+def test_goals_of_recipes_are_jobs(tmp_path, monkeypatch):
+    for name in ("best", "few", "tiny-a"):
+        monkeypatch.setitem(measure.RECIPES, name, None)
+    jobs = measure.learning(tmp_path, None)
+    names = (
+        "best",
+        "best-fashion-mnist",
+        "best-sklearn-digits",
+        "best-5-networks",
+        "few",
+        "few-1000-samples",
+        "tiny-a",
+    )
+    assert {f"accuracy-{name}" for name in names} < {*jobs}
+    asked = {name: " ".join(job.args[1:]) for name, job in jobs.items()}
+    assert asked["accuracy-best-sklearn-digits"] == (
+        "accuracy --recipe best --data sklearn-digits --folds 10 --threads 2 --seeds 10"
+    )
+    assert asked["accuracy-few-1000-samples"] == "accuracy --recipe few --samples 1000 --threads 2 --seeds 10"
+    assert asked["accuracy-best-5-networks"] == "accuracy --recipe best --networks 5 --threads 2 --seeds 5"
+    assert asked["accuracy-tiny-a"].endswith("--seeds 10")
+    assert asked["robustness"] == "robustness --threads 2 --seeds 3"
+
+
+def test_what_is_half_measured_is_gone_on_with(tmp_path, monkeypatch):
+    calls = []
+
+    def bench(command, cwd):
+        calls.append(command)
+        Path(command[-2] if command[-1] == "--check" else command[-1]).write_text('{"command": "mine", "rows": [1]}')
+        return subprocess.CompletedProcess(command, len(calls) - 1)
+
+    monkeypatch.setattr(measure.subprocess, "run", bench)
+    path = tmp_path / "half-measured" / "accuracy-fast.json"
+    made = measure.kept(path, "accuracy", "--recipe", "fast", check=["--check"])
+    assert made == {"command": "pymnistcnn bench accuracy --recipe fast --check", "rows": [1]} and len(calls) == 2
+    with pytest.raises(ChildProcessError, match="bench accuracy --recipe fast failed"):  # of an error, nothing is taken
+        measure.kept(path, "accuracy", "--recipe", "fast", check=["--check"])
 
 
 # ---- tutorials ----

@@ -6,15 +6,18 @@ another machine, fewer threads or seeds) is not reached either.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..datasets.known import TITLES
 from ..layers import Conv2d
 from .comparing import IN_FULL, OURS
 from .kernels import CASES
 from .measuring import has_tiles
 from .networks import NETWORKS
 from .peers import NUMPY, ONNX_RUNTIME, OPENVINO, PYTORCH
+from .protocol import Protocol
 from .training import BATCHES, is_convolutional
 
 ISA, THREADS, SEEDS = "avx512", 2, 10  # at least so many seeds
@@ -44,11 +47,48 @@ OVER_NUMPY = 1000  # scratch over the tutorial's own code
 TWO_THREADS = 1.8  # over one, at batch 100 and over
 STEP_PERCENT = {"flux": (100, 140), "gorgonia": (100, 140)}  # of the dense FMA peak
 FORWARD_PERCENT = 75  # of the FMA peak: forward convolution from and to 16 channels and more, not in groups
-ACCURACY = {"fast": 99.0, "accurate": 99.5}  # per cent, the mean over seeds
-SECONDS: dict[Any, Any] = {"fast": (1.5, 1.0), "accurate": (15, None)}  # of training, at most
 ON_GPU = (2, 5)  # training, the tutorials' networks at their own batch, PyTorch on the same GPU
 SECONDS_ON_GPU = {"fast": (0.15, 0.04)}
 AROUND_SECONDS = 1  # from the command to the finished file, less the training, for `fast`
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a recipe is to come to: per cent of the test pictures that are right, the mean over so many seeds, and
+    seconds of training on the processor, (bound, aim) each. With at most so many `parameters`, the best counts of those
+    whose names begin so: tiny is for tiny-700, too."""
+
+    recipe: str
+    accuracy: tuple[float, float | None]
+    seconds: tuple[float, float | None] | None = None
+    parameters: int | None = None
+    seeds: int = SEEDS
+    data: str = "MNIST"
+    protocol: Protocol = Protocol()
+
+    def is_of(self, recipe: str) -> bool:
+        return recipe == self.recipe or (self.parameters is not None and recipe.startswith(f"{self.recipe}-"))
+
+    def words(self) -> str:
+        small = "" if self.parameters is None else f"at most {self.parameters:,} parameters"
+        where = "" if self.data == "MNIST" else self.data
+        return ", ".join(filter(None, (self.recipe, where, self.protocol.words(), small)))
+
+
+DIGITS = dict(data=TITLES["sklearn-digits"], protocol=Protocol(folds=10))
+LEARNING = (
+    Learning("fast", (99.0, None), (1.5, 1.0)),
+    Learning("accurate", (99.5, None), (15, None)),
+    Learning("best", (99.70, 99.75), (90, None), 400_000),
+    Learning("best", (99.80, None), seeds=5, protocol=Protocol(networks=5)),
+    Learning("distilled", (99.70, None), parameters=60_000),
+    Learning("tiny", (99.0, None), parameters=700),
+    Learning("tiny", (99.4, None), parameters=4_800),
+    Learning("tiny", (99.5, None), parameters=8_900),
+    Learning("best", (94.5, None), (120, None), data=TITLES["fashion-mnist"]),
+    Learning("best", (98.5, None), **DIGITS),
+    Learning("few", (97.0, None), protocol=Protocol(samples=1000)),
+)
 
 
 @dataclass(frozen=True)
@@ -192,22 +232,35 @@ def of_kernels(rows: Any, cases: Any = tuple(CASES)) -> list[Verdict]:
     return verdicts
 
 
-def of_accuracy(rows: Any, recipes: Any = tuple(ACCURACY), device: str | None = None) -> list[Verdict]:
+def learning(recipes: Sequence[str], data: str, protocol: Protocol) -> list[Learning]:
+    """The goals of these recipes, or of all if none is named, on data."""
+    on_this = [goal for goal in LEARNING if (goal.data, goal.protocol) == (data, protocol)]
+    return [goal for goal in on_this if not recipes or any(map(goal.is_of, recipes))]
+
+
+def of_accuracy(rows: Any, goals: Sequence[Learning], device: str | None = None) -> list[Verdict]:
     """Of accuracy.Row; on the processor if no device is named."""
-    measured = {
-        row.recipe: row
-        for row in rows
-        if len(row.accuracies) >= SEEDS and (row.isa == device if device else (row.isa, row.threads) == (ISA, THREADS))
-    }
-    seconds_wanted = SECONDS | (SECONDS_ON_GPU if device else {})
-    verdicts = []
-    for name in recipes:
-        row = measured.get(name)
-        mean, seconds = (100 * row.mean, row.seconds.median) if row else (None, None)
+    return [verdict for goal in goals for verdict in of_goal(rows, goal, device)]
+
+
+def of_goal(rows: Any, goal: Learning, device: str | None) -> list[Verdict]:
+    row = max((row for row in rows if counts(row, goal, device)), key=lambda row: row.mean, default=None)
+    mean = None if row is None else 100 * row.mean
+    verdicts = [Verdict(f"{goal.words()}, mean test accuracy", mean, *goal.accuracy, unit=" %")]
+    if seconds := SECONDS_ON_GPU.get(goal.recipe, goal.seconds) if device else goal.seconds:
+        taken = None if row is None else row.seconds.median
+        verdicts.append(Verdict(f"{goal.words()}, training", taken, *seconds, unit=" s", at_most=True))
+    if goal.recipe == "fast":
         around = row.around.median if row and row.around else None
-        verdicts.append(Verdict(f"{name}, mean test accuracy", mean, ACCURACY[name], unit=" %"))
-        verdicts.append(Verdict(f"{name}, training", seconds, *seconds_wanted[name], unit=" s", at_most=True))
-        if name == "fast":
-            what = f"{name}, from command to file, less training"
-            verdicts.append(Verdict(what, around, AROUND_SECONDS, unit=" s", at_most=True))
+        what = f"{goal.recipe}, from command to file, less training"
+        verdicts.append(Verdict(what, around, AROUND_SECONDS, unit=" s", at_most=True))
     return verdicts
+
+
+def counts(row: Any, goal: Learning, device: str | None) -> bool:
+    """Is a row measured as a goal wants it? bfloat16 is of the processor, too."""
+    isa, threads = row.settings["isa"], row.settings["threads"]
+    where = isa == device if device else isa.startswith((ISA, "amx")) and threads == THREADS
+    small = goal.parameters is None or row.runs[0].parameters <= goal.parameters
+    same = (row.settings["data"], row.protocol) == (goal.data, goal.protocol)
+    return goal.is_of(row.recipe) and where and small and same and len(row.runs) >= goal.seeds

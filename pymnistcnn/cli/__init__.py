@@ -13,6 +13,7 @@ from .draw import draw
 from .evaluate import evaluate
 from .export import export
 from .info import info
+from .learning import accuracy, robustness
 from .options import Commands
 from .predict import predict
 from .report import report
@@ -34,3 +35,5 @@ def main(context: Any) -> None:
 
 for _command in (train, evaluate, predict, report, draw, export, tutorial, data, bench, info):
     main.add_command(_command)
+for _command in (accuracy, robustness):
+    bench.add_command(_command)

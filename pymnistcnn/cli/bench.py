@@ -1,8 +1,7 @@
-"""`pymnistcnn bench`: how fast kernels and training are, here and now, and how well the recipes learn."""
+"""`pymnistcnn bench`: how fast kernels and training are, here and now; how well recipes learn is in learning.py."""
 
 from __future__ import annotations
 
-import functools
 import json
 import shlex
 import sys
@@ -15,7 +14,6 @@ from typing import Any
 import click
 
 from .._types import StrPath
-from ..benchmarking import accuracy as accuracy_bench
 from ..benchmarking import comparing, peers, targets
 from ..benchmarking import data as data_bench
 from ..benchmarking import kernels as kernel_bench
@@ -26,7 +24,6 @@ from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
 from ..datasets import atomic_write
 from ..processors import cpu_model
-from ..recipes import RECIPES
 from ..target import ISAS, on_processor
 from .options import COMPUTE, JSON, Failure, NumberRange, count, device_options, options, usable_isa, writable_file
 
@@ -81,19 +78,27 @@ def progress(jobs: tuple[str]) -> Any:
     return tqdm(jobs, disable=not sys.stderr.isatty(), file=sys.stderr, leave=False, unit="")
 
 
-def deliver(
-    tables: list[Table], notes: list[str], isa: str | None, company: Any, verdicts: None, output: StrPath, as_json: bool
-) -> None:
-    """Show or write what was measured. `verdicts` on targets, if they are wanted: fail if one was missed."""
+def report_of(tables: list[Table], notes: list[str], isa: str | None, company: Any, verdicts: Any = None) -> Report:
     command = shlex.join(["pymnistcnn", *sys.argv[1:]])
     versions = {found.peer.name: found.version for found in company.found if found.peer.name != peers.NUMPY}
-    report = Report(command, cpu_model(), isa, tables, [*notes, *company.notes], versions, verdicts)
+    return Report(command, cpu_model(), isa, tables, [*notes, *company.notes], versions, verdicts)
+
+
+def write(report: Report, output: Path) -> None:
+    text = report.as_json() if output.suffix == ".json" else report.as_markdown()
+    with atomic_write(output) as file:
+        file.write(f"{text}\n".encode())
+
+
+def deliver(
+    tables: list[Table], notes: list[str], isa: str | None, company: Any, verdicts: Any, output: Any, as_json: bool
+) -> None:
+    """Show or write what was measured. `verdicts` on targets, if they are wanted: fail if one was missed."""
+    report = report_of(tables, notes, isa, company, verdicts)
     if output is None:
         click.echo(report.as_json() if as_json else report.as_markdown())
     else:
-        text = report.as_json() if output.suffix == ".json" else report.as_markdown()
-        with atomic_write(output) as file:
-            file.write(f"{text}\n".encode())
+        write(report, output)
     missed = targets.missed(verdicts or [])
     for line in missed:
         click.echo(f"missed: {line}", err=True)
@@ -273,36 +278,6 @@ def serving(
         rows = [row for job in progress(jobs) for row in serving_bench.measure(*job, isa, threads, company, **how)]
     tables = [Table("rows", "Serving one picture a call", rows)]
     deliver(tables, serving_bench.NOTES, isa, company, None, output, as_json)
-
-
-@bench.command()
-@click.argument("recipes", metavar="[RECIPE]...", nargs=-1, type=click.Choice(list(RECIPES)))
-@click.option("--seeds", type=click.IntRange(1, 1000), default=10, show_default=True, help="From 0 on.")
-@COMPUTE
-@CHECK
-@OUTPUT
-def accuracy(
-    recipes: Any, seeds: int, threads: int | None, isa: str | None, check: Any, output: StrPath, as_json: bool
-) -> None:
-    """Test accuracy and seconds of training of the recipes, over several seeds.
-
-    RECIPE is one of `pymnistcnn train`'s; all if none is named. The time around `fast`, from its command to the
-    finished file, is measured, too.
-    """
-    rows, how, names = [], dict(isa=isa, threads=threads), recipes or list(RECIPES)
-    jobs = [
-        (name, functools.partial(accuracy_bench.trained, name, seed, **how)) for name in names for seed in range(seeds)
-    ]
-    runs = {name: [] for name in names}
-    for name, job in progress(jobs):
-        runs[name].append(job())
-    for name in names:
-        arounds = [accuracy_bench.around(name, **how) for _ in range(min(seeds, 3))] if name == "fast" else []
-        rows.append(accuracy_bench.row(name, isa, threads, runs[name], arounds))
-    tables = [Table("rows", "Recipes", rows)]
-    device = None if isa in ISAS else isa
-    verdicts = targets.of_accuracy(rows, recipes or tuple(targets.ACCURACY), device) if check else None
-    deliver(tables, accuracy_bench.NOTES, isa, comparing.Company(), verdicts, output, as_json)
 
 
 @bench.command()

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from .._types import DTypeLike
+from ..datasets.traits import classes_in, input_shape_of, white_of
 from ..recipes import Recipe
 
 
@@ -14,25 +15,6 @@ def fitting(recipe: Callable[..., Recipe], training: Any, test: Any, dtype: DTyp
     """A recipe for such data: all that is left to say is the seed."""
     classes, white = classes_in(training, test), white_of(training)
     return partial(recipe, input_shape=input_shape_of(training), classes=classes, dtype=dtype, white=white)
-
-
-def input_shape_of(data: Any) -> Any:
-    """(channels, height, width) of a Dataset's images."""
-    shape = data.images.shape[1:]
-    return shape if len(shape) == 3 else (1, *shape)
-
-
-def white_of(data: Any) -> Any:
-    """The value of a pixel that is full: 255, unless all are much darker, as in digits of 16 greys."""
-    largest = float(data.images.max(initial=0))
-    return largest if 0 < largest < 128 else 255
-
-
-def classes_in(training: Any, test: Any) -> int:
-    """How many classes there are to tell apart."""
-    if training.classes is not None:
-        return len(training.classes)
-    return max(2, *(int(data.labels.max()) + 1 for data in (training, test) if len(data)))
 
 
 def note(model: Any, training: Any) -> None:

@@ -16,11 +16,12 @@ from click.core import ParameterSource
 from .._types import ArrayLike, DTypeLike, StrPath
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
+from ..datasets.traits import classes_in
 from ..progress import ProgressBar
 from ..ranks import Ranks, world
 from ..recipes import ENSEMBLES, RECIPES
 from .ensemble import train_ensemble
-from .fitting import classes_in, fitting, note
+from .fitting import fitting, note
 from .options import (
     COMPUTE,
     DATA,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._types import StrPath
+from ..extras import needed
 from .dataset import DataError, Dataset
 from .idx import read_header, read_idx
 from .known import DIGITS, TITLES
@@ -50,6 +51,12 @@ def mnist(directory: StrPath | None = None) -> tuple[Dataset, Dataset]:
     if directory == _EMBEDDED:
         train, test = (replace(part, classes=DIGITS, name=TITLES["mnist"]) for part in (train, test))
     return train, test
+
+
+def sklearn_digits() -> Dataset:
+    """The 1,797 digits of 8x8 pixels, from 0 to 16, that scikit-learn has."""
+    found = needed("sklearn.datasets", "sklearn").load_digits()
+    return Dataset(found.images.astype(np.uint8), found.target, DIGITS, TITLES["sklearn-digits"])
 
 
 def _load(directory: StrPath, part: str) -> Dataset:

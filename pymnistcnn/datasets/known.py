@@ -38,7 +38,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
     **{f"emnist-{split}": classes for split, classes in EMNIST.items()},
 }
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "qmnist": "QMNIST",
-          "mnist-c": "MNIST-C", **{f"emnist-{split}": f"EMNIST {split}" for split in EMNIST}}  # fmt: skip
+          "mnist-c": "MNIST-C", "sklearn-digits": "scikit-learn's digits",
+          **{f"emnist-{split}": f"EMNIST {split}" for split in EMNIST}}  # fmt: skip
 LABELS = {  # sha256 of the labels, a byte each: files of these two have the same names
     "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13": "mnist",
     "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5": "mnist",

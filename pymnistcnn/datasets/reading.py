@@ -12,7 +12,7 @@ from .._types import Shape, StrPath
 from ..checks import checked_path, checked_seed, number, pair, yes_or_no
 from .arrays import read_npz
 from .dataset import DataError, Dataset, channels_first
-from .digits import mnist
+from .digits import mnist, sklearn_digits
 from .folders import has_folders_of_pictures, is_picture, read_folders
 from .groups import (
     WHOLE,
@@ -71,7 +71,7 @@ def read(
         .npy files such as x_train.npy beside y_train.npy; text files (see `read_text`), such as train.csv; EMNIST's
         files of either kind, QMNIST's; a zip archive of any of these; one of the files. Or a name: "mnist",
         "fashion-mnist", "kmnist", "emnist-letters", "qmnist", "mnist-c-fog", which is downloaded once (see
-        docs/data.md). The MNIST inside the package if not given
+        docs/data.md), or "sklearn-digits", scikit-learn's. The MNIST inside the package if not given
     label_first, shape : of text files, as in `read_text`
     size : (height, width), or one number for both, that pictures of folders are scaled to
     fraction, seed : where nothing is for testing, this fraction of each class is put aside for it, at random
@@ -99,8 +99,11 @@ def read(
     seed = checked_seed(seed)
     if yes_or_no("memory_map", memory_map):
         return read_mapped(located(path), fraction)
-    if path is None or (isinstance(path, str) and path.lower() == "mnist" and not Path(path).exists()):
+    name = path.lower() if isinstance(path, str) and not Path(path).exists() else None
+    if path is None or name == "mnist":
         return mnist()
+    if name == "sklearn-digits":
+        return divided({WHOLE: sklearn_digits()}, fraction, seed, path)
     how = How(label_first, shape, None if size is None else pair("size", size), yes_or_no("skip_damaged", skip_damaged))
     parts = parts_of(located(path), how)
     return divided(parts, fraction, seed, path)
@@ -153,9 +156,8 @@ def located(path: StrPath) -> Any:
     if plain is not None:
         return fetch(plain)
     near = [known for known in sorted(NAMES) if known.startswith(f"{name}-")]
-    names = ", ".join(
-        near or ["mnist", *(known for known, (_, inside) in NAMES.items() if not inside), "emnist-...", "mnist-c-..."]
-    )
+    sets = ["mnist", *(known for known, (_, inside) in NAMES.items() if not inside)]
+    names = ", ".join(near or [*sets, "emnist-...", "mnist-c-...", "sklearn-digits"])
     raise FileNotFoundError(f"{path}: no such file or folder, nor the name of a data set: {names}")
 
 
