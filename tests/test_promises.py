@@ -529,6 +529,8 @@ ORDER = [
     {"calibration", "learning_rates", "loading", "interpretation"},
     {"plots"},
     {"report"},
+    {"recipe"},
+    {"tiny"},
     {"onnx", "pytorch", "recipes", "scratch"},
     {"tutorials", "benchmarking", "drawing", "estimator"},
     {"cli"},
