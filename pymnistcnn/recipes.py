@@ -7,16 +7,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, fields
+from typing import Any
+
 from ._types import DTypeLike, Shape
 from .calibration import Calibrate
-from .checks import checked_shape
+from .callbacks import Callback
+from .checks import checked_shape, smallest_side
 from .layers import Augmentation, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Rescaling
-from .losses import CrossEntropyLoss
+from .losses import CrossEntropyLoss, Loss
 from .model import Sequential
-from .optimizers import Adam, AdamW
-from .recipe import SAME, Recipe, kernels
-from .schedules import OneCycle
-from .tiny import tiny, tiny_4800, tiny_8900
+from .optimizers import Adam, AdamW, Optimizer
+from .schedules import OneCycle, Schedule
+from .tiny import augmented_network, separable_network, table_network
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A fresh model, and the arguments of `fit` that suit it.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> recipe = pm.recipes.fast(seed=1)
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments, progress=False)
+    """
+
+    model: Sequential
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    schedule: Schedule
+    loss: Loss = field(default_factory=CrossEntropyLoss)
+    callbacks: list[Callback] = field(default_factory=list)
+    average: float | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All but the model, by the names that `fit` has for them."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
 
 
 def fast(
@@ -98,6 +128,94 @@ def accurate(
         loss=CrossEntropyLoss(label_smoothing=0.05),
         callbacks=[Calibrate()] if len(input_shape) == 3 else [],
     )
+
+
+def tiny(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """A network of 696 parameters, for (1, 28, 28) and 10 classes: one convolution, then four separable ones.
+
+    It is too small to learn its pictures by heart, so they are not augmented.
+
+    Parameters
+    ----------
+    input_shape : (channels, height, width) of uint8 pictures, at least 8x8; or (features,) of a table whose columns
+        have mean 0 and deviation 1, for which there is one hidden layer
+    classes : how many there are to tell apart
+    seed, dtype : as in Sequential
+    white : the value of a pixel that is full
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> recipe = pm.recipes.tiny()
+    >>> recipe.model.summary_rows()[-1][2]
+    '696'
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:500], **recipe.arguments | {"epochs": 1}, progress=False)
+    """
+    if len(checked_shape(input_shape)) == 1:
+        layers = table_network(8, classes)
+    else:
+        layers = separable_network(input_shape, classes, white)
+    return Recipe(
+        model=Sequential(layers, input_shape, seed, dtype),
+        epochs=25,
+        batch_size=128,
+        optimizer=AdamW(betas=(0.9, 0.99), weight_decay=0),
+        schedule=OneCycle(0.05),
+    )
+
+
+def tiny_4800(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """A network of 4,675 parameters, for (1, 28, 28) and 10 classes, on pictures that are moved, turned and scaled.
+
+    Parameters and example: see `tiny`.
+    """
+    return augmented((8, 12, 14, 15), input_shape, classes, seed, dtype, white)
+
+
+def tiny_8900(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """A network of 8,637 parameters, for (1, 28, 28) and 10 classes, on pictures that are moved, turned and scaled.
+
+    Parameters and example: see `tiny`.
+    """
+    return augmented((10, 16, 20, 21), input_shape, classes, seed, dtype, white)
+
+
+def augmented(
+    channels: tuple[int, int, int, int], input_shape: Shape, classes: int, seed: int, dtype: DTypeLike, white: int
+) -> Recipe:
+    """Convolutions of these channels, trained as `accurate` is, for longer."""
+    if len(checked_shape(input_shape)) == 1:
+        layers = table_network(2 * channels[-1], classes)
+    else:
+        layers = augmented_network(channels, input_shape, classes, white)
+    return Recipe(
+        model=Sequential(layers, input_shape, seed, dtype),
+        epochs=30,
+        batch_size=128,
+        optimizer=AdamW(betas=(0.7, 0.9), weight_decay=0.05),
+        schedule=OneCycle(0.01),
+        loss=CrossEntropyLoss(label_smoothing=0.05),
+    )
+
+
+SAME = dict(kernel_size=3, padding="same")
+
+
+def kernels(input_shape: Shape, name: str) -> list[dict[str, Any]]:
+    """Of the convolutions of blocks that each end in a pool of 2x2, four at most, which leave 2x2 or 3x3 of a picture
+    up to 67x67. Pictures of 20x20 and more can do without padding at the first and the last."""
+    side = smallest_side(input_shape, name)
+    roomy = side >= 20
+    side -= 4 * roomy
+    pools = min(4, side.bit_length() - 2)  # until a side is 2 or 3
+    return [dict(kernel_size=5) if roomy else SAME, *[SAME] * (pools - 2), dict(kernel_size=3) if roomy else SAME]
 
 
 RECIPES = {  # what `pymnistcnn train` offers
