@@ -137,6 +137,14 @@ def checked_shape(shape: Shape) -> tuple[int, ...]:
     return given
 
 
+def smallest_side(shape: Shape, recipe: str) -> int:
+    """Of pictures (channels, height, width) for a recipe."""
+    side = min(shape[1:])
+    if side < 8:
+        raise ValueError(f"{recipe} takes pictures of at least 8x8, or (features,), not {tuple(shape)}")
+    return side
+
+
 def checked_weights(name: str, weights: ArrayLike, shape: Shape) -> np.ndarray:
     """Numbers from 0 on, as float64 of this shape."""
     weights = np.asarray(weights)

@@ -15,12 +15,13 @@ from ._types import DTypeLike, Shape
 from .averages import StochasticAverage
 from .calibration import Calibrate
 from .callbacks import Callback
-from .checks import checked_shape
+from .checks import checked_shape, smallest_side
 from .layers import Augmentation, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Rescaling
 from .losses import CrossEntropyLoss, Loss
 from .model import Sequential
 from .optimizers import Adam, AdamW, Optimizer
 from .schedules import OneCycle, Schedule
+from .tiny import augmented_network, separable_network, table_network
 
 
 @dataclass(frozen=True)
@@ -131,15 +132,88 @@ def accurate(
     )
 
 
+def tiny(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """A network of 696 parameters, for (1, 28, 28) and 10 classes: one convolution, then four separable ones.
+
+    It is too small to learn its pictures by heart, so they are not augmented.
+
+    Parameters
+    ----------
+    input_shape : (channels, height, width) of uint8 pictures, at least 8x8; or (features,) of a table whose columns
+        have mean 0 and deviation 1, for which there is one hidden layer
+    classes : how many there are to tell apart
+    seed, dtype : as in Sequential
+    white : the value of a pixel that is full
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> recipe = pm.recipes.tiny()
+    >>> recipe.model.summary_rows()[-1][2]
+    '696'
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:500], **recipe.arguments | {"epochs": 1}, progress=False)
+    """
+    if len(checked_shape(input_shape)) == 1:
+        layers = table_network(8, classes)
+    else:
+        layers = separable_network(input_shape, classes, white)
+    return Recipe(
+        model=Sequential(layers, input_shape, seed, dtype),
+        epochs=25,
+        batch_size=128,
+        optimizer=AdamW(betas=(0.9, 0.99), weight_decay=0),
+        schedule=OneCycle(0.05),
+    )
+
+
+def tiny_4800(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """A network of 4,675 parameters, for (1, 28, 28) and 10 classes, on pictures that are moved, turned and scaled.
+
+    Parameters and example: see `tiny`.
+    """
+    return augmented((8, 12, 14, 15), input_shape, classes, seed, dtype, white)
+
+
+def tiny_8900(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """A network of 8,637 parameters, for (1, 28, 28) and 10 classes, on pictures that are moved, turned and scaled.
+
+    Parameters and example: see `tiny`.
+    """
+    return augmented((10, 16, 20, 21), input_shape, classes, seed, dtype, white)
+
+
+def augmented(
+    channels: tuple[int, int, int, int], input_shape: Shape, classes: int, seed: int, dtype: DTypeLike, white: int
+) -> Recipe:
+    """Convolutions of these channels, trained as `accurate` is, for longer."""
+    if len(checked_shape(input_shape)) == 1:
+        layers = table_network(2 * channels[-1], classes)
+    else:
+        layers = augmented_network(channels, input_shape, classes, white)
+    return Recipe(
+        model=Sequential(layers, input_shape, seed, dtype),
+        epochs=30,
+        batch_size=128,
+        optimizer=AdamW(betas=(0.7, 0.9), weight_decay=0.05),
+        schedule=OneCycle(0.01),
+        loss=CrossEntropyLoss(label_smoothing=0.05),
+    )
+
+
 SAME = dict(kernel_size=3, padding="same")
 
 
 def kernels(input_shape: Shape, name: str) -> list[dict[str, Any]]:
     """Of the convolutions of blocks that each end in a pool of 2x2, four at most, which leave 2x2 or 3x3 of a picture
     up to 67x67. Pictures of 20x20 and more can do without padding at the first and the last."""
-    side = min(input_shape[1:])
-    if side < 8:
-        raise ValueError(f"{name} takes pictures of at least 8x8, or (features,), not {tuple(input_shape)}")
+    side = smallest_side(input_shape, name)
     roomy = side >= 20
     side -= 4 * roomy
     pools = min(4, side.bit_length() - 2)  # until a side is 2 or 3
@@ -165,5 +239,11 @@ class Members:
         return [(seed * self.count + number) % 2**64 for number in range(self.count)]
 
 
-RECIPES = {"fast": fast, "accurate": accurate}  # what `pymnistcnn train` offers
+RECIPES = {  # what `pymnistcnn train` offers
+    "fast": fast,
+    "accurate": accurate,
+    "tiny": tiny,
+    "tiny-4800": tiny_4800,
+    "tiny-8900": tiny_8900,
+}
 ENSEMBLES = {"ensemble": Members(accurate, 5)}  # and that makes several networks

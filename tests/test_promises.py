@@ -517,7 +517,7 @@ ORDER = [
     {"stepping"},
     {"initializers"},
     {"layers"},
-    {"architecture"},
+    {"architecture", "tiny"},
     {"losses", "optimizers", "schedules", "averages", "metrics", "callbacks", "files", "mismatch", "batch_norm"},
     {"functional", "checkpoints", "progress", "recorder", "trackers"},
     {"ranks"},

@@ -14,7 +14,8 @@ from ..ensemble import Ensemble
 from ..many import Trained, train_many
 from ..recipes import Members, Recipe
 from ..target import on_processor
-from .fitting import classes_in, fitting, note
+from ..datasets.traits import classes_in
+from .fitting import fitting, note
 from .options import Failure, count, describe, exit_code, network_file, one_line, print_json, read_data, sizes_of, where
 
 
