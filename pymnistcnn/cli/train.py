@@ -19,6 +19,7 @@ from ..checks import DTYPES
 from ..progress import ProgressBar
 from ..ranks import Ranks, world
 from ..recipes import RECIPES
+from ..sources import held_out_of
 from .options import (
     COMPUTE,
     DATA,
@@ -135,17 +136,21 @@ def train(
     if resume is not None:
         say(f"resumed   {click.format_filename(resume)}, {place}")
     say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, {where(threads, isa)}")
-    steps = epochs * -(-len(training) // batch_size)
+    held_out = held_out_of(len(training), made.held_out)
+    learnt = len(training) - held_out
+    steps = epochs * -(-learnt // batch_size)
+    if held_out:
+        say(f"          {count(learnt, 'image')}; {held_out:,} are held out, to calibrate on")
     say(f"          only {count(steps, 'step')}: more --epochs learn more\n" if steps < FEW_STEPS else "")
 
-    recorder = recorder_of(epochs, len(training), batch_size) if report and is_first else None
+    recorder = recorder_of(epochs, learnt, batch_size) if report and is_first else None
     watching = [ProgressBar(validation="test")] * is_first + [recorder] * (recorder is not None)
     with checkpoint.held() if checkpoint else nullcontext():
         try:
             history = made.model.fit(
                 training, epochs=epochs, batch_size=batch_size, optimizer=made.optimizer, schedule=made.schedule,
-                loss=made.loss, callbacks=[*made.callbacks, *watching], validation=test, threads=threads, isa=isa,
-                progress=False, checkpoint=checkpoint, resume=resume,
+                loss=made.loss, callbacks=[*made.callbacks, *watching], validation=test, held_out=made.held_out,
+                threads=threads, isa=isa, progress=False, checkpoint=checkpoint, resume=resume,
                 comm=None if ranks is None else world(),
             )  # fmt: skip
             if not is_first:
@@ -163,7 +168,7 @@ def train(
             Path(checkpoint.path).unlink(missing_ok=True)
 
     accuracy, seconds = history.validation_accuracy[-1], sum(history.seconds)
-    speed = epochs * len(training) / seconds
+    speed = epochs * learnt / seconds
     wrong = len(test) - round(accuracy * len(test))
     say()
     say(f"test accuracy  {accuracy:.2%} ({wrong:,} of {len(test):,} wrong)")

@@ -265,7 +265,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         history = self.model_.fit(
             inputs, self._labels(y), epochs=epochs, batch_size=self._batch_size(), schedule=schedule,
             optimizer=self.recipe_.optimizer, loss=self.recipe_.loss, callbacks=self.recipe_.callbacks,
-            validation=validation, sample_weight=weights, progress=bool(self.verbose), **self._how(),
+            held_out=self.recipe_.held_out, validation=validation, sample_weight=weights,
+            progress=bool(self.verbose), **self._how(),
         )  # fmt: skip
         for name, values in vars(history).items():
             getattr(self.history_, name).extend(values)
