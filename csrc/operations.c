@@ -62,16 +62,18 @@ CHECK(conv_fits) {
 }
 
 /* Does every window begin at or before the last pixel? It may reach over the end. */
-static int pool_axis_fits(int64_t in, int64_t out, int64_t size, int64_t stride, int64_t pad, int64_t dilation) {
+static int pool_axis_fits(int64_t in, int64_t out, int64_t size, int64_t stride, int64_t before, int64_t after,
+                          int64_t dilation) {
     return between(size, 1, INT32_MAX / 4) && between(stride, 1, INT32_MAX / 4) &&
            between(dilation, 1, INT32_MAX / 4) && FITS(size, dilation) && FITS(out, stride) &&
-           between(pad, 0, size / 2) && (out - 1) * stride - pad < in;
+           between(before, 0, (size - 1) * dilation) && between(after, 0, (size - 1) * dilation) &&
+           (out - 1) * stride - before < in;
 }
 CHECK(pool_fits) {
     const pmc_pool *s = &op->shape.pool;
     return is_image(&s->in) && is_image(&s->out) && s->in.c == s->out.c && between(s->count_pad, 0, 1) &&
-           pool_axis_fits(s->in.h, s->out.h, s->kh, s->stride_h, s->pad_h, s->dilation_h) &&
-           pool_axis_fits(s->in.w, s->out.w, s->kw, s->stride_w, s->pad_w, s->dilation_w);
+           pool_axis_fits(s->in.h, s->out.h, s->kh, s->stride_h, s->top, s->bottom, s->dilation_h) &&
+           pool_axis_fits(s->in.w, s->out.w, s->kw, s->stride_w, s->left, s->right, s->dilation_w);
 }
 CHECK(average_fits) { return pool_fits(op, sizes) && op->shape.pool.dilation_h == 1 && op->shape.pool.dilation_w == 1; }
 
@@ -115,8 +117,13 @@ static int port_fits(const pmc_op *op, const pmc_plan_sizes *sizes, int64_t port
 CHECK(input_fits) { return port_fits(op, sizes, PMC_PORT_X) || port_fits(op, sizes, PMC_PORT_DY); }
 CHECK(output_fits) { return port_fits(op, sizes, PMC_PORT_Y) || port_fits(op, sizes, PMC_PORT_DX); }
 
-CHECK(softmax_fits) { return vector_fits(op->shape.classes.classes); }
-CHECK(loss_fits) { return softmax_fits(op, sizes) && op->shape.classes.classes == sizes->y_elements; }
+CHECK(softmax_fits) {
+    return image_fits(op, sizes) && between(op->shape.softmax.axis, PMC_ALONG_CHANNELS, PMC_ALONG_COLUMNS);
+}
+CHECK(loss_fits) {
+    const int64_t classes = op->shape.classes.classes;
+    return vector_fits(classes) && classes == sizes->y_elements;
+}
 
 CHECK(update_fits) {
     const int64_t elements = op->shape.parameter.elements;
@@ -355,10 +362,10 @@ BY_SAMPLE(norm_input_gradient, norm_fits,
           {"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"x", image, SAMPLE},
           {"statistics", norm_rows, PACKED}, {"means", norm_sums, PACKED})
 
-BY_SAMPLE(softmax_forward, softmax_fits, {"y", scores, SAMPLE | WRITTEN}, {"x", scores, SAMPLE})
-BY_SAMPLE(softmax_backward, softmax_fits, {"dy", scores, SAMPLE | WRITTEN}, {"y", scores, SAMPLE})
-BY_SAMPLE(log_softmax_forward, softmax_fits, {"y", scores, SAMPLE | WRITTEN}, {"x", scores, SAMPLE})
-BY_SAMPLE(log_softmax_backward, softmax_fits, {"dy", scores, SAMPLE | WRITTEN}, {"y", scores, SAMPLE})
+BY_SAMPLE(softmax_forward, softmax_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+BY_SAMPLE(softmax_backward, softmax_fits, {"dy", image, SAMPLE | WRITTEN}, {"y", image, SAMPLE})
+BY_SAMPLE(log_softmax_forward, softmax_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+BY_SAMPLE(log_softmax_backward, softmax_fits, {"dy", image, SAMPLE | WRITTEN}, {"y", image, SAMPLE})
 LOSS(cross_entropy)
 LOSS(likelihood)
 LOSS(expected_probability)

@@ -89,6 +89,7 @@ typedef struct {
         pmc_norm norm;
         pmc_transfer transfer;
         pmc_image image;
+        pmc_softmax softmax;
         pmc_classes classes;
         pmc_parameter parameter;
     } shape;

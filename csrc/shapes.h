@@ -69,11 +69,11 @@ typedef struct {
     pmc_activation activation;
 } pmc_conv;
 
-/* Pooling of its own: any stride, padding and dilation; windows may reach over the end (ceil mode). The argmax of a
+/* Pooling of its own: any stride, padding (top, bottom, left, right) and dilation; windows may reach over the end (ceil mode). The argmax of a
  * window that sees nothing but padding is -1. count_pad: an average counts the zeros of the padding, too. */
 typedef struct {
     pmc_image in, out;
-    int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, count_pad;
+    int64_t kh, kw, stride_h, stride_w, top, bottom, left, right, dilation_h, dilation_w, count_pad;
 } pmc_pool;
 
 /* in -> out features. The weights of a small layer are [out][in, padded], those of a large one [in][out, padded].
@@ -132,6 +132,13 @@ typedef struct {
 } pmc_norm;
 enum { PMC_MOMENTS_MEAN, PMC_MOMENTS_REST, PMC_MOMENTS_DEVIATION, PMC_MOMENTS_ROWS }; /* of a sample */
 enum { PMC_NORM_MEAN, PMC_NORM_INVERSE, PMC_NORM_SCALE, PMC_NORM_BIAS, PMC_NORM_SHIFT, PMC_NORM_ROWS };
+
+/* Softmax over the scores along an axis of (channels, height, width); a flat vector's are channels. */
+typedef struct {
+    pmc_image image;
+    int64_t axis;
+} pmc_softmax;
+enum { PMC_ALONG_CHANNELS, PMC_ALONG_ROWS, PMC_ALONG_COLUMNS };
 
 typedef struct {
     int64_t classes;

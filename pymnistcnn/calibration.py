@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,9 +10,9 @@ import numpy as np
 
 from ._types import Array, ArrayLike
 from .callbacks import Callback
-from .checks import whole
 from .datasets import Dataset
-from .layers import Augmentation, Linear, LogSoftmax, Rescaling, Softmax
+from .layers import Linear, LogSoftmax, Softmax
+from .mismatch import tell
 from .model import Sequential, both_of
 from .stepping import runner_of
 from .target import target_of
@@ -26,9 +25,7 @@ __all__ = [
 
 BINS = 15
 LOWEST, HIGHEST, DIGITS = 0.1, 10.0, 3  # of a temperature; its digits are the same on every processor
-UNSEEN = 2**63  # to the model's seed: that of pictures which it was not trained on
 STEPS = 60  # of bisection: a float64's bits
-BATCH = 500  # pictures that are augmented together
 
 
 @dataclass(frozen=True)
@@ -97,61 +94,70 @@ def calibrate(
     array([[0.1, 0.9]], dtype=float32)
     """
     last_linear(model)
-    inputs, labels = (x, y) if y is not None else both_of(x, "data")
-    inputs = model.network.inputs(inputs)
-    labels = model.network.class_labels(labels, len(inputs))
-    return divide(model, runner_of(model.network).predict(inputs, target_of(isa), threads), labels)
+    inputs, labels = checked_samples(model, x, y)
+    outputs = runner_of(model.network).predict(inputs, target_of(isa), threads)
+    temperature = temperature_of(logits_of(model, outputs), labels)
+    for parameter in last_linear(model).parameters.values():
+        parameter /= parameter.dtype.type(temperature)
+    return temperature
 
 
 class Calibrate(Callback):
-    """Calibrate a model at the end of its training, on pictures that it has never seen: training pictures, newly
-    augmented. So all of them may be trained on, and no other data are needed. On MNIST this comes nearer to the best
-    temperature than 2,000 held-out pictures do.
+    """Calibrate a model at the end of its training, on samples that it was not trained on.
 
-    For a model that begins with Rescaling and Augmentation, or Augmentation; ValueError for any other, which
-    `calibrate` can do with held-out samples.
+    x, y : such samples and their labels, as in `calibrate`; if not given, those that `fit(held_out=...)` keeps back
 
-    samples : how many; the first of the training data
-
-    `temperature`, after `fit`, is what `calibrate` gave. Callbacks that change the weights at the end, such as
-    BestCheckpoint, go first.
+    `temperature`, after `fit`, is what `calibrate` gave; None, with a DataWarning, where there were too few to keep any
+    back. Callbacks that change the weights at the end, such as BestCheckpoint, go first. ValueError for a model that
+    `calibrate` does not take, and where there are neither samples nor `held_out`.
 
     Examples
     --------
     >>> import pymnistcnn as pm
     >>> train, test = pm.datasets.mnist()
-    >>> model = pm.Sequential([pm.Rescaling(1 / 255), pm.Augmentation(shift=1), pm.Flatten(), pm.Linear(10)],
-    ...                       input_shape=(1, 28, 28))
-    >>> calibrate = pm.Calibrate(samples=500)
-    >>> history = model.fit(train[:1000], callbacks=[calibrate], progress=False)
+    >>> model = pm.Sequential([pm.Rescaling(1 / 255), pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+    >>> calibrate = pm.Calibrate()
+    >>> history = model.fit(train[:2000], held_out=200, callbacks=[calibrate], progress=False)
     >>> 0.1 < calibrate.temperature < 10
     True
     """
 
-    samples: int
     temperature: float | Any  # None before the first training
 
-    def __init__(self, samples: int = 5000) -> None:
-        self.samples, self.temperature, self._ready = whole("samples", samples), None, False
+    def __init__(
+        self, x: Dataset | tuple[ArrayLike, ArrayLike] | ArrayLike | None = None, y: ArrayLike | None = None
+    ) -> None:
+        self._given, self._samples, self.temperature = (x, y), None, None
 
     def on_train_begin(self, training: Any) -> None:
-        self.temperature, self._ready = None, False
+        self._samples = self.temperature = None
         last_linear(training.model)
-        augmenting(training.model)
-        if training.data.streamed:
-            raise ValueError("Calibrate needs arrays to look at again, not a stream")
-        if training.data.targets.labels is None:
-            raise ValueError("Calibrate needs labels to train on, not values")
-        self._ready = True
+        if self._given[0] is None:
+            kept = None if training.data.streamed else training.data.held_out
+            if kept is None:
+                raise ValueError(
+                    "Calibrate needs samples that are not trained on: Calibrate(x, y), or fit(held_out=...)"
+                )
+            if training.data.targets.labels is None:
+                raise ValueError("Calibrate needs labels to train on, not values")
+            if not len(kept):
+                few = f"{training.samples:,} samples are too few to keep some back: the model is not calibrated"
+                return tell(training.model, few)
+            self._samples = training.data.x[kept], training.data.targets.labels[kept]
+        else:
+            self._samples = checked_samples(training.model, *self._given)
 
     def on_train_end(self, training: Any) -> None:
-        ready, self._ready = self._ready, False
-        if not ready or not (len(training.history) or training.batch):
-            return
-        model, labels = training.model, training.data.targets.labels[: self.samples]
-        unseen = augmented(model, training.data.x[: self.samples])
-        outputs = [training.runner.predict(part, target_of(None), training.how.threads) for part in unseen]
-        self.temperature = divide(model, np.concatenate(outputs), labels)
+        samples, self._samples = self._samples, None
+        if samples is not None and (len(training.history) or training.batch):
+            self.temperature = calibrate(training.model, *samples, threads=training.how.threads)
+
+
+def checked_samples(model: Sequential, x: Any, y: Any) -> tuple[Array, Array]:
+    """Inputs and labels as the model's network takes them."""
+    inputs, labels = (x, y) if y is not None else both_of(x, "data")
+    inputs = model.network.inputs(inputs)
+    return inputs, model.network.class_labels(labels, len(inputs))
 
 
 def last_linear(model: Sequential) -> Linear:
@@ -161,14 +167,6 @@ def last_linear(model: Sequential) -> Linear:
     if not isinstance(layer, Linear) or model.output_shape == (1,):
         raise ValueError(f"calibration is of a model that ends in the logits of a Linear layer, not in {last}")
     return layer
-
-
-def divide(model: Sequential, outputs: Array, labels: Array) -> float:
-    """Divide a model's logits by the temperature that its outputs for samples of these labels say, and return it."""
-    temperature = temperature_of(logits_of(model, outputs), labels)
-    for parameter in last_linear(model).parameters.values():
-        parameter /= parameter.dtype.type(temperature)
-    return temperature
 
 
 def logits_of(model: Sequential, outputs: Array) -> Array:
@@ -191,26 +189,3 @@ def temperature_of(logits: Array, labels: Array) -> float:
         expected = ((p * logits).sum(axis=1) / p.sum(axis=1)).mean()
         low, high = (low, middle) if expected < wanted else (middle, high)
     return float(f"{math.exp(high):.{DIGITS}g}")
-
-
-def augmenting(model: Sequential) -> list[Any]:
-    """The layers that a model begins with, up to its augmentation."""
-    first = model.layers[: 1 + isinstance(model.layers[0], Rescaling)]
-    if not isinstance(first[-1], Augmentation):
-        raise ValueError(
-            "Calibrate needs a model that begins with Augmentation, maybe behind Rescaling; of any other, "
-            "calibrate(model, x, y) takes held-out samples"
-        )
-    return first
-
-
-def augmented(model: Sequential, x: Array) -> Iterator[Array]:
-    """Batches of pictures as a model's first layers augment them, at another seed, in the numbers that it takes."""
-    first = augmenting(model)
-    seed = (model.network.seed + UNSEEN) % 2**64
-    own = Sequential([layer.unbuilt() for layer in first], model.input_shape, seed, model.dtype.name)
-    for start in range(0, len(x), BATCH):
-        seen = own.forward(x[start : start + BATCH])
-        if isinstance(first[0], Rescaling):
-            seen = (seen - first[0].offset) / first[0].scale
-        yield seen.astype(model.dtype)

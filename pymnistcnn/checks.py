@@ -60,6 +60,18 @@ def pair(name: str, value: int | tuple[int, ...], low: int = 1) -> tuple[int, ..
     return (whole(name, value, low),) * 2
 
 
+def border(name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:
+    """Whole numbers from 0 on around a picture: one, (vertical, horizontal) or (top, bottom, left, right)."""
+    if isinstance(value, (tuple, list)) and len(value) == 4:
+        return tuple(whole(name, v, 0) for v in value)
+    return pair(name, value, 0)
+
+
+def sides_of(padding: tuple[int, ...]) -> tuple[int, ...]:
+    """(top, bottom, left, right) of a border."""
+    return padding if len(padding) == 4 else (padding[0],) * 2 + (padding[1],) * 2
+
+
 def number(
     name: str,
     value: float,

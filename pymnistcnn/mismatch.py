@@ -41,10 +41,14 @@ def warn_of(model: Any, x: Array, name: str, labels: Array | None = None) -> Non
     """Tell what is odd about inputs, as the network takes them, and labels to train on."""
     if labels is None and x.dtype == np.uint8 and len(x) < _SEVERAL:
         return  # a few pictures, which may be dark: this is to cost nothing
+    if vars(model).get("_told", ()) is not None:
+        tell(model, scale_of(model, x[:_ENOUGH], name), scaled_twice(model), axes_of(model), classes_of(labels))
+
+
+def tell(model: Any, *messages: str | None) -> None:
+    """Warn, once a model, of what is odd about its data; None is nothing."""
     told = vars(model).setdefault("_told", set())
-    if told is None:
-        return
-    for message in (scale_of(model, x[:_ENOUGH], name), scaled_twice(model), axes_of(model), classes_of(labels)):
+    for message in () if told is None else messages:
         if message and message not in told:
             told.add(message)
             warnings.warn(message, DataWarning, stacklevel=levels_to_the_caller())

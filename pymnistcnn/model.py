@@ -40,7 +40,7 @@ from .predictor import Predictor, classes_of, probabilities_of
 from .progress import progress_bars
 from .ranks import ranks_of
 from .schedules import Constant, checked_schedule
-from .sources import Arrays
+from .sources import Arrays, drawn_to_hold_out
 from .stepping import SlowWarning, in_python, runner_of
 from .streams import both_of, check_stream, refuse_of_streams, stream_of
 from .target import target_of
@@ -235,6 +235,7 @@ class Sequential:
         precision: str | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | ArrayLike | None = None,
+        held_out: int = 0,
         clip_norm: float | None = None,
         average: float | StochasticAverage | None = None,
         checkpoint: Checkpoint | None = None,
@@ -272,6 +273,8 @@ class Sequential:
         sample_weight : how much each training sample counts, (n,) numbers from 0 on
         class_weight : how much the samples of each class count: {class: number}, 1 for those that are not named, or
             numbers (classes,); as `weight` of the loss
+        held_out : samples that are kept back from training, for callbacks such as Calibrate: so many, of each class its
+            share, but a tenth of all at most, and none if that is fewer than 100. Seed and labels say which
         clip_norm : gradients are scaled down to this norm, taken over all of them, where theirs is larger
         average : decay, from 0 to 1 (excluded), of a moving average of the weights over steps (Polyak and Juditsky,
             1992; the exponential one); or StochasticAverage(), the mean over the last part of the training. Validation
@@ -306,13 +309,15 @@ class Sequential:
         if ranks is not None:
             threads = max(1, default_threads() // ranks.here) if threads is None else threads
             progress, checkpoint = (progress, checkpoint) if ranks.rank == 0 else (False, None)
-        shuffle = yes_or_no("shuffle", shuffle)
+        shuffle, held_out = yes_or_no("shuffle", shuffle), whole("held_out", held_out, 0)
         data = stream_of(self.network, loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
         if data is None:
             refuse_of_streams(shuffle_buffer=shuffle_buffer, steps_per_epoch=steps_per_epoch)
-            data = Arrays(*self._samples(loss, x, y, "train", sample_weight), shuffle, ranks)
+            samples, targets = self._samples(loss, x, y, "train", sample_weight)
+            kept = drawn_to_hold_out(len(samples), held_out, targets, self.network.seed)
+            data = Arrays(samples, targets, shuffle, ranks, kept)
         else:
-            check_stream(data, x, epochs, schedule, average, sample_weight)
+            check_stream(data, x, epochs, schedule, average, sample_weight, held_out)
             warn_of(self, data.first.x, "train inputs")
         validation = None if validation is None else self._samples(loss, validation, None, "validation")
         clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)

@@ -475,21 +475,27 @@ class Warp(Node):
 
 
 class Softmax(Node):
+    """Over the scores along an axis of a sample."""
+
+    kinds: tuple[Op, Op] = (Op.SOFTMAX_FORWARD, Op.SOFTMAX_BACKWARD)
+    axis: int
+
+    def __init__(self, layer: int, x: Tensor, y: Tensor, axis: int) -> None:
+        super().__init__(layer, x, y)
+        self.axis = axis
+
+    def shape(self) -> list[int]:
+        return [*self.x.geometry.words, self.axis]
+
     def forward(self, training: bool) -> list[PlannedOp]:
-        return [self.op(Op.SOFTMAX_FORWARD, [self.y.value, self.x.value], [self.x.geometry.c])]
+        return [self.op(self.kinds[0], [self.y.value, self.x.value], self.shape())]
 
     def backward(self, input_gradient: bool) -> list[PlannedOp]:
-        refs = [self.y.gradient, self.y.value]
-        return [self.op(Op.SOFTMAX_BACKWARD, refs, [self.x.geometry.c])] if input_gradient else []
+        return [self.op(self.kinds[1], [self.y.gradient, self.y.value], self.shape())] if input_gradient else []
 
 
-class LogSoftmax(Node):
-    def forward(self, training: bool) -> list[PlannedOp]:
-        return [self.op(Op.LOG_SOFTMAX_FORWARD, [self.y.value, self.x.value], [self.x.geometry.c])]
-
-    def backward(self, input_gradient: bool) -> list[PlannedOp]:
-        refs = [self.y.gradient, self.y.value]
-        return [self.op(Op.LOG_SOFTMAX_BACKWARD, refs, [self.x.geometry.c])] if input_gradient else []
+class LogSoftmax(Softmax):
+    kinds = (Op.LOG_SOFTMAX_FORWARD, Op.LOG_SOFTMAX_BACKWARD)
 
 
 class Flatten(Node):

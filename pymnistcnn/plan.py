@@ -116,10 +116,10 @@ class PlanBuilder:
         padding: tuple[int, ...],
         dilation: tuple[int, ...],
     ) -> None:
-        """padding: (vertical, horizontal)."""
+        """padding: (top, bottom, left, right)."""
         x = self.current.geometry
         _, h, w = output_shape
-        apart = kernel == stride and padding == (0, 0) and kernel[0] * kernel[1] <= Constant.NO_GRADIENT
+        apart = kernel == stride and not any(padding) and kernel[0] * kernel[1] <= Constant.NO_GRADIENT
         apart = apart and dilation == (1, 1) and h * kernel[0] <= x.h and w * kernel[1] <= x.w
         if isinstance(self._last, nodes.Conv) and self._last.pool == (1, 1) and apart:
             self._last.pool, x.h, x.w, self.shape = kernel, h, w, output_shape
@@ -239,12 +239,13 @@ class PlanBuilder:
             numbers = (rotation, shift, scale, shear, elastic, sigma, self.offset if fill is None else fill)
             self._append(nodes.Warp, Tensor(self.current.geometry), cutout, numbers)
 
-    def softmax(self) -> None:
-        self._append(nodes.Softmax, self._overwritten_or_new(kept=True))
+    def softmax(self, axis: int) -> None:
+        """axis: of a sample."""
+        self._append(nodes.Softmax, self._overwritten_or_new(kept=True), axis)
 
-    def log_softmax(self) -> None:
+    def log_softmax(self, axis: int) -> None:
         y = Tensor(self.current.geometry, kept=True, gradient=self.current.gradient)
-        self._append(nodes.LogSoftmax, y)
+        self._append(nodes.LogSoftmax, y, axis)
 
     def use_loss(self, kind: Op, smoothing: float = 0.0) -> None:
         """One of the loss ops, on flat outputs."""

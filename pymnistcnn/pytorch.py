@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import layers
 from ._types import Shape, StrPath
 from .checks import instance, shown
@@ -125,7 +127,17 @@ def _(layer: layers.GlobalAvgPool2d, shape: Shape, dtype: Any) -> Any:
 @theirs.register(layers.Softmax)
 @theirs.register(layers.LogSoftmax)
 def _(layer: layers.Layer, shape: Shape, dtype: Any) -> Any:
-    return getattr(nn, type(layer).__name__)(dim=1)
+    return getattr(nn, type(layer).__name__)(dim=layer.dim)
+
+
+@theirs.register(layers.MaxPool2d)
+@theirs.register(layers.AvgPool2d)
+def _(layer: layers.Layer, shape: Shape, dtype: Any) -> Any:
+    if any(2 * side > size for side, size in zip(layer._sides, np.repeat(layer.kernel_size, 2), strict=True)):
+        raise ValueError(f"{layer}: PyTorch's pools pad by at most half of the window")
+    if layer._sides[::2] != layer._sides[1::2]:
+        raise ValueError(f"{layer}: PyTorch's pools pad both sides alike")
+    return getattr(nn, type(layer).__name__)(**layer.settings() | {"padding": layer._sides[::2]})
 
 
 @theirs.register
@@ -151,12 +163,12 @@ ALIKE: dict[type[Any], tuple[str, ...]] = {
     nn.BatchNorm2d: ("eps", "momentum", "affine"),
     nn.MaxPool2d: ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
     nn.AvgPool2d: ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
-    nn.Softmax: (),
-    nn.LogSoftmax: (),
+    nn.Softmax: ("dim",),
+    nn.Softmax2d: (),
+    nn.LogSoftmax: ("dim",),
     nn.Flatten: (),
 }
 MUST_BE: dict[str, tuple[Any, ...]] = {
-    "dim": (1, -1, None),
     "start_dim": (1,),
     "end_dim": (-1, 3),
     "return_indices": (False,),
@@ -276,7 +288,9 @@ def layer_of(module: nn.Module, border: Any, name: str) -> Any:
     settings = {setting: getattr(module, setting) for setting in ALIKE[type(module)]}
     if "stride" in settings and settings["stride"] == settings["kernel_size"]:
         settings["stride"] = None  # which is what it was, as one writes it
-    return getattr(layers, type(module).__name__)(**settings)
+    if settings.get("dim", 1) is None:
+        settings["dim"] = 1  # what PyTorch takes then of features and of pictures
+    return getattr(layers, type(module).__name__.replace("Softmax2d", "Softmax"))(**settings)
 
 
 def bordered(module: nn.Module, border: Any) -> Any:

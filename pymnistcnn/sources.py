@@ -13,11 +13,13 @@ from ._native import samples_of
 from ._types import Array
 from .ahead import in_advance
 from .checkpoints import checksum
+from .datasets.dataset import drawn
 from .mapped import Rows, mapped_of
 from .network import Targets
 from .ranks import Ranks
 
 MOST_SAMPLES, MOST_BYTES = 8192, 1 << 25  # of what is made ready at once, or a batch that is larger
+HELD_OUT_OF, FEWEST_HELD_OUT = 10, 100  # one of so many samples at most, and not fewer
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,22 @@ class Arrays:
     """All samples, in memory or mapped.
 
     samples : how many there are in an epoch
+    held_out : numbers of those that are not trained on; None if none were to be
     """
 
     samples: float
     streamed: bool = False
     targets: Targets
     x: Array
+    held_out: Array | None
 
-    def __init__(self, x: Array, targets: Targets, shuffle: bool, ranks: Ranks | None = None) -> None:
+    def __init__(
+        self, x: Array, targets: Targets, shuffle: bool, ranks: Ranks | None = None, held_out: Array | None = None
+    ) -> None:
         self._ranks = ranks
-        self.x, self.targets, self.samples, self._shuffle = x, targets, len(x), shuffle
+        self.x, self.targets, self.held_out, self._shuffle = x, targets, held_out, shuffle
+        self._trained = None if held_out is None else np.setdiff1d(np.arange(len(x)), held_out)
+        self.samples = len(x if self._trained is None else self._trained)
         self._mapped = mapped_of(x)
 
     def described(self) -> dict[str, Any]:
@@ -84,7 +92,8 @@ class Arrays:
 
     def parts(self, seed: int, epoch: int, batch_size: int, begin: int) -> Iterator[Part]:
         """The parts of an epoch from one of its places on."""
-        order = epoch_order(len(self.x), seed, epoch, self._shuffle)
+        order = epoch_order(self.samples, seed, epoch, self._shuffle)
+        order = order if self._trained is None else self._trained[order]
         whole = Part(self.x, self.targets, 0, len(order), order)
         return in_advance(self._read(whole, batch_size, begin)) if self._mapped else (part for part in [whole])
 
@@ -113,6 +122,19 @@ class Arrays:
             first + np.arange(*samples_of(self._ranks.rank, self._ranks.size, min(batch_size, count - first)))
             for first in range(0, count, batch_size)
         ])  # fmt: skip
+
+
+def held_out_of(samples: int, wanted: int) -> int:
+    """How many of the samples are not trained on where so many are wanted: a tenth at most, and none if these are too
+    few to say anything."""
+    count = min(wanted, samples // HELD_OUT_OF)
+    return count if count >= FEWEST_HELD_OUT else 0
+
+
+def drawn_to_hold_out(samples: int, wanted: int, targets: Targets, seed: int) -> Array | None:
+    """Their numbers, of each class its share; None if none are wanted."""
+    count = held_out_of(samples, wanted)
+    return np.flatnonzero(drawn(samples, count, seed, targets.labels)) if wanted else None
 
 
 def count_at_once(x: Array, batch_size: int) -> int:

@@ -266,7 +266,9 @@ def stream_of(
     return Stream(chunks, checked, batch_size, buffer, steps, count)
 
 
-def check_stream(stream: Stream, chunks: Any, epochs: int, schedule: Any, average: Any, sample_weight: Any) -> None:
+def check_stream(
+    stream: Stream, chunks: Any, epochs: int, schedule: Any, average: Any, sample_weight: Any, held_out: int
+) -> None:
     """ValueError for what a stream cannot do."""
     if isinstance(chunks, Iterator) and epochs > 1:
         raise ValueError(f"epochs must be 1 for an iterator, which can be read only once, not {epochs}: give what can "
@@ -276,6 +278,8 @@ def check_stream(stream: Stream, chunks: Any, epochs: int, schedule: Any, averag
             raise ValueError(f"{plan} needs to know how long the training is: give steps_per_epoch")
     if sample_weight is not None:
         raise ValueError("sample_weight is for arrays; a stream gives chunks (inputs, targets, weights)")
+    if held_out:
+        raise ValueError("held_out is for arrays: what a stream gives cannot be looked at again")
 
 
 def refuse_of_streams(**given: Any) -> None:

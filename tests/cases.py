@@ -200,6 +200,12 @@ SPARSE_LINEARS = (
     (1041, 131, 33),
 )
 
+FOUR_SIDES = (  # or more than half of the window
+    Pool(2, 3, 6, 7, (3, 3), (1, 1), (2, 2)),
+    Pool(7, 10, 6, 5, (2, 3), (2, 1), (0, 1, 1, 2)),
+    Pool(2, 17, 5, 6, (3, 2), (2, 2), (2, 0, 0, 1), ceil_mode=True),
+    Pool(1, 1, 1, 2, (4, 3), (3, 2), (3, 3, 2, 0)),
+)
 MAX_POOLS = (
     Pool(1, 1, 1, 1, (1, 1), (1, 1)),
     Pool(2, 3, 8, 8, (2, 2), (2, 2)),
@@ -217,6 +223,7 @@ MAX_POOLS = (
     Pool(2, 17, 2, 2, (3, 3), (2, 2), ceil_mode=True),  # a window larger than the picture
     Pool(1, 1, 9, 9, (3, 3), (1, 1), (1, 1), (3, 3), ceil_mode=True),
     Pool(2, 129, 6, 5, (2, 3), (2, 2), (1, 1), (2, 1), ceil_mode=True),
+    *FOUR_SIDES,
 )
 
 AVG_POOLS = (
@@ -237,6 +244,8 @@ AVG_POOLS = (
     Pool(2, 8, 5, 5, (2, 2), (3, 3), (1, 1), ceil_mode=True),
     Pool(2, 17, 2, 2, (3, 3), (2, 2), ceil_mode=True),
     Pool(2, 17, 6, 2, (4, 3), (3, 2), (2, 1), ceil_mode=True, count_include_pad=False),
+    *FOUR_SIDES,
+    *(replace(pool, count_include_pad=False) for pool in FOUR_SIDES),
 )
 GLOBAL_POOLS = (
     (1, 1, 1, 1),

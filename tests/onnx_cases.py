@@ -18,6 +18,9 @@ def windows():
     for (kernel, stride, padding), ceil in itertools.product(sizes, (False, True)):
         yield from (pm.MaxPool2d(kernel, stride, padding, dilation, ceil) for dilation in (1, 2, (1, 3)))
         yield from (pm.AvgPool2d(kernel, stride, padding, ceil, counts) for counts in (True, False))
+    for sides, ceil in itertools.product([(0, 1, 1, 0), (2, 1, 0, 2), (2, 2, 2, 2)], (False, True)):
+        yield pm.MaxPool2d(3, 2, sides, ceil_mode=ceil)
+        yield from (pm.AvgPool2d(3, 2, sides, ceil, counts) for counts in (True, False))
 
 
 def convolutions():
@@ -54,6 +57,7 @@ def cases():
         block(pm.Conv2d(6, 3, padding=1), pm.BatchNorm2d(), pm.ReLU()),
         block(pm.Conv2d(8, 3, stride=2, padding=1), pm.ReLU(), block(pm.Conv2d(8, 1), pm.Tanh())),
         block(pm.Sigmoid(), pm.Dropout()),
+        *(kind(dim) for kind in (pm.Softmax, pm.LogSoftmax) for dim in (1, 2, 3, -1)),
     ]
     features = [pm.Linear(4), pm.Linear(3, bias=False), pm.Softmax(), pm.LogSoftmax(), pm.Flatten(), pm.Rescaling(0.5)]
     features += [

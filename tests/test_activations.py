@@ -89,6 +89,37 @@ def test_softmax(operation, n, classes, isa, dtype, ran):
     ran(f"{operation}_backward", (n, classes))
 
 
+@pytest.mark.parametrize("dim", [1, 2, 3, -1])
+@pytest.mark.parametrize("shape", [(7, 17, 5, 6), (2, 1, 40, 3), (3, 10, 1, 33), (1, 2, 19, 17)])
+@EVERY_SOFTMAX
+def test_softmax_along_an_axis_of_pictures(operation, shape, dim, isa, dtype, ran):
+    rng = np.random.default_rng(0)
+    z, dy = 5 * normal(rng, shape, dtype), normal(rng, shape, dtype)
+    layer = operation.layer(dim)
+    agree(layer.forward(z, isa=isa), operation.reference(z, dim), TOLERANCE[dtype])
+    dx = operation.reference_backward(dy, z, dim)
+    np.testing.assert_allclose(layer.backward(dy, isa=isa), dx, rtol=0, atol=8 * TOLERANCE[dtype])
+    ran(f"{operation}_forward", (shape, dim))
+    ran(f"{operation}_backward", (shape, dim))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@EVERY_SOFTMAX
+def test_scores_along_an_axis_stay_apart(operation, dim, isa, dtype):
+    """NaN and far larger numbers are theirs alone, whatever the padding that the next layer wants."""
+    z = normal(np.random.default_rng(0), (2, 5, 6, 7), dtype)
+    z[0, 1, 2, 3], z[1, 4, 5, 6] = np.nan, 1e4
+    model = pm.Sequential([operation.layer(dim), pm.MaxPool2d(1), pm.Conv2d(5, 1, padding=1, bias=False)], z.shape[1:],
+                          dtype=dtype)  # fmt: skip
+    model.load_state_dict({"2.weight": np.eye(5)[:, :, None, None]})
+    y = model.forward(z, isa=isa)[:, :, 1:-1, 1:-1]
+    expected = operation.reference(z, dim)
+    if operation.name == "softmax":  # of the logarithm, a product with 0 would be NaN, too
+        same = ~np.isnan(expected).any(axis=1, keepdims=True)
+        agree(np.where(same, y, 0), np.where(same, expected, 0), TOLERANCE[dtype])
+    np.testing.assert_array_equal(np.isnan(operation.layer(dim).forward(z, isa=isa)), np.isnan(expected))
+
+
 @EVERY_SOFTMAX
 def test_softmax_of_far_apart_numbers(operation, isa, dtype):
     z = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [3e4, 3e4, 3e4 - 1]], dtype)

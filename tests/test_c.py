@@ -77,7 +77,14 @@ def pools():
         pm.MaxPool2d(2, 2, 1, ceil_mode=True, dilation=2),
         pm.BatchNorm2d(affine=False),
         pm.AvgPool2d(2, 2, 1, count_include_pad=False, ceil_mode=True),
+        pm.MaxPool2d(2, 1, (1, 0, 1, 1)),
+        pm.AvgPool2d((3, 2), 1, (2, 1, 0, 1)),
     ]
+
+
+def softmaxes():
+    kinds = pm.Softmax, pm.LogSoftmax
+    return [pm.Rescaling(1 / 50), pm.Conv2d(19, 3), *(kind(dim) for dim in (1, 2, 3) for kind in kinds)]
 
 
 NETWORKS = {
@@ -137,6 +144,7 @@ NETWORKS = {
     "one layer": (lambda: [pm.Flatten(), pm.Linear(4)], (1, 9, 8)),
     "no weights": (lambda: [pm.MaxPool2d(2), pm.Flatten(), pm.ReLU()], (2, 6, 5)),
 }
+FLOAT_ONLY = {"softmaxes": (softmaxes, (1, 20, 7))}
 # Sums that are cut into pieces: of several rows of a filter or a part of one, of taps or a part of one, and so on.
 LONG = {
     "rows": (lambda: [pm.Conv2d(100, 1), pm.Conv2d(5, 5, padding=1)], (1, 6, 5)),
@@ -150,7 +158,7 @@ LONG = {
 
 
 def network(name):
-    layers, shape = {**NETWORKS, **LONG}[name]
+    layers, shape = {**NETWORKS, **FLOAT_ONLY, **LONG}[name]
     return random_weights(pm.Sequential(layers(), shape))
 
 
@@ -196,8 +204,8 @@ def test_gcc(name, dtype, int8, tmp_path):
     run(tmp_path / "model")
 
 
-@pytest.mark.parametrize("name", LONG)
-def test_long_sums(name, tmp_path):
+@pytest.mark.parametrize("name", [*FLOAT_ONLY, *LONG])
+def test_in_float(name, tmp_path):
     needs("gcc")
     model = network(name)
     path, _ = exported(tmp_path, model, inputs(model, np.uint8, 2), int8=False)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import pymnistcnn as pm
-from pymnistcnn.calibration import augmented, temperature_of
+from pymnistcnn.calibration import temperature_of
 from pymnistcnn.cli import main
 from pymnistcnn.recipes import RECIPES
 
@@ -125,29 +125,17 @@ def test_bad_data(smoothed):
 # ---- at the end of a training ----
 
 
-def augmenting(**settings):
-    layers = [pm.Rescaling(1 / 255), pm.Augmentation(**settings), pm.Conv2d(8, 5, stride=2), pm.ReLU(), pm.Flatten(),
-              pm.Linear(10)]  # fmt: skip
+def network():
+    layers = [pm.Rescaling(1 / 255), pm.Conv2d(8, 5, stride=2), pm.ReLU(), pm.Flatten(), pm.Linear(10)]
     return pm.Sequential(layers, (1, 28, 28), seed=4)
-
-
-def test_pictures_are_augmented_anew():
-    model, x = augmenting(shift=2, rotation=10), TRAIN.images[:700, None]
-    unseen = np.concatenate([*augmented(model, x)])
-    assert unseen.shape == x.shape and -1e-3 < unseen.min() and unseen.max() < 255.001
-    own = model.layers[:2]
-    seen = own[1].unbuilt().forward(x / np.float32(255)) * 255
-    assert abs(unseen - x).mean() > 5 and abs(unseen - seen).mean() > 5
-    plain = np.concatenate([*augmented(augmenting(), x)])
-    assert plain == pytest.approx(x.astype(np.float32), abs=1e-3)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_calibrate_as_a_callback(threads):
-    model, plain, callback = augmenting(shift=1), augmenting(shift=1), pm.Calibrate(samples=2000)
+    model, plain, callback = network(), network(), pm.Calibrate()
     for m, callbacks in ((model, [callback]), (plain, [])):
         m.fit(TRAIN[:8000], epochs=2, loss=pm.CrossEntropyLoss(label_smoothing=0.1), callbacks=callbacks,
-              threads=threads, progress=False)  # fmt: skip
+              held_out=800, threads=threads, progress=False)  # fmt: skip
     assert callback.temperature < 0.9 and (model.predict(TEST) == plain.predict(TEST)).all()
     expected = plain.state_dict()
     for name, weights in model.state_dict().items():
@@ -157,36 +145,120 @@ def test_calibrate_as_a_callback(threads):
     assert errors[0] < errors[1] / 2
 
 
+class Seen(pm.Callback):
+    """What was trained on."""
+
+    def on_train_begin(self, training):
+        self.samples, self.held_out = training.samples, training.data.held_out
+
+    def on_epoch_end(self, training):
+        self.numbers = training.part.index.tolist()
+
+
+def seen(data, seed=0, shuffle=True, **options):
+    model = pm.Sequential([pm.Rescaling(1 / 255), pm.Flatten(), pm.Linear(10)], (1, 28, 28), seed)
+    watch = Seen()
+    model.fit(*data, callbacks=[watch], shuffle=shuffle, progress=False, **options)
+    return watch
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_what_is_held_out_is_not_trained_on(shuffle):
+    data = TRAIN.images[:3000], np.sort(TRAIN.labels[:3000])  # as a folder for each class gives them
+    got = seen(data, shuffle=shuffle, held_out=250)
+    assert len(got.held_out) == 250 and got.samples == 2750
+    assert sorted([*got.numbers, *got.held_out]) == [*range(3000)]
+    shares = np.bincount(data[1][got.held_out], minlength=10) / np.bincount(data[1], minlength=10)
+    assert np.abs(shares - 250 / 3000).max() < 0.005
+    again, other = seen(data, shuffle=shuffle, held_out=250), seen(data, 1, shuffle, held_out=250)
+    assert (again.held_out == got.held_out).all() and (other.held_out != got.held_out).any()
+    assert seen(data, shuffle=shuffle).held_out is None
+
+
+@pytest.mark.parametrize("samples, wanted, held", [(2000, 5000, 200), (1000, 100, 100), (999, 5000, 0), (3000, 99, 0)])
+def test_how_many_are_held_out(samples, wanted, held):
+    got = seen((TRAIN.images[:samples], TRAIN.labels[:samples]), held_out=wanted)
+    assert len(got.held_out) == held and got.samples == samples - held
+
+
+def test_trained_on_the_rest_alone():
+    """As if what is held out was not there; and wherever the pictures lie."""
+    kept = seen(TRAIN[:2000], shuffle=False, held_out=200).held_out
+    rest = np.setdiff1d(np.arange(2000), kept)
+    weights = []
+    for data, held_out in ((TRAIN[:2000], 200), (TRAIN[:2000][rest], 0)):
+        model = pm.Sequential([pm.Rescaling(1 / 255), pm.Flatten(), pm.Linear(10)], (1, 28, 28))
+        model.fit(data, shuffle=False, held_out=held_out, progress=False)
+        weights.append(model.network.param.tobytes())
+    assert weights[0] == weights[1]
+
+
+def test_held_out_of_a_file(tmp_path):
+    np.save(tmp_path / "x.npy", TRAIN.images[:2000])
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    models = network(), network()
+    for model, images in zip(models, (mapped, TRAIN.images[:2000]), strict=True):
+        model.fit(images, TRAIN.labels[:2000], held_out=200, callbacks=[pm.Calibrate()], progress=False)
+    assert models[0].network.param.tobytes() == models[1].network.param.tobytes()
+
+
+def test_with_samples_of_ones_own():
+    model, callback = network(), pm.Calibrate(TRAIN.images[5000:6000], TRAIN.labels[5000:6000])
+    model.fit(TRAIN[:2000], callbacks=[callback], progress=False)
+    plain = network()
+    plain.fit(TRAIN[:2000], progress=False)
+    assert callback.temperature == pm.calibrate(plain, TRAIN[5000:6000])
+    assert model.network.param.tobytes() == plain.network.param.tobytes()
+
+
+def test_too_few_to_hold_some_out_is_told():
+    model, callback, plain = network(), pm.Calibrate(), network()
+    with pytest.warns(pm.DataWarning, match="500 samples are too few to keep some back: the model is not calibrated"):
+        model.fit(TRAIN[:500], held_out=2000, callbacks=[callback], progress=False)
+    plain.fit(TRAIN[:500], progress=False)
+    assert callback.temperature is None and model.network.param.tobytes() == plain.network.param.tobytes()
+
+
 def test_the_callback_tells_at_once_what_it_cannot_do():
-    fit = dict(callbacks=[pm.Calibrate()], progress=False)
-    with pytest.raises(ValueError, match="Calibrate needs a model that begins with Augmentation"):
-        pm.Sequential([pm.Linear(2)], (3,)).fit(np.ones((4, 3)), [0, 1, 0, 1], **fit)
+    fit, model = dict(callbacks=[pm.Calibrate()], progress=False), network()
+    before = model.network.param.tobytes()
+    with pytest.raises(ValueError, match=r"Calibrate needs samples that are not trained on: .* fit\(held_out=...\)"):
+        model.fit(TRAIN[:2000], **fit)
     with pytest.raises(ValueError, match="Calibrate needs labels"):
-        augmenting(shift=1).fit(TRAIN.images[:20], np.eye(10)[TRAIN.labels[:20]], **fit)
-    with pytest.raises(ValueError, match="samples must be a whole number from 1 on, not 0"):
-        pm.Calibrate(0)
+        model.fit(TRAIN.images[:2000], np.eye(10)[TRAIN.labels[:2000]], held_out=200, **fit)
+    with pytest.raises(ValueError, match="data must be inputs and labels"):
+        model.fit(TRAIN[:20], callbacks=[pm.Calibrate(TEST.images)], progress=False)
+    with pytest.raises(ValueError, match="held_out must be a whole number from 0 on, not -1"):
+        model.fit(TRAIN[:20], held_out=-1, progress=False)
+    with pytest.raises(ValueError, match="held_out is for arrays"):
+        model.fit([TRAIN[:20]], held_out=2, progress=False)
+    assert model.network.param.tobytes() == before
 
 
 def test_a_training_that_does_not_begin_changes_nothing():
-    model, watch = augmenting(shift=1), pm.EarlyStopping(3, monitor="validation_loss")
+    model, watch = network(), pm.EarlyStopping(3, monitor="validation_loss")
     before = model.network.param.tobytes()
     for callbacks in ([watch, pm.Calibrate()], [pm.Calibrate(), watch]):
         with pytest.raises(ValueError, match="watches validation_loss"):
-            model.fit(TRAIN[:100], callbacks=callbacks, progress=False)
+            model.fit(TRAIN[:1000], held_out=100, callbacks=callbacks, progress=False)
         assert model.network.param.tobytes() == before
 
 
 def test_a_resumed_training_ends_calibrated(tmp_path):
-    path, whole, callback = tmp_path / "c", augmenting(shift=1), pm.Calibrate(500)
-    whole.fit(TRAIN[:2000], epochs=3, callbacks=[callback], checkpoint=pm.Checkpoint(path), progress=False)
+    path, whole, callback = tmp_path / "c", network(), pm.Calibrate()
+    how = dict(epochs=3, held_out=200, progress=False)
+    whole.fit(TRAIN[:2000], callbacks=[callback], checkpoint=pm.Checkpoint(path), **how)
     again = pm.load(path)  # all is done, but for this
-    again.fit(TRAIN[:2000], epochs=3, callbacks=[pm.Calibrate(500)], resume=path, progress=False)
+    again.fit(TRAIN[:2000], callbacks=[pm.Calibrate()], resume=path, **how)
     assert again.network.param.tobytes() == whole.network.param.tobytes() and callback.temperature != 1
+    with pytest.raises(ValueError, match="samples"):
+        pm.load(path).fit(TRAIN[:2000], callbacks=[pm.Calibrate()], resume=path, **how | {"held_out": 100})
 
 
 def test_which_recipes_are_calibrated():
-    assert [type(c) for c in RECIPES["accurate"]().callbacks] == [pm.Calibrate]
-    assert RECIPES["accurate"](input_shape=(20,)).callbacks == [] == RECIPES["fast"]().callbacks
+    accurate, table, fast = RECIPES["accurate"](), RECIPES["accurate"](input_shape=(20,)), RECIPES["fast"]()
+    assert [type(c) for c in accurate.callbacks] == [pm.Calibrate] and accurate.held_out == 2000
+    assert table.callbacks == [] == fast.callbacks and table.held_out == 0 == fast.held_out
 
 
 # ---- on the command line ----

@@ -114,7 +114,8 @@ BAD_CONSTRUCTION = [
     (lambda: pm.Linear(3, initializer="glorot"), "initializer"),
     *[(lambda v=v: pm.MaxPool2d(v), "kernel_size") for v in (0, -1, 1.5, (2, 2, 2), None)],
     *[(lambda v=v: pm.MaxPool2d(2, stride=v), "stride") for v in (0, -1, 1.5)],
-    *[(lambda v=v: pm.MaxPool2d(2, padding=v), "padding") for v in (2, -1, (0, 2), 0.5)],
+    *[(lambda v=v: pm.MaxPool2d(2, padding=v), "padding") for v in (2, -1, (0, 2), (0, 0, 2, 0), (1, 1, 1), 0.5)],
+    *[(lambda v=v: pm.Softmax(v), "dim") for v in (0, 4, -4, 1.5, None)],
     *[
         (lambda v=v: pm.Dropout(v), r"p must be a number from 0 to 1")
         for v in (1, -0.1, 1.5, float("nan"), "0.5", None, True)
@@ -148,7 +149,7 @@ BAD_MODELS = [
     ([pm.Linear(3)], (1, 4, 4), {}, r"Linear needs features \(n,\), not \(1, 4, 4\): put Flatten"),
     ([pm.Conv2d(3, 3)], (16,), {}, r"Conv2d needs pictures .* not \(16,\)"),
     ([pm.MaxPool2d(2)], (16,), {}, r"MaxPool2d needs pictures .* not \(16,\)"),
-    ([pm.Softmax()], (1, 4, 4), {}, r"Softmax needs scores .* not \(1, 4, 4\)"),
+    ([pm.Softmax(2)], (16,), {}, r"Softmax\(dim=2\) on \(16,\): samples have no axis 2"),
     ([pm.Conv2d(3, 5)], (1, 4, 4), {}, "a kernel that spans 5 pixels does not fit into 4"),
     ([pm.Conv2d(3, 3, dilation=2)], (1, 4, 4), {}, "spans 5 pixels does not fit into 4"),
     ([pm.Conv2d(4, 3, groups=2)], (3, 4, 4), {}, "2 does not divide 3"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from drawn import KINDS, pictures
 from PIL import Image
-from test_c import NETWORKS, command, random_weights
+from test_c import FLOAT_ONLY, NETWORKS, command, random_weights
 from test_draw import file_of, network, png, served  # noqa: F401 - a fixture
 
 import pymnistcnn as pm
@@ -339,7 +339,7 @@ RUN = """(inputs) => {
     const network = new Network(about.layers, decoded(about.weights, Float32Array).values);
     return inputs.map((x) => Array.from(network.run(tensor(about.inputShape, Float32Array.from(x))).at(-1).y.values));
 }"""
-EVERY = {name: made for name, made in NETWORKS.items() if made[1][0] == 1 and name != "large windows"}
+EVERY = {name: made for name, made in (NETWORKS | FLOAT_ONLY).items() if made[1][0] == 1 and name != "large windows"}
 
 
 @pytest.mark.parametrize("name", [*EVERY, "fast", "float64"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx_cases import by_reference, drawn, off_by
+from onnx_cases import by_reference, by_runtime, drawn, off_by
 
 import pymnistcnn as pm
 
@@ -199,6 +199,65 @@ def test_softmax_in_terms_of_reductions(kind, opset, tmp_path):
     ]
     path = file_of(tmp_path, nodes, ["n", 5], {"axes": np.array([-1]), "w": normal(5, 4)}, opset)
     compared(path, (5,), [pm.Linear(4, bias=False), kind()])
+
+
+@pytest.mark.parametrize("kind", [pm.Softmax, pm.LogSoftmax])
+@pytest.mark.parametrize("axis", [1, 2, 3, -1, -3])
+def test_softmax_along_an_axis(kind, axis, tmp_path):
+    """Of pictures, as a node and in terms of reductions."""
+    name, ends = kind.__name__, {pm.Softmax: ["Div", "e", "sum"], pm.LogSoftmax: ["Sub", "z", "log"]}[kind]
+    written_out = [
+        *(node("ReduceMax", "x", to="top", axes=[axis]), node("Sub", "x", "top", to="z"), node("Exp", "z", to="e")),
+        *(node("ReduceSum", "e", "axes", to="sum"), node("Log", "sum", to="log"), node(*ends, to="y")),
+    ]
+    for nodes in ([node(name, "x", to="y", axis=axis)], written_out):
+        path = file_of(tmp_path, nodes, ["n", 3, 4, 5], {"axes": np.array([axis])})
+        compared(path, (3, 4, 5), [kind(axis % 4)])
+
+
+@pytest.mark.parametrize("shape, axis", [((3, 4), 1), ((3, 4), -1), ((2, 3, 4, 5), 2), ((2, 3, 4, 5), -1)])
+def test_softmax_of_samples_that_are_no_pictures(shape, axis, tmp_path):
+    path = file_of(tmp_path, [node("Softmax", "x", to="y", axis=axis)], ["n", *shape])
+    compared(path, shape, as_ours=lambda x: x.reshape(len(x), *pm.from_onnx(path).input_shape))
+
+
+def test_softmax_over_channels_that_are_last(tmp_path):
+    nodes = [
+        *(node("Transpose", "x", to="p", perm=[0, 3, 1, 2]), node("Conv", "p", "f", to="c")),
+        *(node("Transpose", "c", to="d", perm=[0, 2, 3, 1]), node("Softmax", "d", to="s")),
+        node("Transpose", "s", to="y", perm=[0, 3, 1, 2]),
+    ]
+    path = file_of(tmp_path, nodes, ["n", 4, 5, 3], {"f": normal(6, 3, 1, 1)})
+    compared(path, (4, 5, 3), [pm.Conv2d(6, 1, bias=False), pm.Softmax()], lambda x: x.transpose(0, 3, 1, 2))
+
+
+def test_softmax_over_all_that_follows(tmp_path):
+    """As it was before opset 13, which onnx's own evaluator does not know."""
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    path, x = file_of(tmp_path, [node("Softmax", "x", to="y", axis=2)], ["n", 3, 4, 5], opset=11), normal(2, 3, 4, 5)
+    model, expected = pm.from_onnx(path), by_runtime(path.read_bytes(), x)
+    assert off_by(model.predict_outputs(x.reshape(2, *model.input_shape)).reshape(x.shape), expected) < 1e-5
+
+
+def test_a_number_for_each_number(tmp_path):
+    """Which makes features of pictures: batch norms of single numbers."""
+    constants = {"a": normal(4, 5), "b": normal(5), "s": normal(4, 1), "w": normal(20, 3), "to": np.array([0, -1])}
+    nodes = [
+        *(node("Add", "x", "a", to="p"), node("PRelu", "p", "b", to="q"), node("Mul", "q", "s", to="r")),
+        *(node("Reshape", "r", "to", to="flat"), node("Gemm", "flat", "w", to="y")),
+    ]
+    path = file_of(tmp_path, nodes, ["n", 4, 5], constants)
+    model = compared(path, (4, 5), as_ours=lambda x: x.reshape(len(x), *pm.from_onnx(path).input_shape))
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds == ["Flatten", "Residual", "BatchNorm1d", "Linear"]
+
+
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
+def test_a_pool_that_keeps_the_size(kind, auto, tmp_path):
+    nodes = [node(kind, "x", to="y", kernel_shape=[2, 4], auto_pad=auto)]
+    (layer,) = compared(file_of(tmp_path, nodes, ["n", 2, 5, 6]), (2, 5, 6)).layers
+    assert layer.padding == {"SAME_UPPER": (0, 1, 1, 2), "SAME_LOWER": (1, 0, 2, 1)}[auto]
 
 
 def test_a_slope_for_each_channel(tmp_path):

@@ -18,7 +18,7 @@ def test_each_is_the_same_or_refused_for_a_known_reason(outcomes):
     in_scope = {name: message for name, (outside, message) in outcomes.items() if outside is None}
     for name, message in in_scope.items():
         assert message is None or onnx_nodes.reason(message), name
-    assert sum(message is None for message in in_scope.values()) >= max(160, 0.95 * len(in_scope))
+    assert sum(message is None for message in in_scope.values()) >= max(160, 0.99 * len(in_scope))
 
 
 def test_the_page_lists_them(outcomes):

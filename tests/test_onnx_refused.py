@@ -44,8 +44,12 @@ REFUSED = {
         r"\(Add\): of the two ways that it adds up, one must have no layer or a single one",
     ),
     "a number for each pixel": (
-        [node("Add", "x", "full", to="y")],
-        r"\(Add\): its constant of \(2, 6, 6\) is not one number",
+        [node("Add", "x", "full", to="a"), node("Conv", "a", "f", to="y")],
+        r"\(Conv\): its input is \(72,\) in our layers, which cannot become \(2, 6, 6\) again",
+    ),
+    "numbers of other pictures": (
+        [node("Add", "x", "f", to="y")],
+        r"\(Add\): its constant of \(2, 3, 3\) does not fit \(2, 6, 6\)",
     ),
     "statistics of the batch": (
         [node("BatchNormalization", "x", "stat", "stat", "stat", "stat", to="y", training_mode=1)],
@@ -70,7 +74,7 @@ REFUSED = {
     ),
     "maxima without their dimension": (
         [node("Flatten", "x", to="a"), node("ReduceMax", "a", to="y", axes=[1], keepdims=0)],
-        r"\(ReduceMax\): it must go over all of a sample's scores, and keep their dimension",
+        r"\(ReduceMax\): it must go over one axis of a sample, and keep its dimension",
     ),
     "sums of pictures": (
         [node("ReduceSum", "x", "high", to="y")],
@@ -100,15 +104,23 @@ REFUSED = {
         [node("Gemm", "x", "w72", to="y")],
         r"\(Gemm\): it needs features \(n, in\), not \(n, 2, 6, 6\)",
     ),
-    "an uneven pool": (
-        [node("MaxPool", "x", to="y", kernel_shape=[2, 2], auto_pad="SAME_UPPER")],
-        r"\(MaxPool\): it pads \(6, 6\) by .* our pools pad both sides alike",
+    "a pool of padding alone": (
+        [node("MaxPool", "x", to="y", kernel_shape=[2, 2], pads=[2, 2, 2, 2])],
+        r"\(MaxPool\): it pads \(6, 6\) by .* our pools pad by less than a window",
     ),
     "a Pad for itself": (
         [node("Pad", "x", "pads", to="p"), node("Relu", "p", to="y")],
         "a Pad before it can only stand before",
     ),
-    "softmax of pictures": ([node("Softmax", "x", to="y")], r"\(Softmax\): it must go over all of a sample's scores"),
+    "softmax of what was cut from a vector": (
+        [
+            node("Flatten", "x", to="a"),
+            node("Gemm", "a", "w72", to="g"),
+            node("Reshape", "g", "back", to="r"),
+            node("Softmax", "r", to="y"),
+        ],
+        r"\(Softmax\): its scores are not along one axis of what our layers have there, \(72,\)",
+    ),
     "a missing value": (
         [node("Relu", "nowhere", to="y")],
         r"\(Relu\): it reads 'nowhere', which nothing before it makes",

@@ -31,7 +31,9 @@ def test_the_page(ran):
     assert ran["best"].best == max(ran["watch"].values) and len(ran["watch"].values) == len(ran["history"]) == 3
     assert ran["notebook"].rows == list(zip((1, 2, 3), ran["tracked"].validation_accuracy, strict=True))
     assert 1e-3 < ran["found"].suggestion < 1 and ran["sgd_history"].loss[1] < ran["sgd_history"].loss[0]
-    assert ran["temperature"] < 0.9 and ran["after"].error < ran["before"].error / 2
+    assert (
+        ran["calibrate"].temperature < 0.9 and ran["temperature"] < 0.9 and ran["after"].error < ran["before"].error / 2
+    )
     assert ran["triangle"].learning_rate[0] > ran["triangle"].learning_rate[1] > 0
 
 

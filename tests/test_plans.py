@@ -30,8 +30,9 @@ def network(dtype):
     layers = [
         pm.Rescaling(0.5), pm.Augmentation(1, 10, 0.1, 5, 2, 1, cutout=3), pm.GaussianNoise(0.1),
         pm.Conv2d(3, 3, padding=1), pm.BatchNorm2d(), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(3, 3, groups=3),
-        pm.Tanh(), pm.MaxPool2d(2, stride=1), pm.Conv2d(4, 2), pm.ReLU(), pm.AvgPool2d(2, stride=1, padding=1),
-        pm.BatchNorm2d(), pm.Dropout(0.25), pm.Flatten(), pm.Linear(256), pm.BatchNorm1d(), pm.ReLU(),
+        pm.Tanh(), pm.Softmax(3), pm.LogSoftmax(1), pm.MaxPool2d(2, 1, (0, 1, 0, 0)), pm.Conv2d(4, 2),
+        pm.ReLU(), pm.AvgPool2d(2, stride=1, padding=1), pm.BatchNorm2d(), pm.Dropout(0.25),
+        pm.Flatten(), pm.Linear(256), pm.BatchNorm1d(), pm.ReLU(),
         pm.Linear(80), pm.Softmax(), pm.Linear(3), pm.LogSoftmax(), pm.Linear(3),
     ]  # fmt: skip
     return pm.Sequential(layers, input_shape=(1, 14, 14), seed=1, dtype=dtype).network

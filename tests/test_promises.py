@@ -110,6 +110,13 @@ NETWORKS = {
         ],
         (65,),
     ),
+    "softmaxes": (
+        lambda: [
+            *(pm.Conv2d(19, 3), pm.Softmax(2), pm.Conv2d(18, 2, padding=1), pm.LogSoftmax(), pm.Softmax(3)),
+            *(pm.AvgPool2d(3, 2, (0, 1, 2, 1)), pm.MaxPool2d(3, 2, (2, 1, 0, 1)), pm.Flatten(), pm.Linear(10)),
+        ],
+        (2, 9, 8),
+    ),
     "linear": (lambda: [pm.Linear(300), pm.ReLU(), pm.Linear(77), pm.ReLU(), pm.Linear(10)], (65,)),
 }
 GRID = pytest.mark.parametrize("name", NETWORKS)

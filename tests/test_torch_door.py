@@ -1,18 +1,26 @@
 """PyTorch's networks come in, ours go out, and both compute the same; through ONNX, too."""
 
+import warnings
+
 import numpy as np
 import pytest
 from onnx_cases import cases, drawn, off_by, samples
 
 import pymnistcnn as pm
 from pymnistcnn.architecture import described, layer_of
+from pymnistcnn.layers.pooling import Window
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch import nn  # noqa: E402 - only where it is there
 
 torch.set_num_threads(1)
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
-IN_PYTORCH = [(layer, shape) for layer, shape in cases() if not isinstance(layer, (pm.GaussianNoise, pm.Augmentation))]
+HERE_ONLY = pm.GaussianNoise, pm.Augmentation
+IN_PYTORCH = [
+    (layer, shape)
+    for layer, shape in cases()
+    if not isinstance(layer, HERE_ONLY) and not (isinstance(layer, Window) and len(layer.padding) == 4)
+]
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning"),  # of pixels from a normal distribution
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths"),  # PyTorch, once
@@ -89,7 +97,7 @@ REFUSED = [
         nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3, padding_mode="reflect"))),
         r"0\.0 \(Conv2d\): padding_mode='reflect'",
     ),
-    (nn.Sequential(nn.Linear(3, 2), nn.Softmax(0)), r"1 \(Softmax\): dim=0 there is not here, only 1"),
+    (nn.Sequential(nn.Linear(3, 2), nn.Softmax(0)), r"1 \(Softmax\): dim must not be 0: samples stay apart"),
     (
         nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(2)),
         r"1 \(AdaptiveAvgPool2d\): output_size must be 1, not 2",
@@ -214,6 +222,27 @@ def test_what_pytorch_exports(name, folded, opset, tmp_path):
                       dynamo=False, do_constant_folding=folded, training=mode, dynamic_axes={"x": [0]})  # fmt: skip
     model = pm.from_onnx(tmp_path / "theirs.onnx")
     assert off_by(model.predict_outputs(x), theirs(module, x)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "padding, reason", [((0, 1, 1, 0), "both sides alike"), ((2, 2), "at most half of the window")]
+)
+@pytest.mark.parametrize("kind", [pm.MaxPool2d, pm.AvgPool2d])
+def test_padding_that_pytorch_has_not(kind, padding, reason):
+    with pytest.raises(ValueError, match=reason):
+        pm.Sequential([kind(3, 1, padding)], (2, 6, 6)).to_torch()
+
+
+@pytest.mark.parametrize("module", [nn.Softmax2d(), nn.LogSoftmax(2), nn.Softmax(-1), nn.Softmax()], ids=str)
+def test_softmax_of_pictures(module):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of dim that is left out
+        model, x = pm.from_torch(nn.Sequential(module), (3, 4, 5)), np.random.default_rng(0).random((2, 3, 4, 5), "f")
+        expected, dy = torch.tensor(x, requires_grad=True), np.random.default_rng(1).random(x.shape, "f")
+        y = module(expected)
+        y.backward(torch.tensor(dy))
+    assert off_by(model.forward(x), y.detach().numpy()) < 1e-6
+    assert off_by(model.backward(dy), expected.grad.numpy()) < 1e-6
 
 
 def test_layers_in_python_stay_here():

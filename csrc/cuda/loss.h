@@ -9,21 +9,22 @@
         FOR_THREADS(t) {                                                                                               \
             const int64_t sample = block * THREADS + t;                                                                \
             if (sample < j->n) {                                                                                       \
-                const pmc_classes *s = &j->op.shape.classes;                                                           \
-                const int64_t stride = pmc_vector_stride(s->classes);                                                  \
                 __VA_ARGS__;                                                                                           \
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
     DEVICE_KERNEL(name)
-#define SOFTMAX(name) BY_SAMPLE(name, name(SAMPLE(0, sample, stride), SAMPLE(1, sample, stride), s, 1))
+#define SOFTMAX(name)                                                                                                  \
+    BY_SAMPLE(name, const pmc_softmax *s = &j->op.shape.softmax; const int64_t stride = pmc_image_stride(&s->image);   \
+              name(SAMPLE(0, sample, stride), SAMPLE(1, sample, stride), s, 1))
 SOFTMAX(softmax_forward)
 SOFTMAX(softmax_backward)
 SOFTMAX(log_softmax_forward)
 SOFTMAX(log_softmax_backward)
 
 #define LOSS(name)                                                                                                     \
-    BY_SAMPLE(name, const pmc_targets targets = targets_at(j->step, s, sample);                                        \
+    BY_SAMPLE(name, const pmc_classes *s = &j->op.shape.classes; const int64_t stride = pmc_vector_stride(s->classes); \
+              const pmc_targets targets = targets_at(j->step, s, sample);                                              \
               name(SAMPLE(0, sample, stride), j->step->sample_loss + sample, j->step->sample_correct + sample,         \
                    SAMPLE(1, sample, stride), &targets, s, 1))
 LOSS(cross_entropy)

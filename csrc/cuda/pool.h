@@ -55,9 +55,9 @@ KERNEL void pool_backward_item(const pmc_job *j, int64_t sample, int64_t e) {
     const int64_t offset = inside(&s->in, e);
     real sum = 0;
     for (int64_t r = s->kh - 1; r >= 0; r--) {
-        const int64_t oy = output_that_sees(pixel.y, r, s->out.h, s->stride_h, s->pad_h, s->dilation_h);
+        const int64_t oy = output_that_sees(pixel.y, r, s->out.h, s->stride_h, s->top, s->dilation_h);
         for (int64_t t = s->kw - 1; oy >= 0 && t >= 0; t--) {
-            const int64_t ox = output_that_sees(pixel.x, t, s->out.w, s->stride_w, s->pad_w, s->dilation_w);
+            const int64_t ox = output_that_sees(pixel.x, t, s->out.w, s->stride_w, s->left, s->dilation_w);
             const int64_t out_pixel = (oy * s->out.w + ox) * s->out.c + pixel.c;
             if (ox >= 0 && argmax[out_pixel] == offset) sum += dy[inside(&s->out, out_pixel)];
         }
@@ -85,9 +85,9 @@ KERNEL void average_backward_item(const pmc_job *j, int64_t sample, int64_t e) {
     const spot pixel = spot_of(&s->in, e);
     real sum = 0;
     for (int64_t r = s->kh - 1; r >= 0; r--) {
-        const int64_t oy = output_that_sees(pixel.y, r, s->out.h, s->stride_h, s->pad_h, 1);
+        const int64_t oy = output_that_sees(pixel.y, r, s->out.h, s->stride_h, s->top, 1);
         for (int64_t t = s->kw - 1; oy >= 0 && t >= 0; t--) {
-            const int64_t ox = output_that_sees(pixel.x, t, s->out.w, s->stride_w, s->pad_w, 1);
+            const int64_t ox = output_that_sees(pixel.x, t, s->out.w, s->stride_w, s->left, 1);
             if (ox >= 0)
                 sum +=
                     dy[inside(&s->out, (oy * s->out.w + ox) * s->out.c + pixel.c)] / (real)pool_window(s, oy, ox).count;

@@ -2,10 +2,10 @@
 #include "loss.h"
 #include "operation.h"
 
-RUN(softmax_forward, REF(0), REF(1), SHAPE(classes), t->n)
-RUN(softmax_backward, REF(0), REF(1), SHAPE(classes), t->n)
-RUN(log_softmax_forward, REF(0), REF(1), SHAPE(classes), t->n)
-RUN(log_softmax_backward, REF(0), REF(1), SHAPE(classes), t->n)
+RUN(softmax_forward, REF(0), REF(1), SHAPE(softmax), t->n)
+RUN(softmax_backward, REF(0), REF(1), SHAPE(softmax), t->n)
+RUN(log_softmax_forward, REF(0), REF(1), SHAPE(softmax), t->n)
+RUN(log_softmax_backward, REF(0), REF(1), SHAPE(softmax), t->n)
 
 #define RUN_LOSS(name)                                                                                                 \
     KERNEL_OF(name) {                                                                                                  \

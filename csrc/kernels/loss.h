@@ -1,74 +1,6 @@
-/* Softmax, log-softmax, and the losses, on flat vectors. */
+/* The losses, on flat vectors. */
 #pragma once
-#include "vectors.h"
-
-INLINE int64_t largest(const real *z, int64_t classes) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < classes; i++)
-        if (z[i] > z[best]) best = i;
-    return best;
-}
-
-/* y <- exp(z - top), and zeros behind the classes; returns the sum. */
-INLINE real softmax_exponentials(real *y, const real *z, real top, int64_t classes) {
-    vf partial[PARTS] = {0};
-    for (int64_t e = 0; e < classes; e += PMC_PAD)
-        for (int p = 0; p < PARTS; p++) {
-            const vf value = v_keep_n(v_exp(v_load(z + e + p * VL) - top), classes - e - p * VL);
-            v_store(y + e + p * VL, value);
-            partial[p] += value;
-        }
-    memset(y + pmc_padded(classes), 0, (size_t)(pmc_vector_stride(classes) - pmc_padded(classes)) * sizeof *y);
-    return sum_partials(partial);
-}
-
-KERNEL void softmax_forward(real *y, const real *x, const pmc_classes *s, int64_t n) {
-    const int64_t stride = pmc_vector_stride(s->classes);
-    for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
-        const real sum = softmax_exponentials(y, x, x[largest(x, s->classes)], s->classes);
-        for (int64_t e = 0; e < s->classes; e++) y[e] /= sum;
-    }
-}
-
-/* dz = y * (dy - sum of dy * y) */
-KERNEL void softmax_backward(real *dy, const real *y, const pmc_classes *s, int64_t n) {
-    const int64_t stride = pmc_vector_stride(s->classes);
-    for (int64_t i = 0; i < n; i++, dy += stride, y += stride) {
-        vf partial[PARTS] = {0};
-        for (int64_t e = 0; e < s->classes; e += PMC_PAD)
-            for (int p = 0; p < PARTS; p++) {
-                const int64_t left = MAX(0, s->classes - e - p * VL);
-                partial[p] = v_fma(v_load_n(dy + e + p * VL, left), v_load(y + e + p * VL), partial[p]);
-            }
-        const real sum = sum_partials(partial);
-        for (int64_t e = 0; e < s->classes; e++) dy[e] = y[e] * (dy[e] - sum);
-    }
-}
-
-/* y = x - log(sum exp x) */
-KERNEL void log_softmax_forward(real *y, const real *x, const pmc_classes *s, int64_t n) {
-    const int64_t stride = pmc_vector_stride(s->classes);
-    for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
-        const real top = x[largest(x, s->classes)];
-        const real log_sum = v_first(v_log(v_splat(softmax_exponentials(y, x, top, s->classes))));
-        for (int64_t e = 0; e < s->classes; e++) y[e] = x[e] - top - log_sum;
-    }
-}
-
-/* dz = dy - exp(y) * sum of dy */
-KERNEL void log_softmax_backward(real *dy, const real *y, const pmc_classes *s, int64_t n) {
-    const int64_t stride = pmc_vector_stride(s->classes);
-    for (int64_t i = 0; i < n; i++, dy += stride, y += stride) {
-        vf partial[PARTS] = {0};
-        for (int64_t e = 0; e < s->classes; e += PMC_PAD)
-            for (int p = 0; p < PARTS; p++) partial[p] += v_load_n(dy + e + p * VL, MAX(0, s->classes - e - p * VL));
-        const vf sum = v_splat(sum_partials(partial));
-        for (int64_t e = 0; e < s->classes; e += VL)
-            v_store_n(dy + e, v_load(dy + e) - v_exp(v_load(y + e)) * sum, s->classes - e);
-    }
-}
-
-/* ---- losses ---- */
+#include "softmax.h"
 
 /* One sample's target: a label, or a row of numbers; smoothed and weighted by class. */
 typedef struct {
@@ -126,6 +58,7 @@ KERNEL void cross_entropy(real *dz, double *loss, uint8_t *correct, const real *
         const target wanted = target_of(t, s, i);
         const int64_t best = largest(z, s->classes);
         const real sum = softmax_exponentials(dz, z, z[best], s->classes);
+        memset(dz + s->classes, 0, (size_t)(stride - s->classes) * sizeof *dz);
         const double log_sum = (double)v_first(v_log(v_splat(sum)));
         double value = 0;
         real total = 0;

@@ -128,8 +128,9 @@ class Float32:
                              comment=step.label)  # fmt: skip
 
     def scores(self, step: Any, name: str) -> None:
-        self.source.call(self.source.need(f"float32/{name}"), self.at(step.y), self.at(step.x), step.x.elements,
-                         comment=step.label)  # fmt: skip
+        over, function = self.source.need("float32/over_scores"), self.source.need(f"float32/{name}")
+        size = self.size(f"size_{step.number}", step.x)
+        self.source.call(over, function, self.at(step.y), self.at(step.x), size, step.axis, comment=step.label)
 
 
 WRITERS: dict[type[Step], Callable[..., None]] = {
@@ -178,7 +179,19 @@ def window_of(step: Any) -> Any:
 
 
 def pool_shape(source: Source, step: Any, **more: Any) -> Any:
-    names = ("kh", "kw", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w", "count_pad")
+    names = (
+        "kh",
+        "kw",
+        "stride_h",
+        "stride_w",
+        "top",
+        "bottom",
+        "left",
+        "right",
+        "dilation_h",
+        "dilation_w",
+        "count_pad",
+    )
     window = dict(zip(names, step.window, strict=True))
     sizes = {"in": size_of(step.x), "out": size_of(step.y)}
     return source.shape("pool_shape", f"pool_{step.number}", **sizes, **window, **more)

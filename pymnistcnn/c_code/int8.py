@@ -111,11 +111,17 @@ class Int8:
 
     def in_float(self, step: Any) -> None:
         """Activations of the outputs, in place."""
-        source, arguments = self.source, ["output", "output", step.x.elements]
-        name = {Elementwise: "activate", Softmax: "softmax", LogSoftmax: "log_softmax"}[type(step)]
+        source, in_place = self.source, ("output", "output")
         if isinstance(step, Elementwise):
-            arguments.append(activation_function(source, step.activation, step.number))
-        source.call(source.need(f"float32/{name}"), *arguments, comment=step.label)
+            activation = activation_function(source, step.activation, step.number)
+            call = source.need("float32/activate"), *in_place, step.x.elements, activation
+        else:
+            size, name = self.size(f"size_{step.number}", step.x), SOFTMAXES[type(step)]
+            call = source.need("float32/over_scores"), source.need(name), *in_place, size, step.axis
+        source.call(*call, comment=step.label)
+
+
+SOFTMAXES: dict[type[Step], str] = {Softmax: "float32/softmax", LogSoftmax: "float32/log_softmax"}
 
 
 WRITERS: dict[type[Step], Callable[..., None]] = {

@@ -40,15 +40,20 @@ def sums(step: Any, x: Array, weight: Array, bias: Array | None, **how: Any) -> 
     return y if step.pool == (1, 1) else F.max_pool2d(y, step.pool)
 
 
+def parts(window: Any) -> tuple[Any, ...]:
+    """Kernel, stride, (top, bottom, left, right), dilation, does an average count the padding."""
+    return (*map(tuple, (window[:2], window[2:4], window[4:8], window[8:10])), window[10])
+
+
 def max_pool(step: Any, x: Array) -> Any:
-    kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, _ = step.window
-    window = (kh, kw), (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w)
+    kernel, stride, sides, dilation, _ = parts(step.window)
+    window = kernel, stride, sides, dilation
     return fitting(step, lambda ceil_mode: F.max_pool2d(x, *window, ceil_mode))
 
 
 def average_pool(step: Any, x: Array) -> Any:
-    kh, kw, stride_h, stride_w, pad_h, pad_w, _, _, count_pad = step.window
-    window = (kh, kw), (stride_h, stride_w), (pad_h, pad_w)
+    kernel, stride, sides, _, count_pad = parts(step.window)
+    window = kernel, stride, sides
     return fitting(step, lambda ceil_mode: F.avg_pool2d(x, *window, ceil_mode, bool(count_pad)))
 
 
@@ -59,7 +64,7 @@ def fitting(step: Any, pool: Any) -> Any:
 
 
 def by_scores(function: Any) -> Any:
-    return lambda step, x: function(x.reshape(len(x), -1), **PORTABLE).reshape(x.shape)
+    return lambda step, x: function(x, step.axis + 1, **PORTABLE)
 
 
 FUNCTIONS: dict[type[Step], Callable[..., Array]] = {

@@ -18,7 +18,7 @@ def rewritten(network: Steps) -> tuple[Steps, list[Any]]:
     steps = merged(steps[: len(steps) - len(tail)], tail)
     for step in steps:
         if isinstance(step, (Softmax, LogSoftmax)):
-            raise ValueError(f"{step.label} cannot be computed in int8 where layers with weights follow it")
+            raise ValueError(f"{step.label} cannot be computed in int8 of pictures, or before layers with weights")
     return Steps(steps, network.scale, network.offset, network.first), tail
 
 

@@ -105,7 +105,8 @@ class Norm(Step):
 
 @dataclass(eq=False)
 class Pool(Step):
-    """window: kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, does an average count the padding."""
+    """window: kh, kw, stride_h, stride_w, top, bottom, left, right, dilation_h, dilation_w, does an average count the
+    padding."""
 
     window: list[Any]
 
@@ -137,11 +138,14 @@ class Flatten(Step):
     """From [h][w][c] to the order c, h, w."""
 
 
+@dataclass(eq=False)
 class Softmax(Step):
-    pass
+    """axis: of (channels, height, width)."""
+
+    axis: int
 
 
-class LogSoftmax(Step):
+class LogSoftmax(Softmax):
     pass
 
 
@@ -269,6 +273,6 @@ READERS: dict[type[nodes.Node], Callable[..., Step]] = {
     nodes.Elementwise: lambda reader, node, where: Elementwise(*where, node.activation),
     nodes.Add: lambda reader, node, where, skip: Add(*where, skip),
     nodes.Flatten: lambda reader, node, where: Flatten(*where),
-    nodes.Softmax: lambda reader, node, where: Softmax(*where),
-    nodes.LogSoftmax: lambda reader, node, where: LogSoftmax(*where),
+    nodes.Softmax: lambda reader, node, where: Softmax(*where, node.axis),
+    nodes.LogSoftmax: lambda reader, node, where: LogSoftmax(*where, node.axis),
 }

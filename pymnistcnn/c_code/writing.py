@@ -120,6 +120,7 @@ NEEDS = {
     "float32/log1p": ["float32/log"],
     "float32/logistic": ["float32/exp"],
     "float32/normal_share": ["float32/exp"],
+    "float32/over_scores": ["float32/sizes"],
     "float32/softmax": ["float32/exp", "float32/tree", "float32/largest"],
     "float32/log_softmax": ["float32/exp", "float32/tree", "float32/largest", "float32/log"],
     "int8/conv_shape": ["float32/sizes"],

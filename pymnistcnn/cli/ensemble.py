@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from .._types import DTypeLike
+from ..datasets.traits import classes_in
 from ..ensemble import Ensemble
 from ..many import Trained, train_many
 from ..recipes import Members, Recipe
 from ..target import on_processor
-from ..datasets.traits import classes_in
 from .fitting import fitting, note
 from .options import Failure, count, describe, exit_code, network_file, one_line, print_json, read_data, sizes_of, where
 

@@ -20,6 +20,7 @@ from ..datasets.traits import classes_in
 from ..progress import ProgressBar
 from ..ranks import Ranks, world
 from ..recipes import ENSEMBLES, RECIPES
+from ..sources import held_out_of
 from .ensemble import train_ensemble
 from .fitting import fitting, note
 from .options import (
@@ -144,10 +145,14 @@ def train(
     if resume is not None:
         say(f"resumed   {click.format_filename(resume)}, {place}")
     say(f"training  {count(epochs, 'epoch')}, batches of {batch_size:,}, seed {seed}, {dtype}, {where(threads, isa)}")
-    steps = epochs * -(-len(training) // batch_size)
+    held_out = held_out_of(len(training), made.held_out)
+    learnt = len(training) - held_out
+    steps = epochs * -(-learnt // batch_size)
+    if held_out:
+        say(f"          {count(learnt, 'image')}; {held_out:,} are held out, to calibrate on")
     say(f"          only {count(steps, 'step')}: more --epochs learn more\n" if steps < FEW_STEPS else "")
 
-    recorder = recorder_of(epochs, len(training), batch_size) if report and is_first else None
+    recorder = recorder_of(epochs, learnt, batch_size) if report and is_first else None
     watching = [ProgressBar(validation="test")] * is_first + [recorder] * (recorder is not None)
     own = dict(epochs=epochs, batch_size=batch_size, callbacks=[*made.callbacks, *watching])
     with checkpoint.held() if checkpoint else nullcontext():
@@ -171,7 +176,7 @@ def train(
             Path(checkpoint.path).unlink(missing_ok=True)
 
     accuracy, seconds = history.validation_accuracy[-1], sum(history.seconds)
-    speed = epochs * len(training) / seconds
+    speed = epochs * learnt / seconds
     wrong = len(test) - round(accuracy * len(test))
     say()
     say(f"test accuracy  {accuracy:.2%} ({wrong:,} of {len(test):,} wrong)")

@@ -134,15 +134,10 @@ class Dataset:
         (8, [0, 1])
         """
         fraction = number("fraction", fraction, 0, 1, open_low=True, open_high=True)
-        rng = np.random.Generator(np.random.Philox(key=checked_seed(seed)))
-        order = rng.permutation(len(self))
-        taken = round(fraction * len(self))
+        seed, taken = checked_seed(seed), round(fraction * len(self))
         if not 0 < taken < len(self):
             raise ValueError(f"fraction {fraction} of {len(self)} images leaves one of two parts empty")
-        if yes_or_no("stratify", stratify):
-            order = spread(self.labels, order)
-        test = np.zeros(len(self), bool)
-        test[order[:taken]] = True
+        test = drawn(len(self), taken, seed, self.labels if yes_or_no("stratify", stratify) else None)
         return self[~test], self[test]
 
     def checksum(self) -> str:
@@ -230,6 +225,17 @@ def whole_labels(labels: Array) -> np.ndarray:
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
         return labels.astype(np.int64)
     return labels
+
+
+def drawn(samples: int, count: int, seed: int, labels: Array | None = None) -> np.ndarray:
+    """Which of so many samples, bool (samples,), are among `count` that are drawn at random; with labels, of each class
+    its share."""
+    order = np.random.Generator(np.random.Philox(key=seed)).permutation(samples)
+    if labels is not None:
+        order = spread(labels, order)
+    chosen = np.zeros(samples, bool)
+    chosen[order[:count]] = True
+    return chosen
 
 
 def spread(labels: Array, order: Array) -> np.ndarray:

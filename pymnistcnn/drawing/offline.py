@@ -134,11 +134,11 @@ class Writer:
         return {"kind": "Affine"} | self.put(scale=scale, shift=layer.parameters.get("bias", 0) - mean * scale)
 
     def pool(self, layer: MaxPool2d | AvgPool2d, shape: Shape) -> dict[str, Any]:
-        window = {"window": layer.kernel_size, "stride": layer._steps, "padding": layer.padding}
+        window = {"window": layer.kernel_size, "stride": layer._steps, "sides": layer._sides}
         return layer.settings() | window | {"dilation": layer._taps}
 
     def global_pool(self, layer: GlobalAvgPool2d, shape: Shape) -> dict[str, Any]:
-        window = {"window": shape[1:], "stride": shape[1:], "padding": (0, 0), "dilation": (1, 1)}
+        window = {"window": shape[1:], "stride": shape[1:], "sides": (0, 0, 0, 0), "dilation": (1, 1)}
         return {"kind": "AvgPool2d"} | window
 
     def residual(self, layer: Residual, shape: Shape) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def max_pool2d(
     x: ArrayLike,
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None = None,
-    padding: int | tuple[int, int] | str = 0,
+    padding: int | tuple[int, ...] = 0,
     dilation: int | tuple[int, int] = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
@@ -43,7 +43,8 @@ def max_pool2d(
     Parameters
     ----------
     kernel_size, stride, dilation : a number or (vertical, horizontal); stride is kernel_size if not given
-    padding : at most half of kernel_size; padded positions never win, and a window of them alone gives -inf
+    padding : a number, (vertical, horizontal) or (top, bottom, left, right), less than the window; padded positions
+        never win, and a window of them alone gives -inf
     ceil_mode : windows may reach over the end, if they begin inside
     return_indices : give (y, indices), where each value of y was: row * w + column, int64 (n, c, oh, ow), and -1
         in a window of padding
@@ -82,7 +83,7 @@ def max_pool2d_backward(
     x: ArrayLike,
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None = None,
-    padding: int | tuple[int, int] | str = 0,
+    padding: int | tuple[int, ...] = 0,
     dilation: int | tuple[int, int] = 1,
     ceil_mode: bool = False,
     *,
@@ -109,7 +110,7 @@ def avg_pool2d(
     x: ArrayLike,
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None = None,
-    padding: int | tuple[int, int] | str = 0,
+    padding: int | tuple[int, ...] = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -122,7 +123,7 @@ def avg_pool2d(
     Parameters
     ----------
     kernel_size, stride : a number or (vertical, horizontal); stride is kernel_size if not given
-    padding : zeros around x, at most half of kernel_size
+    padding : zeros around x: a number, (vertical, horizontal) or (top, bottom, left, right), less than the window
     ceil_mode : windows may reach over the end, if they begin inside
     count_include_pad : whether the zeros of the padding count in the mean
     divisor_override : what the sum of a window is divided by, if not by how many there are in it
@@ -144,7 +145,7 @@ def avg_pool2d_backward(
     x: ArrayLike,
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int] | None = None,
-    padding: int | tuple[int, int] | str = 0,
+    padding: int | tuple[int, ...] = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -174,10 +175,10 @@ def _factor(layer: AvgPool2d, x: ArrayLike, divisor: None) -> int:
         return 1
     divisor, (_, *cells) = whole("divisor_override", divisor), layer.output_shape(x.shape[-3:])
     counts = []
-    axes = zip(x.shape[-2:], cells, layer.kernel_size, layer._steps, layer.padding, strict=True)
-    for n, cell, size, step, padding in axes:
-        begin = np.arange(cell) * step - padding
-        end = np.minimum(begin + size, n + padding)
+    axes = zip(x.shape[-2:], cells, layer.kernel_size, layer._steps, layer._margins, strict=True)
+    for n, cell, size, step, (before, behind) in axes:
+        begin = np.arange(cell) * step - before
+        end = np.minimum(begin + size, n + behind)
         counts.append(end - begin if layer.count_include_pad else np.minimum(end, n) - np.maximum(begin, 0))
     return (np.outer(*counts) / divisor).astype(dtype_for(x))
 

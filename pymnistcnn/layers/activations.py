@@ -1,13 +1,14 @@
-"""Activations element by element, and the two that see all of a sample's scores."""
+"""Activations element by element, and the two that see all scores along an axis."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from .._native import ActivationKind
-from ..checks import number, shown
-from .base import Layer, Needs
+from .._types import Shape
+from ..checks import number, shown, whole
+from .base import Layer
 
 __all__ = [
     "ELU",
@@ -22,8 +23,6 @@ __all__ = [
     "Softplus",
     "Tanh",
 ]
-
-SCORES = 1, "scores (classes,), not {}: put Flatten() before it"
 
 
 @dataclass(eq=False, repr=False)
@@ -185,9 +184,37 @@ class Tanh(Layer):
         builder.activation(ActivationKind.TANH)
 
 
+class OverScores(Layer):
+    """What softmaxes share: the axis along which scores lie."""
+
+    dim: int
+
+    def __post_init__(self) -> None:
+        self.dim = whole("dim", self.dim, -3, 3)
+        if self.dim == 0:
+            raise ValueError("dim must not be 0: samples stay apart")
+
+    def _axis(self, shape: Shape) -> int:
+        """Of a sample, from 0 on."""
+        axis = self.dim - 1 if self.dim > 0 else self.dim + len(shape)
+        if not 0 <= axis < len(shape):
+            raise ValueError(f"{self} on {shape}: samples have no axis {self.dim}, counted with the batch")
+        return axis
+
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
+        self._axis(shape)
+        return super().output_shape(shape)
+
+
 @dataclass(eq=False, repr=False)
-class Softmax(Layer):
-    """Probabilities of (classes,) scores. Not before CrossEntropyLoss, which takes logits.
+class Softmax(OverScores):
+    """Probabilities of scores: (classes,), or along an axis of (c, h, w). Not before CrossEntropyLoss, which takes
+    logits.
+
+    Parameters
+    ----------
+    dim : the axis, counted with the batch, as in PyTorch: of pictures, 1 are the channels (PyTorch's Softmax2d),
+        2 the height and 3 the width; or from the last, -1, on
 
     Examples
     --------
@@ -196,15 +223,15 @@ class Softmax(Layer):
     array([[0.5, 0.5]], dtype=float32)
     """
 
-    needs: ClassVar[Needs] = SCORES
+    dim: int = 1
 
     def lower(self, builder: Any) -> None:
-        builder.softmax()
+        builder.softmax(self._axis(builder.shape))
 
 
 @dataclass(eq=False, repr=False)
-class LogSoftmax(Layer):
-    """Logarithms of the probabilities of (classes,) scores, for NLLLoss.
+class LogSoftmax(OverScores):
+    """Logarithms of the probabilities of scores, for NLLLoss; `dim` as in Softmax.
 
     Examples
     --------
@@ -213,7 +240,7 @@ class LogSoftmax(Layer):
     array([[-0.6931, -0.6931]], dtype=float32)
     """
 
-    needs: ClassVar[Needs] = SCORES
+    dim: int = 1
 
     def lower(self, builder: Any) -> None:
-        builder.log_softmax()
+        builder.log_softmax(self._axis(builder.shape))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._types import Shape
-from ..checks import pair, yes_or_no
+from ..checks import border, pair, sides_of, yes_or_no
 from .base import PICTURES, Layer
 
 __all__ = [
@@ -30,9 +30,9 @@ class Window(Layer):
     def __post_init__(self) -> None:
         self.kernel_size = pair("kernel_size", self.kernel_size)
         self.stride = None if self.stride is None else pair("stride", self.stride)
-        self.padding, self.ceil_mode = pair("padding", self.padding, 0), yes_or_no("ceil_mode", self.ceil_mode)
-        if any(p > k // 2 for p, k in zip(self.padding, self.kernel_size, strict=True)):
-            raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, not {self.padding}")
+        self.padding, self.ceil_mode = border("padding", self.padding), yes_or_no("ceil_mode", self.ceil_mode)
+        if any(max(sides) >= span for sides, span in zip(self._margins, self._spans, strict=True)):
+            raise ValueError(f"padding must be less than the window of {self._spans} pixels, not {self.padding}")
 
     @property
     def _steps(self) -> tuple[int, ...]:
@@ -47,21 +47,32 @@ class Window(Layer):
     def _spans(self) -> tuple[int, ...]:
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self._taps, strict=True))
 
+    @property
+    def _sides(self) -> tuple[int, ...]:
+        """(top, bottom, left, right)"""
+        return sides_of(self.padding)
+
+    @property
+    def _margins(self) -> tuple[tuple[int, ...], ...]:
+        """(top, bottom), (left, right)"""
+        return self._sides[:2], self._sides[2:]
+
     def output_shape(self, shape: Shape) -> tuple[int, ...]:
         super().output_shape(shape)
-        axes = zip(shape[1:], self._spans, self._steps, self.padding, strict=True)
+        axes = zip(shape[1:], self._spans, self._steps, self._margins, strict=True)
         return (shape[0], *(self._cells(shape, *axis) for axis in axes))
 
     def work(self, shape: Shape) -> int:
         return math.prod(self.output_shape(shape)) * math.prod(map(min, self.kernel_size, shape[1:]))
 
-    def _cells(self, shape: Shape, n: int, span: float, step: int, padding: int | tuple[int, int] | str) -> int:
+    def _cells(self, shape: Shape, n: int, span: int, step: int, sides: tuple[int, ...]) -> int:
         """How many windows there are along an axis of n pixels."""
-        cells = (n + 2 * padding - span + (step - 1) * self.ceil_mode) // step + 1
-        if self.ceil_mode and (cells - 1) * step >= n + padding:
+        padded = n + sum(sides)
+        cells = (padded - span + (step - 1) * self.ceil_mode) // step + 1
+        if self.ceil_mode and (cells - 1) * step >= n + sides[0]:
             cells -= 1  # the last must begin in the picture, or before it
         if cells < 1:
-            raise ValueError(f"{self} on {shape}: a window of {span} pixels does not fit into {n + 2 * padding}")
+            raise ValueError(f"{self} on {shape}: a window of {span} pixels does not fit into {padded}")
         return cells
 
 
@@ -72,7 +83,8 @@ class MaxPool2d(Window):
     Parameters
     ----------
     kernel_size, stride, dilation : a number or (vertical, horizontal); stride is kernel_size if not given
-    padding : at most half of kernel_size; padded positions never win, and a window of them alone gives -inf
+    padding : a number, (vertical, horizontal) or (top, bottom, left, right), less than the window; padded positions
+        never win, and a window of them alone gives -inf
     ceil_mode : windows may reach over the end, if they begin inside
 
     Examples
@@ -98,7 +110,7 @@ class MaxPool2d(Window):
 
     def lower(self, builder: Any) -> None:
         shape = self.output_shape(builder.shape)
-        builder.max_pool(shape, self.kernel_size, self._steps, self.padding, self.dilation)
+        builder.max_pool(shape, self.kernel_size, self._steps, self._sides, self.dilation)
 
 
 @dataclass(eq=False, repr=False)
@@ -108,7 +120,8 @@ class AvgPool2d(Window):
     Parameters
     ----------
     kernel_size, stride : a number or (vertical, horizontal); stride is kernel_size if not given
-    padding : zeros around the input, at most half of kernel_size
+    padding : zeros around the input: a number, (vertical, horizontal) or (top, bottom, left, right), less than the
+        window
     ceil_mode : windows may reach over the end, if they begin inside
     count_include_pad : whether the zeros of the padding count in the mean
 
@@ -131,7 +144,7 @@ class AvgPool2d(Window):
 
     def lower(self, builder: Any) -> None:
         shape = self.output_shape(builder.shape)
-        builder.average_pool(shape, self.kernel_size, self._steps, self.padding, self.count_include_pad)
+        builder.average_pool(shape, self.kernel_size, self._steps, self._sides, self.count_include_pad)
 
 
 @dataclass(eq=False, repr=False)
@@ -153,4 +166,4 @@ class GlobalAvgPool2d(Layer):
 
     def lower(self, builder: Any) -> None:
         window = builder.shape[1:]
-        builder.average_pool(self.output_shape(builder.shape), window, window, (0, 0), False)
+        builder.average_pool(self.output_shape(builder.shape), window, window, (0, 0, 0, 0), False)

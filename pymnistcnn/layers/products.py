@@ -6,10 +6,8 @@ import math
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from .._types import Shape
-from ..checks import instance, pair, shown, whole, yes_or_no
+from ..checks import border, instance, pair, shown, sides_of, whole, yes_or_no
 from ..initializers import Initializer, PyTorchDefault
 from .base import FEATURES, PICTURES, Layer
 
@@ -64,12 +62,10 @@ class Conv2d(Layer):
         if isinstance(self.padding, str) and self.padding == "same":
             if self.stride != (1, 1):
                 raise ValueError(f'padding "same" needs stride 1, not {self.stride}')
-        elif isinstance(self.padding, (tuple, list)) and len(self.padding) == 4:
-            self.padding = tuple(whole("padding", p, 0) for p in self.padding)
         elif isinstance(self.padding, str):
             raise ValueError(f'padding must be numbers, "same" or "valid", not {shown(self.padding)}')
         else:
-            self.padding = pair("padding", self.padding, 0)
+            self.padding = border("padding", self.padding)
 
     @property
     def _span(self) -> tuple[int, ...]:
@@ -81,7 +77,7 @@ class Conv2d(Layer):
         """(top, bottom, left, right)"""
         if self.padding == "same":
             return tuple(side for n in self._span for side in ((n - 1) // 2, n // 2))
-        return self.padding if len(self.padding) == 4 else tuple(np.repeat(self.padding, 2).tolist())
+        return sides_of(self.padding)
 
     def output_shape(self, shape: Shape) -> tuple[int, ...]:
         super().output_shape(shape)

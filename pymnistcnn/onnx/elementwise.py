@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from .. import functional as F
 from .. import layers
-from .._types import Array, ArrayLike
+from .._types import Array, ArrayLike, Shape
 from .expressions import DEEPEST, Expression, resolve
 from .operators import OPERATORS, operator, without_batch
 from .tensors import Padded, Tensor
@@ -118,14 +118,16 @@ def elementwise(node: Node) -> Any:
 
 @operator(*REDUCTIONS)
 def reduction(node: Node) -> Any:
-    """Over the scores of a sample, as a part of a softmax; or, of pictures, a pool."""
+    """Along one axis of a sample, as a part of a softmax; or, of pictures, a pool."""
     value = node[0] if isinstance(node[0], Expression) else node.tensor()
-    if len(value.shape) != 1:
+    rank = len(value.shape) + 1
+    axes = without_batch(node.numbers(1, "axes") or range(rank), rank)
+    if rank == 4 and len(axes) > 1:
         return reduce(node)
-    if without_batch(node.numbers(1, "axes") or range(2), 2) != [0] or not node.get("keepdims", 1):
-        raise ValueError("it must go over all of a sample's scores, and keep their dimension")
+    if len(axes) != 1 or not node.get("keepdims", 1):
+        raise ValueError("it must go over one axis of a sample, and keep its dimension")
     base, depth = (value.base, value.depth) if isinstance(value, Expression) else (value, 0)
-    return Expression((value,), REDUCTIONS[node.kind], base, is_reduction=True, depth=depth + 1)
+    return Expression((value,), REDUCTIONS[node.kind], base, axis=axes[0], depth=depth + 1)
 
 
 def sum_of(node: Node, inputs: ArrayLike) -> Any:
@@ -151,13 +153,21 @@ def by_channel(node: Node) -> Any:
     if axes := tensor.axes():  # which are in another order: so is the constant
         array, there = array.transpose(0, *(axes.index(axis) + 1 for axis in range(3))), tensor
         tensor = Tensor(there.step, there.step.shape)
-    if (
-        array.shape != (1, tensor.shape[0] if tensor.shape else 1, *(1,) * (len(tensor.shape) - 1))
-        or array.dtype.kind != "f"
-    ):
-        raise ValueError(f"its constant of {array.shape[1:]} is not one number for each channel of {tensor.shape}")
+    if array.dtype.kind != "f" or not fits(array.shape, tensor.shape):
+        raise ValueError(f"its constant of {array.shape[1:]} does not fit {tensor.shape}")
+    shape = tensor.shape
+    is_flat = len(tensor.step.shape) == 1 and not (tensor.step.is_input and len(shape) in (2, 3))
+    if is_flat or array.shape != (1, *shape[:1], *(1,) * len(shape[1:])):  # of each number, not of each channel
+        node.ways.check_size(math.prod(shape), 8)
+        array = np.broadcast_to(array, (1, *shape))
+        tensor = node.ways.features(tensor.seen_as((math.prod(shape),)))
     made = with_numbers(node, tensor, array.reshape(-1).astype(float), constant_first)
-    return replace(there, step=made.step) if axes else made
+    return replace(there, step=made.step) if axes else made.seen_as(shape)
+
+
+def fits(array: Shape, sample: Shape) -> bool:
+    """May a constant of this shape be spread over samples?"""
+    return len(array) == 1 + len(sample) and all(n in (1, m) for n, m in zip(array, (1, *sample), strict=True))
 
 
 def with_numbers(node: Node, tensor: Tensor, array: Array, constant_first: bool) -> Tensor:

@@ -1,8 +1,8 @@
 """Which layer computes what several nodes compute together, such as x / 2 * (1 + erf(x / sqrt(2))).
 
 Nodes that work element by element on one tensor are a function of one number. It is tried on a grid of numbers, and
-known by its values there: how it is written does not matter. Where there are maxima or sums in it, the grid stands for
-the scores of one sample, and softmax is what it may be.
+known by its values there: how it is written does not matter. Where there are maxima or sums along an axis in it, the
+grid stands for the scores along that, and softmax is what it may be.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Expression:
     layer: layers.Layer | None = None
     is_sum: bool = False
     depth: int = 1
-    is_reduction: bool = False  # to one number for each sample
+    axis: int | None = None  # of a sample, along which it is reduced to one number
     resolved: Tensor | Unknown | None = None
 
     @property
@@ -60,17 +60,17 @@ def region(expression: Expression) -> list[Any]:
     return list(found)
 
 
-def values(of: Any, start: Any, grid: Any) -> tuple[np.ndarray | None, bool]:
-    """What an expression is as a function of another one, or of its tensor; None if of more than that. And whether it
-    mixes the numbers of a sample."""
-    known, mixed = {start: grid}, set()
+def values(of: Any, start: Any, grid: Any) -> tuple[np.ndarray | None, frozenset[int]]:
+    """What an expression is as a function of another one, or of its tensor; None if of more than that. And the axes
+    along which it mixes the numbers of a sample."""
+    known, mixed = {start: grid}, {start: frozenset()}
     for one in region(of):
         if one is not start:
             inputs = [i if isinstance(i, np.ndarray) else known.get(i) for i in one.inputs]
             known[one] = None if any(i is None for i in inputs) else one.compute(*inputs)
-            if one.is_reduction or any(i in mixed for i in one.inputs if isinstance(i, Expression)):
-                mixed.add(one)
-    return known[of], of in mixed
+            own = {one.axis} - {None}
+            mixed[one] = frozenset(own).union(*(mixed.get(i, ()) for i in one.inputs if isinstance(i, Expression)))
+    return known[of], mixed[of]
 
 
 def resolve(expression: Expression, ways: Ways) -> Tensor:
@@ -92,11 +92,11 @@ def _resolve(expression, ways):
             pass
     for start in [expression.base, *region(expression)[:-1]]:  # first what takes in most
         with np.errstate(all="ignore"):
-            y, mixes = values(expression, start, GRID)
+            y, axes = values(expression, start, GRID)
             known = None
-            if y is not None:
+            if y is not None and len(axes) < 2:
                 y = np.asarray(y, np.float64)
-                known = softmax(y) if mixes else recognized(y, constants(expression))
+                known = softmax(y) if axes else recognized(y, constants(expression))
         if known is not None:
             try:
                 before = start if isinstance(start, Tensor) else resolve(start, ways)
@@ -104,7 +104,10 @@ def _resolve(expression, ways):
                 continue
             if isinstance(known, tuple):
                 return before if known == (1, 0) else ways.scaled(before, *known)
-            return ways.after(ways.features(before) if mixes else before, known, before.shape)
+            if axes:
+                (axis,) = axes
+                return ways.softmax(before, known, axis, axis + 1)
+            return ways.after(before, known, before.shape)
     if expression.is_sum:
         a, b = (i if isinstance(i, Tensor) else resolve(i, ways) for i in expression.inputs)
         return ways.sum(a, b)
@@ -142,13 +145,13 @@ def recognized(y: Array, numbers: Array = ()) -> Any:
     return None
 
 
-def softmax(y: Array) -> layers.Layer | None:
-    """The layer that makes these of a sample whose scores are the grid."""
+def softmax(y: Array) -> type[layers.Layer] | None:
+    """The layer that makes these of scores that are the grid."""
     expected = F.log_softmax(GRID)
     if y.shape == GRID.shape:
         for kind, logarithm in ((layers.LogSoftmax, y), (layers.Softmax, np.log(y))):
             if same(logarithm, expected):
-                return kind()
+                return kind
     return None
 
 

@@ -153,14 +153,10 @@ def batch_norm(node: Node) -> Any:
 
 @operator("Softmax", "LogSoftmax")
 def softmax(node: Node) -> Any:
-    tensor = node.tensor()
-    rank = len(tensor.shape) + 1
-    (axis,) = without_batch([node.get("axis", -1 if node.opset >= 13 else 1)], rank)
-    normed = tensor.shape[axis:] if node.opset < 13 else tensor.shape[axis : axis + 1]
-    if math.prod(normed) != math.prod(tensor.shape):
-        raise ValueError(f"it must go over all of a sample's scores, not over one axis of {tensor.shape}")
-    flat = node.ways.features(tensor)
-    return node.ways.after(flat, layers.Softmax() if node.kind == "Softmax" else layers.LogSoftmax(), tensor.shape)
+    tensor, newer = node.tensor(), node.opset >= 13
+    (axis,) = without_batch([node.get("axis", -1 if newer else 1)], len(tensor.shape) + 1)
+    kind = layers.Softmax if node.kind == "Softmax" else layers.LogSoftmax
+    return node.ways.softmax(tensor, kind, axis, axis + 1 if newer else len(tensor.shape))
 
 
 # ---- shapes ----

@@ -192,6 +192,22 @@ class Ways:
         made = self.sum(self.scaled(x, slopes, none), self.scaled(positive, 1 - slopes, none))
         return replace(made, shape=tensor.shape)
 
+    def softmax(self, tensor: Tensor, kind: type[Layer], first: int, behind: int) -> Tensor:
+        """Over the scores along a sample's axes from `first` to the one before `behind`."""
+        shape = tensor.shape
+        layout = tuple(map(math.prod, (shape[:first], shape[first:behind], shape[behind:])))
+        if layout[::2] == (1, 1):
+            return self.after(self.features(tensor), kind(), shape)
+        if (axes := tensor.axes()) and behind == first + 1:
+            return self.after(tensor, kind(axes[first] + 1), shape)
+        if tensor.step.is_input:
+            tensor = self.picture(tensor if behind == first + 1 and len(shape) in (2, 3) else tensor.seen_as(layout))
+        ours = tensor.step.shape
+        for axis, size in enumerate(ours):
+            if tensor.order is None and (math.prod(ours[:axis]), size, math.prod(ours[axis + 1 :])) == layout:
+                return self.after(tensor, kind(axis + 1), shape)
+        raise ValueError(f"its scores are not along one axis of what our layers have there, {ours}")
+
     def with_bias(self, tensor: Tensor, scale: Any, offset: Any) -> Step | None:
         """A bias for the convolution or linear layer right before that has none yet."""
         step = tensor.step

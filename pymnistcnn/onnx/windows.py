@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -165,35 +166,35 @@ def max_pool(node: Node) -> Any:
     if any(border) and value != -math.inf:
         raise ValueError(f"a Pad of {value} before it: a max-pool pads with -inf")
     window = bordered(Window.of(node, flat), border, picture)
-    for ceil in (False, True):
-        if (layer := pool(layers.MaxPool2d, window, picture.shape, ceil, dilation=window.dilations)) is not None:
-            return as_before(node.ways.after(picture, layer), flat)
-    raise ValueError(unequal(window, picture))
+    trials = [dict(ceil_mode=ceil, dilation=window.dilations) for ceil in (False, True)]
+    layer = pool(layers.MaxPool2d, window, picture.shape, window.sides(picture.shape[1:]), trials)
+    if layer is None:
+        raise ValueError(too_far(window, picture))
+    return as_before(node.ways.after(picture, layer), flat)
 
 
 @operator("AveragePool")
 def average_pool(node: Node) -> Any:
     picture, value, border, flat = with_border(node)
     window, counts = Window.of(node, flat), bool(node.get("count_include_pad", 0))
-    own = window.sides(picture.shape[1:])
-    ceils = (window.ceil,)
+    own, ceils, sides = window.sides(picture.shape[1:]), (window.ceil,), None
     if any(border):
         if value != 0 or (any(own[::2]) and not counts):
             raise ValueError(f"a Pad of {value} before it, which counts in another way than its own")
-        if any(own) and not counts and border[::2] == border[1::2]:
-            ceils = (True,)  # what is behind the Pad does not count
+        if any(own) and not counts:
+            ceils, sides = (True,), border  # what is behind the Pad does not count
         window, counts = bordered(window, border, picture), True
     if window.dilations == (1, 1):
         bare = not any(window.sides(picture.shape[1:]))  # so there is nothing that may count or not
         trials = [(ceil, True) for ceil in ceils] if counts and not bare else [(False, bare), (True, False)]
-        for ceil, counted in trials:
-            layer = pool(layers.AvgPool2d, window, picture.shape, ceil, count_include_pad=counted)
-            if layer is not None:
-                return as_before(node.ways.after(picture, layer), flat)
+        trials = [dict(ceil_mode=ceil, count_include_pad=counted) for ceil, counted in trials]
+        sides = window.sides(picture.shape[1:]) if sides is None else sides
+        if (layer := pool(layers.AvgPool2d, window, picture.shape, sides, trials)) is not None:
+            return as_before(node.ways.after(picture, layer), flat)
     if window.cells(picture.shape[1:]) == replace(window, ceil=False).cells(picture.shape[1:]):
         ceils = (False,)
     if True in ceils or (any(window.sides(picture.shape[1:])) and not counts):
-        raise ValueError(unequal(window, picture))
+        raise ValueError(too_far(window, picture))
     return as_before(means(node, window, picture), flat)
 
 
@@ -222,23 +223,24 @@ def bordered(window: Window, border: Any, picture: Any) -> Any:
     return replace(window, pads=(top, left, bottom, right), auto="NOTSET")
 
 
-def pool(kind: Any, window: Window, shape: Shape, ceil: Any, **options: Any) -> Any:
-    """Our layer of the same windows, if there is one. Its padding is alike on both sides."""
-    top, _, left, _ = window.sides(shape[1:])
-    try:
-        stride = None if window.strides == window.kernel else window.strides
-        layer = kind(window.kernel, stride, (top, left), ceil_mode=ceil, **options)
-        after = layer.output_shape(shape)
-    except ValueError:
-        return None
-    return layer if after == (shape[0], *window.cells(shape[1:])) else None
+def pool(kind: Any, window: Window, shape: Shape, sides: tuple[int, ...], trials: list[dict[str, Any]]) -> Any:
+    """Our layer of the same windows, with one of the settings that are to be tried, if there is one; with padding that
+    is alike on both sides, if that does."""
+    stride = None if window.strides == window.kernel else window.strides
+    for padding, settings in itertools.product((sides[::2], sides), trials):
+        try:
+            layer = kind(window.kernel, stride, padding, **settings)
+            after = layer.output_shape(shape)
+        except ValueError:
+            continue
+        if after == (shape[0], *window.cells(shape[1:])):
+            return layer
+    return None
 
 
-def unequal(window: Window, picture: Any) -> Any:
-    return (
-        f"it pads {picture.shape[1:]} by (top, bottom, left, right) = {window.sides(picture.shape[1:])}: our pools pad "
-        "both sides alike, by at most half of the window"
-    )
+def too_far(window: Window, picture: Any) -> str:
+    sides = window.sides(picture.shape[1:])
+    return f"it pads {picture.shape[1:]} by (top, bottom, left, right) = {sides}: our pools pad by less than a window"
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool")

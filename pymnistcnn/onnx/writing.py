@@ -179,10 +179,10 @@ def max_pool(layer: layers.MaxPool2d, writer: Writer, x: str) -> Any:
 def average_pool(layer: layers.AvgPool2d, writer: Writer, x: str) -> Any:
     """What is behind the padding counts nowhere, and the padding if it is asked to."""
     begin, end = margins(layer, writer.shape)
-    counts = layer.count_include_pad
-    if counts and any(beyond > side for beyond, side in zip(end, layer.padding, strict=True)):
-        x = padded(writer, x, layer.padding, layer.padding, 0.0)
-        begin, end = (0, 0), tuple(max(0, e - p) for e, p in zip(end, layer.padding, strict=True))
+    counts, own = layer.count_include_pad, layer._sides[1::2]
+    if counts and any(beyond > side for beyond, side in zip(end, own, strict=True)):
+        x = padded(writer, x, layer._sides[::2], own, 0.0)
+        begin, end = (0, 0), tuple(max(0, e - p) for e, p in zip(end, own, strict=True))
         counts = False
     return writer.graph.node("AveragePool", x, kernel_shape=layer.kernel_size, strides=layer._steps,
                              pads=begin + end, count_include_pad=int(counts))  # fmt: skip
@@ -196,9 +196,10 @@ def global_average(layer: layers.GlobalAvgPool2d, writer: Writer, x: str) -> Any
 def margins(layer: Layer, shape: Shape) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """How far windows reach over (top, left) and (bottom, right): what ceil_mode does, without it. Runtimes do not
     agree on ceil_mode."""
-    sizes = zip(shape[1:], layer.output_shape(shape)[1:], layer._steps, layer._spans, layer.padding, strict=True)
-    end = tuple(max(0, (cells - 1) * step + span - n - padding) for n, cells, step, span, padding in sizes)
-    return layer.padding, end
+    begin = layer._sides[::2]
+    sizes = zip(shape[1:], layer.output_shape(shape)[1:], layer._steps, layer._spans, begin, strict=True)
+    end = tuple(max(0, (cells - 1) * step + span - n - before) for n, cells, step, span, before in sizes)
+    return begin, end
 
 
 def padded(writer: Writer, x: str, begin: Any, end: Any, value: Any) -> Any:
@@ -212,8 +213,6 @@ PLAIN: dict[type[layers.Layer], tuple[str, dict[str, Any]]] = {
     layers.ReLU: ("Relu", {}),
     layers.Sigmoid: ("Sigmoid", {}),
     layers.Tanh: ("Tanh", {}),
-    layers.Softmax: ("Softmax", {"axis": -1}),
-    layers.LogSoftmax: ("LogSoftmax", {"axis": -1}),
     layers.Flatten: ("Flatten", {"axis": 1}),
 }
 
@@ -225,6 +224,12 @@ def plain(layer: Layer, writer: Writer, x: str) -> Any:
 
 for _kind in PLAIN:
     nodes_of.register(_kind, plain)
+
+
+@nodes_of.register(layers.Softmax)
+@nodes_of.register(layers.LogSoftmax)
+def softmax(layer: Layer, writer: Writer, x: str) -> Any:
+    return writer.graph.node(type(layer).__name__, x, axis=layer.dim)
 
 
 def is_exact(writer: Writer, value: Any) -> bool:

@@ -122,26 +122,24 @@ def hardswish_backward(dy, x):
     return dy * np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))
 
 
-def log_softmax(z):
-    """Over the last axis."""
+def log_softmax(z, dim=-1):
     (z,) = f64(z)
-    z = z - z.max(axis=-1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+    z = z - z.max(axis=dim, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=dim, keepdims=True))
 
 
-def log_softmax_backward(dy, z):
+def log_softmax_backward(dy, z, dim=-1):
     (dy,) = f64(dy)
-    return dy - softmax(z) * dy.sum(axis=-1, keepdims=True)
+    return dy - softmax(z, dim) * dy.sum(axis=dim, keepdims=True)
 
 
-def softmax(z):
-    """Over the last axis."""
+def softmax(z, dim=-1):
     (z,) = f64(z)
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+    e = np.exp(z - z.max(axis=dim, keepdims=True))
+    return e / e.sum(axis=dim, keepdims=True)
 
 
-def softmax_backward(dy, z):
+def softmax_backward(dy, z, dim=-1):
     (dy,) = f64(dy)
-    y = softmax(z)
-    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+    y = softmax(z, dim)
+    return y * (dy - (dy * y).sum(axis=dim, keepdims=True))

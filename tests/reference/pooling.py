@@ -5,23 +5,29 @@ import numpy as np
 from .arrays import f64, tap_at
 
 
+def _margins(padding):
+    """(before, behind) along each axis, of (vertical, horizontal) or (top, bottom, left, right)."""
+    return (padding[:2], padding[2:]) if len(padding) == 4 else [(p, p) for p in padding]
+
+
 def _windows(hw, kernel, stride, padding, dilation=(1, 1), ceil_mode=False):
     """(oh, ow), and the padding before and after each axis that all windows fit into.
 
     In ceil mode a last window may reach past the padding, if it starts inside the picture or before it.
     """
     out, sides = [], []
-    for size, k, s, p, d in zip(hw, kernel, stride, padding, dilation, strict=True):
-        if 2 * p > k:
-            raise ValueError("padding of more than half the kernel")
+    for size, k, s, (before, behind), d in zip(hw, kernel, stride, _margins(padding), dilation, strict=True):
         span = d * (k - 1) + 1
-        windows = (size + 2 * p - span + (s - 1) * ceil_mode) // s + 1
-        if ceil_mode and (windows - 1) * s >= size + p:
+        if max(before, behind) >= span:
+            raise ValueError("padding of a whole window")
+        padded = before + size + behind
+        windows = (padded - span + (s - 1) * ceil_mode) // s + 1
+        if ceil_mode and (windows - 1) * s >= before + size:
             windows -= 1
         if windows < 1:
-            raise ValueError(f"a window of {span} does not fit into {size + 2 * p}")
+            raise ValueError(f"a window of {span} does not fit into {padded}")
         out.append(windows)
-        sides.append((p, max(p, (windows - 1) * s + span - size - p)))
+        sides.append((before, max(behind, (windows - 1) * s + span - size - before)))
     return tuple(out), tuple(sides)
 
 
@@ -58,9 +64,10 @@ def max_pool2d_backward(dy, argmax, x_shape):
 
 def _cells(hw, out, sides, kernel, stride, padding, count_include_pad):
     """How many cells each window of an average counts: what lies past the padding never does."""
-    (top, bottom), (left, right) = sides
-    counted = np.pad(np.ones(hw), [(p, p) for p in padding], constant_values=float(count_include_pad))
-    counted = np.pad(counted, ((0, bottom - top), (0, right - left)))
+    (_, bottom), (_, right) = sides
+    (_, below), (_, beside) = _margins(padding)
+    counted = np.pad(np.ones(hw), _margins(padding), constant_values=float(count_include_pad))
+    counted = np.pad(counted, ((0, bottom - below), (0, right - beside)))
     return sum(counted[tap_at(i, j, out, stride)] for i in range(kernel[0]) for j in range(kernel[1]))
 
 

@@ -4,11 +4,11 @@ static void average_pool(const pool_shape *s, float *y, const float *x) {
     for (row = 0; row < s->out.h; row++)
         for (column = 0; column < s->out.w; column++)
             for (c = 0; c < s->in.c; c++) {
-                const int top = row * s->stride_h - s->pad_h, left = column * s->stride_w - s->pad_w;
+                const int top = row * s->stride_h - s->top, left = column * s->stride_w - s->left;
                 float sum[4] = {0};
                 int count = 0, level, n, padded = 0;
-                for (i = top; i < top + s->kh && i < s->in.h + s->pad_h; i++)
-                    for (j = left; j < left + s->kw && j < s->in.w + s->pad_w; j++, padded++) {
+                for (i = top; i < top + s->kh && i < s->in.h + s->bottom; i++)
+                    for (j = left; j < left + s->kw && j < s->in.w + s->right; j++, padded++) {
                         if (i < 0 || i >= s->in.h || j < 0 || j >= s->in.w) continue;
                         sum[0] += x[(i * s->in.w + j) * s->in.c + c];
                         for (level = 0, n = ++count; level < 3 && n % 64 == 0; level++, n /= 64) {

@@ -1,9 +1,9 @@
-/* x - log(sum exp x); y may be x. */
-static void log_softmax(float *y, const float *x, int n) {
-    const float top = largest(x, n);
+/* x - log(sum exp x) */
+static void log_softmax(float *y, const float *x, int n, int step) {
+    const float top = largest(x, n, step);
     float partial[16] = {0}, log_sum;
     int i;
-    for (i = 0; i < n; i++) partial[i % 16] += exp_of(x[i] - top);
+    for (i = 0; i < n; i++) partial[i % 16] += exp_of(x[i * step] - top);
     log_sum = log_of(tree(partial));
-    for (i = 0; i < n; i++) y[i] = x[i] - top - log_sum;
+    for (i = 0; i < n; i++) y[i * step] = x[i * step] - top - log_sum;
 }

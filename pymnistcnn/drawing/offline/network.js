@@ -49,8 +49,8 @@ const LAYERS = {
   Linear: linear,
   MaxPool2d: (layer, x) => pool(layer, x, maximum),
   AvgPool2d: (layer, x) => pool(layer, x, layer.count_include_pad ? meanWithPadding : meanInside),
-  Softmax: (layer, x) => tensor(x.shape, Float32Array.from(logSoftmax(x.values), Math.exp)),
-  LogSoftmax: (layer, x) => tensor(x.shape, Float32Array.from(logSoftmax(x.values))),
+  Softmax: (layer, x) => overScores(layer, x, (scores) => logSoftmax(scores).map(Math.exp)),
+  LogSoftmax: (layer, x) => overScores(layer, x, logSoftmax),
 };
 
 // Each channel times a number, plus a number: a batch norm that has learnt.
@@ -100,15 +100,16 @@ function convolution({ shape, kernel_size, stride, sides, dilation, groups }, x,
 }
 
 // value(numbers of a window, how many of its places are in the padded picture)
-function pool({ shape, window, stride, padding, dilation }, x, value) {
+function pool({ shape, window, stride, sides, dilation }, x, value) {
+  const [top, bottom, left, right] = sides;
   const [channels, oh, ow] = shape;
   const [, height, width] = x.shape;
   const y = tensor(shape);
   for (let c = 0, at = 0; c < channels; c++) {
     for (let i = 0; i < oh; i++) {
-      const rows = taps(i, window[0], stride[0], padding[0], dilation[0], height);
+      const rows = taps(i, window[0], stride[0], [top, bottom], dilation[0], height);
       for (let j = 0; j < ow; j++) {
-        const columns = taps(j, window[1], stride[1], padding[1], dilation[1], width);
+        const columns = taps(j, window[1], stride[1], [left, right], dilation[1], width);
         const numbers = [];
         for (const row of rows.inside) {
           for (const column of columns.inside) numbers.push(x.values[(c * height + row) * width + column]);
@@ -120,11 +121,11 @@ function pool({ shape, window, stride, padding, dilation }, x, value) {
   return y;
 }
 
-function taps(i, window, stride, padding, dilation, size) {
-  const all = Array.from({ length: window }, (_, tap) => i * stride - padding + tap * dilation);
+function taps(i, window, stride, [before, behind], dilation, size) {
+  const all = Array.from({ length: window }, (_, tap) => i * stride - before + tap * dilation);
   return {
     inside: all.filter((place) => place >= 0 && place < size),
-    places: all.filter((place) => place < size + padding).length,
+    places: all.filter((place) => place < size + behind).length,
   };
 }
 
@@ -132,6 +133,20 @@ const maximum = (numbers) => numbers.reduce((a, b) => (a > b || Number.isNaN(a) 
 const total = (numbers) => numbers.reduce((a, b) => a + b, 0);
 const meanWithPadding = (numbers, places) => total(numbers) / places;
 const meanInside = (numbers) => total(numbers) / numbers.length;
+
+// A function of the scores along an axis, at each place where they begin. dim: that axis, counted with the batch.
+function overScores({ dim }, x, compute) {
+  const axis = dim > 0 ? dim - 1 : dim + x.shape.length;
+  const n = x.shape[axis];
+  const step = x.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const y = tensor(x.shape);
+  for (let first = 0; first < x.values.length; first++) {
+    if (Math.floor(first / step) % n) continue;
+    const scores = Array.from({ length: n }, (_, i) => x.values[first + i * step]);
+    compute(scores).forEach((value, i) => (y.values[first + i * step] = value));
+  }
+  return y;
+}
 
 function logSoftmax(scores) {
   const most = Math.max(...scores);
