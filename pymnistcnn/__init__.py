@@ -32,6 +32,7 @@ from . import (
     callbacks,
     checkpoints,
     datasets,
+    distillation,
     functional,
     initializers,
     interpretation,
@@ -41,6 +42,7 @@ from . import (
     losses,
     metrics,
     mismatch,
+    mixing,
     model,
     optimizers,
     pictures,
@@ -56,6 +58,7 @@ from .calibration import *
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
+from .distillation import *
 from .interpretation import *
 from .layers.activations import *
 from .layers.base import *
@@ -71,6 +74,7 @@ from .loading import *
 from .losses import *
 from .metrics import *
 from .mismatch import *
+from .mixing import *
 from .model import *
 from .optimizers import *
 from .progress import *
@@ -93,12 +97,14 @@ __all__ = [
 __all__ += calibration.__all__
 __all__ += callbacks.__all__
 __all__ += checkpoints.__all__
+__all__ += distillation.__all__
 __all__ += interpretation.__all__
 __all__ += layers.__all__
 __all__ += learning_rates.__all__
 __all__ += losses.__all__
 __all__ += metrics.__all__
 __all__ += mismatch.__all__
+__all__ += mixing.__all__
 __all__ += loading.__all__
 __all__ += model.__all__
 __all__ += optimizers.__all__

@@ -20,6 +20,7 @@ from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
 from .markup import table
+from .mixing import Mixing, Mixture
 from .network import Network, of_classes
 from .optimizers import IN_TRAINING, Optimizer
 from .ranks import Ranks
@@ -164,6 +165,7 @@ class Settings:
     average: float | None
     checkpoint: Checkpoint | None
     ranks: Ranks | None = None
+    mixing: Mixing | None = None
 
 
 class Training:
@@ -313,6 +315,7 @@ class Training:
             "clip_norm": self.how.clip_norm,
             "arithmetic": arithmetic_of(self.how.target),
             "average": self.average and self.average[1],
+            "mixing": self.how.mixing and described(self.how.mixing),
         }
 
     @property
@@ -439,7 +442,7 @@ class Training:
         results = self.runner.train(
             x, targets, self.how.loss, index, self.batch_size, self.optimizer, rates,
             self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm, self.average,
-            numbers=numbers, ranks=self.how.ranks,
+            numbers=numbers, ranks=self.how.ranks, mixture=self._mixture(begin, end, index),
         )  # fmt: skip
         seconds = time.perf_counter() - started
         # One after the other, so that sums do not depend on where slices end.
@@ -447,6 +450,13 @@ class Training:
         self.totals[3:] += end - begin, seconds
         self.batch += steps
         self.learning_rate = float(rates[-1])
+
+    def _mixture(self, begin: int, end: int, index: Array | None) -> Mixture | None:
+        if self.how.mixing is None:
+            return None
+        network, epoch = self.network, self.model.epochs_trained
+        named = self.part.named(begin, end)
+        return self.how.mixing.draw(named, index, self.batch_size, network.seed, epoch, network.input_shape)
 
     def _close_epoch(self) -> None:
         history, validation = self.history, None

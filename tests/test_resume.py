@@ -52,6 +52,7 @@ KINDS = {
         random_and_normed,
         lambda: dict(optimizer=pm.RMSprop(0.003, momentum=0.9, centered=True), average=0.8, sample_weight=WEIGHTS),
     ),
+    "mixed": (random_and_normed, lambda: dict(mixing=pm.MixUp(), validation=DATA)),
     "adagrad": (plain, lambda: dict(optimizer=pm.Adagrad(0.1, lr_decay=0.1, initial_accumulator_value=0.1))),
     "with callbacks": (plain, lambda: dict(validation=DATA, optimizer=pm.Adam(0.05), callbacks=steering())),
 }

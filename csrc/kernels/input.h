@@ -1,6 +1,7 @@
 /* Between the caller's arrays [n][c][h][w] and images: channels last with a zero border, or flat vectors. */
 #pragma once
 #include "images.h"
+#include "mixing.h"
 #include "transpose.h"
 
 /* A flat vector is a pixel of many channels: as a row of pixels of one channel it is copied in one loop. */
@@ -53,6 +54,37 @@ static void input_real(real *x, const real *array, const int64_t *index, const p
                 real *to = image_inside(x, image) + y * pmc_image_pitch(image) + c;
                 for (int64_t column = 0; column < image->w; column++)
                     to[column * image->c] = from[column] * scale + offset;
+            }
+    }
+}
+
+/* A row of a picture becomes a mixture with its partner's, which lies in one of the two. */
+INLINE void mix_row(real *to, const uint8_t *from_u8, const real *from_real, int64_t step, int64_t width, real share,
+                    real scale, real offset) {
+    for (int64_t column = 0; column < width; column++) {
+        const real other = (from_u8 ? (real)from_u8[column] : from_real[column]) * scale + offset;
+        to[column * step] = mixed(to[column * step], other, share);
+    }
+}
+
+/* x, the step's samples from `first` on, become their mixtures, row by row of the caller's pictures. */
+static void mix(real *x, const pmc_step *step, const pmc_transfer *s, int64_t first, int64_t n) {
+    const pmc_image *image = &s->image;
+    const int flat = image->h == 1 && image->w == 1;
+    const int64_t h = flat ? step->height : image->h, w = flat ? step->width : image->w;
+    const int64_t size = image->h * image->w * image->c, stride = flat ? 1 : image->c;
+    const real scale = (real)s->scale, offset = (real)s->offset;
+    for (int64_t i = step->start + first; i < step->start + first + n; i++, x += pmc_image_stride(image)) {
+        const mixed_part part = mixed_part_of(step, i, h, w);
+        const int64_t width = part.right - part.left;
+        for (int64_t c = 0; part.share != 1 && c < size / (h * w); c++)
+            for (int64_t y = part.top; y < part.bottom; y++) {
+                const int64_t at = (c * h + y) * w + part.left, from = step->partner[i] * size + at;
+                real *to = image_inside(x, image);
+                to += flat ? at : y * pmc_image_pitch(image) + part.left * image->c + c;
+                if (!step->x_u8) mix_row(to, NULL, step->x_real + from, stride, width, part.share, scale, offset);
+                else if (stride > 1) mix_row(to, step->x_u8 + from, NULL, stride, width, part.share, scale, offset);
+                else mix_row(to, step->x_u8 + from, NULL, 1, width, part.share, scale, offset);
             }
     }
 }
