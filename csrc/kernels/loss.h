@@ -87,7 +87,7 @@ typedef struct {
 } target;
 
 /* The targets of the step's samples from `first` on. */
-INLINE pmc_targets targets_at(const pmc_step *step, const pmc_classes *s, int64_t first) {
+INLINE pmc_targets targets_at(const pmc_step *step, int64_t first) {
     const double weight = step->weight[step->number];
     const pmc_targets t = {step, step->start + first, weight > 0 ? 1 / weight : 0};
     return t;

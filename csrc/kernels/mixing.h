@@ -2,6 +2,7 @@
  * part of the other (CutMix: Yun et al., 2019). */
 #pragma once
 #include "../step.h"
+#include "vectors.h"
 
 /* Which part of a picture is not its own alone, and what share of it is. */
 typedef struct {
