@@ -6,7 +6,9 @@ import reference
 from comparing import FMA_ISAS, TOLERANCE, agree, reference_fit
 
 import pymnistcnn as pm
+from pymnistcnn._native import Program
 from pymnistcnn.mixing import beta_quantiles
+from pymnistcnn.target import default_target
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (43, 2, 6, 7), np.uint8)
@@ -228,6 +230,26 @@ def test_validation_is_not_mixed():
     history = fit(model, validation=(X, LABELS), mixing=pm.MixUp(1.0))
     evaluation = model.evaluate(X, LABELS)
     assert (history.validation_loss[-1], history.validation_accuracy[-1]) == (evaluation.loss, evaluation.accuracy)
+
+
+@pytest.mark.parametrize("wrong, words", [
+    (dict(partner=np.full(43, 43)), "partner must name 43 of 43 samples"),
+    (dict(partner=np.full(43, -1)), "partner must name 43 of 43 samples"),
+    (dict(partner=np.arange(9)), "partner must name 43 of 43 samples"),
+    (dict(partner=np.arange(43), share=np.ones(9)), "share must be a contiguous array of 43 of float64"),
+    (dict(partner=np.arange(43), share=None), "the run does not fit its plan"),
+    (dict(partner=None), "the run does not fit its plan"),
+    (dict(picture=(6, 8)), "the run does not fit its plan"),
+    (dict(picture=(2**62, 4)), "the run does not fit its plan"),
+    (dict(box=np.zeros((9, 4), np.int32)), "box must be a contiguous array of 172 of int32"),
+])  # fmt: skip
+def test_a_run_is_checked(wrong, words):
+    model = model_of()
+    given = dict(partner=np.arange(43), share=np.ones(43), box=np.zeros((43, 4), np.int32), picture=(6, 7)) | wrong
+    network, loss = model.network, pm.CrossEntropyLoss()
+    plan = network.plan(False, 43, default_target(), loss)
+    with pytest.raises(ValueError, match=words):
+        network._run(plan, Program.EVALUATE, 43, 1, x=X, labels=LABELS.astype(np.int32), loss=loss, **given)
 
 
 # ---- what cannot be ----
