@@ -12,6 +12,7 @@ import numpy as np
 from ._native import Program
 from ._types import Array, ArrayLike
 from .ahead import in_advance
+from .callbacks import Callback
 from .checkpoints import checksum, described
 from .checks import instance, number, shown
 from .datasets import Dataset
@@ -21,12 +22,12 @@ from .network import EVALUATION_BATCH, Network, Targets
 from .sources import Part, count_at_once, epoch_order
 from .target import default_target
 
-__all__ = ["Distillation"]
+__all__ = ["Distillation", "MeanTeacher"]
 
 PROBES = 16  # pictures whose answers tell a teacher from another
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distillation:
     """Pictures, and what a teacher says of them: `student.fit(pm.Distillation(teacher, train))`.
 
@@ -100,6 +101,48 @@ class Distillation:
         return sum(np.asarray(one(x), np.float64) for one in self.teachers) / len(self.teachers)
 
 
+class MeanTeacher(Callback):
+    """A teacher that learns from its student: in each epoch it has what the student's weights were when that began, or
+    what their moving average was, with `fit(..., average=...)` (Tarvainen and Valpola, 2017). It is both the teacher of
+    a `Distillation` and one of the callbacks.
+
+    model : of the student's layers; its weights are overwritten
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> train, test = pm.datasets.mnist()
+    >>> def network():
+    ...     return pm.Sequential([pm.Rescaling(1 / 255), pm.Flatten(), pm.Linear(10)], input_shape=(1, 28, 28))
+    >>> student, teacher = network(), pm.MeanTeacher(network())
+    >>> _ = student.fit(train[:1000], progress=False)  # who knows nothing teaches nothing
+    >>> lessons = pm.Distillation(teacher, train[:1000], pm.Augmentation(shift=2), alpha=0.5, temperature=1)
+    >>> history = student.fit(lessons, epochs=2, average=0.9, callbacks=[teacher], progress=False)
+    """
+
+    model: Any
+
+    def __init__(self, model: Any) -> None:
+        if not hasattr(model, "load_state_dict"):
+            raise ValueError(f"model must be a Sequential of the student's layers, not {shown(model)}")
+        self.model, self._weights = model, {}
+
+    def __call__(self, x: ArrayLike) -> np.ndarray:
+        return self.model.predict_outputs(x)
+
+    def on_epoch_begin(self, training: Any) -> None:
+        if training.batch == 0:
+            named = training.model.named(training.validated)
+            self.restore({name: np.array(weights, order="C") for name, weights in named.items()})
+
+    def state(self) -> dict[str, Any]:
+        return self._weights
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state)
+        self._weights = state
+
+
 class Lessons:
     """The parts of a training on a `Distillation`, for a network: beside `Arrays` and `Stream`.
 
@@ -115,7 +158,7 @@ class Lessons:
     ) -> None:
         if not (loss.takes_values and loss.takes_labels) or targets.labels is None:
             raise ValueError(f"a Distillation is of labels (n,), and for CrossEntropyLoss, not for {loss}")
-        if any(getattr(teacher, "network", None) is network for teacher in given.teachers):
+        if any(getattr(getattr(one, "model", one), "network", None) is network for one in given.teachers):
             raise ValueError("teacher must be another model than the one that is trained")
         self._given, self._shuffle = given, shuffle
         self._x, self.targets, self.samples = x, targets, len(x)
@@ -124,19 +167,21 @@ class Lessons:
             raise ValueError("augmentation must be of layers without parameters that leave a picture's shape as it is")
         layers = [Rescaling(1 / given.temperature), Softmax()]
         self._softened = Network(layers, network.output_shape, network.dtype)
-        self._probe = given.logits(x[:PROBES])
-        if self._probe.shape[1:] != network.output_shape:
-            raise ValueError(f"teacher must give {network.output_shape} outputs of each picture, as the network does, "
-                             f"not {self._probe.shape[1:]}")  # fmt: skip
+        outputs = given.logits(x[:PROBES]).shape[1:]
+        if outputs != network.output_shape:
+            raise ValueError(
+                f"teacher must give {network.output_shape} outputs of each picture, as the network does, not {outputs}"
+            )
 
     def described(self) -> dict[str, Any]:
         """What must be the same for a training to go on."""
         given = self._given
+        fixed = [teacher for teacher in given.teachers if not isinstance(teacher, MeanTeacher)]
         return {
             "samples": self.samples,
             "shuffle": self._shuffle,
             "training data": checksum(self._x, *self.targets.arrays),
-            "teacher": checksum(self._probe),
+            "teacher": [checksum(np.asarray(one(self._x[:PROBES]))) for one in fixed],
             "distillation": described((given.augmentation, given.alpha, given.temperature)),
         }
 

@@ -130,11 +130,38 @@ def test_accuracy_on_probabilities_counts_the_largest():
     assert accuracy == [(network(seed=3).predict(X) == rows.argmax(axis=1)).mean()]
 
 
-def test_the_average_of_the_weights_can_teach():
-    """A teacher that ends with the moving average of its weights, and one that goes on with its student."""
-    teacher = network(30, seed=5)
-    teacher.fit((X, LABELS), epochs=2, batch_size=10, average=0.9, progress=False)
-    assert fit(given(teacher=teacher)) != fit(given())
+def mean_teaches(stops=(), **how):
+    teacher = pm.MeanTeacher(network(seed=8))
+    return fit(given(teacher=teacher, alpha=0.5), average=0.8, epochs=3, callbacks=[teacher, *stops], **how), teacher
+
+
+def test_a_mean_teacher_is_the_average_when_an_epoch_begins():
+    averages = []
+
+    class Looks(pm.Callback):
+        def on_epoch_begin(self, training):
+            averages.append(training.validated.copy())
+
+    (_, loss, _), teacher = mean_teaches([Looks()])
+    assert teacher.model.network.param.tobytes() == averages[2].tobytes()
+    mean = network()
+    mean.network.param[...] = averages[0]
+    assert fit(given(teacher=mean, alpha=0.5), average=0.8, epochs=1)[1] == loss[:1]
+
+
+def test_a_training_with_a_mean_teacher_is_gone_on_with(tmp_path):
+    class Stops(pm.Callback):
+        every = 1
+
+        def on_batches(self, training):
+            if (training.epoch, training.batch) == (1, 3):
+                training.stop()
+
+    path, (expected, teacher) = tmp_path / "run.checkpoint", mean_teaches()
+    mean_teaches([Stops()], checkpoint=pm.Checkpoint(path))
+    resumed, other = mean_teaches(resume=path)
+    assert resumed == expected
+    assert other.model.network.param.tobytes() == teacher.model.network.param.tobytes()
 
 
 # ---- what cannot be ----
@@ -178,5 +205,8 @@ def test_refused_before_training(lessons, how, words):
 
 def test_a_model_does_not_teach_itself():
     model = network()
-    with pytest.raises(ValueError, match="teacher must be another model"):
-        fit(given(teacher=model), model)
+    for teacher in (model, pm.MeanTeacher(model)):
+        with pytest.raises(ValueError, match="teacher must be another model"):
+            fit(given(teacher=teacher), model)
+    with pytest.raises(ValueError, match="model must be a Sequential of the student's layers, not 3"):
+        pm.MeanTeacher(3)
