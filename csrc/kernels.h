@@ -32,13 +32,10 @@ typedef struct {
     uint32_t position; /* of the first sample, in the epoch's order */
 } pmc_random;
 
-/* What a loss compares outputs with: labels [.] or targets [.][classes], with weights of samples [.] and of classes
- * [classes], or NULL. Sample i of a kernel's n is at index[i], or at i where index is NULL. */
+/* What a loss compares outputs with: the step's labels or targets, of its samples from `first` of the run on. */
 typedef struct {
-    const int32_t *labels;
-    const real *targets;
-    const double *sample_weight, *class_weight;
-    const int64_t *index;
+    const pmc_step *step;
+    int64_t first;
     double scale; /* of the gradient: one over the step's weight */
 } pmc_targets;
 

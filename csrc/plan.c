@@ -209,19 +209,30 @@ static int arrays_given(const pmc_plan *plan, pmc_program_kind program, const pm
 /* Labels choose weights of classes, and outputs. */
 static int labels_fit(const pmc_plan *plan, const pmc_run_args *a) {
     const pmc_step *s = &a->step;
+    const int64_t most = plan->sizes.y_elements - 1;
     for (int64_t i = 0; s->labels && !s->targets && i < a->count; i++)
-        if (!between(s->labels[s->index ? s->index[i] : i], 0, plan->sizes.y_elements - 1)) return 0;
+        if (!between(s->labels[pmc_step_at(s, i)], 0, most) ||
+            (s->partner && !between(s->labels[s->partner[i]], 0, most)))
+            return 0;
     return 1;
 }
 
+static int mixing_fits(const pmc_plan *plan, const pmc_run_args *a) {
+    const pmc_step *s = &a->step;
+    const int64_t elements = plan->sizes.x_elements;
+    if (!s->partner) return !s->share && !s->box;
+    for (int64_t i = 0; i < a->count; i++)
+        if (!between(s->partner[i], 0, a->items - 1)) return 0;
+    return s->share && between(s->height, 1, elements) && between(s->width, 1, elements / s->height) &&
+           elements % (s->height * s->width) == 0;
+}
+
 double pmc_step_weight(const pmc_step *s, int64_t start, int64_t n) {
-    const double *of_class = s->labels && !s->targets ? s->class_weight : NULL;
+    const double *of_class = s->labels && !s->targets && !s->partner ? s->class_weight : NULL;
     double sum = 0;
     if (!s->sample_weight && !of_class) return (double)n;
-    for (int64_t i = start; i < start + n; i++) {
-        const int64_t at = s->index ? s->index[i] : i;
-        sum += (s->sample_weight ? s->sample_weight[at] : 1) * (of_class ? of_class[s->labels[at]] : 1);
-    }
+    for (int64_t i = start; i < start + n; i++)
+        sum += pmc_step_counts(s, i).weight * (of_class ? of_class[s->labels[pmc_step_at(s, i)]] : 1);
     return sum;
 }
 
@@ -249,7 +260,7 @@ pmc_status pmc_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args *args)
     step->bad_layer = step->bad_step = INT64_MAX;
     if (!between(args->batch, 1, plan->sizes.capacity) || args->count < 1 || args->threads < 1) return PMC_BAD_SHAPE;
     if (!between(program, 0, PMC_PROGRAMS - 1) || !arrays_given(plan, program, args)) return PMC_MISSING;
-    if (!labels_fit(plan, args)) return PMC_BAD_SHAPE;
+    if (!mixing_fits(plan, args) || !labels_fit(plan, args)) return PMC_BAD_SHAPE;
     for (int64_t i = 0, start = 0; pmc_has_loss(program) && start < args->count; i++, start += args->batch) {
         const int64_t left = args->count - start;
         step->weight[i] = pmc_step_weight(step, start, left < args->batch ? left : args->batch);

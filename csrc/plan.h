@@ -44,5 +44,5 @@ int pmc_stopping(pmc_run_args *args, int callers_thread);
 PMC_INLINE int pmc_has_loss(pmc_program_kind program) { return program == PMC_TRAIN || program == PMC_EVALUATE; }
 
 /* What the mean loss of the step of n samples from `start` on is divided by: n, or the weights of the samples and of
- * their classes. */
+ * their classes, which count where each sample has one label. */
 double pmc_step_weight(const pmc_step *step, int64_t start, int64_t n);

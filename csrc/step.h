@@ -36,6 +36,10 @@ typedef struct {
     const int32_t *labels;       /* like the pictures, or NULL */
     const real *targets;         /* [classes] each, like the pictures, or NULL */
     const double *sample_weight; /* like the pictures, or NULL */
+    const int64_t *partner;      /* [count], a picture for each to be mixed with, by its index; or NULL */
+    const double *share;         /* [count], what is left of each in its mixture; given with `partner` */
+    const int32_t *box;          /* [count][4]: top, bottom, left, right of what the partner covers; NULL: they blend */
+    int64_t height, width;       /* of a picture that is mixed: a network may take it as a flat vector */
     const double *class_weight;  /* [classes], or NULL */
     real *y;                     /* [count] outputs, or NULL */
     const real *dy;              /* [count] gradients of the outputs, or NULL */
@@ -52,3 +56,22 @@ typedef struct {
     int64_t start, number;       /* the step's first sample in the run, and which step it is */
     int64_t bad_layer, bad_step; /* the first that made a parameter NaN or infinite; INT64_MAX */
 } pmc_step;
+
+/* Where sample `place` of a run is in the arrays. */
+PMC_INLINE int64_t pmc_step_at(const pmc_step *s, int64_t place) { return s->index ? s->index[place] : place; }
+
+/* How much sample `place` of a run counts, and what of its target is its own: the rest is its partner's. The shares of
+ * a mixture are those of the pictures, each times its sample's weight. */
+typedef struct {
+    double weight, own;
+} pmc_counts;
+PMC_INLINE pmc_counts pmc_step_counts(const pmc_step *s, int64_t place) {
+    const double share = s->partner ? s->share[place] : 1;
+    pmc_counts counts = {1, share};
+    if (!s->sample_weight) return counts;
+    const double own = share * s->sample_weight[pmc_step_at(s, place)];
+    counts.weight = own;
+    if (s->partner) counts.weight += (1 - share) * s->sample_weight[s->partner[place]];
+    if (counts.weight > 0) counts.own = own / counts.weight;
+    return counts;
+}

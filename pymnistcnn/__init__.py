@@ -34,6 +34,7 @@ from . import (
     callbacks,
     checkpoints,
     datasets,
+    distillation,
     ensemble,
     functional,
     initializers,
@@ -44,6 +45,7 @@ from . import (
     losses,
     metrics,
     mismatch,
+    mixing,
     model,
     optimizers,
     pictures,
@@ -61,6 +63,7 @@ from .calibration import *
 from .callbacks import *
 from .checkpoints import *
 from .datasets import Dataset
+from .distillation import *
 from .ensemble import *
 from .interpretation import *
 from .layers.activations import *
@@ -77,6 +80,7 @@ from .loading import *
 from .losses import *
 from .metrics import *
 from .mismatch import *
+from .mixing import *
 from .model import *
 from .optimizers import *
 from .progress import *
@@ -101,6 +105,7 @@ __all__ += batch_norm.__all__
 __all__ += calibration.__all__
 __all__ += callbacks.__all__
 __all__ += checkpoints.__all__
+__all__ += distillation.__all__
 __all__ += ensemble.__all__
 __all__ += interpretation.__all__
 __all__ += layers.__all__
@@ -108,6 +113,7 @@ __all__ += learning_rates.__all__
 __all__ += losses.__all__
 __all__ += metrics.__all__
 __all__ += mismatch.__all__
+__all__ += mixing.__all__
 __all__ += loading.__all__
 __all__ += model.__all__
 __all__ += optimizers.__all__

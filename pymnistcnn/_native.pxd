@@ -66,6 +66,10 @@ cdef extern from "pmc.h" nogil:
         const int32_t *labels
         const void *targets
         const double *sample_weight
+        const int64_t *partner
+        const double *share
+        const int32_t *box
+        int64_t height, width
         const double *class_weight
         void *y
         const void *dy

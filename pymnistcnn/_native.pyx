@@ -251,6 +251,20 @@ def samples_of(int64_t rank, int64_t ranks, int64_t n):
             pmc_shard_begin(pmc_first_shard(rank + 1, ranks, shards), shards, n))
 
 
+def words_of(samples, uint32_t stream, uint32_t epoch, uint64_t seed):
+    """Four random words, uint32 (n, 4), for each of samples, uint32 (n,): a function of these numbers."""
+    out = np.empty((len(samples), 4), np.uint32)
+    cdef const uint32_t[::1] given = samples
+    cdef uint32_t[:, ::1] words = out
+    cdef uint32_t counter[4]
+    cdef uint32_t[2] key = [<uint32_t> seed, <uint32_t> (seed >> 32)]
+    cdef Py_ssize_t i
+    for i in range(len(given)):
+        counter[0], counter[1], counter[2], counter[3] = 0, given[i], stream, epoch
+        pmc_philox(&words[i, 0], counter, key)
+    return out
+
+
 def philox(counter, key):
     """Philox4x32-10: four uint32 from a counter of four and a key of two."""
     cdef uint32_t[::1] c = np.ascontiguousarray(counter, np.uint32).reshape(4)
@@ -453,12 +467,15 @@ cdef class Plan:
         cdef uint32_t epoch = 0, first_position = 0
         ranks = bounds = None
         index = numbers = labels = targets = sample_weight = class_weight = dy = dx = None
+        partner = share_of = box = picture = None
         moments, average, coefficients, op_seconds, residents = (), None, None, None, ()
         if others:
             index, labels, targets = others.pop("index", None), others.pop("labels", None), others.pop("targets", None)
             sample_weight, class_weight = others.pop("sample_weight", None), others.pop("class_weight", None)
             numbers, ranks = others.pop("numbers", None), others.pop("ranks", None)
             dy, dx = others.pop("dy", None), others.pop("dx", None)
+            partner, share_of = others.pop("partner", None), others.pop("share", None)
+            box, picture = others.pop("box", None), others.pop("picture", None)
             optimizer, coefficients = others.pop("optimizer", 0), others.pop("coefficients", None)
             moments, average = others.pop("moments", ()), others.pop("average", None)
             epoch, first_position = others.pop("epoch", 0), others.pop("first_position", 0)
@@ -478,6 +495,8 @@ cdef class Plan:
                 raise ValueError(f"{count} samples need as many inputs, not {items}")
         elif len(index) != count or index.min() < 0 or index.max() >= items:
             raise ValueError(f"index must name {count} of {items} samples")
+        if partner is not None and (len(partner) != count or partner.min() < 0 or partner.max() >= items):
+            raise ValueError(f"partner must name {count} of {items} samples")
         if optimizer and (coefficients is None or len(coefficients) != steps):
             raise ValueError(f"{steps} steps need as many rows of coefficients")
         if moments and len(moments) > PMC_MOMENTS:
@@ -514,6 +533,10 @@ cdef class Plan:
         step.labels = <const int32_t *> address(labels, "labels", INT32, items)
         step.targets = address(targets, "targets", real, items * self.sizes.y_elements)
         step.sample_weight = <const double *> address(sample_weight, "sample_weight", FLOAT64, items)
+        step.partner = <const int64_t *> address(partner, "partner", INT64, count)
+        step.share = <const double *> address(share_of, "share", FLOAT64, count)
+        step.box = <const int32_t *> address(box, "box", INT32, 4 * count)
+        step.height, step.width = picture or (0, 0)
         step.class_weight = <const double *> address(class_weight, "class_weight", FLOAT64, self.sizes.y_elements)
         step.y = address(y, "y", real, count * self.sizes.y_elements, True)
         step.dy = address(dy, "dy", real, count * self.sizes.y_elements)

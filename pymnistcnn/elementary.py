@@ -9,9 +9,10 @@ import numpy as np
 from ._types import Array, ArrayLike
 
 
-def powers(base: float, exponents: ArrayLike) -> Array:
-    """`base ** exponent` of each: float64; where it is too large, infinity."""
-    return np.array([_power(base, exponent) for exponent in np.asarray(exponents, np.float64).tolist()], np.float64)
+def powers(bases: ArrayLike, exponents: ArrayLike) -> Array:
+    """`base ** exponent` of each, as they broadcast: float64 (n,); where it is too large, infinity."""
+    pairs = np.broadcast(np.asarray(bases, np.float64), np.asarray(exponents, np.float64))
+    return np.array([_power(float(base), float(exponent)) for base, exponent in pairs], np.float64)
 
 
 def cosines(angles: Array) -> Array:

@@ -29,11 +29,13 @@ from .checks import (
 )
 from .datasets import Dataset
 from .datasets.dataset import checked_classes
+from .distillation import Distillation, Lessons
 from .files import FORMAT, check_shapes, without_prefix
 from .layers import Layer
 from .losses import CrossEntropyLoss, FunctionLoss, Loss, LossFunction
 from .markup import escaped, table
 from .mismatch import warn_of
+from .mixing import CutMix, MixUp, checked_mixing
 from .network import Network, checked_threads, default_threads, of_classes
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .predictor import Predictor, classes_of, probabilities_of
@@ -216,7 +218,12 @@ class Sequential:
 
     def fit(
         self,
-        x: Dataset | tuple[ArrayLike, ArrayLike] | ArrayLike | Iterable[Any] | Callable[[], Iterable[Any]],
+        x: Dataset
+        | tuple[ArrayLike, ArrayLike]
+        | ArrayLike
+        | Iterable[Any]
+        | Callable[[], Iterable[Any]]
+        | Distillation,
         y: ArrayLike | None = None,
         *,
         epochs: int = 1,
@@ -243,6 +250,7 @@ class Sequential:
         shuffle_buffer: int | None = None,
         steps_per_epoch: int | None = None,
         comm: Any = None,
+        mixing: MixUp | CutMix | None = None,
     ) -> History:
         """Train; returns what each epoch gave. Its `loss` and `accuracy` are running means over the epoch, of each
         batch before it was learnt from; `validation_loss` and `validation_accuracy` are computed at the epoch's end.
@@ -252,7 +260,8 @@ class Sequential:
         x, y : inputs (n, *input_shape), and targets: labels (n,) from 0 to classes - 1, or what else the loss takes; or
             x alone, a Dataset or a pair of both. A single channel may be left out, and pictures may be flat. Arrays of
             files may be larger than memory: see `datasets.read`. Or x alone, a stream: an iterable of chunks (inputs,
-            targets) or (inputs, targets, weights), or a function that returns one; Dask arrays are streams, too
+            targets) or (inputs, targets, weights), or a function that returns one; Dask arrays are streams, too. Or x
+            alone, a Distillation: a teacher's answers to augmented pictures
         optimizer : Adam() if not given; its state lasts from one `fit` to the next
         loss : CrossEntropyLoss() if not given; or a function of outputs and targets that returns the mean loss and its
             gradient by the outputs, in NumPy
@@ -289,6 +298,7 @@ class Sequential:
         comm : of mpi4py, such as MPI.COMM_WORLD: its processes train together, each from the same arguments and data,
             and all end with the same weights, those of one process, to the bit. Rank 0 alone draws the progress and
             writes the checkpoint. Needs `pip install 'pymnistcnn[mpi]'`, and the processor as the device
+        mixing : MixUp() or CutMix(): each picture is trained on as a mixture with another of its batch
 
         Raises ValueError for bad arguments, a checkpoint that is damaged or of another training; Diverged, a
         FloatingPointError, if a parameter becomes NaN or infinite, with all steps before that one kept; and
@@ -313,17 +323,24 @@ class Sequential:
         data = stream_of(self.network, loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
         if data is None:
             refuse_of_streams(shuffle_buffer=shuffle_buffer, steps_per_epoch=steps_per_epoch)
-            samples, targets = self._samples(loss, x, y, "train", sample_weight)
+            given = x.data if isinstance(x, Distillation) else x
+            samples, targets = self._samples(loss, given, y, "train", sample_weight)
             kept = drawn_to_hold_out(len(samples), held_out, targets, self.network.seed)
-            data = Arrays(samples, targets, shuffle, ranks, kept)
+            if isinstance(x, Distillation):
+                data = Lessons(x, self.network, loss, samples, targets, shuffle, kept)
+            else:
+                own_rows = ranks if mixing is None else None  # a mixture may be with what another process computes
+                data = Arrays(samples, targets, shuffle, own_rows, kept)
         else:
             check_stream(data, x, epochs, schedule, average, sample_weight, held_out)
             warn_of(self, data.first.x, "train inputs")
         validation = None if validation is None else self._samples(loss, validation, None, "validation")
+        if mixing is not None:
+            mixing = checked_mixing(mixing, self.network, loss, data.targets, batch_size)
         clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
         callbacks += progress_bars(progress, verbose)
         settings = Settings(epochs, batch_size, optimizer, loss, schedule, callbacks, target,
-                            checked_threads(threads), clip_norm, average, checkpoint, ranks)  # fmt: skip
+                            checked_threads(threads), clip_norm, average, checkpoint, ranks, mixing)  # fmt: skip
         if python := in_python(self.network, loss):
             names = ", ".join(map(str, python))
             warnings.warn(f"each step has Python in it, and is slower: {names}", SlowWarning, stacklevel=2)

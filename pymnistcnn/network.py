@@ -355,13 +355,14 @@ class Network:
         op_seconds: None = None,
         numbers: Array | None = None,
         ranks: Any = None,
+        mixture: Any = None,
     ) -> tuple[Array, Array, Array]:
         """Steps over the samples `index`, or over all in order; returns each step's summed loss, correct and weight.
 
         x, targets: from `inputs` and `targets`; rates: one a step; average: (vector, decays) of the weights'
         average, one a step; op_seconds (threads, ops of the plan): what each op took is added to it; numbers: of the
-        samples in the data set, if `index` does not say them; ranks: that do this together, or None. The optimizer's
-        state moves on by the steps that were done.
+        samples in the data set, if `index` does not say them; ranks: that do this together, or None; mixture: of the
+        samples, or None. The optimizer's state moves on by the steps that were done.
         """
         state, count = optimizer.state_for(self), len(x if index is None else index)
         vector, decays = average or (None, None)
@@ -373,6 +374,7 @@ class Network:
                     optimizer=optimizer.kind, moments=state.moments,
                     coefficients=optimizer.rows(state.steps, rates, clip_norm, decays), average=vector,
                     epoch=epoch, first_position=first_position, op_seconds=op_seconds,
+                    **({} if mixture is None else mixture.arguments),
                 )  # fmt: skip
             except NotFinite as error:
                 state.steps += error.done + 1

@@ -73,8 +73,7 @@ class Arrays:
     ) -> None:
         self._ranks = ranks
         self.x, self.targets, self.held_out, self._shuffle = x, targets, held_out, shuffle
-        self._trained = None if held_out is None else np.setdiff1d(np.arange(len(x)), held_out)
-        self.samples = len(x if self._trained is None else self._trained)
+        self.samples = len(x) - (0 if held_out is None else len(held_out))
         self._mapped = mapped_of(x)
 
     def described(self) -> dict[str, Any]:
@@ -92,8 +91,7 @@ class Arrays:
 
     def parts(self, seed: int, epoch: int, batch_size: int, begin: int) -> Iterator[Part]:
         """The parts of an epoch from one of its places on."""
-        order = epoch_order(self.samples, seed, epoch, self._shuffle)
-        order = order if self._trained is None else self._trained[order]
+        order = epoch_order(len(self.x), seed, epoch, self._shuffle, self.held_out)
         whole = Part(self.x, self.targets, 0, len(order), order)
         return in_advance(self._read(whole, batch_size, begin)) if self._mapped else (part for part in [whole])
 
@@ -143,9 +141,11 @@ def count_at_once(x: Array, batch_size: int) -> int:
     return max(1, most // batch_size) * batch_size
 
 
-def epoch_order(samples: int, seed: int, epoch: int, shuffle: bool) -> np.ndarray:
-    """Sample numbers in the order of an epoch: a function of seed and epoch (the epochs trained before)."""
-    return generator_of(seed, epoch).permutation(samples) if shuffle else np.arange(samples)
+def epoch_order(samples: int, seed: int, epoch: int, shuffle: bool, held_out: Array | None = None) -> np.ndarray:
+    """The numbers of the samples that are trained on, in the order of an epoch: a function of seed and epoch (the
+    epochs trained before)."""
+    trained = np.arange(samples) if held_out is None else np.setdiff1d(np.arange(samples), held_out)
+    return generator_of(seed, epoch).permutation(trained) if shuffle else trained
 
 
 def generator_of(seed: int, epoch: int, stream: int = 0) -> np.random.Generator:

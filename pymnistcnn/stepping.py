@@ -264,17 +264,22 @@ class Stepwise:
         average: tuple[Array, Array] | None = None,
         numbers: Array | None = None,
         ranks: None = None,
+        mixture: Any = None,
     ) -> Array:
         """A slice of steps over the samples `index`: see `Network.train`."""
         state, results = optimizer.state_for(self.network), np.zeros((3, len(rates)))
         index = np.arange(len(x)) if index is None else index
         vector, decays = average or (None, np.zeros(len(rates)))
         for step, rate in enumerate(rates):
-            which = index[step * batch : (step + 1) * batch]
+            places = slice(step * batch, (step + 1) * batch)
+            which = index[places]
+            inputs, wanted = x[which], targets[which]
+            if mixture is not None:
+                inputs, wanted = mixture[places].of(self.network, x, targets, which)
             self._restart(epoch, first_position // batch + step)
             try:
-                y = self._forward(x[which], True, target, threads)
-                *results[:, step], dy = self.compare(loss, y, targets[which], target, threads)
+                y = self._forward(inputs, True, target, threads)
+                *results[:, step], dy = self.compare(loss, y, wanted, target, threads)
                 self._backward(dy, target, threads)
                 self._update(optimizer, state, rate, target, threads, clip_norm, vector, decays[step])
             except NotFinite as error:

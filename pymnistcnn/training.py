@@ -22,6 +22,7 @@ from .checkpoints import Checkpoint, Snapshot, checksum, described, with_state
 from .checks import names_in
 from .losses import Loss
 from .markup import table
+from .mixing import Mixing, Mixture
 from .network import EVALUATION_BATCH, Network, of_classes
 from .optimizers import IN_TRAINING, Optimizer
 from .ranks import Ranks
@@ -167,6 +168,7 @@ class Settings:
     average: float | StochasticAverage | None
     checkpoint: Checkpoint | None
     ranks: Ranks | None = None
+    mixing: Mixing | None = None
 
 
 class Training:
@@ -265,7 +267,8 @@ class Training:
             if not parameter.trained:
                 parameter.padded(self.average)[...] = parameter.padded(self.network.param)
         if has_batch_norm(self.network) and self.state.steps and not self.data.streamed:
-            some = self.data.x[epoch_order(len(self.data.x), self.network.seed, 0, True)[:SEEN_AGAIN]]
+            order = epoch_order(len(self.data.x), self.network.seed, 0, True, self.data.held_out)
+            some = self.data.x[order[:SEEN_AGAIN]]
             gather(self.network, self.average, some, EVALUATION_BATCH, self.how.target, self.how.threads)
         self._averaged_at = self.state.steps
 
@@ -338,6 +341,7 @@ class Training:
             "clip_norm": self.how.clip_norm,
             "arithmetic": arithmetic_of(self.how.target),
             "average": described(average) if isinstance(average, StochasticAverage) else average,
+            "mixing": self.how.mixing and described(self.how.mixing),
         }
 
     @property
@@ -472,7 +476,7 @@ class Training:
         results = self.runner.train(
             x, targets, self.how.loss, index, self.batch_size, self.optimizer, rates,
             self.model.epochs_trained, begin, self.how.target, self.how.threads, self.how.clip_norm,
-            self._averaging(steps), numbers=numbers, ranks=self.how.ranks,
+            self._averaging(steps), numbers=numbers, ranks=self.how.ranks, mixture=self._mixture(begin, end, index),
         )  # fmt: skip
         seconds = time.perf_counter() - started
         # One after the other, so that sums do not depend on where slices end.
@@ -480,6 +484,13 @@ class Training:
         self.totals[3:] += end - begin, seconds
         self.batch += steps
         self.learning_rate = float(rates[-1])
+
+    def _mixture(self, begin: int, end: int, index: Array | None) -> Mixture | None:
+        if self.how.mixing is None:
+            return None
+        network, epoch = self.network, self.model.epochs_trained
+        named = self.part.named(begin, end)
+        return self.how.mixing.draw(named, index, self.batch_size, network.seed, epoch, network.input_shape)
 
     def _close_epoch(self) -> None:
         history, validation = self.history, None

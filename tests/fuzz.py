@@ -264,11 +264,24 @@ def plans(rng, folder):
         moments=[np.zeros(model, real), np.zeros(model, real)],
         coefficients=optimizer.rows(0, [1e-3] * -(-n // batch)),
     )
+    if rng.random() < 0.5:
+        how |= mixture(rng, n)
     for program in Program:
         try:
             plan.run(program, **how)
         except (ValueError, MemoryError, FloatingPointError):
             pass
+
+
+def mixture(rng, n):
+    """What samples are mixed with, now and then with what is not right; a part of it may be missing."""
+    partner, box = rng.integers(0, n, n), rng.integers(-3, 12, (n, 4))
+    if rng.random() < 0.2:
+        partner[rng.integers(n)] = HOSTILE[rng.integers(len(HOSTILE))] % 2**63
+        box[rng.integers(n)] = HOSTILE[rng.integers(len(HOSTILE))] % 2**31
+    given = dict(partner=partner, share=rng.random(n), box=box.astype(np.int32),
+                 picture=[(8, 8), (1, 1), (8, 16), (0, 3), (5, 7), (2**62, 4)][rng.integers(6)])  # fmt: skip
+    return {name: value for name, value in given.items() if rng.random() < 0.9}
 
 
 # ---- calls ----

@@ -51,6 +51,8 @@ CASES = {
     "one by one": (plain, lambda: dict(batch_size=1, epochs=1)),
     "a stream": (everything, lambda: dict(stream=True, shuffle_buffer=20)),
     "a mapped file": (everything, lambda: dict(mapped=True)),
+    "mixed": (everything, lambda: dict(mixing=pm.MixUp(), sample_weight=np.linspace(0.5, 2, 90))),
+    "mixed, of a mapped file": (everything, lambda: dict(mixing=pm.CutMix(), mapped=True)),
     "float64": (everything, lambda: dict(dtype="float64")),
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [*sorted(DOCS.glob("coming-from-*.md"))]
-PAGES += [DOCS / f"{name}.md" for name in ("distributed", "large-data", "onnx", "plots")]
+PAGES += [DOCS / f"{name}.md" for name in ("distillation", "distributed", "large-data", "onnx", "plots")]
 BLOCK = re.compile(r"^```(\w+)( \w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KINDS = {("python", ""), ("python", "torch"), ("python", "keras"), ("julia", "")}
 EXTRAS = {  # what all of a page needs

@@ -56,6 +56,7 @@ KINDS = {
         random_and_normed,
         lambda: dict(optimizer=pm.Adam(0.01), average=pm.StochasticAverage(0.4), validation=DATA),
     ),
+    "mixed": (random_and_normed, lambda: dict(mixing=pm.MixUp(), validation=DATA)),
     "adagrad": (plain, lambda: dict(optimizer=pm.Adagrad(0.1, lr_decay=0.1, initial_accumulator_value=0.1))),
     "with callbacks": (plain, lambda: dict(validation=DATA, optimizer=pm.Adam(0.05), callbacks=steering())),
 }

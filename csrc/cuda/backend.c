@@ -15,6 +15,9 @@ enum {
     TARGETS,
     SAMPLE_WEIGHT,
     CLASS_WEIGHT,
+    PARTNER,
+    SHARE,
+    BOX,
     Y,
     DY,
     DX,
@@ -251,6 +254,9 @@ static pmc_status bring_arrays(const pmc_plan *plan, const pmc_run_args *a, pmc_
     TRY(bring(on, a, TARGETS, host->targets, items * s->y_elements * r, &step->targets));
     TRY(bring(on, a, SAMPLE_WEIGHT, host->sample_weight, items * 8, &step->sample_weight));
     TRY(bring(on, a, CLASS_WEIGHT, host->class_weight, s->y_elements * 8, &step->class_weight));
+    TRY(bring(on, a, PARTNER, host->partner, a->count * 8, &step->partner));
+    TRY(bring(on, a, SHARE, host->share, a->count * 8, &step->share));
+    TRY(bring(on, a, BOX, host->box, a->count * 16, &step->box));
     TRY(bring(on, a, DY, host->dy, a->count * s->y_elements * r, &step->dy));
     TRY(bring(on, a, COEFFICIENTS, host->coefficients, steps * (int64_t)sizeof *host->coefficients,
               &step->coefficients));

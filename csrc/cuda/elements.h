@@ -4,21 +4,32 @@
 #include "grid.h"
 #include "../kernels/activation.h"
 #include "../kernels/maps.h"
+#include "../kernels/mixing.h"
 
 INLINE int64_t transfer_items(const pmc_job *j) { return image_elements(&j->op.shape.transfer.image); }
 #define input_items transfer_items
 #define output_items transfer_items
 
+INLINE real pixel_of(const pmc_step *step, const pmc_transfer *s, int64_t at, int64_t e) {
+    const int64_t from = at * image_elements(&s->image) + e;
+    return (step->x_u8 ? (real)step->x_u8[from] : step->x_real[from]) * (real)s->scale + (real)s->offset;
+}
+
 KERNEL void input_item(const pmc_job *j, int64_t sample, int64_t e) {
     const pmc_transfer *s = &j->op.shape.transfer;
     const pmc_step *step = j->step;
-    const int64_t place = step->start + sample, size = image_elements(&s->image);
-    const int64_t from = (s->port == PMC_PORT_X && step->index ? step->index[place] : place) * size + e;
-    const real value = s->port == PMC_PORT_DY ? step->dy[from]
-                       : step->x_u8           ? (real)step->x_u8[from]
-                                              : step->x_real[from];
-    SAMPLE(0, sample, pmc_image_stride(&s->image))
-    [inside_by_channel(&s->image, e)] = value * (real)s->scale + (real)s->offset;
+    const int64_t place = step->start + sample;
+    real *x = SAMPLE(0, sample, pmc_image_stride(&s->image)) + inside_by_channel(&s->image, e);
+    if (s->port == PMC_PORT_DY) {
+        *x = step->dy[place * image_elements(&s->image) + e] * (real)s->scale + (real)s->offset;
+        return;
+    }
+    *x = pixel_of(step, s, pmc_step_at(step, place), e);
+    if (!step->partner) return;
+    const int64_t row = e / step->width % step->height, column = e % step->width;
+    const mixed_part part = mixed_part_of(step, place, step->height, step->width);
+    if (row >= part.top && row < part.bottom && column >= part.left && column < part.right)
+        *x = mixed(*x, pixel_of(step, s, step->partner[place], e), part.share);
 }
 PER_SAMPLE(input)
 

@@ -24,7 +24,7 @@ SOFTMAX(log_softmax_backward)
 
 #define LOSS(name)                                                                                                     \
     BY_SAMPLE(name, const pmc_classes *s = &j->op.shape.classes; const int64_t stride = pmc_vector_stride(s->classes); \
-              const pmc_targets targets = targets_at(j->step, s, sample);                                              \
+              const pmc_targets targets = targets_at(j->step, sample);                                                 \
               name(SAMPLE(0, sample, stride), j->step->sample_loss + sample, j->step->sample_correct + sample,         \
                    SAMPLE(1, sample, stride), &targets, s, 1))
 LOSS(cross_entropy)

@@ -10,6 +10,7 @@ KERNEL_OF(input) {
     if (s->port == PMC_PORT_DY) input_real(REF(0), step->dy + skip, NULL, s, t->n);
     else if (step->x_u8) input_u8(REF(0), step->x_u8 + skip, index, s, t->n);
     else input_real(REF(0), step->x_real + skip, index, s, t->n);
+    if (step->partner && s->port == PMC_PORT_X) mix(REF(0), step, s, t->first, t->n);
     return 1;
 }
 KERNEL_OF(output) {

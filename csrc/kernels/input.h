@@ -1,6 +1,7 @@
 /* Between the caller's arrays [n][c][h][w] and images: channels last with a zero border, or flat vectors. */
 #pragma once
 #include "images.h"
+#include "mixing.h"
 #include "transpose.h"
 
 /* A flat vector is a pixel of many channels: as a row of pixels of one channel it is copied in one loop. */
@@ -53,6 +54,44 @@ static void input_real(real *x, const real *array, const int64_t *index, const p
                 real *to = image_inside(x, image) + y * pmc_image_pitch(image) + c;
                 for (int64_t column = 0; column < image->w; column++)
                     to[column * image->c] = from[column] * scale + offset;
+            }
+    }
+}
+
+/* A row of a picture becomes a mixture with its partner's, at `from` in the caller's array; that picture's end is `end`.
+ * Pixels of one channel go as vectors. */
+INLINE void mix_row(real *to, const pmc_step *step, int64_t from, int64_t end, int64_t stride, int64_t width,
+                    real share, const pmc_transfer *s) {
+    const real scale = (real)s->scale, offset = (real)s->offset;
+    const int vectors = step->x_u8 && stride == 1 && share != 0;
+    int64_t column = 0;
+    for (; vectors && column < width && from + column + VL <= end; column += VL) {
+        const vf own = v_load_n(to + column, width - column);
+        const vf other = v_to_real(v_load_bytes(step->x_u8 + from + column)) * scale + offset;
+        v_store_n(to + column, own * share + other * (1 - share), width - column);
+    }
+    for (; column < width; column++) {
+        const int64_t at = from + column;
+        const real other = (step->x_u8 ? (real)step->x_u8[at] : step->x_real[at]) * scale + offset;
+        to[column * stride] = mixed(to[column * stride], other, share);
+    }
+}
+
+/* x, the step's samples from `first` on, become their mixtures, row by row of the caller's pictures. */
+static void mix(real *x, const pmc_step *step, const pmc_transfer *s, int64_t first, int64_t n) {
+    const pmc_image *image = &s->image;
+    const int flat = image->h == 1 && image->w == 1;
+    const int64_t h = flat ? step->height : image->h, w = flat ? step->width : image->w;
+    const int64_t size = image->h * image->w * image->c, stride = flat ? 1 : image->c;
+    for (int64_t i = step->start + first; i < step->start + first + n; i++, x += pmc_image_stride(image)) {
+        const mixed_part part = mixed_part_of(step, i, h, w);
+        const int64_t begin = step->partner[i] * size;
+        for (int64_t c = 0; part.share != 1 && c < size / (h * w); c++)
+            for (int64_t y = part.top; y < part.bottom; y++) {
+                const int64_t at = (c * h + y) * w + part.left;
+                real *to = image_inside(x, image);
+                to += flat ? at : y * pmc_image_pitch(image) + part.left * image->c + c;
+                mix_row(to, step, begin + at, begin + size, stride, part.right - part.left, part.share, s);
             }
     }
 }

@@ -9,7 +9,7 @@ RUN(log_softmax_backward, REF(0), REF(1), SHAPE(softmax), t->n)
 
 #define RUN_LOSS(name)                                                                                                 \
     KERNEL_OF(name) {                                                                                                  \
-        const pmc_targets targets = targets_at(t->step, SHAPE(classes), t->first);                                     \
+        const pmc_targets targets = targets_at(t->step, t->first);                                                     \
         name(REF(0), t->step->sample_loss + t->first, t->step->sample_correct + t->first, REF(1), &targets,            \
              SHAPE(classes), t->n);                                                                                    \
         return 1;                                                                                                      \

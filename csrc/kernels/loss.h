@@ -2,51 +2,72 @@
 #pragma once
 #include "softmax.h"
 
-/* One sample's target: a label, or a row of numbers; smoothed and weighted by class. */
+/* A label, or a row of numbers. */
 typedef struct {
-    int64_t label; /* the target's largest class, where it is a row */
+    int64_t label;
     const real *row;
+} truth;
+
+/* One sample's target, of its own and, if it is mixed, of its partner; smoothed and weighted by class. */
+typedef struct {
+    truth own, other;
+    real own_share, other_share;
+    int64_t answer;    /* the largest class */
     real sure, smooth; /* of the target itself, and of every class */
     const double *class_weight;
     double weight; /* of the sample */
 } target;
 
 /* The targets of the step's samples from `first` on. */
-INLINE pmc_targets targets_at(const pmc_step *step, const pmc_classes *s, int64_t first) {
-    const int64_t skip = step->index ? 0 : step->start + first;
+INLINE pmc_targets targets_at(const pmc_step *step, int64_t first) {
     const double weight = step->weight[step->number];
-    pmc_targets t;
-    t.labels = step->labels ? step->labels + skip : NULL;
-    t.targets = step->targets ? step->targets + skip * s->classes : NULL;
-    t.sample_weight = step->sample_weight ? step->sample_weight + skip : NULL;
-    t.class_weight = step->class_weight;
-    t.index = pmc_step_index(step, first);
-    t.scale = weight > 0 ? 1 / weight : 0;
+    const pmc_targets t = {step, step->start + first, weight > 0 ? 1 / weight : 0};
     return t;
 }
 
+INLINE truth truth_at(const pmc_step *step, const pmc_classes *s, int64_t at) {
+    truth t = {0, NULL};
+    if (step->targets) t.row = step->targets + at * s->classes;
+    else t.label = step->labels[at];
+    return t;
+}
+INLINE real truth_value(const truth *t, int64_t e) { return t->row ? t->row[e] : e == t->label; }
+INLINE real plain_value(const target *t, int64_t e) {
+    const real own = truth_value(&t->own, e);
+    return t->other_share != 0 ? own * t->own_share + truth_value(&t->other, e) * t->other_share : own;
+}
+
+INLINE int64_t answer_of(const target *t, const pmc_classes *s) {
+    int64_t best = 0;
+    if (t->other_share == 0) return t->own.row ? largest(t->own.row, s->classes) : t->own.label;
+    for (int64_t e = 1; e < s->classes; e++)
+        if (plain_value(t, e) > plain_value(t, best)) best = e;
+    return best;
+}
+
 INLINE target target_of(const pmc_targets *t, const pmc_classes *s, int64_t i) {
-    const int64_t at = t->index ? t->index[i] : i;
-    target wanted = {.sure = (real)(1 - s->smoothing),
+    const pmc_step *step = t->step;
+    const pmc_counts counts = pmc_step_counts(step, t->first + i);
+    target wanted = {.own = truth_at(step, s, pmc_step_at(step, t->first + i)),
+                     .own_share = (real)counts.own,
+                     .other_share = (real)(1 - counts.own),
+                     .sure = (real)(1 - s->smoothing),
                      .smooth = (real)(s->smoothing / (double)s->classes),
-                     .class_weight = t->class_weight,
-                     .weight = t->sample_weight ? t->sample_weight[at] : 1};
-    if (t->targets) {
-        wanted.row = t->targets + at * s->classes;
-        wanted.label = largest(wanted.row, s->classes);
-    } else wanted.label = t->labels[at];
+                     .class_weight = step->class_weight,
+                     .weight = counts.weight};
+    if (step->partner) wanted.other = truth_at(step, s, step->partner[t->first + i]);
+    wanted.answer = answer_of(&wanted, s);
     return wanted;
 }
 
 INLINE real target_value(const target *t, int64_t e) {
-    const real plain = t->row ? t->row[e] : e == t->label;
-    const real value = plain * t->sure + t->smooth;
+    const real value = plain_value(t, e) * t->sure + t->smooth;
     return t->class_weight ? value * (real)t->class_weight[e] : value;
 }
 
 INLINE void finish(double *loss, uint8_t *correct, double value, int64_t best, const target *t) {
     *loss = value * t->weight;
-    *correct = best == t->label && value == value;
+    *correct = best == t->answer && value == value;
 }
 
 /* From logits z: loss = sum of target * (log(sum exp z) - z);
