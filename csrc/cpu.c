@@ -36,7 +36,7 @@ static int64_t arena_bytes(const pmc_plan *plan, pmc_arena arena) {
 #include <sanitizer/asan_interface.h>
 
 /* Only what some reference names may be touched: or, to fill or free them, all of the arenas. */
-static void guard(pmc_plan *plan, int on) {
+static void guard(const pmc_plan *plan, int on) {
     const pmc_plan_sizes *s = &plan->sizes;
     const cpu_memory *memory = plan->memory;
     for (int a = 0; a < OWN_ARENAS; a++) {
@@ -55,7 +55,7 @@ static void guard(pmc_plan *plan, int on) {
     }
 }
 #else
-static void guard(pmc_plan *plan, int on) { (void)plan, (void)on; }
+static void guard(const pmc_plan *plan, int on) { (void)plan, (void)on; }
 #endif
 
 /* Makes room for so many copies of an arena; there is something to point at even where it is empty. */
@@ -116,6 +116,8 @@ static pmc_status cpu_peek(pmc_plan *plan, void *to, int64_t offset, int64_t byt
 
 /* ---- tasks ---- */
 
+enum { WAITING = 16 }; /* so many arrays may wait to be shared by one message */
+
 /* One step of a run. */
 typedef struct {
     const pmc_plan *plan;
@@ -127,6 +129,12 @@ typedef struct {
     pmc_program_kind program;
     pmc_team *team;
     char *arena[PMC_ARENAS];
+
+    /* Where several processes do it together: */
+    pmc_scattered scattered[WAITING]; /* arrays that wait to be shared */
+    int64_t waiting;
+    int added_up;      /* is the first shard's gradient the sum of all of them? */
+    int losses_shared; /* do all have those of the step's samples? */
 } step_context;
 
 /* Where a task works: which samples of the step, whose copies. */
@@ -149,7 +157,7 @@ static void run_op(const step_context *c, const pmc_op *op, const place *at, int
                      .part = part,
                      .parts = parts,
                      .opening = at->opening,
-                     .shards = c->shards,
+                     .shards = c->added_up ? 1 : c->shards,
                      .shard_elements = s->shard_bytes / pmc_real_bytes(s),
                      .model_elements = s->model_bytes / pmc_real_bytes(s)};
     for (int i = 0; i < PMC_REFS; i++) {
@@ -238,18 +246,99 @@ static int64_t first_shard(const step_context *c, int64_t rank) {
     return pmc_first_shard(rank, c->args->ranks ? c->args->ranks : 1, c->shards);
 }
 
-/* Lets every process have all of an array of which each has what its shards are: so many bytes a sample, or a shard. */
-static void share(const step_context *c, void *array, int64_t of_sample, int64_t of_shard) {
-    pmc_run_args *args = c->args;
-    for (int64_t rank = 0; rank <= args->ranks; rank++) {
+/* How an array is divided among the processes: by the samples or the shards that each computes; or equally, by blocks of
+ * PMC_ALIGN bytes. */
+enum { BY_SAMPLE, BY_SHARD, BY_BLOCK };
+
+static int64_t *bounds_of(const step_context *c, int division) {
+    return c->args->bounds + division * (c->args->ranks + 1);
+}
+
+static void divide(const step_context *c) {
+    const int64_t ranks = c->args->ranks, blocks = c->plan->sizes.shard_bytes / PMC_ALIGN;
+    for (int64_t rank = 0; rank <= ranks; rank++) {
         const int64_t shard = first_shard(c, rank);
-        args->bounds[rank] = of_sample * pmc_shard_begin(shard, c->shards, c->n) + of_shard * shard;
+        bounds_of(c, BY_SAMPLE)[rank] = pmc_shard_begin(shard, c->shards, c->n);
+        bounds_of(c, BY_SHARD)[rank] = shard;
+        bounds_of(c, BY_BLOCK)[rank] = blocks * rank / ranks;
     }
+}
+
+/* Calls the caller, in its own floating mode: it lets processes have what others computed. */
+static void meet(const step_context *c, int (*others)(const step_context *c)) {
+    pmc_run_args *args = c->args;
     if (pmc_stopping(args, 0)) return;
     const uint64_t computing = pmc_floating_mode();
+    guard(c->plan, 0);
     pmc_set_floating_mode(args->floating_mode);
-    if (args->share(args->context, array, args->bounds)) __atomic_store_n(&args->stopping, 1, __ATOMIC_RELAXED);
+    if (others(c)) __atomic_store_n(&args->stopping, 1, __ATOMIC_RELAXED);
     pmc_set_floating_mode(computing);
+    guard(c->plan, 1);
+}
+
+static int all_have_arrays(const step_context *c) {
+    return c->args->share(c->args->context, c->scattered, c->waiting);
+}
+
+static int all_have_columns(const step_context *c) {
+    const pmc_scattered shards = {c->arena[PMC_SHARD], c->plan->sizes.shard_bytes, bounds_of(c, BY_SHARD)};
+    return c->args->exchange(c->args->context, &shards, bounds_of(c, BY_BLOCK), PMC_ALIGN);
+}
+
+/* Lets every process have all of what waits. */
+static void share(step_context *c) {
+    if (c->waiting) meet(c, all_have_arrays);
+    c->waiting = 0;
+}
+
+static void let_wait(step_context *c, void *array, int64_t unit, int division) {
+    if (c->waiting == WAITING) share(c);
+    c->scattered[c->waiting++] = (pmc_scattered){array, unit, bounds_of(c, division)};
+}
+
+static void let_losses_wait(step_context *c) {
+    const pmc_step *step = &c->args->step;
+    if (c->losses_shared || !pmc_has_loss(c->program)) return;
+    let_wait(c, step->sample_loss, sizeof *step->sample_loss, BY_SAMPLE);
+    let_wait(c, step->sample_correct, sizeof *step->sample_correct, BY_SAMPLE);
+    c->losses_shared = 1;
+}
+
+/* A part of this process's blocks of the shards' sum, in the place of the first shard. */
+static pmc_op own_sum(const step_context *c) {
+    const int64_t *block = bounds_of(c, BY_BLOCK) + c->args->rank;
+    const int64_t elements = (block[1] - block[0]) * PMC_ALIGN / pmc_real_bytes(&c->plan->sizes);
+    return (pmc_op){.kind = PMC_UPDATE, .shape.parameter.elements = elements};
+}
+static void sum_task(void *context, int64_t part, int64_t thread) {
+    const step_context *c = context;
+    const pmc_op op = own_sum(c);
+    char *blocks = c->arena[PMC_SHARD] + bounds_of(c, BY_BLOCK)[c->args->rank] * PMC_ALIGN;
+    const pmc_task task = {.op = &op,
+                           .step = &c->args->step,
+                           .part = part,
+                           .shards = c->shards,
+                           .shard_elements = c->plan->sizes.shard_bytes / pmc_real_bytes(&c->plan->sizes),
+                           .ref = {NULL, blocks, blocks, NULL}}; /* an update without weights only adds up */
+    (void)thread;
+    c->kernels->op[PMC_UPDATE](&task);
+}
+
+/* Each process adds up a part of the shards' gradients, and all have the sum: less to send than all shards are, unless
+ * there are two. */
+static void share_shards(step_context *c) {
+    if (c->shards <= 2) let_wait(c, c->arena[PMC_SHARD], c->plan->sizes.shard_bytes, BY_SHARD);
+    else {
+        const pmc_op op = own_sum(c);
+        meet(c, all_have_columns);
+        guard(c->plan, 0); /* between buffers, too */
+        if (op.shape.parameter.elements)
+            pmc_parallel_for(c->team, parts_of(&op, c->n, c->args->threads), sum_task, c);
+        guard(c->plan, 1);
+        let_wait(c, c->arena[PMC_SHARD], PMC_ALIGN, BY_BLOCK);
+        c->added_up = 1;
+    }
+    let_losses_wait(c);
 }
 
 static int same_place(const pmc_ref *a, const pmc_ref *b) {
@@ -272,15 +361,16 @@ static int is_scattered(const step_context *c, const pmc_program *p, const pmc_o
 }
 
 /* Before a phase in TILES scope: what it reads of samples and of shards. */
-static void share_what_is_read(const step_context *c, const pmc_program *p) {
+static void share_what_is_read(step_context *c, const pmc_program *p) {
     for (const pmc_op *op = c->plan->ops + c->phase->first_op, *behind = op + c->phase->ops; op < behind; op++)
         for (int i = 0; i < PMC_REFS; i++) {
             const pmc_ref *ref = &op->ref[i];
             const int64_t of_sample = c->plan->extents[op - c->plan->ops][i].sample;
             if ((ref->arena != PMC_BATCH && ref->arena != PMC_SHARD) || !is_scattered(c, p, op, ref)) continue;
-            if (ref->arena == PMC_BATCH) share(c, c->arena[PMC_BATCH] + ref->offset, of_sample, 0);
-            else share(c, c->arena[PMC_SHARD], 0, c->plan->sizes.shard_bytes);
+            if (ref->arena == PMC_BATCH) let_wait(c, c->arena[PMC_BATCH] + ref->offset, of_sample, BY_SAMPLE);
+            else share_shards(c);
         }
+    share(c);
 }
 
 /* ---- steps ---- */
@@ -307,7 +397,7 @@ static void run_program(step_context *c, pmc_program_kind program) {
         pmc_team *team = c->team && worth_sharing(c, c->phase, c->n, WORTH_SHARING) ? c->team : NULL;
         if (c->phase->scope == PMC_SCOPE_TILES) {
             int64_t tasks = 0;
-            if (c->args->ranks) share_what_is_read(c, p);
+            if (c->args->ranks > 1) share_what_is_read(c, p);
             for (int64_t op = 0; op < c->phase->ops; op++)
                 tasks += parts_of(&c->plan->ops[c->phase->first_op + op], c->n, c->args->threads);
             pmc_parallel_for(team, tasks, tile_task, c);
@@ -335,11 +425,11 @@ static void run_steps(void *context, pmc_team *team) {
         c->shards = pmc_shards(c->n);
         c->first_own = first_shard(c, c->args->rank);
         c->owned = first_shard(c, c->args->rank + 1) - c->first_own;
+        c->added_up = 0, c->losses_shared = c->args->ranks < 2;
+        if (c->args->ranks > 1) divide(c);
         run_program(c, c->program);
-        if (c->args->ranks && pmc_has_loss(c->program)) {
-            share(c, step->sample_loss, sizeof *step->sample_loss, 0);
-            share(c, step->sample_correct, sizeof *step->sample_correct, 0);
-        }
+        let_losses_wait(c);
+        share(c);
         if (pmc_stopping(c->args, 0)) return;
         if (pmc_has_loss(c->program)) {
             double loss = 0;
