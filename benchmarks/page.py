@@ -8,13 +8,13 @@ from pymnistcnn.benchmarking.comparing import IN_FULL, OURS
 from pymnistcnn.benchmarking.kernels import CASES
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.networks import NETWORKS
-from pymnistcnn.benchmarking.peers import NUMPY, OPENVINO, PEERS
+from pymnistcnn.benchmarking.peers import NUMPY, OF_OTHERS, OPENVINO, PEERS
 from pymnistcnn.benchmarking.serving import CLIENTS
 from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 
 SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "tutorial", "example")
-VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {peer.name: peer.name for peer in PEERS}
+VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {peer.name: peer.name for peer in PEERS if peer.name not in OF_OTHERS}
 OWN = {name: make().batch_size for name, make in NETWORKS.items()}
 BEGINNING = """# Results
 
