@@ -14,7 +14,9 @@ from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 
 SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "tutorial", "example")
-VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {peer.name: peer.name for peer in PEERS if peer.name not in OF_OTHERS}
+VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {
+    peer.name: peer.name for peer in PEERS if peer.name not in OF_OTHERS
+}
 OWN = {name: make().batch_size for name, make in NETWORKS.items()}
 BEGINNING = """# Results
 

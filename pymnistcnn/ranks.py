@@ -19,8 +19,7 @@ from .network import Network
 from .stepping import in_python
 from .target import Target
 
-
-Scattered = tuple[memoryview, int, list[int]]  # memory; bytes of a unit; rank i has those from bounds[i] to bounds[i + 1]
+Scattered = tuple[memoryview, int, list[int]]  # bytes; how many are a unit; rank i has units bounds[i] to bounds[i + 1]
 
 
 class Ranks:

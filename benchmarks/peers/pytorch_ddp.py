@@ -21,7 +21,7 @@ def join(job, rank, port):
     """A process of the group; returns what trains a stretch of steps, and the model."""
     torch.set_num_threads(job["threads_each"])
     torch.manual_seed(0)
-    where = dict(init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=job["ranks"])
+    where = dict(init_method=f"tcp://{address(job)}:{port}", rank=rank, world_size=job["ranks"])
     distributed.init_process_group("gloo", **where)
     layout = torch.channels_last if job["channels_last"] else torch.contiguous_format
     model = nn.Sequential(*(LAYERS[layer["type"]](layer) for layer in job["layers"])).to(memory_format=layout)
@@ -42,6 +42,11 @@ def join(job, rank, port):
     return train, model
 
 
+def address(job):
+    """Where the first process is: here, unless the job says it."""
+    return job.get("address", "127.0.0.1")
+
+
 def steps_told(steps=0):
     """So many that rank 0 says; all others wait for it without taking a processor."""
     told = torch.tensor([steps])
@@ -51,10 +56,11 @@ def steps_told(steps=0):
 
 def set_up(job):
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((address(job), 0))
         port = free.getsockname()[1]
     for rank in range(1, job["ranks"]):
-        other = subprocess.Popen([sys.executable, __file__, str(rank), str(port)], stdin=subprocess.PIPE, text=True)
+        command = [*job.get("started_by", ()), sys.executable, __file__, str(rank), str(port)]
+        other = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
         other.stdin.write(json.dumps(job) + "\n")
         other.stdin.flush()  # its end is ours
     train, model = join(job, 0, port)
@@ -65,8 +71,8 @@ def set_up(job):
         train(steps)
         return time.perf_counter() - started
 
-    seconds_of(5)  # warm up
-    a_step = seconds_of(3) / 3
+    seconds_of(3)  # warm up
+    a_step = seconds_of(2) / 2
 
     def measure(seconds):
         steps = max(1, round(seconds / a_step))

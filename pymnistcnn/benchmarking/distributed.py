@@ -35,8 +35,9 @@ NOTES = [
 
 @dataclass(frozen=True)
 class Row:
-    """So many ranks of one library: images a second, and their ratio over one rank of it, round by round; what a step sends, and milliseconds of moving it and of waiting for it; and how
-    many times as fast ours were in the same round (None for ours)."""
+    """So many ranks of one library: images a second, and their ratio over one rank of it, round by round; what a step
+    sends, and milliseconds of moving it and of waiting for it; and how many times as fast ours were in the same round
+    (None for ours)."""
 
     network: str
     batch: int
@@ -83,7 +84,9 @@ def mpiexec_words(given: str | None) -> list[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     program = shutil.which(words[0], path=path) if words else None
     if program is None:
-        raise FileNotFoundError(f"there is no {words[0] if words else 'command'}: pip install mpich, or the system's MPI")
+        raise FileNotFoundError(
+            f"there is no {words[0] if words else 'command'}: pip install mpich, or the system's MPI"
+        )
     return [program, *words[1:]]
 
 
@@ -111,8 +114,10 @@ def measure(
     company: Company | None = None,
     rounds: int = 11,
     seconds: float = 0.2,
+    elsewhere: dict[str, Any] | None = None,
 ) -> list[Row]:
-    """One network on each number of ranks, ours and those of `company`, in turns: a Row each."""
+    """One network on each number of ranks, ours and those of `company`, in turns: a Row each. elsewhere: what a peer
+    has to know to put its ranks where mpiexec puts ours."""
     company, batch = company or Company(), batch or NETWORKS[network]().batch_size
     with ExitStack() as stack:
         sides = []
@@ -120,7 +125,9 @@ def measure(
             job = dict(task="training", network=network, batch=batch, isa=isa, threads=threads)
             sides.append((n, OURS, "", stack.enter_context(ours(mpiexec, n, **job))))
         for n in ranks if company.found else ():
-            job = network_job(network, "training", batch, company.folder, isa) | dict(ranks=n, threads_each=threads)
+            job = network_job(network, "training", batch, company.folder, isa) | dict(
+                ranks=n, threads_each=threads, **(elsewhere or {})
+            )
             beside = company.beside(stack, network, "distributed", batch, job, isa, False, seconds)
             sides += [(n, *of_peer) for of_peer in beside]
         answers = turns([worker for *_, worker in sides], rounds, seconds)
@@ -156,4 +163,3 @@ def row(network: str, batch: int, ranks: int, isa: str | None, threads: int, lib
         answers[0]["messages"], answers[0]["bytes"], milliseconds("moving_seconds"), milliseconds("waiting_seconds"),
         Figure.of(shares) if shares else None, over(mine, answers),
     )  # fmt: skip
-
