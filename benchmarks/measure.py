@@ -26,11 +26,13 @@ from provenance import processor_kind, source
 from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.report import Report, Table
 from pymnistcnn.benchmarking.targets import THREADS
+from pymnistcnn.benchmarking.workers import our_environment
 from pymnistcnn.cli.info import cpu_model
 from pymnistcnn.target import default_target
 
 ROOT = Path(__file__).parents[1]
 PYTHON = [sys.executable, "-P"]
+DATA = ("--images", "8100000", "--trained", "500000")  # InfiMNIST's size, 6.3 GB twice
 
 
 def bench(*arguments) -> dict:
@@ -39,6 +41,15 @@ def bench(*arguments) -> dict:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     if not done.stdout:
         raise ChildProcessError(f"bench {' '.join(arguments)} gave nothing")
+    return json.loads(done.stdout)
+
+
+def script(name, *arguments) -> dict:
+    """What a benchmark beside this file says."""
+    done = subprocess.run([*PYTHON, f"benchmarks/{name}", *arguments, "--json"], capture_output=True,
+                          text=True, cwd=ROOT, env=our_environment())  # fmt: skip
+    if done.returncode:
+        raise ChildProcessError((done.stderr.strip().splitlines() or [f"{name} gave nothing"])[-1])
     return json.loads(done.stdout)
 
 
@@ -73,6 +84,11 @@ def jobs(peers, measuring, seeds) -> dict:
         made[f"bf16-{name}"] = in_bf16
     made["serving"] = partial(bench, "serving", *peers, *measuring)
     made["accuracy"] = partial(bench, "accuracy", "--threads", str(THREADS), *number, "--check")
+    rounds = measuring[:2]
+    made["distributed"] = partial(bench, "distributed", *peers, *measuring)
+    made["slow-network"] = partial(script, "slow_network.py", *peers[1:3], *measuring)
+    made["data"] = partial(bench, "data", *DATA, *rounds, "--threads", str(THREADS))
+    made["sweeps"] = partial(script, "sweeps.py", *rounds)
     for name in tutorials.CASES:
         made[file_name("tutorial", name)] = partial(tutorial, name, seeds)
     return made | {"example": example}

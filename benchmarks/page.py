@@ -8,12 +8,14 @@ from pymnistcnn.benchmarking.comparing import IN_FULL, OURS
 from pymnistcnn.benchmarking.kernels import CASES
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.networks import NETWORKS
-from pymnistcnn.benchmarking.peers import NUMPY, OF_OTHERS, OPENVINO, PEERS
+from pymnistcnn.benchmarking.paper import MACHINES
+from pymnistcnn.benchmarking.peers import DDP, NUMPY, OF_OTHERS, OPENVINO, PEERS
 from pymnistcnn.benchmarking.serving import CLIENTS
 from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 
-SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "tutorial", "example")
+SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "distributed", "slow", "data", "sweeps",
+            "tutorial", "example")  # fmt: skip
 VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {
     peer.name: peer.name for peer in PEERS if peer.name not in OF_OTHERS
 }
@@ -41,7 +43,8 @@ tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
 def page(kinds) -> str:
     parts = [BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds), deployed(kinds),
              serving(kinds),
-             threads(kinds), kernels(kinds), accuracy(kinds), *(section(kind) for kind in kinds)]  # fmt: skip
+             threads(kinds), kernels(kinds), accuracy(kinds), distributed(kinds), machines(kinds), data(kinds),
+             sweeps(kinds), *(section(kind) for kind in kinds)]  # fmt: skip
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -179,6 +182,84 @@ def accuracy(kinds):
     recipes = {row["recipe"]: None for kind in kinds for report in kind.of("accuracy") for row in report["rows"]}
     rows, columns = [(name, (name,)) for name in recipes], [("", learnt), (", seconds", seconds)]
     return table("Time to accuracy", OF_ACCURACY, "`pymnistcnn train`", kinds, columns, rows)
+
+
+def distributed(kinds):
+    """On this machine, and with a slow network between two ranks."""
+
+    def found(kind, subject, network, batch, ranks, library):
+        rows = [row for report in kind.of(subject) for row in report["rows"]]
+        wanted = (network, batch, ranks, library)
+        return next(
+            (row for row in rows if wanted == (row["network"], row["batch"], row["ranks"], row["library"])), None
+        )
+
+    def speeds(kind, *which):
+        mine, theirs = found(kind, *which, OURS), found(kind, *which, DDP)
+        if mine is None:
+            return ""
+        beside = f" : {rounded(theirs['images_per_second']['median'])} = " if theirs else ""
+        ratio = spread(theirs["ratio"], times) if theirs else ""
+        return rounded(mine["images_per_second"]["median"]) + beside + ratio
+
+    def sent(kind, *which):
+        mine = found(kind, *which, OURS)
+        return f"{mine['messages']:.0f}, {mine['bytes'] / 1e3:,.0f} kB, {mine['share']['median']:.0%}" if mine else ""
+
+    words = {"distributed": "", "slow": ", slow network"}
+    which = {
+        (subject, row["network"], row["batch"], row["ranks"]): row["oversubscribed"]
+        for subject in words for kind in kinds for report in kind.of(subject) for row in report["rows"]
+    }  # fmt: skip
+    rows = [
+        (f"{network} ({batch}), {ranks}{', oversubscribed' * over}{words[subject]}", (subject, network, batch, ranks))
+        for (subject, network, batch, ranks), over in which.items()
+    ]
+    slow = {note for kind in kinds for report in kind.of("slow") for note in report["notes"][:1]}
+    note = f"Images a second, ours : {DDP}'s, a thread each; of a step of ours, messages, bytes that a rank receives, "
+    note += f"and the share of moving them. {' '.join(slow)}".rstrip()
+    columns = [("", speeds), (", sent", sent)]
+    return table("Several processes", note, "network (batch), ranks", kinds, columns, rows)
+
+
+def machines(kinds):
+    def pays(kind, network, link):
+        rows = [row for report in kind.of("distributed") for row in report["on_paper"]]
+        rows = [row for row in rows if (row["network"], row["link"]) == (network, link)]
+        of_all = (f"{row['pays_from']:,.0f}" if row["pays_from"] else f"over {row['batches'][-1]:,}" for row in rows)
+        return " / ".join(of_all)
+
+    reports = [report for kind in kinds for report in kind.of("distributed")]
+    which = {(row["network"], row["link"]): None for report in reports for row in report["on_paper"]}
+    note = f"The batch from which {' / '.join(map(str, MACHINES))} machines are faster than one, on paper."
+    rows = [(", ".join(of_one), of_one) for of_one in which]
+    return table("Several machines", note, "network, link", kinds, [("", pays)], rows)
+
+
+def data(kinds):
+    def speed(kind, source):
+        rows = [row for report in kind.of("data") for row in report["rows"] if row["source"] == source]
+        return ", ".join(
+            f"{rounded(row['images_per_second']['median'])}, {spread(row['share'], '{:.0%}'.format)}" for row in rows
+        )
+
+    reports = [report for kind in kinds for report in kind.of("data")]
+    images = {f"{row['images']:,}" for report in reports for row in report["rows"]}
+    sources = {row["source"]: None for report in reports for row in report["rows"]}
+    note = f"Of {' or '.join(images)} pictures: images a second, and their share of those from memory."
+    rows = [(source, (source,)) for source in sources if not source.endswith("alone")]
+    return table("Data larger than memory", note, "pictures from", kinds, [("", speed)], rows)
+
+
+def sweeps(kinds):
+    def over_one(kind, workers):
+        rows = [row for report in kind.of("sweeps") for row in report["rows"] if row["workers"] == workers]
+        return ", ".join(spread(row["over_one"], "{:.2f}".format) for row in rows)
+
+    workers = {row["workers"]: None for kind in kinds for report in kind.of("sweeps") for row in report["rows"]}
+    note = "Fits of `CNNClassifier` by two workers, times the speed of one."
+    rows = [(name, (name,)) for name in [*workers][1:]]
+    return table("Sweeps", note, "two workers", kinds, [("", over_one)], rows)
 
 
 def by_name():

@@ -310,16 +310,27 @@ def accuracy(
 @bench.command()
 @click.option("--images", type=click.IntRange(1, 100_000_000), default=200_000, show_default=True,
               help="Pictures of 784 bytes, in a temporary file and once in memory.")  # fmt: skip
+@click.option("--trained", type=click.IntRange(1), help="Pictures that are trained on.  [default: an epoch]")
 @click.option("--folder", metavar="DIR", type=click.Path(exists=True, file_okay=False), help="For the file.")
-@click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Epochs from each source.")
+@click.option(
+    "--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Trainings from each source."
+)
 @COMPUTE
 @OUTPUT
 def data(
-    images: int, folder: StrPath | None, rounds: int, threads: int, isa: str | None, output: StrPath, as_json: bool
+    images: int,
+    trained: int | None,
+    folder: StrPath | None,
+    rounds: int,
+    threads: int,
+    isa: str | None,
+    output: StrPath,
+    as_json: bool,
 ) -> None:
     """What loading costs: training on pictures in memory, in a mapped file, and as a stream of chunks."""
+    trained = min(images, trained or images)
     with TemporaryDirectory(dir=folder) as place:
-        rows = data_bench.measure(Path(place) / "images.npy", images, rounds, threads, isa)
+        rows = data_bench.measure(Path(place) / "images.npy", images, trained, rounds, threads, isa)
     tables = [Table("rows", "Training on the same pictures", rows)]
     deliver(tables, data_bench.NOTES, isa, comparing.Company(), None, output, as_json)
 
