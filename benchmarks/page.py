@@ -41,10 +41,11 @@ tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
 
 
 def page(kinds) -> str:
-    parts = [BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds), deployed(kinds),
-             serving(kinds),
-             threads(kinds), kernels(kinds), accuracy(kinds), distributed(kinds), machines(kinds), data(kinds),
-             sweeps(kinds), *(section(kind) for kind in kinds)]  # fmt: skip
+    parts = [
+        *(BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds), deployed(kinds)),
+        *(serving(kinds), threads(kinds), kernels(kinds), accuracy(kinds), distributed(kinds), machines(kinds)),
+        *(section(kind) for kind in kinds),
+    ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -185,81 +186,60 @@ def accuracy(kinds):
 
 
 def distributed(kinds):
-    """On this machine, and with a slow network between two ranks."""
+    """Ranks of this machine, and two with a slow network between them."""
 
     def found(kind, subject, network, batch, ranks, library):
-        rows = [row for report in kind.of(subject) for row in report["rows"]]
-        wanted = (network, batch, ranks, library)
-        return next(
-            (row for row in rows if wanted == (row["network"], row["batch"], row["ranks"], row["library"])), None
-        )
+        wanted = dict(network=network, batch=batch, ranks=ranks, library=library)
+        rows = (row for report in kind.of(subject) for row in report["rows"])
+        return next((row for row in rows if wanted.items() <= row.items()), None)
 
     def speeds(kind, *which):
         mine, theirs = found(kind, *which, OURS), found(kind, *which, DDP)
         if mine is None:
             return ""
-        beside = f" : {rounded(theirs['images_per_second']['median'])} = " if theirs else ""
-        ratio = spread(theirs["ratio"], times) if theirs else ""
-        return rounded(mine["images_per_second"]["median"]) + beside + ratio
+        speed = rounded(mine["images_per_second"]["median"])
+        if theirs:
+            speed += f" : {rounded(theirs['images_per_second']['median'])} = {spread(theirs['ratio'], times)}"
+        return speed + ", oversubscribed" * mine["oversubscribed"]
 
     def sent(kind, *which):
-        mine = found(kind, *which, OURS)
+        mine = found(kind, *which[:-1], 2, OURS)
         return f"{mine['messages']:.0f}, {mine['bytes'] / 1e3:,.0f} kB, {mine['share']['median']:.0%}" if mine else ""
 
     words = {"distributed": "", "slow": ", slow network"}
-    which = {
-        (subject, row["network"], row["batch"], row["ranks"]): row["oversubscribed"]
-        for subject in words for kind in kinds for report in kind.of(subject) for row in report["rows"]
-    }  # fmt: skip
+    of_all = [(subject, row) for subject in words for kind in kinds for report in kind.of(subject)
+              for row in report["rows"]]  # fmt: skip
+    batches = {(subject, row["network"]): row["batch"] for subject, row in of_all}  # the last, which is the largest
     rows = [
-        (f"{network} ({batch}), {ranks}{', oversubscribed' * over}{words[subject]}", (subject, network, batch, ranks))
-        for (subject, network, batch, ranks), over in which.items()
+        (f"{network} ({batch}){words[subject]}", (subject, network, batch))
+        for (subject, network), batch in batches.items()
+    ]
+    columns = [
+        (f", {ranks} rank" + "s" * (ranks > 1), lambda kind, *which, ranks=ranks: speeds(kind, *which, ranks))
+        for ranks in sorted({row["ranks"] for _, row in of_all})
     ]
     slow = {note for kind in kinds for report in kind.of("slow") for note in report["notes"][:1]}
-    note = f"Images a second, ours : {DDP}'s, a thread each; of a step of ours, messages, bytes that a rank receives, "
-    note += f"and the share of moving them. {' '.join(slow)}".rstrip()
-    columns = [("", speeds), (", sent", sent)]
-    return table("Several processes", note, "network (batch), ranks", kinds, columns, rows)
+    note = f"Images a second, ours : {DDP}'s, a thread each; what a step of ours sends between two: messages, bytes, "
+    note += " ".join(["share of its time.", *(f"Slow: {note}" for note in slow)])
+    return table("Several processes", note, "network (batch)", kinds, [*columns, (", sent", sent)], rows)
 
 
 def machines(kinds):
     def pays(kind, network, link):
         rows = [row for report in kind.of("distributed") for row in report["on_paper"]]
         rows = [row for row in rows if (row["network"], row["link"]) == (network, link)]
-        of_all = (f"{row['pays_from']:,.0f}" if row["pays_from"] else f"over {row['batches'][-1]:,}" for row in rows)
-        return " / ".join(of_all)
-
-    reports = [report for kind in kinds for report in kind.of("distributed")]
-    which = {(row["network"], row["link"]): None for report in reports for row in report["on_paper"]}
-    note = f"The batch from which {' / '.join(map(str, MACHINES))} machines are faster than one, on paper."
-    rows = [(", ".join(of_one), of_one) for of_one in which]
-    return table("Several machines", note, "network, link", kinds, [("", pays)], rows)
-
-
-def data(kinds):
-    def speed(kind, source):
-        rows = [row for report in kind.of("data") for row in report["rows"] if row["source"] == source]
-        return ", ".join(
-            f"{rounded(row['images_per_second']['median'])}, {spread(row['share'], '{:.0%}'.format)}" for row in rows
+        return " / ".join(
+            f"{row['pays_from']:,.0f}" if row["pays_from"] else f"over {row['batches'][-1]:,}" for row in rows
         )
 
-    reports = [report for kind in kinds for report in kind.of("data")]
-    images = {f"{row['images']:,}" for report in reports for row in report["rows"]}
-    sources = {row["source"]: None for report in reports for row in report["rows"]}
-    note = f"Of {' or '.join(images)} pictures: images a second, and their share of those from memory."
-    rows = [(source, (source,)) for source in sources if not source.endswith("alone")]
-    return table("Data larger than memory", note, "pictures from", kinds, [("", speed)], rows)
-
-
-def sweeps(kinds):
-    def over_one(kind, workers):
-        rows = [row for report in kind.of("sweeps") for row in report["rows"] if row["workers"] == workers]
-        return ", ".join(spread(row["over_one"], "{:.2f}".format) for row in rows)
-
-    workers = {row["workers"]: None for kind in kinds for report in kind.of("sweeps") for row in report["rows"]}
-    note = "Fits of `CNNClassifier` by two workers, times the speed of one."
-    rows = [(name, (name,)) for name in [*workers][1:]]
-    return table("Sweeps", note, "two workers", kinds, [("", over_one)], rows)
+    rows = [row for kind in kinds for report in kind.of("distributed") for row in report["on_paper"]]
+    columns = [
+        (f", {link.removesuffix(', assumed')}", lambda kind, network, link=link: pays(kind, network, link))
+        for link in dict.fromkeys(row["link"] for row in rows)
+    ]
+    networks = dict.fromkeys(row["network"] for row in rows)
+    note = f"On paper, the batch from which {' / '.join(map(str, MACHINES))} machines are faster than one."
+    return table("Several machines", note, "network", kinds, columns, [(name, (name,)) for name in networks])
 
 
 def by_name():
@@ -275,7 +255,7 @@ def section(kind) -> str:
     facts += [f"{VERSIONS[key]} {version}".strip() for key, version in versions.items()]
     lines = ["; ".join(facts) + "."]
     lines += [f"{names.capitalize()}: {line}." for names, line in standing(kind, *SUBJECTS).items()]
-    lines += [*beside_others(kind), *missed(kind)]
+    lines += [*beside_others(kind), *past_one_core(kind), *missed(kind)]
     return f"## {kind.label}\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
@@ -289,6 +269,23 @@ def beside_others(kind) -> list[str]:
         lines.append(f"Training over JAX: {times(min(ratios))} to {times(max(ratios))} times.")
     if numpy:
         lines.append(f"`scratch` over the tutorial's own NumPy code: {times(numpy['ratio']['median'])} times.")
+    return lines
+
+
+def past_one_core(kind) -> list[str]:
+    """What data larger than memory are trained at, and what two workers come to."""
+    data = [row for report in kind.of("data") for row in report["rows"]]
+    workers = [row for report in kind.of("sweeps") for row in report["rows"]]
+    lines = []
+    if data:
+        shares = [
+            f"{row['source']} {spread(row['share'], '{:.0%}'.format)}"
+            for row in data[1:] if not row["source"].endswith("alone")
+        ]  # fmt: skip
+        lines.append(f"Training on {data[0]['images']:,} pictures, of the speed in memory: {', '.join(shares)}.")
+    if workers:
+        over = [f"{row['workers']} {spread(row['over_one'], '{:.2f}'.format)}" for row in workers[1:]]
+        lines.append(f"Fits by two workers, times one: {', '.join(over)}.")
     return lines
 
 

@@ -146,6 +146,7 @@ def test_what_changed_since_is_said(tmp_path):
 def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch):
     there = {path.stem for path in FILES if path.parent.name == "amd-zen-5"}
     younger = {"serving", *(f"bf16-{name}" for name in measure.NETWORKS)}
+    younger |= {"distributed", "slow-network", "data", "sweeps"}
     assert measure.jobs([], [], None).keys() == there | younger
 
     def tutorial(name, seeds):
