@@ -55,7 +55,7 @@ def table(title, note, first, kinds, columns, rows) -> str:
     made = [[first, *(kind.label + column for kind in kinds for column, _ in columns)]]
     made += [[label, *(of(kind, *arguments) for kind in kinds for _, of in columns)] for label, arguments in rows]
     made = [row for row in made if any(row[1:])]
-    if len(made) == 1:
+    if len(made) < 2:
         return ""
     head, *cells = zip(*(column for column in zip(*made, strict=True) if any(column[1:])), strict=True)
     return f"## {title}\n\n{note}\n\n" + markdown(list(head), cells)
@@ -203,7 +203,7 @@ def distributed(kinds):
         return speed + ", oversubscribed" * mine["oversubscribed"]
 
     def sent(kind, *which):
-        mine = found(kind, *which[:-1], 2, OURS)
+        mine = found(kind, *which, 2, OURS)
         return f"{mine['messages']:.0f}, {mine['bytes'] / 1e3:,.0f} kB, {mine['share']['median']:.0%}" if mine else ""
 
     words = {"distributed": "", "slow": ", slow network"}
