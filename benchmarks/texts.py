@@ -1,13 +1,13 @@
-"""The figures in README.md, docs/index.md and docs/tutorials.md. They stand between `<!-- figures: NAME -->` and
-`<!-- end -->`, and are written anew by the function of that name here, which is given what stands there and all kinds
-of processors."""
+"""The figures in README.md, docs/index.md, docs/tutorials.md and docs/distributed.md. They stand between
+`<!-- figures: NAME -->` and `<!-- end -->`, and are written anew by the function of that name here, which is given what
+stands there and all kinds of processors."""
 
 from __future__ import annotations
 
 import re
 
 from measured import Kind, file_name, joined, rounded, standing, times
-from page import OWN
+from page import OWN, machines
 
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.targets import PYTORCH
@@ -79,6 +79,19 @@ def example(text, kinds):
     return re.sub(r"(?m)^(print\(.*\)  # ).*$", lambda found: found[1] + f"{float(row['printed']):.3f}", text)
 
 
+# ---- docs/distributed.md ----
+
+
+def machines_that_pay(text, kinds):
+    """The table of the results page, once it was measured."""
+    made = machines(kinds)
+    if not made:
+        return text
+    _, title_and_table = made.split("\n\n", 1)
+    where = [f"{kind.label}: {line}." for kind in kinds for line in standing(kind, "distributed").values()]
+    return "\n".join(["", title_and_table, "", *where, ""])
+
+
 # ---- docs/tutorials.md ----
 
 SHOWN = {"mccaffrey": ("training_accuracy", "test_accuracy"), "scratch --full": ("epoch_accuracies",)}
@@ -144,6 +157,7 @@ REGIONS = {
     "headline": headline,
     "training": training,
     "example": example,
+    "machines": machines_that_pay,
     "tutorials": tutorials,
     "mccaffrey-full": full_test_accuracy,
     "mccaffrey-losses": losses,

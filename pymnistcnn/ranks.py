@@ -105,6 +105,8 @@ class Ranks:
                 self._comm.Abort(130 if interrupted else 1)
             raise
         finally:
+            for block in self._blocks.values():
+                block.Free()
             self._comm.Free()
 
 
