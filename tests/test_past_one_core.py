@@ -154,7 +154,7 @@ def test_the_page_shows_what_was_measured_and_only_that():
     on_paper = [dict(network="fast", link="measured here", machines=n, batches=[32, 128], pays_from=pays)
                 for n, pays in ((2, 64.0), (16, None))]  # fmt: skip
     files = {
-        "distributed": dict(commit="0", rows=[mine, theirs], on_paper=on_paper),
+        "distributed": dict(commit="0123abc", date="2026-11-27", clean=True, code={}, rows=[mine, theirs], on_paper=on_paper),
         "slow-network": dict(commit="0", rows=[mine | dict(batch=128)], notes=["1 ms each way."]),
         "data": dict(commit="0", rows=[dict(source=name, images=8_100_000, share=figure(share))
                                        for name, share in (("memory", 1.0), ("a mapped file", 0.97))]),
@@ -166,6 +166,9 @@ def test_the_page_shows_what_was_measured_and_only_that():
     assert "| fast (1024) | 20,000 : 5,000 = **4.0** (4.0 to 4.0) | 2, 548 kB, 4% |" in text
     assert "| fast (128), slow network | 20,000 |" in text and "Slow: 1 ms each way." in text
     assert "| fast | 64 / over 128 |" in page.machines([kind])
+    texts = module("texts")
+    assert "| fast | 64 / over 128 |" in texts.machines_that_pay("not yet", [kind])
+    assert texts.machines_that_pay("not yet", [nothing]) == "not yet"
     assert page.past_one_core(kind) == [
         "Training on 8,100,000 pictures, of the speed in memory: a mapped file **97%** (97% to 97%).",
         "Fits by two workers, times one: joblib's processes **1.95** (1.95 to 1.95).",
