@@ -154,7 +154,8 @@ def test_the_page_shows_what_was_measured_and_only_that():
     on_paper = [dict(network="fast", link="measured here", machines=n, batches=[32, 128], pays_from=pays)
                 for n, pays in ((2, 64.0), (16, None))]  # fmt: skip
     files = {
-        "distributed": dict(commit="0123abc", date="2026-11-27", clean=True, code={}, rows=[mine, theirs], on_paper=on_paper),
+        "distributed": dict(commit="0123abc", date="2026-11-27", clean=True, code={}, rows=[mine, theirs],
+                            on_paper=on_paper),
         "slow-network": dict(commit="0", rows=[mine | dict(batch=128)], notes=["1 ms each way."]),
         "data": dict(commit="0", rows=[dict(source=name, images=8_100_000, share=figure(share))
                                        for name, share in (("memory", 1.0), ("a mapped file", 0.97))]),
