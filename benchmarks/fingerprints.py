@@ -19,7 +19,7 @@ def of(name, root=ROOT) -> dict[str, str]:
     """The hashes that the measurement of this name, such as training-flux, depends on, by what people call it."""
     subject, _, which = name.partition("-")
     places = {"the kernels": KERNELS, "the Python code": PYTHON}
-    if subject in ("training", "bf16", "serving"):
+    if subject in ("training", "bf16", "serving", "distributed", "slow"):
         places["the networks"] = ("pymnistcnn/benchmarking/networks.py", ())
     elif subject == "tutorial":
         places["the tutorial"] = (f"pymnistcnn/tutorials/{which.partition('-')[0]}.py", ())

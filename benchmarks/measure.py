@@ -29,6 +29,7 @@ from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.protocol import Protocol
 from pymnistcnn.benchmarking.report import Report, Table
 from pymnistcnn.benchmarking.targets import LEARNING, THREADS, Learning
+from pymnistcnn.benchmarking.workers import our_environment
 from pymnistcnn.cli.info import cpu_model
 from pymnistcnn.datasets.known import TITLES
 from pymnistcnn.recipes import RECIPES
@@ -39,6 +40,7 @@ PYTHON = [sys.executable, "-P"]
 USUAL = ("MNIST", Protocol())
 NAMES = {title: name for name, title in TITLES.items()}
 STEADY_SEEDS = 3
+DATA = ("--images", "8100000", "--trained", "500000")  # InfiMNIST's size, 6.3 GB twice
 
 
 def bench(*arguments) -> dict:
@@ -88,6 +90,15 @@ def options_of(goal) -> list[str]:
     return ["--recipe", goal.recipe, *data, *given]
 
 
+def script(name, *arguments) -> dict:
+    """What a benchmark beside this file says."""
+    done = subprocess.run([*PYTHON, f"benchmarks/{name}", *arguments, "--json"], capture_output=True,
+                          text=True, cwd=ROOT, env=our_environment())  # fmt: skip
+    if done.returncode:
+        raise ChildProcessError((done.stderr.strip().splitlines() or [f"{name} gave nothing"])[-1])
+    return json.loads(done.stdout)
+
+
 def example() -> dict:
     """What the program in README.md prints."""
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -117,6 +128,11 @@ def jobs(peers, measuring, seeds, folder) -> dict:
         in_bf16 = partial(bench, "training", name, "--precision", "bf16", *own, *peers, *measuring, "--check")
         made[f"bf16-{name}"] = in_bf16
     made["serving"] = partial(bench, "serving", *peers, *measuring)
+    rounds = measuring[:2]
+    made["distributed"] = partial(bench, "distributed", *peers, *measuring)
+    made["slow-network"] = partial(script, "slow_network.py", *peers[1:3], *measuring)
+    made["data"] = partial(bench, "data", *DATA, *rounds, "--threads", str(THREADS))
+    made["sweeps"] = partial(script, "sweeps.py", *rounds)
     made |= learning(folder, seeds)
     for name in tutorials.CASES:
         made[file_name("tutorial", name)] = partial(tutorial, name, seeds)

@@ -8,13 +8,17 @@ from pymnistcnn.benchmarking.comparing import IN_FULL, OURS
 from pymnistcnn.benchmarking.kernels import CASES
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.networks import NETWORKS
-from pymnistcnn.benchmarking.peers import NUMPY, OPENVINO, PEERS
+from pymnistcnn.benchmarking.paper import MACHINES
+from pymnistcnn.benchmarking.peers import DDP, NUMPY, OF_OTHERS, OPENVINO, PEERS
 from pymnistcnn.benchmarking.serving import CLIENTS
 from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 
-SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "robustness", "tutorial", "example")
-VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {peer.name: peer.name for peer in PEERS}
+SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "robustness", "distributed", "slow", "data", "sweeps",
+            "tutorial", "example")  # fmt: skip
+VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {
+    peer.name: peer.name for peer in PEERS if peer.name not in OF_OTHERS
+}
 OWN = {name: make().batch_size for name, make in NETWORKS.items()}
 BEGINNING = """# Results
 
@@ -37,9 +41,11 @@ More is in [docs/accuracy.md](../docs/accuracy.md); the tutorials' are in [docs/
 
 
 def page(kinds) -> str:
-    parts = [BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds), deployed(kinds),
-             serving(kinds),
-             threads(kinds), kernels(kinds), accuracy(kinds), *(section(kind) for kind in kinds)]  # fmt: skip
+    parts = [
+        *(BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds), deployed(kinds)),
+        *(serving(kinds), threads(kinds), kernels(kinds), accuracy(kinds), distributed(kinds), machines(kinds)),
+        *(section(kind) for kind in kinds),
+    ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -49,7 +55,7 @@ def table(title, note, first, kinds, columns, rows) -> str:
     made = [[first, *(kind.label + column for kind in kinds for column, _ in columns)]]
     made += [[label, *(of(kind, *arguments) for kind in kinds for _, of in columns)] for label, arguments in rows]
     made = [row for row in made if any(row[1:])]
-    if len(made) == 1:
+    if len(made) < 2:
         return ""
     head, *cells = zip(*(column for column in zip(*made, strict=True) if any(column[1:])), strict=True)
     return f"## {title}\n\n{note}\n\n" + markdown(list(head), cells)
@@ -179,6 +185,63 @@ def accuracy(kinds):
     return table("Time to accuracy", OF_ACCURACY, "`pymnistcnn train`", kinds, columns, rows)
 
 
+def distributed(kinds):
+    """Ranks of this machine, and two with a slow network between them."""
+
+    def found(kind, subject, network, batch, ranks, library):
+        wanted = dict(network=network, batch=batch, ranks=ranks, library=library)
+        rows = (row for report in kind.of(subject) for row in report["rows"])
+        return next((row for row in rows if wanted.items() <= row.items()), None)
+
+    def speeds(kind, *which):
+        mine, theirs = found(kind, *which, OURS), found(kind, *which, DDP)
+        if mine is None:
+            return ""
+        speed = rounded(mine["images_per_second"]["median"])
+        if theirs:
+            speed += f" : {rounded(theirs['images_per_second']['median'])} = {spread(theirs['ratio'], times)}"
+        return speed + ", oversubscribed" * mine["oversubscribed"]
+
+    def sent(kind, *which):
+        mine = found(kind, *which, 2, OURS)
+        return f"{mine['messages']:.0f}, {mine['bytes'] / 1e3:,.0f} kB, {mine['share']['median']:.0%}" if mine else ""
+
+    words = {"distributed": "", "slow": ", slow network"}
+    of_all = [(subject, row) for subject in words for kind in kinds for report in kind.of(subject)
+              for row in report["rows"]]  # fmt: skip
+    batches = {(subject, row["network"]): row["batch"] for subject, row in of_all}  # the last, which is the largest
+    rows = [
+        (f"{network} ({batch}){words[subject]}", (subject, network, batch))
+        for (subject, network), batch in batches.items()
+    ]
+    columns = [
+        (f", {ranks} rank" + "s" * (ranks > 1), lambda kind, *which, ranks=ranks: speeds(kind, *which, ranks))
+        for ranks in sorted({row["ranks"] for _, row in of_all})
+    ]
+    slow = {note for kind in kinds for report in kind.of("slow") for note in report["notes"][:1]}
+    note = f"Images a second, ours : {DDP}'s, a thread each; what a step of ours sends between two: messages, bytes, "
+    note += " ".join(["share of its time.", *(f"Slow: {note}" for note in slow)])
+    return table("Several processes", note, "network (batch)", kinds, [*columns, (", sent", sent)], rows)
+
+
+def machines(kinds):
+    def pays(kind, network, link):
+        rows = [row for report in kind.of("distributed") for row in report["on_paper"]]
+        rows = [row for row in rows if (row["network"], row["link"]) == (network, link)]
+        return " / ".join(
+            f"{row['pays_from']:,.0f}" if row["pays_from"] else f"over {row['batches'][-1]:,}" for row in rows
+        )
+
+    rows = [row for kind in kinds for report in kind.of("distributed") for row in report["on_paper"]]
+    columns = [
+        (f", {link.removesuffix(', assumed')}", lambda kind, network, link=link: pays(kind, network, link))
+        for link in dict.fromkeys(row["link"] for row in rows)
+    ]
+    networks = dict.fromkeys(row["network"] for row in rows)
+    note = f"On paper, the batch from which {' / '.join(map(str, MACHINES))} machines are faster than one."
+    return table("Several machines", note, "network", kinds, columns, [(name, (name,)) for name in networks])
+
+
 def by_name():
     return [(name, (name,)) for name in OWN]
 
@@ -192,7 +255,7 @@ def section(kind) -> str:
     facts += [f"{VERSIONS[key]} {version}".strip() for key, version in versions.items()]
     lines = ["; ".join(facts) + "."]
     lines += [f"{names.capitalize()}: {line}." for names, line in standing(kind, *SUBJECTS).items()]
-    lines += [*beside_others(kind), *missed(kind)]
+    lines += [*beside_others(kind), *past_one_core(kind), *missed(kind)]
     return f"## {kind.label}\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
@@ -206,6 +269,23 @@ def beside_others(kind) -> list[str]:
         lines.append(f"Training over JAX: {times(min(ratios))} to {times(max(ratios))} times.")
     if numpy:
         lines.append(f"`scratch` over the tutorial's own NumPy code: {times(numpy['ratio']['median'])} times.")
+    return lines
+
+
+def past_one_core(kind) -> list[str]:
+    """What data larger than memory are trained at, and what two workers come to."""
+    data = [row for report in kind.of("data") for row in report["rows"]]
+    workers = [row for report in kind.of("sweeps") for row in report["rows"]]
+    lines = []
+    if data:
+        shares = [
+            f"{row['source']} {spread(row['share'], '{:.0%}'.format)}"
+            for row in data[1:] if not row["source"].endswith("alone")
+        ]  # fmt: skip
+        lines.append(f"Training on {data[0]['images']:,} pictures, of the speed in memory: {', '.join(shares)}.")
+    if workers:
+        over = [f"{row['workers']} {spread(row['over_one'], '{:.2f}'.format)}" for row in workers[1:]]
+        lines.append(f"Fits by two workers, times one: {', '.join(over)}.")
     return lines
 
 

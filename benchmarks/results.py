@@ -17,7 +17,7 @@ from picture import picture
 from texts import written
 
 ROOT = Path(__file__).parents[1]
-TEXTS = ("README.md", "docs/index.md", "docs/tutorials.md", "docs/accuracy.md")
+TEXTS = ("README.md", "docs/index.md", "docs/tutorials.md", "docs/accuracy.md", "docs/distributed.md")
 
 
 def made(root=ROOT) -> dict[str, str]:

@@ -8,7 +8,7 @@ import re
 
 import learning
 from measured import Kind, file_name, joined, rounded, standing, times
-from page import OWN
+from page import OWN, machines
 
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.targets import PYTORCH
@@ -80,6 +80,19 @@ def example(text, kinds):
     return re.sub(r"(?m)^(print\(.*\)  # ).*$", lambda found: found[1] + f"{float(row['printed']):.3f}", text)
 
 
+# ---- docs/distributed.md ----
+
+
+def machines_that_pay(text, kinds):
+    """The table of the results page, once it was measured."""
+    made = machines(kinds)
+    if not made:
+        return text
+    _, title_and_table = made.split("\n\n", 1)
+    where = [f"{kind.label}: {line}." for kind in kinds for line in standing(kind, "distributed").values()]
+    return "\n".join(["", title_and_table, "", *where, ""])
+
+
 # ---- docs/tutorials.md ----
 
 SHOWN = {"mccaffrey": ("training_accuracy", "test_accuracy"), "scratch --full": ("epoch_accuracies",)}
@@ -145,6 +158,7 @@ REGIONS = {
     "headline": headline,
     "training": training,
     "example": example,
+    "machines": machines_that_pay,
     "tutorials": tutorials,
     "mccaffrey-full": full_test_accuracy,
     "mccaffrey-losses": losses,

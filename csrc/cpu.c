@@ -1,7 +1,6 @@
 /* The backend of the processor: for each step of a run, for each phase, its tasks on threads. The order of every
  * addition is a function of shapes and batch size: shards, not threads, own sums. */
-#include "plan.h"
-#include "threads.h"
+#include "cpu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +34,7 @@ static int64_t arena_bytes(const pmc_plan *plan, pmc_arena arena) {
 #if PMC_GUARD
 #include <sanitizer/asan_interface.h>
 
-/* Only what some reference names may be touched: or, to fill or free them, all of the arenas. */
-static void guard(pmc_plan *plan, int on) {
+void pmc_guard(const pmc_plan *plan, int on) {
     const pmc_plan_sizes *s = &plan->sizes;
     const cpu_memory *memory = plan->memory;
     for (int a = 0; a < OWN_ARENAS; a++) {
@@ -55,7 +53,7 @@ static void guard(pmc_plan *plan, int on) {
     }
 }
 #else
-static void guard(pmc_plan *plan, int on) { (void)plan, (void)on; }
+void pmc_guard(const pmc_plan *plan, int on) { (void)plan, (void)on; }
 #endif
 
 /* Makes room for so many copies of an arena; there is something to point at even where it is empty. */
@@ -67,7 +65,7 @@ static pmc_status make_room(pmc_plan *plan, pmc_arena arena, int64_t copies) {
     char *room = aligned_alloc(PMC_ALIGN, (size_t)(pmc_blocks(bytes + SLACK, PMC_ALIGN) * PMC_ALIGN));
     if (!room) return PMC_NO_MEMORY;
     memset(room, 0, (size_t)(bytes + SLACK));
-    guard(plan, 0);
+    pmc_guard(plan, 0);
     free(memory->arena[arena]);
     memory->arena[arena] = room;
     memory->copies[arena] = copies;
@@ -83,51 +81,38 @@ static pmc_status cpu_new(pmc_plan *plan) {
     memory->loss = malloc((size_t)plan->sizes.capacity * sizeof *memory->loss);
     memory->correct = malloc((size_t)plan->sizes.capacity);
     if (status != PMC_OK || !memory->loss || !memory->correct) return PMC_NO_MEMORY;
-    guard(plan, 1);
+    pmc_guard(plan, 1);
     return PMC_OK;
 }
 
 static void cpu_free(pmc_plan *plan) {
     cpu_memory *memory = plan->memory;
-    guard(plan, 0);
+    pmc_guard(plan, 0);
     for (int i = 0; i < PMC_ARENAS; i++) free(memory->arena[i]);
     free(memory->loss), free(memory->correct), free(memory);
 }
 
 static pmc_status cpu_fill(pmc_plan *plan, int byte) {
     const cpu_memory *memory = plan->memory;
-    guard(plan, 0);
+    pmc_guard(plan, 0);
     for (int i = 0; i < OWN_ARENAS; i++) {
         const pmc_arena arena = own_arenas[i];
         if (memory->arena[arena])
             memset(memory->arena[arena], byte, (size_t)(arena_bytes(plan, arena) * memory->copies[arena] + SLACK));
     }
-    guard(plan, 1);
+    pmc_guard(plan, 1);
     return PMC_OK;
 }
 
 static pmc_status cpu_peek(pmc_plan *plan, void *to, int64_t offset, int64_t bytes) {
     const cpu_memory *memory = plan->memory;
-    guard(plan, 0);
+    pmc_guard(plan, 0);
     memcpy(to, memory->arena[PMC_BATCH] + offset, (size_t)bytes);
-    guard(plan, 1);
+    pmc_guard(plan, 1);
     return PMC_OK;
 }
 
 /* ---- tasks ---- */
-
-/* One step of a run. */
-typedef struct {
-    const pmc_plan *plan;
-    const pmc_kernels *kernels;
-    pmc_run_args *args;
-    const pmc_phase *phase;
-    int64_t n, shards;        /* of the step */
-    int64_t first_own, owned; /* of its shards, those that this process computes */
-    pmc_program_kind program;
-    pmc_team *team;
-    char *arena[PMC_ARENAS];
-} step_context;
 
 /* Where a task works: which samples of the step, whose copies. */
 typedef struct {
@@ -137,7 +122,7 @@ typedef struct {
 
 /* Does a part of an op at a place. The thread that does it may be another than the one that the tensors belong to; it
  * has a workspace of its own. */
-static void run_op(const step_context *c, const pmc_op *op, const place *at, int64_t part, int64_t parts,
+static void run_op(const pmc_step_context *c, const pmc_op *op, const place *at, int64_t part, int64_t parts,
                    int64_t thread) {
     const pmc_plan_sizes *s = &c->plan->sizes;
     const pmc_reference *reference = pmc_operations[op->kind]->ref;
@@ -149,7 +134,7 @@ static void run_op(const step_context *c, const pmc_op *op, const place *at, int
                      .part = part,
                      .parts = parts,
                      .opening = at->opening,
-                     .shards = c->shards,
+                     .shards = c->added_up ? 1 : c->shards,
                      .shard_elements = s->shard_bytes / pmc_real_bytes(s),
                      .model_elements = s->model_bytes / pmc_real_bytes(s)};
     for (int i = 0; i < PMC_REFS; i++) {
@@ -168,24 +153,19 @@ static void run_op(const step_context *c, const pmc_op *op, const place *at, int
 }
 
 /* Where a profile is asked for: seconds, and the seconds since `started` added to the op's of this thread. */
-static double clock_of(const step_context *c) {
+static double clock_of(const pmc_step_context *c) {
     struct timespec now;
     if (!c->args->op_seconds) return 0;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
-static void clocked(const step_context *c, const pmc_op *op, int64_t thread, double started) {
+static void clocked(const pmc_step_context *c, const pmc_op *op, int64_t thread, double started) {
     if (c->args->op_seconds)
         c->args->op_seconds[thread * c->plan->sizes.ops + (op - c->plan->ops)] += clock_of(c) - started;
 }
 
-static int64_t parts_of(const pmc_op *op, int64_t n, int64_t threads) {
-    const pmc_operation *operation = pmc_operations[op->kind];
-    return operation->parts ? operation->parts(op, n, threads) : 1;
-}
-
 typedef struct {
-    const step_context *c;
+    const pmc_step_context *c;
     const pmc_op *op;
     const place *at;
     int64_t parts;
@@ -199,7 +179,7 @@ static void part_task(void *context, int64_t part, int64_t thread) {
 /* A shard, a microbatch at a time, each through all ops of the phase while it is in L2. If it is the only shard, the
  * other threads help where they can. */
 static void shard_task(void *context, int64_t task, int64_t thread) {
-    const step_context *c = context;
+    const pmc_step_context *c = context;
     const int64_t shard = c->first_own + task;
     const int64_t begin = pmc_shard_begin(shard, c->shards, c->n), end = pmc_shard_begin(shard + 1, c->shards, c->n);
     for (int64_t first = begin; first < end && !pmc_stopping(c->args, thread == 0);
@@ -211,7 +191,7 @@ static void shard_task(void *context, int64_t task, int64_t thread) {
                           .opening = first == begin};
         for (const pmc_op *op = c->plan->ops + c->phase->first_op, *behind = op + c->phase->ops; op < behind; op++) {
             const double started = clock_of(c);
-            shared_op shared = {c, op, &at, c->shards == 1 && c->team ? parts_of(op, at.n, c->args->threads) : 1};
+            shared_op shared = {c, op, &at, c->shards == 1 && c->team ? pmc_parts_of(op, at.n, c->args->threads) : 1};
             if (shared.parts > 1) pmc_parallel_for(c->team, shared.parts, part_task, &shared);
             else run_op(c, op, &at, 0, 1, thread);
             clocked(c, op, thread, started);
@@ -221,66 +201,15 @@ static void shard_task(void *context, int64_t task, int64_t thread) {
 
 /* The tasks of a phase in TILES scope are the parts of its ops, one after the other. */
 static void tile_task(void *context, int64_t task, int64_t thread) {
-    const step_context *c = context;
+    const pmc_step_context *c = context;
     const pmc_op *op = c->plan->ops + c->phase->first_op;
     int64_t parts;
     if (pmc_stopping(c->args, thread == 0)) return;
-    for (; task >= (parts = parts_of(op, c->n, c->args->threads)); op++) task -= parts;
+    for (; task >= (parts = pmc_parts_of(op, c->n, c->args->threads)); op++) task -= parts;
     const place whole = {.n = c->n, .thread = thread};
     const double started = clock_of(c);
     run_op(c, op, &whole, task, parts, thread);
     clocked(c, op, thread, started);
-}
-
-/* ---- several processes ---- */
-
-static int64_t first_shard(const step_context *c, int64_t rank) {
-    return pmc_first_shard(rank, c->args->ranks ? c->args->ranks : 1, c->shards);
-}
-
-/* Lets every process have all of an array of which each has what its shards are: so many bytes a sample, or a shard. */
-static void share(const step_context *c, void *array, int64_t of_sample, int64_t of_shard) {
-    pmc_run_args *args = c->args;
-    for (int64_t rank = 0; rank <= args->ranks; rank++) {
-        const int64_t shard = first_shard(c, rank);
-        args->bounds[rank] = of_sample * pmc_shard_begin(shard, c->shards, c->n) + of_shard * shard;
-    }
-    if (pmc_stopping(args, 0)) return;
-    const uint64_t computing = pmc_floating_mode();
-    pmc_set_floating_mode(args->floating_mode);
-    if (args->share(args->context, array, args->bounds)) __atomic_store_n(&args->stopping, 1, __ATOMIC_RELAXED);
-    pmc_set_floating_mode(computing);
-}
-
-static int same_place(const pmc_ref *a, const pmc_ref *b) {
-    return a->arena == b->arena && (a->arena == PMC_SHARD || a->offset == b->offset);
-}
-
-/* Did the processes each write a part of what an op of TILES scope reads, and has nothing shared it since? */
-static int is_scattered(const step_context *c, const pmc_program *p, const pmc_op *reader, const pmc_ref *ref) {
-    for (const pmc_phase *phase = c->phase; phase >= c->plan->phases + p->first_phase; phase--) {
-        const pmc_op *first = c->plan->ops + phase->first_op, *op = phase == c->phase ? reader : first + phase->ops;
-        while (op-- > first)
-            for (int i = 0; i < PMC_REFS; i++) {
-                const int written = pmc_operations[op->kind]->ref[i].flags & PMC_WRITTEN;
-                if (!same_place(&op->ref[i], ref)) continue;
-                if (phase->scope == PMC_SCOPE_TILES) return 0; /* it wrote, or had shared, all of it */
-                if (written) return 1;
-            }
-    }
-    return 0;
-}
-
-/* Before a phase in TILES scope: what it reads of samples and of shards. */
-static void share_what_is_read(const step_context *c, const pmc_program *p) {
-    for (const pmc_op *op = c->plan->ops + c->phase->first_op, *behind = op + c->phase->ops; op < behind; op++)
-        for (int i = 0; i < PMC_REFS; i++) {
-            const pmc_ref *ref = &op->ref[i];
-            const int64_t of_sample = c->plan->extents[op - c->plan->ops][i].sample;
-            if ((ref->arena != PMC_BATCH && ref->arena != PMC_SHARD) || !is_scattered(c, p, op, ref)) continue;
-            if (ref->arena == PMC_BATCH) share(c, c->arena[PMC_BATCH] + ref->offset, of_sample, 0);
-            else share(c, c->arena[PMC_SHARD], 0, c->plan->sizes.shard_bytes);
-        }
 }
 
 /* ---- steps ---- */
@@ -290,33 +219,33 @@ static void share_what_is_read(const step_context *c, const pmc_program *p) {
 enum { WORTH_SHARING = 8000, WORTH_WAKING = 80000 };
 
 /* Is there enough to do in a phase, for a batch of n, to be shared? */
-static int worth_sharing(const step_context *c, const pmc_phase *phase, int64_t n, int64_t enough) {
+static int worth_sharing(const pmc_step_context *c, const pmc_phase *phase, int64_t n, int64_t enough) {
     const pmc_op *ops = c->plan->ops + phase->first_op;
     int64_t work = 0;
     if (phase->scope == PMC_SCOPE_SHARD && pmc_shards(n) > 1) return 1;
     for (int64_t i = 0; i < phase->ops; i++)
         if (phase->scope == PMC_SCOPE_TILES) work += pmc_operations[ops[i].kind]->work(&ops[i], n, pmc_shards(n));
-        else if (parts_of(&ops[i], n, 2) > 1) return 1;
+        else if (pmc_parts_of(&ops[i], n, 2) > 1) return 1;
     return work >= enough;
 }
 
-static void run_program(step_context *c, pmc_program_kind program) {
+static void run_program(pmc_step_context *c, pmc_program_kind program) {
     const pmc_program *p = &c->plan->programs[program];
     for (int64_t i = p->first_phase; i < p->first_phase + p->phases; i++) {
         c->phase = &c->plan->phases[i];
         pmc_team *team = c->team && worth_sharing(c, c->phase, c->n, WORTH_SHARING) ? c->team : NULL;
         if (c->phase->scope == PMC_SCOPE_TILES) {
             int64_t tasks = 0;
-            if (c->args->ranks) share_what_is_read(c, p);
+            if (c->args->ranks > 1) pmc_share_what_is_read(c, p);
             for (int64_t op = 0; op < c->phase->ops; op++)
-                tasks += parts_of(&c->plan->ops[c->phase->first_op + op], c->n, c->args->threads);
+                tasks += pmc_parts_of(&c->plan->ops[c->phase->first_op + op], c->n, c->args->threads);
             pmc_parallel_for(team, tasks, tile_task, c);
         } else if (c->owned) pmc_parallel_for(team, c->owned, shard_task, c);
     }
 }
 
 /* How many threads a run can use: one, where no phase is worth sharing, or worth waking them for a single step. */
-static int64_t threads_of(const step_context *c) {
+static int64_t threads_of(const pmc_step_context *c) {
     const pmc_program *p = &c->plan->programs[c->program];
     const int64_t enough = c->args->count > c->args->batch ? WORTH_SHARING : WORTH_WAKING;
     for (int64_t i = p->first_phase; i < p->first_phase + p->phases; i++)
@@ -326,20 +255,20 @@ static int64_t threads_of(const step_context *c) {
 
 /* All steps of a run, until a parameter is no longer finite, or the caller has enough. */
 static void run_steps(void *context, pmc_team *team) {
-    step_context *c = context;
+    pmc_step_context *c = context;
     pmc_step *step = &c->args->step;
     c->team = team;
     if (!c->args->prepared) run_program(c, PMC_PREPARE);
     for (; step->start < c->args->count; step->start += c->args->batch, step->number++) {
         c->n = smaller(c->args->batch, c->args->count - step->start);
         c->shards = pmc_shards(c->n);
-        c->first_own = first_shard(c, c->args->rank);
-        c->owned = first_shard(c, c->args->rank + 1) - c->first_own;
+        c->first_own = pmc_own_first_shard(c, c->args->rank);
+        c->owned = pmc_own_first_shard(c, c->args->rank + 1) - c->first_own;
+        c->added_up = 0, c->losses_shared = c->args->ranks < 2;
+        if (c->args->ranks > 1) pmc_divide(c);
         run_program(c, c->program);
-        if (c->args->ranks && pmc_has_loss(c->program)) {
-            share(c, step->sample_loss, sizeof *step->sample_loss, 0);
-            share(c, step->sample_correct, sizeof *step->sample_correct, 0);
-        }
+        pmc_let_losses_wait(c);
+        pmc_share(c);
         if (pmc_stopping(c->args, 0)) return;
         if (pmc_has_loss(c->program)) {
             double loss = 0;
@@ -358,13 +287,13 @@ static pmc_status cpu_run(pmc_plan *plan, pmc_program_kind program, pmc_run_args
     pmc_step *step = &args->step;
     args->threads = smaller(args->threads, PMC_SHARDS); /* more have nothing to do */
     if (make_room(plan, PMC_THREAD, args->threads) != PMC_OK) return PMC_NO_MEMORY;
-    guard(plan, 1);
-    step_context c = {.plan = plan,
-                      .kernels = plan->target->kernels[plan->sizes.dtype],
-                      .args = args,
-                      .program = program,
-                      .shards = 1,
-                      .owned = 1};
+    pmc_guard(plan, 1);
+    pmc_step_context c = {.plan = plan,
+                          .kernels = plan->target->kernels[plan->sizes.dtype],
+                          .args = args,
+                          .program = program,
+                          .shards = 1,
+                          .owned = 1};
     memcpy(c.arena, memory->arena, sizeof c.arena);
     c.arena[PMC_PARAM] = (char *)step->param, c.arena[PMC_GRADIENT] = (char *)step->gradient;
     step->sample_loss = memory->loss, step->sample_correct = memory->correct;

@@ -101,6 +101,15 @@ typedef struct {
 pmc_status pmc_resident_new(pmc_resident *resident, const pmc_target *target, const void *host, int64_t bytes);
 void pmc_resident_free(pmc_resident *resident);
 
+/* An array of which each of several processes has a part: rank i the units, of so many bytes each, from bounds[i] to
+ * bounds[i + 1]. */
+typedef struct {
+    char *array;
+    int64_t unit;
+    const int64_t *bounds;
+} pmc_scattered;
+enum { PMC_DIVISIONS = 3 };
+
 typedef struct {
     pmc_step step;
     int64_t threads;
@@ -115,11 +124,13 @@ typedef struct {
     int (*interrupted)(void *context);
     void *context;
     /* Several processes, each with the same arrays, may do a run together, on processors: each the shards of its own, of
-     * which it lets all others have what they need. `share` is called in the calling thread; it fills an array of which
-     * rank i has the bytes from bounds[i] to bounds[i + 1], and returns whether to stop. */
+     * which it lets all others have what they need. Both are called in the calling thread, and return whether to stop.
+     * `share` lets all have all of some arrays. `exchange` takes an array whose units are rows, and lets rank i have the
+     * columns from columns[i] to columns[i + 1], of so many bytes each, of all rows. */
     int64_t rank, ranks; /* 0: this process is alone */
-    int64_t *bounds;     /* [ranks + 1], as room */
-    int (*share)(void *context, char *array, const int64_t *bounds);
+    int64_t *bounds;     /* [PMC_DIVISIONS][ranks + 1], as room */
+    int (*share)(void *context, const pmc_scattered *arrays, int64_t count);
+    int (*exchange)(void *context, const pmc_scattered *rows, const int64_t *columns, int64_t column_bytes);
 
     /* Set by the runner: */
     int64_t next_look;      /* when to ask again, in nanoseconds */

@@ -81,6 +81,13 @@ cdef extern from "pmc.h" nogil:
         int64_t *correct
         int64_t bad_layer
 
+    ctypedef struct pmc_scattered:
+        char *array
+        int64_t unit
+        const int64_t *bounds
+    enum:
+        PMC_DIVISIONS
+
     ctypedef struct pmc_run_args:
         pmc_step step
         int64_t threads
@@ -94,7 +101,9 @@ cdef extern from "pmc.h" nogil:
         void *context
         int64_t rank, ranks
         int64_t *bounds
-        int (*share)(void *context, char *array, const int64_t *bounds) noexcept nogil
+        int (*share)(void *context, const pmc_scattered *arrays, int64_t count) noexcept nogil
+        int (*exchange)(void *context, const pmc_scattered *rows, const int64_t *columns,
+                        int64_t column_bytes) noexcept nogil
 
     int64_t pmc_padded(int64_t n)
     int64_t pmc_shards(int64_t n)

@@ -344,13 +344,31 @@ class _Caught(list):
         self.ranks = ranks
 
 
-cdef int share(void *caught, char *array, const int64_t *bounds) noexcept with gil:
-    """Let all ranks have an array of which each has a part; 1, and what was raised kept, if that fails."""
+cdef object scattered(const pmc_scattered *arrays, Py_ssize_t ranks):
+    """An array of which each rank has a part: its memory, the bytes of a unit, and the units between ranks."""
+    bounds = [arrays.bounds[i] for i in range(ranks + 1)]
+    return memory_view(arrays.array, arrays.unit * arrays.bounds[ranks], PyBUF_WRITE), arrays.unit, bounds
+
+
+cdef int share(void *caught, const pmc_scattered *arrays, int64_t count) noexcept with gil:
+    """Let all ranks have arrays of which each has a part; 1, and what was raised kept, if that fails."""
+    cdef int64_t i
     try:
         ranks = (<object> caught).ranks
-        parts = [bounds[i] for i in range(ranks.size + 1)]
-        if bounds[len(parts) - 1]:
-            ranks.share(memory_view(array, bounds[len(parts) - 1], PyBUF_WRITE), parts)
+        ranks.share([scattered(&arrays[i], ranks.size) for i in range(count)])
+    except BaseException as error:
+        (<list> caught).append(error)
+        return 1
+    return 0
+
+
+cdef int exchange(void *caught, const pmc_scattered *rows, const int64_t *columns,
+                  int64_t column_bytes) noexcept with gil:
+    """Let each rank have its columns of rows of which each has some."""
+    cdef int64_t i
+    try:
+        ranks = (<object> caught).ranks
+        ranks.exchange(*scattered(rows, ranks.size), [column_bytes * columns[i] for i in range(ranks.size + 1)])
     except BaseException as error:
         (<list> caught).append(error)
         return 1
@@ -550,9 +568,9 @@ cdef class Plan:
         caught = _Caught(ranks)
         a.interrupted, a.context = interrupted, <void *> caught
         if ranks is not None:
-            bounds = np.zeros(ranks.size + 1, np.int64)
-            a.rank, a.ranks, a.share = ranks.rank, ranks.size, share
-            a.bounds = <int64_t *> address(bounds, "bounds", INT64, ranks.size + 1, True)
+            bounds = np.zeros(PMC_DIVISIONS * (ranks.size + 1), np.int64)
+            a.rank, a.ranks, a.share, a.exchange = ranks.rank, ranks.size, share, exchange
+            a.bounds = <int64_t *> address(bounds, "bounds", INT64, len(bounds), True)
         cdef pmc_status status
         self.prepared = False
         with nogil:

@@ -19,6 +19,8 @@ from .network import Network
 from .stepping import in_python
 from .target import Target
 
+Scattered = tuple[memoryview, int, list[int]]  # bytes; how many are a unit; rank i has units bounds[i] to bounds[i + 1]
+
 
 class Ranks:
     """The processes of an MPI communicator.
@@ -36,15 +38,51 @@ class Ranks:
         if not isinstance(comm, self._mpi.Intracomm):
             raise ValueError(f"comm must be a communicator of mpi4py, such as MPI.COMM_WORLD, not {shown(comm)}")
         self._comm = comm.Dup()  # what others send is not ours
+        self._blocks = {}
         self.rank, self.size = comm.rank, comm.size
         on_this_machine = comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         self.here = on_this_machine.size
         on_this_machine.Free()
 
-    def share(self, array: memoryview, bounds: list[int]) -> None:
-        """Let all have an array, of which rank i has the bytes from bounds[i] to bounds[i + 1]."""
-        counts = [end - begin for begin, end in zip(bounds, bounds[1:], strict=False)]
-        self._comm.Allgatherv(self._mpi.IN_PLACE, [array, counts, bounds[:-1], self._mpi.BYTE])
+    def share(self, arrays: list[Scattered]) -> None:
+        """Let all have some arrays, by one message of what each has of all of them."""
+        if len(arrays) == 1:
+            ((memory, unit, bounds),) = arrays
+            self._comm.Allgatherv(self._mpi.IN_PLACE, [memory, parts([unit * bound for bound in bounds])])
+            return
+        flat, begins, at = bytearray(sum(len(memory) for memory, _, _ in arrays)), [0], 0
+        view, places = memoryview(flat), []
+        for rank in range(self.size):
+            for memory, unit, bounds in arrays:
+                part = memory[unit * bounds[rank] : unit * bounds[rank + 1]]
+                places.append((rank, part, view[at : at + len(part)]))
+                at += len(part)
+            begins.append(at)
+        for rank, part, place in places:
+            if rank == self.rank:
+                place[:] = part
+        self._comm.Allgatherv(self._mpi.IN_PLACE, [flat, parts(begins)])
+        for rank, part, place in places:
+            if rank != self.rank:
+                part[:] = place
+
+    def exchange(self, memory: memoryview, row_bytes: int, rows: list[int], columns: list[int]) -> None:
+        """Of rows of bytes, of which rank i has those from rows[i] to rows[i + 1], let it have the bytes from
+        columns[i] to columns[i + 1] of all."""
+        sent, received = [], []
+        for rank in range(self.size):
+            for blocks, owner, reader in ((sent, self.rank, rank), (received, rank, self.rank)):
+                shape = rows[owner + 1] - rows[owner], columns[reader + 1] - columns[reader]
+                here = owner != reader and all(shape)
+                blocks.append((int(here), rows[owner] * row_bytes + columns[reader], self._block(*shape, row_bytes)))
+        self._comm.Alltoallw(*([memory, *map(list, zip(*blocks, strict=True))] for blocks in (sent, received)))
+
+    def _block(self, rows: int, columns: int, row_bytes: int) -> Any:
+        """MPI's type of such a part of a matrix of bytes."""
+        key = rows, columns, row_bytes
+        if key not in self._blocks:
+            self._blocks[key] = self._mpi.BYTE.Create_vector(*key).Commit()
+        return self._blocks[key]
 
     def check_same(self, what: str, value: str) -> None:
         """ValueError, on all ranks, unless all have the same."""
@@ -67,7 +105,14 @@ class Ranks:
                 self._comm.Abort(130 if interrupted else 1)
             raise
         finally:
+            for block in self._blocks.values():
+                block.Free()
             self._comm.Free()
+
+
+def parts(bounds: list[int]) -> tuple[list[int], list[int]]:
+    """How long parts between bounds are, and where they begin: as MPI takes them."""
+    return [end - begin for begin, end in zip(bounds, bounds[1:], strict=False)], bounds[:-1]
 
 
 def world() -> Any:

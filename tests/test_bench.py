@@ -443,7 +443,8 @@ def test_bad_use():
 
 def test_what_loading_costs():
     rows = json.loads(run("data", "--images", 12_000, "--rounds", 1, "--threads", 1, "--json"))["rows"]
-    assert [row["source"] for row in rows][:2] == ["memory", "a mapped file"] and rows[0]["share"] == 1
+    assert [row["source"] for row in rows][:2] == ["memory", "a mapped file"] and rows[0]["share"]["low"] == 1
     assert all(row["images"] == 12_000 and row["images_per_second"]["low"] > 0 for row in rows)
-    lines = run("data", "--images", 500, "--rounds", 1, "--threads", 1).splitlines()
+    lines = run("data", "--images", 500, "--trained", 200, "--rounds", 1, "--threads", 1).splitlines()
+    assert all("| 500 | 200 |" in line for line in lines if line.startswith("| a "))
     assert len([line for line in lines if line.startswith("|")]) == 2 + len(rows)

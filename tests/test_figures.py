@@ -109,7 +109,7 @@ def test_texts_show_what_was_measured_with_this_code(copy):
         edit(path, lambda report, name=path.stem: report.update(code=fingerprints.of(name)))
     made = results.made(copy)
     assert "AMD Zen 5" in made["benchmarks/results.md"] and "changed since" in made["benchmarks/results.md"]
-    for path in results.TEXTS:
+    for path in results.TEXTS[:3]:  # what has not been measured yet is not in the others
         assert "ARM Something" in made[path] and "Zen 5" not in made[path] and "changed since" not in made[path]
 
 
@@ -145,7 +145,8 @@ def test_what_changed_since_is_said(tmp_path):
 
 def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch):
     there = {path.stem for path in FILES if path.parent.name == "amd-zen-5"} - {"accuracy"}  # of several recipes, once
-    younger = {"serving", "robustness", *(f"bf16-{name}" for name in measure.NETWORKS)}
+    younger = {"serving", "robustness", "distributed", "slow-network", "data", "sweeps"}
+    younger |= {f"bf16-{name}" for name in measure.NETWORKS}
     jobs = measure.jobs([], [], None, tmp_path)
     assert {name for name in jobs if not name.startswith("accuracy-")} == there | younger
     assert {f"accuracy-{name}" for name in measure.RECIPES} <= jobs.keys()

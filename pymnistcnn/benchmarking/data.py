@@ -13,16 +13,18 @@ import numpy as np
 
 from .. import datasets
 from .._types import Array
+from ..callbacks import Callback
 from ..layers import Augmentation
 from ..model import Sequential
 from ..recipes import fast
+from ..training import batches_of
 from .measuring import Figure
 
 CHUNK = 10_000  # pictures that a stream gives at once
 SLOW = 0.1  # seconds that a slow stream takes for one: pictures of 28x28 at 78 MB/s
 NOTES = [
-    "The recipe `fast`, one epoch, shuffled; wall time of `fit`, in turns. A stream reads chunks of 10,000 pictures of "
-    "the file, in its order, and shuffles them through a buffer as large.",
+    "The recipe `fast`, one epoch or its beginning, shuffled over all pictures; wall time of `fit`, in turns. A stream "
+    "reads chunks of 10,000 pictures of the file, in its order, and shuffles them through a buffer as large.",
     "Not in the cache: the system is told to forget the file before each round. Slow: a stream that waits 0.1 s before "
     "each chunk, as a disk of 78 MB/s would; alone is what it takes where nothing is trained.",
 ]
@@ -30,23 +32,26 @@ NOTES = [
 
 @dataclass(frozen=True)
 class Row:
-    """A way to get pictures: pictures a second, and their share of those from memory."""
+    """A way to get pictures: how many there are and are trained on; pictures a second, and their share of those from
+    memory, a median of shares of one round each."""
 
     source: str
     images: int
+    trained: int
     isa: str | None
     threads: int
     images_per_second: Figure
-    share: float
+    share: Figure
 
     def cells(self) -> dict[str, Any]:
         return {
             "pictures from": self.source,
             "pictures": f"{self.images:,}",
+            "trained on": f"{self.trained:,}",
             "isa": self.isa,
             "threads": self.threads,
             "images/s": self.images_per_second.text(),
-            "share of memory's": f"{self.share:.0%}",
+            "share of memory's": f"{self.share.median:.0%} ({self.share.low:.0%} to {self.share.high:.0%})",
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,10 +70,12 @@ def write_pictures(path: Path, images: int) -> Array:
     return train.labels[np.arange(images) % len(train)]
 
 
-def chunks(path: Path, labels: Array, pause: float = 0.0) -> Iterator[tuple[Array, Array]]:
+def chunks(path: Path, labels: Array, trained: int, pause: float = 0.0) -> Iterator[tuple[Array, Array]]:
+    """The first so many pictures of a file."""
     with open(path, "rb") as file:
         file.seek(os.fstat(file.fileno()).st_size - 784 * len(labels))
-        for start in range(0, len(labels), CHUNK):
+        labels = labels[:trained]
+        for start in range(0, trained, CHUNK):
             time.sleep(pause)
             here = labels[start : start + CHUNK]
             yield np.fromfile(file, np.uint8, 784 * len(here)).reshape(-1, 28, 28), here
@@ -81,35 +88,46 @@ def forget(path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def seconds_of(data: Any, threads: int, isa: str | None, **arguments: Any) -> float:
+class Beginning(Callback):
+    """Ends a training after so many batches."""
+
+    def __init__(self, batches: int) -> None:
+        self.every = batches
+
+    def on_batches(self, training: Any) -> None:
+        training.stop()
+
+
+def seconds_of(data: Any, trained: int, threads: int, isa: str | None, **arguments: Any) -> float:
     recipe = fast()
+    beginning = Beginning(batches_of(trained, recipe.batch_size))
     started = time.perf_counter()
     recipe.model.fit(*data, batch_size=recipe.batch_size, optimizer=recipe.optimizer, progress=False, threads=threads,
-                     isa=isa, **arguments)  # fmt: skip
+                     isa=isa, callbacks=[beginning], **arguments)  # fmt: skip
     return time.perf_counter() - started
 
 
-def sources(path: Path, labels: Array, threads: int, isa: str | None) -> dict[str, Callable[[], float]]:
-    """Functions that give the seconds of an epoch, by where its pictures come from."""
+def sources(path: Path, labels: Array, trained: int, threads: int, isa: str | None) -> dict[str, Callable[[], float]]:
+    """Functions that give the seconds of training on so many pictures, by where they come from."""
     mapped = np.load(path, mmap_mode="r")
     memory = np.fromfile(path, np.uint8, offset=mapped.offset).reshape(mapped.shape)
 
     def cold() -> float:
         forget(path)
-        return seconds_of((mapped, labels), threads, isa)
+        return seconds_of((mapped, labels), trained, threads, isa)
 
     def stream(pause: float = 0.0) -> float:
-        return seconds_of((lambda: chunks(path, labels, pause),), threads, isa, shuffle_buffer=CHUNK)
+        return seconds_of((lambda: chunks(path, labels, trained, pause),), trained, threads, isa, shuffle_buffer=CHUNK)
 
     def alone() -> float:
         started = time.perf_counter()
-        for _ in chunks(path, labels, SLOW):
+        for _ in chunks(path, labels, trained, SLOW):
             pass
         return time.perf_counter() - started
 
     return {
-        "memory": lambda: seconds_of((memory, labels), threads, isa),
-        "a mapped file": lambda: seconds_of((mapped, labels), threads, isa),
+        "memory": lambda: seconds_of((memory, labels), trained, threads, isa),
+        "a mapped file": lambda: seconds_of((mapped, labels), trained, threads, isa),
         "a mapped file, not in the cache": cold,
         "a stream": stream,
         "a slow stream": lambda: stream(SLOW),
@@ -117,13 +135,16 @@ def sources(path: Path, labels: Array, threads: int, isa: str | None) -> dict[st
     }
 
 
-def measure(path: Path, images: int, rounds: int, threads: int, isa: str | None) -> list[Row]:
+def measure(path: Path, images: int, trained: int, rounds: int, threads: int, isa: str | None) -> list[Row]:
     labels = write_pictures(path, images)
-    ways = sources(path, labels, threads, isa)
+    ways = sources(path, labels, trained, threads, isa)
     seconds = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             seconds[name].append(way())
-    speeds = {name: Figure.of([images / taken for taken in several]) for name, several in seconds.items()}
-    memory = speeds["memory"].median
-    return [Row(name, images, isa, threads, speed, speed.median / memory) for name, speed in speeds.items()]
+    return [
+        Row(name, images, trained, threads=threads, isa=isa,
+            images_per_second=Figure.of([trained / taken for taken in several]),
+            share=Figure.of([a / b for a, b in zip(seconds["memory"], several, strict=True)]))
+        for name, several in seconds.items()
+    ]  # fmt: skip

@@ -75,7 +75,8 @@ class Peer:
 
 
 PYTORCH, ONNX_RUNTIME, OPENVINO = "PyTorch", "ONNX Runtime", "OpenVINO"
-NUMPY = "the tutorial's NumPy code"
+DDP, NUMPY = "PyTorch DDP, gloo", "the tutorial's NumPy code"
+OF_OTHERS = (DDP, NUMPY)  # whose versions are told by others' names
 EVERY = tuple(Setting(*how) for how in itertools.product((1, 2), (False, True), (False, True)))
 THREADS = (Setting(1), Setting(2))
 ON_GPU = tuple(setting for setting in EVERY if setting.threads == 1)
@@ -87,6 +88,7 @@ PEERS = (
     Peer("scikit-learn", "sklearn", "scikit_learn.py", THREADS, tasks=("training",), network="mxnet-mlp"),
     Peer(ONNX_RUNTIME, "onnxruntime", "onnx_runtime.py", THREADS, **DEPLOYED),
     Peer(OPENVINO, "openvino", "open_vino.py", THREADS, precisions=("full", "bf16"), **DEPLOYED),
+    Peer(DDP, "torch", "pytorch_ddp.py", EVERY[:4:2], tasks=("distributed",)),
     Peer(NUMPY, "numpy", "numpy_scratch.py", (Setting(1),), tasks=("training",), network="scratch", batch=1),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -85,22 +86,37 @@ def is_convolutional(name: str) -> bool:
 
 
 class Step:
-    """A network that trains, a stretch of steps at a time; its own batch size if none is given."""
+    """A network that trains, a stretch of steps at a time; its own batch size if none is given.
 
+    ranks : that train it together, or None
+    agreed : of seconds that a process has measured, those by which all of them go
+    """
+
+    agreed: Callable[[float], float]
     batch: Any
     how: Any
     loss: Any
     model: Any
     optimizer: Any
     order: Any
+    ranks: Any
     resident: Any
     shuffle: Any
     steps: Any
     targets: Any
     x: Any
 
-    def __init__(self, network: Any, batch: int, isa: str | None, threads: int | None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        batch: int,
+        isa: str | None,
+        threads: int | None,
+        ranks: Any = None,
+        agreed: Callable[[float], float] = float,
+    ) -> None:
         case = NETWORKS[network]()
+        self.ranks, self.agreed = ranks, agreed
         self.model, self.optimizer, self.batch = case.model, case.optimizer, batch or case.batch_size
         self.how = dict(isa=isa, threads=threads)
         self.loss = case.loss
@@ -130,8 +146,9 @@ class Step:
             0,
             *where,
             op_seconds=op_seconds,
+            ranks=self.ranks,
         )
-        return time.perf_counter() - started
+        return self.agreed(time.perf_counter() - started)
 
     def steps_in(self, seconds: float) -> Any:
         """How many steps take about so long."""

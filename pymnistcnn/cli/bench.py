@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from .._types import StrPath
-from ..benchmarking import comparing, peers, targets
+from ..benchmarking import comparing, paper, peers, targets
 from ..benchmarking import data as data_bench
+from ..benchmarking import distributed as distributed_bench
 from ..benchmarking import kernels as kernel_bench
 from ..benchmarking import serving as serving_bench
 from ..benchmarking import training as training_bench
@@ -24,6 +25,7 @@ from ..benchmarking.networks import NETWORKS
 from ..benchmarking.report import Report, Table
 from ..datasets import atomic_write
 from ..processors import cpu_model
+from ..ranks import mpi
 from ..target import ISAS, on_processor
 from .options import COMPUTE, JSON, Failure, NumberRange, count, device_options, options, usable_isa, writable_file
 
@@ -80,7 +82,7 @@ def progress(jobs: tuple[str]) -> Any:
 
 def report_of(tables: list[Table], notes: list[str], isa: str | None, company: Any, verdicts: Any = None) -> Report:
     command = shlex.join(["pymnistcnn", *sys.argv[1:]])
-    versions = {found.peer.name: found.version for found in company.found if found.peer.name != peers.NUMPY}
+    versions = {found.peer.name: found.version for found in company.found if found.peer.name not in peers.OF_OTHERS}
     return Report(command, cpu_model(), isa, tables, [*notes, *company.notes], versions, verdicts)
 
 
@@ -283,15 +285,82 @@ def serving(
 @bench.command()
 @click.option("--images", type=click.IntRange(1, 100_000_000), default=200_000, show_default=True,
               help="Pictures of 784 bytes, in a temporary file and once in memory.")  # fmt: skip
+@click.option("--trained", type=click.IntRange(1), help="Pictures that are trained on.  [default: an epoch]")
 @click.option("--folder", metavar="DIR", type=click.Path(exists=True, file_okay=False), help="For the file.")
-@click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Epochs from each source.")
+@click.option(
+    "--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Trainings from each source."
+)
 @COMPUTE
 @OUTPUT
 def data(
-    images: int, folder: StrPath | None, rounds: int, threads: int, isa: str | None, output: StrPath, as_json: bool
+    images: int,
+    trained: int | None,
+    folder: StrPath | None,
+    rounds: int,
+    threads: int,
+    isa: str | None,
+    output: StrPath,
+    as_json: bool,
 ) -> None:
     """What loading costs: training on pictures in memory, in a mapped file, and as a stream of chunks."""
+    trained = min(images, trained or images)
     with TemporaryDirectory(dir=folder) as place:
-        rows = data_bench.measure(Path(place) / "images.npy", images, rounds, threads, isa)
+        rows = data_bench.measure(Path(place) / "images.npy", images, trained, rounds, threads, isa)
     tables = [Table("rows", "Training on the same pictures", rows)]
     deliver(tables, data_bench.NOTES, isa, comparing.Company(), None, output, as_json)
+
+
+@bench.command()
+@click.argument("networks", metavar="[NETWORK]...", nargs=-1, type=click.Choice(list(NETWORKS)))
+@click.option("--batch-size", "batches", metavar="N", multiple=True, type=click.IntRange(1, 60_000),
+              help="Of all ranks; may be repeated.  [default: 128 and 1024]")  # fmt: skip
+@click.option("--ranks", metavar="N", multiple=True, type=click.IntRange(1, 1024),
+              help="May be repeated.  [default: 1, 2 and 4]")  # fmt: skip
+@click.option("--mpiexec", metavar="COMMAND", help="What starts them, with hosts if you like.  [default: mpiexec]")
+@options(ISA, click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
+                           help="Of each rank."))  # fmt: skip
+@options(ROUNDS, SECONDS, PEERS, OUTPUT)
+def distributed(
+    networks: tuple[str, ...],
+    batches: tuple[int, ...],
+    ranks: tuple[int, ...],
+    mpiexec: str | None,
+    isas: list[str],
+    threads: int,
+    rounds: int,
+    seconds: float | None,
+    with_peers: bool,
+    pythons: tuple[Any, ...],
+    peer_folder: Any,
+    output: StrPath,
+    as_json: bool,
+) -> None:
+    """Training by several processes, and on paper: from which batch several machines pay.
+
+    NETWORK is one of them, such as flux; fast, gorgonia and mxnet-mlp if none is named. Needs the extra mpi, and
+    mpiexec. With --peers, PyTorch's DistributedDataParallel with gloo stands beside ours.
+    """
+    isa, how = (isas or ISAS)[-1], dict(rounds=rounds, **given(seconds=seconds))
+    ranks, batches = sorted(set(ranks)) or distributed_bench.RANKS, batches or distributed_bench.BATCHES
+    mpi()  # or the error that names the extra
+    try:
+        words = distributed_bench.mpiexec_words(mpiexec)
+    except FileNotFoundError as error:
+        raise Failure(str(error)) from None
+    jobs = [(name, batch) for name in networks or distributed_bench.SHOWN for batch in batches]
+    with company_of(with_peers, pythons, peer_folder) as company:
+        links = [distributed_bench.link(words, rounds, seconds or 0.1), *paper.ASSUMED]
+        rows = [
+            row for job in progress(jobs)
+            for row in distributed_bench.measure(*job, ranks, isa, threads, words, company, **how)
+        ]  # fmt: skip
+    on_paper = []
+    for name in progress(networks or distributed_bench.SHOWN):
+        works = paper.works(name, paper.MACHINES, isa, threads, rounds, seconds or 0.1)
+        on_paper += paper.rows(name, links, threads, works)
+    tables = [
+        Table("rows", "Ranks on this machine", rows),
+        Table("links", "Networks", links),
+        Table("on_paper", "On paper: times the speed of one machine", on_paper),
+    ]
+    deliver(tables, [*distributed_bench.NOTES, *paper.NOTES], isa, company, None, output, as_json)

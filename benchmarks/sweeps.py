@@ -1,0 +1,141 @@
+"""Fits by two workers beside one: what joblib's threads and processes, Dask and Ray cost, of `pm.CNNClassifier`.
+
+    python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask or Ray if named
+
+In each round, one after the other: four fits one by one, on one thread; and as many by two workers of each kind, from
+the call to the last result. The workers are there before; the pictures go to them with each call. joblib's workers are
+told nothing: they find their share of the processors themselves; to others a fit says that it takes one thread.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+
+import click
+from joblib import Parallel, delayed, parallel_config
+
+import pymnistcnn as pm
+from pymnistcnn.benchmarking.measuring import Figure
+from pymnistcnn.benchmarking.report import Report, Table
+from pymnistcnn.benchmarking.targets import Verdict
+from pymnistcnn.processors import cpu_model, processors
+from pymnistcnn.target import default_target
+
+FITS, IMAGES, EPOCHS = 4, 6_000, 3
+ONE = "one by one"
+AT_LEAST = 1.9  # times one worker
+
+
+@dataclass(frozen=True)
+class Row:
+    """Workers of a kind: seconds of all fits, and how many times as fast as one they were in the same round."""
+
+    workers: str
+    fits: int
+    images: int
+    seconds: Figure
+    over_one: Figure
+
+    def cells(self):
+        return {
+            "workers": self.workers,
+            "fits": self.fits,
+            "pictures each": f"{self.images:,}",
+            "seconds": self.seconds.text(2),
+            "times one": f"**{self.over_one.median:.2f}** {self.over_one.range_text(2)}",
+        }
+
+    def as_dict(self):
+        return asdict(self)
+
+
+def fit(threads, images, labels, epochs):
+    pm.CNNClassifier(epochs=epochs, n_jobs=threads, random_state=0).fit(images, labels)
+
+
+def one_by_one(*data):
+    for _ in range(FITS):
+        fit(1, *data)
+
+
+def by_joblib(backend, threads=None, **how) -> Callable[..., None]:
+    def together(*data):
+        with parallel_config(backend, n_jobs=2, **how):
+            Parallel()(delayed(fit)(threads, *data) for _ in range(FITS))
+
+    return together
+
+
+def by_dask(stack):
+    from distributed import Client, LocalCluster
+
+    cluster = stack.enter_context(LocalCluster(2, threads_per_worker=1, dashboard_address=None))
+    stack.enter_context(Client(cluster))
+    return by_joblib("dask", 1)
+
+
+def by_ray(stack):
+    import ray
+    from ray.util.joblib import register_ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    stack.callback(ray.shutdown)
+    register_ray()
+    return by_joblib("ray", 1)
+
+
+KINDS = {  # what starts them; they end with a stack
+    "joblib's threads": lambda stack: by_joblib("threading"),
+    "joblib's processes": lambda stack: by_joblib("loky"),
+    "Dask": by_dask,
+    "Ray": by_ray,
+}
+
+
+def measure(kinds, rounds, images, epochs) -> list[Row]:
+    train = pm.datasets.mnist()[0][:images]
+    with ExitStack() as stack:
+        ways = {ONE: one_by_one} | {kind: KINDS[kind](stack) for kind in kinds}
+        seconds = {name: [] for name in ways}
+        for number in range(rounds + 1):  # once before: processes start, pages are touched
+            for name, way in ways.items():
+                started = time.perf_counter()
+                way(train.images, train.labels, epochs)
+                if number:
+                    seconds[name].append(time.perf_counter() - started)
+    return [
+        Row(name, FITS, images, Figure.of(taken), Figure.of([a / b for a, b in zip(seconds[ONE], taken, strict=True)]))
+        for name, taken in seconds.items()
+    ]
+
+
+@click.command(help=__doc__)
+@click.option("--workers", "kinds", type=click.Choice(list(KINDS)), multiple=True, default=list(KINDS)[:2],
+              show_default=True)  # fmt: skip
+@click.option("--rounds", type=click.IntRange(1), default=11, show_default=True)
+@click.option("--images", type=click.IntRange(10, 60_000), default=IMAGES, show_default=True, help="Of each fit.")
+@click.option("--epochs", type=click.IntRange(1), default=EPOCHS, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def main(kinds, rounds, images, epochs, as_json):
+    if processors() < 2:
+        raise click.ClickException("this process may use one processor only: there is nothing to compare")
+    rows = measure(kinds, rounds, images, epochs)
+    verdicts = [
+        Verdict(f"two workers, {row.workers}", row.over_one.median, AT_LEAST, unit="x one")
+        for row in rows
+        if row.workers != ONE
+    ]
+    notes = [f"{FITS} fits of {epochs} epochs, a thread each, in turns; from the call to the last result."]
+    tables = [Table("rows", "Fits by two workers", rows)]
+    report = Report(shlex.join(["python", *sys.argv]), cpu_model(), str(default_target()), tables, notes,
+                    verdicts=verdicts)  # fmt: skip
+    click.echo(report.as_json() if as_json else report.as_markdown())
+
+
+if __name__ == "__main__":
+    main()
