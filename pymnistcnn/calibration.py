@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,8 @@ from ._types import Array, ArrayLike
 from .callbacks import Callback
 from .checks import whole
 from .datasets import Dataset
-from .layers import Augmentation, Linear, LogSoftmax, Rescaling, Softmax
+from .layers import Linear, LogSoftmax, Rescaling, Softmax
+from .layers.randomness import AUGMENTING
 from .model import Sequential, both_of
 from .stepping import runner_of
 from .target import target_of
@@ -108,8 +110,8 @@ class Calibrate(Callback):
     augmented. So all of them may be trained on, and no other data are needed. On MNIST this comes nearer to the best
     temperature than 2,000 held-out pictures do.
 
-    For a model that begins with Rescaling and Augmentation, or Augmentation; ValueError for any other, which
-    `calibrate` can do with held-out samples.
+    For a model that begins with Augmentation, Morphology or RandomErasing, or several of them, maybe behind Rescaling;
+    ValueError for any other, which `calibrate` can do with held-out samples.
 
     samples : how many; the first of the training data
 
@@ -194,14 +196,15 @@ def temperature_of(logits: Array, labels: Array) -> float:
 
 
 def augmenting(model: Sequential) -> list[Any]:
-    """The layers that a model begins with, up to its augmentation."""
-    first = model.layers[: 1 + isinstance(model.layers[0], Rescaling)]
-    if not isinstance(first[-1], Augmentation):
+    """The layers that a model begins with, up to the last of its augmentation."""
+    start = int(isinstance(model.layers[0], Rescaling))
+    random = list(takewhile(lambda layer: isinstance(layer, AUGMENTING), model.layers[start:]))
+    if not random:
         raise ValueError(
             "Calibrate needs a model that begins with Augmentation, maybe behind Rescaling; of any other, "
             "calibrate(model, x, y) takes held-out samples"
         )
-    return first
+    return [*model.layers[:start], *random]
 
 
 def augmented(model: Sequential, x: Array) -> Iterator[Array]:

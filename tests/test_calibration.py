@@ -142,6 +142,13 @@ def test_pictures_are_augmented_anew():
     assert plain == pytest.approx(x.astype(np.float32), abs=1e-3)
 
 
+def test_all_that_augments_is_drawn_anew():
+    first = [pm.Rescaling(1 / 255), pm.Morphology(1, 1), pm.Augmentation(shift=1), pm.RandomErasing(1, fill=1)]
+    model, x = pm.Sequential([*first, pm.Flatten(), pm.Linear(3)], (1, 28, 28)), TRAIN.images[:9, None]
+    unseen = np.concatenate([*augmented(model, x)])
+    assert ((unseen > 254.9).sum(axis=(1, 2, 3)) > 15).all() and (unseen < 1).any() and abs(unseen - x).mean() > 5
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_calibrate_as_a_callback(threads):
     model, plain, callback = augmenting(shift=1), augmenting(shift=1), pm.Calibrate(samples=2000)

@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402 - only where it is there
 
 torch.set_num_threads(1)
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
-IN_PYTORCH = [(layer, shape) for layer, shape in cases() if not isinstance(layer, (pm.GaussianNoise, pm.Augmentation))]
+IN_PYTORCH = [(layer, shape) for layer, shape in cases() if layer.in_pytorch or isinstance(layer, pm.Rescaling)]
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning"),  # of pixels from a normal distribution
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths"),  # PyTorch, once
