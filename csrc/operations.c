@@ -98,9 +98,23 @@ CHECK(warp_fits) {
     const pmc_warp *s = &op->shape.warp;
     const double size = s->shift + s->elastic;
     return image_fits(op, sizes) && between(s->cutout, 0, INT32_MAX / 4) && s->rotation >= 0 && s->rotation <= 3.2 &&
-           s->shear >= 0 && s->shear <= 1.5 && s->scale >= 0 && s->scale < 1 && s->shift >= 0 && s->elastic >= 0 &&
-           size <= 1e6 && (s->elastic == 0 || (s->sigma > 0 && s->sigma <= 1000)) &&
+           s->shear >= 0 && s->shear <= 1.5 && s->scale >= 0 && s->scale < 1 && s->stretch >= 0 && s->stretch < 1 &&
+           s->crop_least > 0 && s->crop_least <= s->crop_most && s->crop_most <= 1 && s->shift >= 0 &&
+           s->elastic >= 0 && size <= 1e6 && between(s->grid, 0, 1024) &&
+           (s->elastic == 0 || (s->sigma > 0 && s->sigma <= 1000)) &&
            FITS(4, s->image.h + 2 * pmc_warp_radius(s), s->image.w + 2 * pmc_warp_radius(s), 8);
+}
+
+CHECK(morphology_fits) {
+    const pmc_morphology *s = &op->shape.morphology;
+    return image_fits(op, sizes) && s->dilation >= 0 && s->dilation <= 1000 && s->erosion >= 0 && s->erosion <= 1000 &&
+           FITS(4, s->image.h + 2, s->image.w + 2, s->image.c);
+}
+
+CHECK(erasing_fits) {
+    const pmc_erasing *s = &op->shape.erasing;
+    return image_fits(op, sizes) && s->p >= 0 && s->p <= 1 && s->area_least >= 0 && s->area_least <= s->area_most &&
+           s->area_most <= 1 && s->ratio_least >= -5 && s->ratio_least <= s->ratio_most && s->ratio_most <= 5;
 }
 
 CHECK(norm_fits) {
@@ -203,6 +217,8 @@ REALS(sum_out, pmc_image_stride(&op->shape.sum.out))
 REALS(sum_a, pmc_image_stride(&op->shape.sum.a))
 REALS(sum_b, pmc_image_stride(&op->shape.sum.b))
 REALS(warp_field, pmc_warp_field(&op->shape.warp))
+REALS(morphology_pictures, 2 * pmc_morphology_picture(&op->shape.image))
+REALS(morphology_sources, 4 * pmc_morphology_picture(&op->shape.image))
 
 #define CHANNELS pmc_padded(op->shape.norm.image.c)
 REALS(norm_channels, CHANNELS)
@@ -340,6 +356,14 @@ BY_SAMPLE(warp_forward, warp_fits,
           {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE})
 BY_SAMPLE(warp_backward, warp_fits,
           {"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE})
+BY_SAMPLE(morphology_forward, morphology_fits,
+          {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE},
+          {"pictures", morphology_pictures, SCRATCH | PMC_EACH_SAMPLE})
+BY_SAMPLE(morphology_backward, morphology_fits,
+          {"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"x", image, SAMPLE},
+          {"pictures", morphology_sources, SCRATCH | PMC_EACH_SAMPLE})
+/* Of a gradient, too: what is erased has none. */
+BY_SAMPLE(erase, erasing_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 
 BY_SAMPLE(norm_moments, norm_fits, {"moments", norm_moment_rows, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 BY_TILES(norm_statistics, norm_fits, alone, norm_work,

@@ -32,6 +32,9 @@
     OP(NOISE, noise)                                                                                                   \
     OP(WARP_FORWARD, warp_forward)                                                                                     \
     OP(WARP_BACKWARD, warp_backward)                                                                                   \
+    OP(MORPHOLOGY_FORWARD, morphology_forward)                                                                         \
+    OP(MORPHOLOGY_BACKWARD, morphology_backward)                                                                       \
+    OP(ERASE, erase)                                                                                                   \
     OP(NORM_MOMENTS, norm_moments)                                                                                     \
     OP(NORM_STATISTICS, norm_statistics)                                                                               \
     OP(NORM_FOLD, norm_fold)                                                                                           \
@@ -86,6 +89,8 @@ typedef struct {
         pmc_dropout dropout;
         pmc_noise noise;
         pmc_warp warp;
+        pmc_morphology morphology;
+        pmc_erasing erasing;
         pmc_norm norm;
         pmc_transfer transfer;
         pmc_image image;

@@ -116,13 +116,29 @@ typedef struct {
     double std;
 } pmc_noise;
 
-/* Random affine map about the centre, elastic distortion and cutout; each number is the most of it. Angles in radians,
- * shift and elastic in pixels, sigma in pixels, cutout the side of a square in pixels. */
+/* Random crop, affine map about the centre, elastic distortion and cutout; each number is the most of it. Angles in
+ * radians, shift and elastic in pixels, sigma in pixels, cutout the side of a square in pixels, crop the share of each
+ * side that is kept. grid: cells a side of the elastic distortion's spline; 0 where it is blurred by sigma. */
 typedef struct {
     pmc_image image;
-    int64_t stream, cutout;
-    double rotation, shift, scale, shear, elastic, sigma, fill;
+    int64_t stream, cutout, grid;
+    double rotation, shift, scale, stretch, shear, crop_least, crop_most, elastic, sigma, fill;
 } pmc_warp;
+
+/* Grey-level dilation by up to so many pixels, or erosion. */
+typedef struct {
+    pmc_image image;
+    int64_t stream;
+    double dilation, erosion;
+} pmc_morphology;
+
+/* With probability p, a rectangle becomes numbers from low to high. Its area is a share of the picture's, its ratio of
+ * height to width is given by its logarithm. */
+typedef struct {
+    pmc_image image;
+    int64_t stream;
+    double p, area_least, area_most, ratio_least, ratio_most, low, high;
+} pmc_erasing;
 
 /* Batch norm of an image's channels. momentum < 0: the average of all steps. Rows of its statistics:
  * PMC_NORM_MEAN... */
@@ -208,13 +224,23 @@ PMC_INLINE int64_t pmc_conv_packed(const pmc_conv *s) {
 }
 
 /* Radius of the elastic distortion's blur, in pixels. */
-PMC_INLINE int64_t pmc_warp_radius(const pmc_warp *s) { return s->elastic != 0 ? (int64_t)(3 * s->sigma) + 1 : 0; }
-
-/* A sample's places, a raw and a smooth field, the taps of the blur, and what it reads with its border of zeros. */
-PMC_INLINE int64_t pmc_warp_field(const pmc_warp *s) {
-    const int64_t h = s->image.h, w = s->image.w, radius = pmc_warp_radius(s);
-    return s->elastic != 0 ? 4 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius) : 2 * h * w;
+PMC_INLINE int64_t pmc_warp_radius(const pmc_warp *s) {
+    return s->elastic != 0 && s->grid == 0 ? (int64_t)(3 * s->sigma) + 1 : 0;
 }
+/* Control points of its spline along an axis: those around every cell. */
+PMC_INLINE int64_t pmc_warp_points(const pmc_warp *s) { return s->grid + 3; }
+
+/* A sample's places. With a spline: its points, and their rows at every pixel; with a blur: a raw and a smooth field,
+ * the taps, and what it reads with its border of zeros. */
+PMC_INLINE int64_t pmc_warp_field(const pmc_warp *s) {
+    const int64_t h = s->image.h, w = s->image.w, radius = pmc_warp_radius(s), points = pmc_warp_points(s);
+    if (s->elastic == 0) return 2 * h * w;
+    return 2 * h * w +
+           (s->grid ? 2 * points * (points + w) : 2 * h * w + radius + 1 + (h + 2 * radius) * (w + 2 * radius));
+}
+
+/* A picture with a margin of one pixel, and slack for vector loads. */
+PMC_INLINE int64_t pmc_morphology_picture(const pmc_image *s) { return (s->h + 2) * (s->w + 2) * s->c + PMC_PAD; }
 
 /* How work is cut: output pixels whose nonzero gradients a weight gradient lists at a time (their x is in L1); elements
  * of a part that updates, and of one that adds up squares; a tile of a large linear layer's products. */

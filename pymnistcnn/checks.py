@@ -99,6 +99,18 @@ def number(
     raise ValueError(f"{name} must be {expected}, not {shown(value)}")
 
 
+def range_of(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> tuple[float, float]:
+    """A finite number, which is both ends, or (least, most)."""
+    if not isinstance(value, (tuple, list)):
+        return (number(name, value, low, high),) * 2
+    if len(value) != 2:
+        raise ValueError(f"{name} must be a number or (least, most), not {shown(value)}")
+    least, most = (number(name, end, low, high) for end in value)
+    if least > most:
+        raise ValueError(f"{name} must be (least, most), in this order, not {shown(value)}")
+    return least, most
+
+
 def yes_or_no(name: str, value: bool) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, not {shown(value)}")

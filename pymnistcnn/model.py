@@ -480,8 +480,8 @@ class Sequential:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Weights by PyTorch's names, "0.weight" and so on, in its shapes: views, not copies.
 
-        Layers are counted as in an nn.Sequential of the same layers; Rescaling, GaussianNoise and Augmentation,
-        which PyTorch has not, are not counted. Batch norm's buffers are there under PyTorch's names.
+        Layers are counted as in an nn.Sequential of the same layers; Rescaling, GaussianNoise and what augments
+        pictures, which PyTorch has not, are not counted. Batch norm's buffers are there under PyTorch's names.
         """
         return self.named(self.network.param)
 

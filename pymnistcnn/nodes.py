@@ -457,14 +457,15 @@ class Warp(Node):
     """A random map of each picture; `numbers` in the order of pmc_warp."""
 
     cutout: int
-    numbers: tuple[Any, ...]
+    grid: int
+    numbers: tuple[float, ...]
 
-    def __init__(self, layer: int, x: Tensor, y: Tensor, cutout: float, numbers: tuple[Any, ...]) -> None:
+    def __init__(self, layer: int, x: Tensor, y: Tensor, cutout: int, grid: int, numbers: tuple[float, ...]) -> None:
         super().__init__(layer, x, y)
-        self.cutout, self.numbers = cutout, numbers
+        self.cutout, self.grid, self.numbers = cutout, grid, numbers
 
     def shape(self) -> list[int]:
-        return [*self.x.geometry.words, self.layer, self.cutout, *map(real_word, self.numbers)]
+        return [*self.x.geometry.words, self.layer, self.cutout, self.grid, *map(real_word, self.numbers)]
 
     def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.WARP_FORWARD, [self.y.value, self.x.value, SCRATCH], self.shape())]
@@ -472,6 +473,50 @@ class Warp(Node):
     def backward(self, input_gradient: bool) -> list[PlannedOp]:
         refs = [self.x.gradient, self.y.gradient, SCRATCH]
         return [self.op(Op.WARP_BACKWARD, refs, self.shape())] if input_gradient else []
+
+
+class Morphology(Node):
+    """A random dilation or erosion of each picture. Its gradient is computed from x."""
+
+    dilation: float
+    erosion: float
+
+    def __init__(self, layer: int, x: Tensor, y: Tensor, dilation: float, erosion: float) -> None:
+        super().__init__(layer, x, y)
+        self.dilation, self.erosion = dilation, erosion
+
+    def shape(self) -> list[int]:
+        return [*self.x.geometry.words, self.layer, real_word(self.dilation), real_word(self.erosion)]
+
+    def forward(self, training: bool) -> list[PlannedOp]:
+        return [self.op(Op.MORPHOLOGY_FORWARD, [self.y.value, self.x.value, SCRATCH], self.shape())]
+
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
+        refs = [self.x.gradient, self.y.gradient, self.x.value, SCRATCH]
+        return [self.op(Op.MORPHOLOGY_BACKWARD, refs, self.shape())] if input_gradient else []
+
+
+class Erasing(Node):
+    """A random rectangle of each picture becomes numbers from `low` to `high`, and its gradient 0. `numbers` in the
+    order of pmc_erasing, before those two."""
+
+    numbers: tuple[float, ...]
+    high: float
+    low: float
+
+    def __init__(self, layer: int, x: Tensor, y: Tensor, numbers: tuple[float, ...], low: float, high: float) -> None:
+        super().__init__(layer, x, y)
+        self.numbers, self.low, self.high = numbers, low, high
+
+    def erased(self, y: Buffer, x: Buffer, low: float, high: float) -> list[PlannedOp]:
+        shape = [*self.x.geometry.words, self.layer, *map(real_word, (*self.numbers, low, high))]
+        return [self.op(Op.ERASE, [y, x], shape)]
+
+    def forward(self, training: bool) -> list[PlannedOp]:
+        return self.erased(self.y.value, self.x.value, self.low, self.high)
+
+    def backward(self, input_gradient: bool) -> list[PlannedOp]:
+        return self.erased(self.y.gradient, self.y.gradient, 0.0, 0.0) if input_gradient else []
 
 
 class Softmax(Node):

@@ -223,21 +223,22 @@ class PlanBuilder:
         if std > 0 and not self.inference:
             self._append(nodes.Noise, self._overwritten_or_new(kept=False), std)
 
-    def warp(
-        self,
-        cutout: float,
-        rotation: float,
-        shift: float,
-        scale: float,
-        shear: float,
-        elastic: float,
-        sigma: float,
-        fill: None,
-    ) -> None:
-        """fill: None for what a black pixel is after Rescaling."""
+    def warp(self, cutout: int, grid: int, numbers: tuple[float, ...], fill: float | None) -> None:
+        """numbers: in the order of pmc_warp; fill: None for what a black pixel is after Rescaling."""
         if not self.inference:
-            numbers = (rotation, shift, scale, shear, elastic, sigma, self.offset if fill is None else fill)
-            self._append(nodes.Warp, Tensor(self.current.geometry), cutout, numbers)
+            numbers = (*numbers, self.offset if fill is None else fill)
+            self._append(nodes.Warp, Tensor(self.current.geometry), cutout, grid, numbers)
+
+    def morphology(self, dilation: float, erosion: float) -> None:
+        if not self.inference:
+            self.current.kept = True
+            self._append(nodes.Morphology, Tensor(self.current.geometry), dilation, erosion)
+
+    def erase(self, numbers: tuple[float, ...], fill: tuple[float, float] | None) -> None:
+        """numbers: in the order of pmc_erasing; fill: None for what a black pixel is after Rescaling."""
+        if not self.inference:
+            low, high = (self.offset, self.offset) if fill is None else fill
+            self._append(nodes.Erasing, self._overwritten_or_new(kept=False), numbers, low, high)
 
     def softmax(self, axis: int) -> None:
         """axis: of a sample."""

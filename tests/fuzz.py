@@ -176,6 +176,8 @@ def parts_of_plan(rng):
         [pm.Flatten(), pm.Linear(200), pm.GELU(), pm.Linear(300), pm.Softmax()],
         [
             pm.Augmentation(shift=1, elastic=1),
+            pm.Augmentation(crop=0.5, elastic=1, elastic_grid=2),
+            *(pm.Morphology(2, 1), pm.RandomErasing()),
             pm.Residual([pm.Conv2d(2, 3, padding=1)]),
             pm.GlobalAvgPool2d(),
             pm.Flatten(),

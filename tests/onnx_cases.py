@@ -48,6 +48,7 @@ def cases():
         *convolutions(),
         *windows(),
         *(pm.GlobalAvgPool2d(), pm.Flatten(), pm.Dropout(), pm.GaussianNoise(0.1), pm.Augmentation(shift=1)),
+        *(pm.Morphology(1), pm.RandomErasing()),
         *(
             pm.BatchNorm2d(),
             pm.BatchNorm2d(eps=1e-3, momentum=None),

@@ -77,6 +77,12 @@ OF_NUMPY = [
     (pm.LeakyReLU(HALF), pm.LeakyReLU(0.5)),
     (pm.GaussianNoise(HALF), pm.GaussianNoise(0.5)),
     (pm.Augmentation(HALF, THREE, cutout=THREE, fill=HALF), pm.Augmentation(0.5, 3, cutout=3, fill=0.5)),
+    (
+        pm.Augmentation(stretch=HALF, crop=(HALF, 1), elastic_grid=THREE),
+        pm.Augmentation(stretch=0.5, crop=(0.5, 1.0), elastic_grid=3),
+    ),
+    (pm.Morphology(HALF, THREE), pm.Morphology(0.5, 3)),
+    (pm.RandomErasing(HALF, (HALF, 1), [HALF, THREE], HALF), pm.RandomErasing(0.5, (0.5, 1), (0.5, 3), 0.5)),
     (pm.BatchNorm2d(eps=HALF, momentum=HALF, affine=np.True_), pm.BatchNorm2d(eps=0.5, momentum=0.5)),
     (pm.Conv2d(THREE, (THREE, 3), padding=THREE), pm.Conv2d(3, 3, padding=3)),
     (pm.CrossEntropyLoss(label_smoothing=HALF), pm.CrossEntropyLoss(label_smoothing=0.5)),

@@ -291,6 +291,8 @@ CALLS = [
         ((7, 2, 14, 14),),
         dict(shift=2, rotation=20, elastic=2, cutout=3, fill=0.5, seed=5),
     ),
+    ("morphology", pm.Morphology(2, 1.5), ((7, 2, 14, 14),), dict(dilation=2, erosion=1.5, seed=5)),
+    ("random_erasing", pm.RandomErasing(0.7, fill=2), ((7, 2, 14, 14),), dict(p=0.7, fill=2, seed=5)),
 ]
 NAMES = [f"{name} {number}" for number, (name, *_) in enumerate(CALLS)]
 

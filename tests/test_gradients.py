@@ -60,6 +60,9 @@ LAYERS = [
     (pm.Dropout(0.3), PICTURES),
     (pm.GaussianNoise(0.1), PICTURES),
     (pm.Augmentation(1, 30, 0.2, 10, 2.0, 1.5, cutout=2, fill=0.5), PICTURES),
+    (pm.Augmentation(1, stretch=0.3, crop=(0.6, 0.9), elastic=1, elastic_grid=3), PICTURES),
+    (pm.Morphology(2.5, 2.5), PICTURES),
+    (pm.RandomErasing(0.8, fill=(0, 1)), PICTURES),
 ]
 
 

@@ -19,6 +19,7 @@ from pymnistcnn.cli.draw import draw as draw_command
 from pymnistcnn.cli.draw import examples_of
 from pymnistcnn.drawing.offline import DESCRIBED, write
 from pymnistcnn.drawing.page import text_of
+from pymnistcnn.layers.randomness import RANDOM
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -495,7 +496,7 @@ def test_every_layer_has_its_javascript():
     assert set(made) - {pm.layers.Layer, pm.PythonLayer} == set(DESCRIBED)
     run = text_of("offline/network.js") + text_of("offline/activations.js")
     renamed = {pm.BatchNorm1d: "Affine", pm.BatchNorm2d: "Affine", pm.GlobalAvgPool2d: "AvgPool2d"}
-    idle = (pm.Augmentation, pm.Dropout, pm.Flatten, pm.GaussianNoise)
+    idle = (*RANDOM, pm.Flatten)
     for layer in DESCRIBED:
         name = "Same" if layer in idle else renamed.get(layer, layer.__name__)
         assert re.search(rf"\b{name}\b", run), name

@@ -29,6 +29,7 @@ def network(dtype):
     """Every kind of op, in few words and little memory."""
     layers = [
         pm.Rescaling(0.5), pm.Augmentation(1, 10, 0.1, 5, 2, 1, cutout=3), pm.GaussianNoise(0.1),
+        pm.Augmentation(elastic=2, elastic_grid=3), pm.Morphology(1.5, 1.5), pm.RandomErasing(fill=(0, 1)),
         pm.Conv2d(3, 3, padding=1), pm.BatchNorm2d(), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(3, 3, groups=3),
         pm.Tanh(), pm.Softmax(3), pm.LogSoftmax(1), pm.MaxPool2d(2, 1, (0, 1, 0, 0)), pm.Conv2d(4, 2),
         pm.ReLU(), pm.AvgPool2d(2, stride=1, padding=1), pm.BatchNorm2d(), pm.Dropout(0.25),

@@ -14,6 +14,7 @@ from comparing import FMA_ISAS
 from operations import ACTIVATIONS
 
 import pymnistcnn as pm
+from pymnistcnn.layers.randomness import RANDOM
 from pymnistcnn.target import ISAS, default_target
 
 PACKAGE = Path(pm.__file__).parent
@@ -49,6 +50,8 @@ def normed_layers():
     """Batch norm, folded and not, the other activations and pools, depthwise, and all that is random."""
     return [
         *(pm.Rescaling(1 / 255), pm.Augmentation(2, 20, 0.1, 10, 4, 2, cutout=3), pm.GaussianNoise(0.1)),
+        *(pm.Augmentation(elastic=2, elastic_grid=3, stretch=0.1, crop=(0.8, 1)), pm.Morphology(1.5, 1.5)),
+        pm.RandomErasing(fill=(0, 1)),
         *(pm.Conv2d(10, 3, padding=1), pm.BatchNorm2d(), pm.LeakyReLU(), pm.AvgPool2d(3, 2, 1, ceil_mode=True)),
         *(pm.Conv2d(10, 3, padding=1, groups=10), pm.BatchNorm2d(momentum=None), pm.ELU(), pm.MaxPool2d(2, dilation=2)),
         *(pm.Conv2d(20, 2), pm.Softplus(), pm.BatchNorm2d(affine=False), pm.Sigmoid(), pm.MaxPool2d(2, ceil_mode=True)),
@@ -359,8 +362,7 @@ def test_poison_between_the_steps_of_a_training(byte):
 @GRID
 def test_fused_and_unfused_agree(name, dtype):
     layers, shape = NETWORKS[name]
-    random = (pm.Dropout, pm.GaussianNoise, pm.Augmentation)
-    kept = [layer for layer in layers() if not isinstance(layer, random)]  # masks by hand are their own
+    kept = [layer for layer in layers() if not isinstance(layer, RANDOM)]  # masks by hand are their own
     model = pm.Sequential(kept, input_shape=shape, seed=2, dtype=dtype)
     x = np.random.default_rng(5).normal(size=(11, *shape)).astype(dtype)
     y = x

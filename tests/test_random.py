@@ -1,4 +1,4 @@
-"""Random numbers, dropout and noise."""
+"""Random numbers, dropout, noise, and what augments pictures."""
 
 import math
 
@@ -10,6 +10,7 @@ from comparing import TOLERANCE, agree, dropout_mask, grid, normal, reference_fi
 
 import pymnistcnn as pm
 from pymnistcnn import _native
+from pymnistcnn.checks import range_of
 from pymnistcnn.target import ISAS, default_target
 
 # Random123's known answers for philox4x32-10: counter, key, output
@@ -159,6 +160,12 @@ MAPS = {
     "elastic": {"elastic": 8, "elastic_sigma": 2},
     "wide elastic": {"elastic": 30, "elastic_sigma": 6.5},
     "far away": {"shift": 500},
+    "stretch": {"stretch": 0.4},
+    "crop": {"crop": 25 / 28},
+    "any crop": {"crop": (0.3, 1), "stretch": 0.2, "fill": 2},
+    "grid": {"elastic": 5, "elastic_grid": 4},
+    "fine grid": {"elastic": 3, "elastic_grid": 31},
+    "one cell": {"elastic": 9, "elastic_grid": 1, "scale": 0.2},
     "all": {"shift": 2, "rotation": 15, "scale": 0.1, "shear": 10, "elastic": 5, "cutout": 3, "fill": -0.5},
 }
 
@@ -167,7 +174,8 @@ def map_of(layer):
     """What reference.warp takes for a layer."""
     return dict(shift=layer.shift, rotation=np.radians(layer.rotation), scale=layer.scale,
                 shear=np.radians(layer.shear), elastic=layer.elastic, sigma=layer.elastic_sigma,
-                cutout=layer.cutout, fill=layer.fill or 0)  # fmt: skip
+                cutout=layer.cutout, fill=layer.fill or 0, stretch=layer.stretch, crop=range_of("crop", layer.crop),
+                grid=layer.elastic_grid)  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 28, 28), (2, 3, 7, 19), (1, 17, 1, 1)], ids=str)
@@ -205,7 +213,128 @@ def test_augmentation_fills_with_what_rescaling_makes_of_black():
     np.testing.assert_allclose(model.forward(x), -0.5, rtol=1e-6)
 
 
-@pytest.mark.parametrize("layer", [pm.GaussianNoise(1.0), pm.Augmentation(shift=4, elastic=3)], ids=str)
+def test_a_crop_is_what_resizing_it_gives(isa):
+    """A ramp tells from where in the picture each pixel is: half-pixel centres, as in PyTorch; all is from inside."""
+    places = np.mgrid[:28, :28].astype(np.float32)[None].repeat(200, axis=0)
+    y = pm.Augmentation(crop=14 / 28).forward(places, isa=isa)
+    inside = y[:, :, 1:-1, 1:-1]  # at the ends, half a pixel is outside of the centres
+    np.testing.assert_allclose(np.diff(inside[:, 0], axis=1), 0.5, atol=1e-4)
+    np.testing.assert_allclose(np.diff(inside[:, 1], axis=2), 0.5, atol=1e-4)
+    first = inside[:, :, 0, 0] - 0.25  # where the crop begins: its second pixel is 1.5 / 2 pixels from there
+    assert 0 <= first.min() < 0.2 and 13.8 < first.max() <= 14 and abs(first.mean() - 7) < 1
+
+
+def test_settings_that_do_nothing_are_not_saved():
+    """Files of what was there before stay as they were."""
+    assert list(pm.Augmentation(1, crop=1, stretch=0).settings()) == [
+        "shift", "rotation", "scale", "shear", "elastic", "elastic_sigma", "cutout", "fill",
+    ]  # fmt: skip
+    settings = pm.Augmentation(crop=(0.5, 1), stretch=0.1, elastic_grid=4).settings()
+    assert (settings["crop"], settings["stretch"], settings["elastic_grid"]) == ((0.5, 1.0), 0.1, 4)
+
+
+# ---- morphology and erasing -----------------------------------------------------------------------------
+
+STROKES = [{"dilation": 1.0}, {"erosion": 1.0}, {"dilation": 3.7, "erosion": 2.5}, {}]
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 28, 28), (4, 3, 7, 19), (1, 17, 1, 1)], ids=str)
+@pytest.mark.parametrize("most", STROKES, ids=str)
+def test_morphology(most, shape, isa, dtype, ran):
+    rng = np.random.default_rng(0)
+    x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
+    layer = pm.Morphology(**most).build(shape[1:], dtype, seed=2**40 + 5)
+    y = layer.forward(x, isa=isa)
+    numbers = layer.dilation, layer.erosion
+    agree(y, np.array([reference.morphology(p, i, 0, 2**40 + 5, 1, *numbers) for i, p in enumerate(x)]),
+          TOLERANCE[dtype])  # fmt: skip
+    dx = layer.backward(dy, isa=isa)  # the map is linear where no two pixels are as large, and this is its transpose
+    assert np.isclose((dx * x).sum(dtype=float), (dy * y).sum(dtype=float), rtol=1e-4, atol=1e-3)
+    agree(dx.sum(dtype=float), dy.sum(dtype=float), 1e-4)  # nothing is lost
+    np.testing.assert_array_equal(layer.forward(x, training=False, isa=isa), x)
+    ran("morphology_forward", (str(most), shape))
+    ran("morphology_backward", (str(most), shape))
+
+
+@pytest.mark.parametrize("most", STROKES[:3], ids=str)
+def test_morphology_swallows_no_nan(most, isa, dtype):
+    x = normal(np.random.default_rng(0), (6, 2, 9, 9), dtype)
+    x[:, 0, 4, 4] = np.nan
+    layer = pm.Morphology(**most).build(x.shape[1:], dtype, seed=3)
+    lost = np.isnan(layer.forward(x, isa=isa))
+    assert lost[:, 0, 4, 4].all() and not lost[:, 1].any()
+    expected = [np.isnan(reference.morphology(p, i, 0, 3, 1, layer.dilation, layer.erosion)) for i, p in enumerate(x)]
+    np.testing.assert_array_equal(lost, expected)
+
+
+def test_strokes_become_thicker_and_thinner(isa):
+    """A stroke of 6x14 pixels: each side moves by the amount, but for corners."""
+    x = np.zeros((400, 1, 28, 28), np.float32)
+    x[:, :, 7:21, 11:17] = 1
+    amount = (pm.Morphology(dilation=1.5, erosion=1).forward(x, isa=isa)[:, 0, 14].sum(axis=1) - 6) / 2
+    assert -1 <= amount.min() < -0.98 and 1.48 < amount.max() <= 1.5 and abs(amount.mean() - 0.25) < 0.1
+    dark = 1 - x
+    np.testing.assert_allclose(
+        pm.functional.morphology(dark, 2, seed=4, isa=isa)[:, 0, 14, :].sum(axis=1).min(), 28 - 6, atol=0.1
+    )
+
+
+ERASED = {
+    "defaults": {},
+    "always": {"p": 1, "area": (0.05, 0.3), "fill": -0.5},
+    "noise": {"p": 1, "fill": (-1, 2)},
+    "half of them do not fit": {"p": 1, "area": (0.5, 1), "ratio": (0.2, 8)},
+    "all": {"p": 1, "area": (1, 1), "ratio": (1, 1), "fill": 3},
+    "never": {"p": 0},
+}
+
+
+@pytest.mark.parametrize("shape", [(20, 1, 28, 28), (9, 3, 7, 19), (1, 17, 1, 1)], ids=str)
+@pytest.mark.parametrize("name", ERASED)
+def test_random_erasing(name, shape, isa, dtype, ran):
+    rng = np.random.default_rng(0)
+    x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
+    layer = pm.RandomErasing(**ERASED[name]).build(shape[1:], dtype, seed=2**40 + 5)
+    y, dx = layer.forward(x, isa=isa), layer.backward(dy, isa=isa)
+    sizes, fill = (layer.p, layer.area, layer.ratio), range_of("fill", layer.fill or 0.0)
+    for i in range(len(x)):
+        expected = reference.random_erasing(x[i], i, 0, 2**40 + 5, 1, *sizes, fill)
+        agree(y[i], expected, np.finfo(dtype).eps)
+        where = (slice(None), *reference.erased(x[i].shape, i, 0, 2**40 + 5, 1, *sizes))
+        dy[i][where] = 0
+    np.testing.assert_array_equal(dx, dy)
+    np.testing.assert_array_equal(layer.forward(x, training=False, isa=isa), x)
+    ran("erase", (name, shape))
+
+
+def test_erased_are_as_many_and_as_large_as_asked_for():
+    y = pm.functional.random_erasing(np.ones((4000, 1, 32, 32), np.float32), 0.25, seed=1) == 0
+    share = y.mean(axis=(1, 2, 3))
+    some = share > 0
+    assert abs(some.mean() - 0.25) < 0.03 and 0.01 < share[some].min() < 0.03 and 0.32 < share[some].max() < 0.36
+    tall = y.any(axis=(1, 3)).sum(axis=1)[some] / y.any(axis=(1, 2)).sum(axis=1)[some]
+    assert abs(np.log(tall).mean()) < 0.1 and tall.max() < 4 and tall.min() > 1 / 4
+    places = y[some].mean(axis=(0, 1))
+    np.testing.assert_allclose(places, places[::-1, ::-1], atol=0.06)  # as often on either side
+
+
+def test_erased_are_filled_with_what_rescaling_makes_of_black():
+    model = pm.Sequential([pm.Rescaling(1 / 255, -0.5), pm.RandomErasing(1)], (1, 9, 9))
+    x = np.full((50, 1, 9, 9), 255, np.uint8)
+    assert set(np.unique(model.forward(x).round(6)).tolist()) == {-0.5, 0.5}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pm.GaussianNoise(1.0),
+        pm.Augmentation(shift=4, elastic=3),
+        pm.Augmentation(stretch=0.3, crop=(0.5, 1), elastic=3, elastic_grid=3),
+        pm.Morphology(2, 2),
+        pm.RandomErasing(0.7, fill=(0, 1)),
+    ],
+    ids=str,
+)
 def test_what_happens_to_a_picture_depends_on_its_index_only(layer):
     x = np.random.default_rng(0).random((9, 1, 8, 8), np.float32)
     net = layer.build((1, 8, 8))._network

@@ -15,11 +15,11 @@ from torch import nn  # noqa: E402 - only where it is there
 
 torch.set_num_threads(1)
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
-HERE_ONLY = pm.GaussianNoise, pm.Augmentation
 IN_PYTORCH = [
     (layer, shape)
     for layer, shape in cases()
-    if not isinstance(layer, HERE_ONLY) and not (isinstance(layer, Window) and len(layer.padding) == 4)
+    if (layer.in_pytorch or isinstance(layer, pm.Rescaling))
+    and not (isinstance(layer, Window) and len(layer.padding) == 4)
 ]
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pymnistcnn.DataWarning"),  # of pixels from a normal distribution

@@ -2,8 +2,10 @@
  * PMC_DOUBLE and the name PMC_DEVICE_KERNEL_OF of what finds them. */
 #include "conv.h"
 #include "elements.h"
+#include "erasing.h"
 #include "linear.h"
 #include "loss.h"
+#include "morphology.h"
 #include "norm.h"
 #include "pool.h"
 #include "update.h"

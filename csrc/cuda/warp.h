@@ -20,35 +20,72 @@ INLINE real blurred(const real *from, const real *taps, int64_t radius, int64_t 
     return sum;
 }
 
+/* to [count] <- random numbers in [-1, 1), for an axis. */
+BLOCK warp_displacements(real *to, int64_t count, int axis, const pmc_job *j, int64_t sample) {
+    const pmc_random random = pmc_step_random(j->step, 0);
+    const uint32_t picture = picture_of(random, pmc_step_numbers(j->step, 0), sample);
+    FOR_THREADS(t) {
+        for (int64_t first = 4 * t; first < count; first += 4 * THREADS) {
+            uint32_t words[4];
+            random_words(words, elastic_block(count, axis, first), 1, picture, j->op.shape.warp.stream, random);
+            for (int64_t e = first; e < MIN(first + 4, count); e++) to[e] = (real)symmetric(words[e - first], 1);
+        }
+    }
+}
+
+/* field [h][w] of an axis gets its blurred displacements; workspace: raw and smooth [h][w], taps. */
+BLOCK warp_add_blurred(real *field, real *raw, int axis, const pmc_job *j, int64_t sample) {
+    const pmc_warp *s = &j->op.shape.warp;
+    const int64_t h = s->image.h, w = s->image.w, size = h * w, radius = pmc_warp_radius(s);
+    real *smooth = raw + size, *taps = smooth + size;
+    FOR_THREADS(t) {
+        if (t == 0) elastic_taps(taps, s);
+    }
+    warp_displacements(raw, size, axis, j, sample);
+    FOR_THREADS(t) {
+        for (int64_t e = t; e < size; e += THREADS) smooth[e] = blurred(raw, taps, radius, e / w, e % w, h, w, 0);
+    }
+    FOR_THREADS(t) {
+        for (int64_t e = t; e < size; e += THREADS)
+            field[e] += blurred(smooth, taps, radius, e / w, e % w, h, w, 1) * (real)s->elastic;
+    }
+}
+
+/* field [2][h][w] gets both axes' splines; workspace: control points [2][points][points], their rows [2][points][w]. */
+BLOCK warp_add_spline(real *field, real *control, const pmc_job *j, int64_t sample) {
+    const pmc_warp *s = &j->op.shape.warp;
+    const int64_t h = s->image.h, w = s->image.w, points = pmc_warp_points(s), rows = 2 * points;
+    real *along_x = control + rows * points;
+    for (int axis = 0; axis < 2; axis++)
+        warp_displacements(control + axis * points * points, points * points, axis, j, sample);
+    FOR_THREADS(t) {
+        for (int64_t e = t; e < rows * w; e += THREADS) {
+            const spline at = spline_at(e % w, w, s->grid);
+            along_x[e] = spline_sums(&at, control + e / w * points, 1, 1) * (real)s->elastic;
+        }
+    }
+    FOR_THREADS(t) {
+        for (int64_t e = t; e < 2 * h * w; e += THREADS) {
+            const spline at = spline_at(e / w % h, h, s->grid);
+            field[e] += spline_sums(&at, along_x + e / (h * w) * points * w + e % w, w, 1);
+        }
+    }
+}
+
 /* field [2][h][w]: the row and the column of the input that each pixel of the output is taken from; what follows there
- * is workspace: raw and smooth [h][w], taps. */
+ * is workspace. */
 BLOCK warp_field(real *field, const pmc_job *j, int64_t sample) {
     const pmc_warp *s = &j->op.shape.warp;
     const pmc_random random = pmc_step_random(j->step, 0);
-    const uint32_t picture = picture_of(random, pmc_step_numbers(j->step, 0), sample);
-    const int64_t h = s->image.h, w = s->image.w, size = h * w, radius = pmc_warp_radius(s);
-    real *raw = field + 2 * size, *smooth = raw + size, *taps = smooth + size;
+    const int64_t w = s->image.w, size = s->image.h * w;
     FOR_THREADS(t) {
-        const affine map = affine_of(s, picture, random);
+        const affine map = affine_of(s, picture_of(random, pmc_step_numbers(j->step, 0), sample), random);
         for (int64_t e = t; e < size; e += THREADS) affine_place(field + e, field + size + e, &map, e / w, e % w);
-        if (t == 0 && s->elastic != 0) elastic_taps(taps, s);
     }
-    for (int axis = 0; axis < 2 && s->elastic != 0; axis++) {
-        FOR_THREADS(t) {
-            for (int64_t first = 4 * t; first < size; first += 4 * THREADS) {
-                uint32_t words[4];
-                random_words(words, elastic_block(s, axis, first), 1, picture, s->stream, random);
-                for (int64_t e = first; e < MIN(first + 4, size); e++) raw[e] = (real)symmetric(words[e - first], 1);
-            }
-        }
-        FOR_THREADS(t) {
-            for (int64_t e = t; e < size; e += THREADS) smooth[e] = blurred(raw, taps, radius, e / w, e % w, h, w, 0);
-        }
-        FOR_THREADS(t) {
-            for (int64_t e = t; e < size; e += THREADS)
-                field[axis * size + e] += blurred(smooth, taps, radius, e / w, e % w, h, w, 1) * (real)s->elastic;
-        }
-    }
+    if (s->elastic == 0) return;
+    if (s->grid) warp_add_spline(field, field + 2 * size, j, sample);
+    else
+        for (int axis = 0; axis < 2; axis++) warp_add_blurred(field + axis * size, field + 2 * size, axis, j, sample);
 }
 
 BLOCK warp_forward_block(const pmc_job *j, int64_t sample) {
@@ -58,14 +95,13 @@ BLOCK warp_forward_block(const pmc_job *j, int64_t sample) {
     real *field = SAMPLE(2, sample, pmc_warp_field(s));
     warp_field(field, j, sample);
     FOR_THREADS(t) {
-        const square covered =
+        const rectangle covered =
             cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_numbers(j->step, 0), sample),
                       pmc_step_random(j->step, 0));
         const real *x = SAMPLE(1, sample, stride);
         for (int64_t e = t; e < size; e += THREADS) {
-            const int64_t row = e / image->w, column = e % image->w;
             const corners from = corners_of(field[e], field[size + e], image);
-            const int hidden = is_in(&covered, row, column);
+            const int hidden = is_in(&covered, e / image->w, e % image->w);
             for (int64_t c = 0; c < image->c; c++) SAMPLE(0, sample, stride)
             [inside(image, e * image->c + c)] = hidden ? (real)s->fill : interpolated(x + c, &from, (real)s->fill);
         }
@@ -85,7 +121,7 @@ BLOCK warp_backward_block(const pmc_job *j, int64_t sample) {
         for (int64_t e = t; e < stride; e += THREADS) dx[e] = 0;
     }
     FOR_THREADS(t) {
-        const square covered =
+        const rectangle covered =
             cutout_of(s, picture_of(pmc_step_random(j->step, 0), pmc_step_numbers(j->step, 0), sample),
                       pmc_step_random(j->step, 0));
         real *dx = SAMPLE(0, sample, stride);

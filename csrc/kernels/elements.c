@@ -1,6 +1,8 @@
 /* Activations, and what is random in training, as operations. */
 #include "augment.h"
 #include "elements.h"
+#include "erasing.h"
+#include "morphology.h"
 #include "operation.h"
 
 RUN(activation_forward, REF(0), REF(1), SHAPE(elements), t->n)
@@ -15,3 +17,6 @@ RUN(dropout, REF(0), REF(1), SHAPE(dropout), t->n, RANDOM)
 RUN(noise, REF(0), REF(1), SHAPE(noise), t->n, RANDOM, NUMBERS)
 RUN(warp_forward, REF(0), REF(1), SHAPE(warp), t->n, RANDOM, NUMBERS, REF(2))
 RUN(warp_backward, REF(0), REF(1), SHAPE(warp), t->n, RANDOM, NUMBERS, REF(2))
+RUN(morphology_forward, REF(0), REF(1), SHAPE(morphology), t->n, RANDOM, NUMBERS, REF(2))
+RUN(morphology_backward, REF(0), REF(1), REF(2), SHAPE(morphology), t->n, RANDOM, NUMBERS, REF(3))
+RUN(erase, REF(0), REF(1), SHAPE(erasing), t->n, RANDOM, NUMBERS)

@@ -322,6 +322,30 @@ INLINE vw v_multiply_words(vw a, uint32_t b) {
 INLINE vw v_interleave_words_low(vw a, vw b) { return V_SHUFFLE(vw, a, b, V_WORDS(LOW)); }
 INLINE vw v_interleave_words_high(vw a, vw b) { return V_SHUFFLE(vw, a, b, V_WORDS(HIGH)); }
 
+/* p[at], or `otherwise` where at is negative. */
+INLINE vf v_gather(const real *p, vi at, vf otherwise) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return (vf)_mm512_mask_i64gather_pd((__m512d)otherwise, (__mmask8)~v_bits(at < 0), (__m512i)at, p, 8);
+#elif PMC_ISA == PMC_AVX512
+    return (vf)_mm512_mask_i32gather_ps((__m512)otherwise, (__mmask16)~v_bits(at < 0), (__m512i)at, p, 4);
+#elif PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    return (vf)_mm256_mask_i64gather_pd((__m256d)otherwise, p, (__m256i)at, (__m256d)~at, 8);
+#elif PMC_ISA == PMC_AVX2
+    return (vf)_mm256_mask_i32gather_ps((__m256)otherwise, p, (__m256i)at, (__m256)~at, 4);
+#else
+    for (int i = 0; i < VL; i++)
+        if (at[i] >= 0) otherwise[i] = p[at[i]];
+    return otherwise;
+#endif
+}
+
+/* The first n lanes, so many elements apart. */
+INLINE void v_store_apart_n(real *p, int64_t apart, vf v, int64_t n) {
+    if (apart == 1) v_store_n(p, v, n);
+    else
+        for (int i = 0; i < MIN(n, VL); i++) p[i * apart] = v[i];
+}
+
 /* 0 where x is finite, NaN elsewhere. */
 INLINE vf v_finite(vf x) { return x - x; }
 INLINE int all_finite(vf nan_or_zero) {

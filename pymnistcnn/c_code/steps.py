@@ -16,7 +16,7 @@ import numpy as np
 from .. import nodes, operands
 from .._native import ActivationKind, Constant
 from .._types import Array, Shape
-from ..layers import Augmentation, Dropout, GaussianNoise
+from ..layers.randomness import RANDOM
 from ..network import lowered
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Reader:
             return "Residual: + x"
         behind = self.ends[node.layer]
         leaves = self.network.leaves[node.layer : behind]
-        return ", ".join(str(leaf) for leaf in leaves if not isinstance(leaf, (Augmentation, Dropout, GaussianNoise)))
+        return ", ".join(str(leaf) for leaf in leaves if not isinstance(leaf, RANDOM))
 
     def step(self, node: nodes.Node) -> Any:
         """None where there is nothing to compute."""

@@ -28,7 +28,7 @@ from ..layers import (
     Softmax,
     activations,
 )
-from ..layers.randomness import Augmentation, Dropout, GaussianNoise
+from ..layers.randomness import RANDOM
 from ..network import shapes_through
 from .page import SHARED, page_of
 from .saving import folder_names
@@ -157,7 +157,7 @@ class Writer:
 
 DESCRIBED: dict[type[Layer], Callable[..., dict[str, Any]]] = {
     **{getattr(activations, name): Writer.settings for name in activations.__all__},
-    **dict.fromkeys((Augmentation, Dropout, Flatten, GaussianNoise), Writer.same),
+    **dict.fromkeys((*RANDOM, Flatten), Writer.same),
     Rescaling: Writer.settings,
     Conv2d: Writer.conv,
     Linear: Writer.linear,

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from .._types import Array, Shape
-from ..layers import Augmentation, Dropout, Flatten, GaussianNoise, Layer, Rescaling
+from ..layers import Flatten, Layer, Rescaling
+from ..layers.randomness import RANDOM
 from ..model import Sequential
 from ..network import shapes_through
 from ..predictor import Predictor
 
-ALIKE = (Augmentation, Dropout, Flatten, GaussianNoise, Rescaling)  # what they give looks as what they get
+ALIKE = (*RANDOM, Flatten, Rescaling)  # what they give looks as what they get
 
 
 class Stages:

@@ -14,6 +14,7 @@ from .. import __version__, layers
 from .._types import DTypeLike, Shape, StrPath
 from ..checks import checked_path, shown, yes_or_no
 from ..datasets import atomic_write
+from ..layers.randomness import RANDOM
 from ..layers.residual import named_leaves
 from ..network import shapes_through
 from .folding import folded
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ..model import Sequential
 
 
-RANDOM = layers.Dropout, layers.GaussianNoise, layers.Augmentation  # which do nothing when a network predicts
 MOST_BYTES = 2**31 - 1  # of a file that is one protocol buffer
 
 

@@ -64,23 +64,50 @@ def _blurred(field, sigma):
     return field
 
 
-def warp(x, picture, layer, seed, epoch, shift, rotation, scale, shear, elastic, sigma, cutout, fill):
-    """One picture (c, h, w) seen through its random map; angles in radians."""
+def _uniform(words, least, most):
+    return least + (most - least) * (words / 2.0**32)
+
+
+def _spline(points, h, w):
+    """(h, w) of a uniform cubic B-spline with the control points of a grid, of which each pixel sees 4x4."""
+    cells = len(points) - 3
+
+    def shares(size):
+        matrix = np.zeros((size, len(points)))
+        for i in range(size):
+            cell, t = divmod((i + 0.5) * cells / size, 1)
+            basis = (1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3
+            matrix[i, int(cell) : int(cell) + 4] = np.array(basis) / 6
+        return matrix
+
+    return shares(h) @ points @ shares(w).T
+
+
+def warp(
+    x, picture, layer, seed, epoch, shift, rotation, scale, shear, elastic, sigma, cutout, fill, stretch, crop, grid
+):
+    """One picture (c, h, w) seen through its random map; angles in radians, crop (least, most)."""
     (x,) = f64(x)
     _, h, w = x.shape
     words = picture_words(range(3), picture, layer, seed, epoch).astype(np.float64)
     angle, lean = _symmetric(words[0, 0], rotation), np.tan(_symmetric(words[0, 1], shear))
-    zoom = 1 / (1 + _symmetric(words[0, 2], scale))
+    kept = _uniform(words[1, 3], *crop)
+    zoom = kept / (1 + _symmetric(words[0, 2], scale)) / (1 + _symmetric(words[1, 1:3], stretch))
     down, across = _symmetric(words[0, 3], shift), _symmetric(words[1, 0], shift)
     v, u = np.mgrid[:h, :w] - np.array([(h - 1) / 2 + down, (w - 1) / 2 + across])[:, None, None]
-    row = (v * np.cos(angle) - u * np.sin(angle)) * zoom
-    column = (u * np.cos(angle) + v * np.sin(angle)) * zoom - lean * row
-    row, column = row + (h - 1) / 2, column + (w - 1) / 2
+    v, u = v * zoom[0], u * zoom[1]
+    row = v * np.cos(angle) - u * np.sin(angle)
+    column = u * np.cos(angle) + v * np.sin(angle) - lean * row
+    off = _symmetric(words[2, 2:], (1 - kept) / 2) * (h, w)
+    row, column = row + (h - 1) / 2 + off[0], column + (w - 1) / 2 + off[1]
     if elastic:
-        blocks = -(-h * w // 4)
-        raw = picture_words(range(16, 16 + 2 * blocks), picture, layer, seed, epoch).reshape(2, -1)[:, : h * w]
-        fields = _symmetric(raw.astype(np.float64), 1).reshape(2, h, w)
-        row, column = row + elastic * _blurred(fields[0], sigma), column + elastic * _blurred(fields[1], sigma)
+        size = (grid + 3, grid + 3) if grid else (h, w)
+        count = size[0] * size[1]
+        blocks = -(-count // 4)
+        raw = picture_words(range(16, 16 + 2 * blocks), picture, layer, seed, epoch).reshape(2, -1)[:, :count]
+        fields = _symmetric(raw.astype(np.float64), 1).reshape(2, *size)
+        fields = [_spline(field, h, w) if grid else _blurred(field, sigma) for field in fields]
+        row, column = row + elastic * fields[0], column + elastic * fields[1]
     y = np.zeros_like(x)
     above, left = np.floor(row).astype(int), np.floor(column).astype(int)
     for i in (0, 1):
@@ -91,4 +118,48 @@ def warp(x, picture, layer, seed, epoch, shift, rotation, scale, shear, elastic,
     if cutout:
         top, first = (int(word) * size // 2**32 - cutout // 2 for word, size in zip(words[2, :2], (h, w), strict=True))
         y[:, max(top, 0) : max(top + cutout, 0), max(first, 0) : max(first + cutout, 0)] = fill
+    return y
+
+
+def _dilated(x):
+    """(c, h, w): the largest of a cross of 3x3 pixels."""
+    _, h, w = x.shape
+    around = np.pad(x, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    cross = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
+    return np.max([around[:, i : i + h, j : j + w] for i, j in cross], axis=0)
+
+
+def morphology(x, picture, layer, seed, epoch, dilation, erosion):
+    """One picture (c, h, w), dilated or eroded."""
+    (y,) = f64(x)
+    amount = _uniform(picture_words([0], picture, layer, seed, epoch)[0, 0], -erosion, dilation)
+    sign = -1 if amount < 0 else 1
+    y = sign * y
+    for _ in range(int(abs(amount))):
+        y = _dilated(y)
+    part = abs(amount) % 1
+    return sign * ((1 - part) * y + part * _dilated(y))
+
+
+def erased(shape, picture, layer, seed, epoch, p, area, ratio):
+    """The rows and the columns of what is erased of a picture (c, h, w), as slices."""
+    _, h, w = shape
+    words = picture_words(range(11), picture, layer, seed, epoch).astype(np.float64)
+    if words[0, 0] / 2**32 < p:
+        for block in words[1:]:
+            pixels, tall = _uniform(block[0], *area) * h * w, np.exp(_uniform(block[1], *np.log(ratio)))
+            height, width = int(np.sqrt(pixels * tall) + 0.5), int(np.sqrt(pixels / tall) + 0.5)
+            if height <= h and width <= w:
+                top, left = int(block[2] * (h - height + 1) / 2**32), int(block[3] * (w - width + 1) / 2**32)
+                return slice(top, top + height), slice(left, left + width)
+    return slice(0), slice(0)
+
+
+def random_erasing(x, picture, layer, seed, epoch, p, area, ratio, fill):
+    """One picture (c, h, w); fill: (low, high), drawn in the order h, w, c."""
+    y = f64(x)[0].copy()
+    place = (slice(None), *erased(x.shape, picture, layer, seed, epoch, p, area, ratio))
+    channels, height, width = y[place].shape
+    words = picture_words(range(16, 16 + y.size), picture, layer, seed, epoch).ravel()[: y[place].size]
+    y[place] = _uniform(words, *fill).reshape(height, width, channels).transpose(2, 0, 1)
     return y
