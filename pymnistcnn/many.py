@@ -163,7 +163,14 @@ def once(network: Network, data: Any, name: str) -> tuple[Array, Array]:
 class Work:
     """Trainings of one recipe on the same data, and how far they are."""
 
+    make: Callable[..., Recipe]
+    data: Any
+    arguments: dict[str, Any]
+    count: int
+    started: float
     results: list[Trained]
+    over: threading.Event
+    watches: list[Watch]
 
     def __init__(self, make: Callable[..., Recipe], data: Any, arguments: dict[str, Any], count: int) -> None:
         self.make, self.data, self.arguments, self.count = make, data, arguments, count
