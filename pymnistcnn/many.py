@@ -99,8 +99,7 @@ def train_many(
 
     Returns a Trained for each seed, in their order. One that fails does not stop the others: its `error` says why, and
     its `model` raises that. Where all fail, the first one's error is raised. ValueError for bad arguments. Ctrl-C ends
-    all; the KeyboardInterrupt has as `results` the
-    list of those that were finished.
+    all; the KeyboardInterrupt has as `results` the list of those that were finished.
 
     The data are in memory once, in the numbers that the networks take. Beside them, each network has its weights and as
     many gradients, 0.4 MB of `accurate`; each of those that are trained at a time, what the optimizer keeps, copies to
