@@ -99,8 +99,7 @@ def train_many(
 
     Returns a Trained for each seed, in their order. One that fails does not stop the others: its `error` says why, and
     its `model` raises that. Where all fail, the first one's error is raised. ValueError for bad arguments. Ctrl-C ends
-    all; the KeyboardInterrupt has as `results` the
-    list of those that were finished.
+    all; the KeyboardInterrupt has as `results` the list of those that were finished.
 
     The data are in memory once, in the numbers that the networks take. Beside them, each network has its weights and as
     many gradients, 0.4 MB of `accurate`; each of those that are trained at a time, what the optimizer keeps, copies to
@@ -163,7 +162,14 @@ def once(network: Network, data: Any, name: str) -> tuple[Array, Array]:
 class Work:
     """Trainings of one recipe on the same data, and how far they are."""
 
+    make: Callable[..., Recipe]
+    data: Any
+    arguments: dict[str, Any]
+    count: int
+    started: float
     results: list[Trained]
+    over: threading.Event
+    watches: list[Watch]
 
     def __init__(self, make: Callable[..., Recipe], data: Any, arguments: dict[str, Any], count: int) -> None:
         self.make, self.data, self.arguments, self.count = make, data, arguments, count

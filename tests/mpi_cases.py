@@ -50,6 +50,7 @@ CASES = {
     "small batches": (everything, lambda: dict(batch_size=3, epochs=1)),
     "one by one": (plain, lambda: dict(batch_size=1, epochs=1)),
     "a stream": (everything, lambda: dict(stream=True, shuffle_buffer=20)),
+    "stochastic average": (everything, lambda: dict(average=pm.StochasticAverage(0.4), mapped=True)),
     "a mapped file": (everything, lambda: dict(mapped=True)),
     "mixed": (everything, lambda: dict(mixing=pm.MixUp(), sample_weight=np.linspace(0.5, 2, 90))),
     "mixed, of a mapped file": (everything, lambda: dict(mixing=pm.CutMix(), mapped=True)),

@@ -23,7 +23,7 @@ import pymnistcnn as pm
 from pymnistcnn import _native, datasets
 from pymnistcnn.cli import main
 from pymnistcnn.network import default_threads
-from pymnistcnn.recipes import RECIPES, Recipe
+from pymnistcnn.recipes import ENSEMBLES, RECIPES, Recipe
 from pymnistcnn.target import ISAS
 
 PROGRAM = [sys.executable, "-P", "-c", "from pymnistcnn.cli import main; main(prog_name='pymnistcnn')"]
@@ -125,7 +125,7 @@ def test_version():
 def test_train_offers_every_recipe_in_its_help():
     text = called("train", "--help").stdout
     assert "train [OPTIONS] [RECIPE]" in text
-    assert all(f"`{name}`" in text for name in RECIPES)
+    assert all(f"`{name}`" in text for name in [*RECIPES, *ENSEMBLES])
 
 
 def test_importing_the_commands_waits_for_nothing_heavy():
