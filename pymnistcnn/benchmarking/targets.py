@@ -260,7 +260,7 @@ def of_goal(rows: Any, goal: Learning, device: str | None) -> list[Verdict]:
 def counts(row: Any, goal: Learning, device: str | None) -> bool:
     """Is a row measured as a goal wants it? bfloat16 is of the processor, too."""
     isa, threads = row.settings["isa"], row.settings["threads"]
-    where = isa == device if device else isa.startswith((ISA, "amx")) and threads == THREADS
+    where = isa == device if device else isa.startswith(ISA) and threads == THREADS
     small = goal.parameters is None or row.runs[0].parameters <= goal.parameters
     same = (row.settings["data"], row.protocol) == (goal.data, goal.protocol)
     return goal.is_of(row.recipe) and where and small and same and len(row.runs) >= goal.seeds

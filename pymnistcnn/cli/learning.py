@@ -19,7 +19,7 @@ from ..benchmarking.report import Table
 from ..benchmarking.runs import stored
 from ..datasets.atomic import only_writer
 from ..recipes import RECIPES
-from ..target import ISAS
+from ..target import on_processor
 from .bench import CHECK, OUTPUT, deliver, progress, report_of, write
 from .options import COMPUTE, DATA, FORM, options, read_data
 from .saved import network_at
@@ -86,7 +86,7 @@ def accuracy(
     rows = collected(accuracy_bench, tasks, seeds, accuracy_tables, output)
     if data is None and protocol == Protocol():
         rows = [accuracy_bench.with_around(row, min(seeds, 3)) if row.recipe == "fast" else row for row in rows]
-    device = None if isa in ISAS else isa
+    device = None if on_processor(isa) else isa
     wanted = targets.learning(names, train.name, protocol)
     verdicts = targets.of_accuracy(rows, wanted, device) if check else None
     deliver(accuracy_tables(rows), accuracy_bench.NOTES, isa, Company(), verdicts, output, as_json)
