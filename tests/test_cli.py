@@ -179,12 +179,14 @@ def test_train_defaults_are_the_recipe_s(tiny):
     assert got["isa"] == ISAS[-1] and got["threads"] == default_threads()
 
 
+@pytest.mark.filterwarnings("ignore:300 samples are too few to keep some back")
 @pytest.mark.parametrize("name", RECIPES)
 def test_train_does_what_fit_does(name, tiny):
     assert called("train", name, "--seed", 3, "--data", tiny).exit_code == 0
     made = RECIPES[name](seed=3)
     made.model.fit(datasets.mnist(tiny)[0], epochs=made.epochs, batch_size=made.batch_size, optimizer=made.optimizer,
-                   schedule=made.schedule, loss=made.loss, callbacks=made.callbacks, progress=False)  # fmt: skip
+                   schedule=made.schedule, loss=made.loss, callbacks=made.callbacks, held_out=made.held_out,
+                   progress=False)  # fmt: skip
     model = pm.load("digits.safetensors")
     assert model.network.param.tobytes() == made.model.network.param.tobytes()
     made.model.notes = model.notes
