@@ -278,6 +278,21 @@ def test_evaluate_tells_of_calibration(smoothed, tmp_path):
     assert f"calibration    off by {said.error:.2%} (expected calibration error)" in lines
 
 
+@pytest.mark.filterwarnings("always::pymnistcnn.DataWarning")
+@pytest.mark.parametrize("samples, lines", [
+    (1200, ["          1,080 images; 120 are held out, to calibrate on"]),
+    (300, ["300 samples are too few to keep some back: the model is not calibrated"]),
+])  # fmt: skip
+def test_train_tells_what_is_held_out(samples, lines, tmp_path):
+    data, path = tmp_path / "a.npz", tmp_path / "a.safetensors"
+    train, test = TRAIN[:samples], TEST[:100]
+    np.savez(data, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
+    run = ["train", "accurate", "--data", str(data), "--epochs", "1", "--output", str(path), "--json"]
+    result = CliRunner().invoke(main, run)
+    assert result.exit_code == 0 and all(line in result.stderr for line in lines)
+    assert ("held out" in result.stderr) == (samples == 1200) and path.exists()
+
+
 def test_where_no_answer_is_wrong(smoothed, tmp_path):
     path, data = tmp_path / "a.safetensors", tmp_path / "a.npz"
     smoothed.save(path)

@@ -180,6 +180,7 @@ def test_train_defaults_are_the_recipe_s(tiny):
     assert got["isa"] == ISAS[-1] and got["threads"] == default_threads()
 
 
+@pytest.mark.filterwarnings("ignore:300 samples are too few to keep some back")
 @pytest.mark.parametrize("name", RECIPES)
 def test_train_does_what_fit_does(name, tiny):
     assert called("train", name, "--seed", 3, "--data", tiny).exit_code == 0

@@ -479,7 +479,7 @@ REFUSED = {
     "flat w": (lambda: F.linear(Z, np.ones(3)), r"w must have shape \(out, in\), not \(3,\)"),
     "matmul": (lambda: F.matmul(Z, Z), r"\(n, k\) and \(k, m\), not \(2, 3\) and \(2, 3\)"),
     "window over the input": (lambda: F.max_pool2d(X, 7), "a window of 7 pixels does not fit into 6"),
-    "padding over half the window": (lambda: F.avg_pool2d(X, 3, padding=2), "padding must be at most half"),
+    "padding of a whole window": (lambda: F.avg_pool2d(X, 3, padding=3), "padding must be less than the window"),
     "negative padding of a pool": (lambda: F.max_pool2d(X, 3, padding=-1), "padding must be a whole number from 0"),
     "stride of a pool": (lambda: F.max_pool2d(X, 3, 0), "stride must be a whole number from 1 on, not 0"),
     "ceil_mode": (lambda: F.avg_pool2d(X, 3, ceil_mode=1), "ceil_mode must be True or False, not 1"),

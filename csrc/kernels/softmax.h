@@ -156,7 +156,7 @@ SOFTMAX_OF(log_softmax_gradient, dy, y)
     KERNEL void name##_forward(real *y, const real *x, const pmc_softmax *s, int64_t n) {                              \
         const int64_t stride = pmc_image_stride(&s->image);                                                            \
         for (int64_t i = 0; i < n; i++, y += stride, x += stride) {                                                    \
-            if (y != x) image_clear_border(y, &s->image);                                                              \
+            image_clear_border(y, &s->image);                                                                          \
             name##_image(y, x, s);                                                                                     \
         }                                                                                                              \
     }                                                                                                                  \
