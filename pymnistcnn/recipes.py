@@ -21,7 +21,7 @@ from .losses import CrossEntropyLoss, Loss
 from .model import Sequential
 from .optimizers import Adam, AdamW, Optimizer
 from .schedules import OneCycle, Schedule
-from .tiny import augmented_network, separable_network, table_network
+from .tiny import picture_network, table_network
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def tiny(
     if len(checked_shape(input_shape)) == 1:
         layers = table_network(8, classes)
     else:
-        layers = separable_network(input_shape, classes, white)
+        layers = picture_network((7, 10, 10, 10, 8), input_shape, classes, white)
     return Recipe(
         model=Sequential(layers, input_shape, seed, dtype),
         epochs=30,
@@ -174,37 +174,38 @@ def tiny(
 def tiny_4800(
     input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
 ) -> Recipe:
-    """A network of 4,675 parameters, for (1, 28, 28) and 10 classes, on pictures that are moved, turned and scaled.
+    """A network of 4,610 parameters, for (1, 28, 28) and 10 classes, on pictures that are moved, turned and scaled.
 
     Parameters and example: see `tiny`.
     """
-    return augmented((8, 12, 14, 15), input_shape, classes, seed, dtype, white)
+    return augmented((16, 28, 32, 32, 36), 14, input_shape, classes, seed, dtype, white)
 
 
 def tiny_8900(
     input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
 ) -> Recipe:
-    """A network of 8,637 parameters, for (1, 28, 28) and 10 classes, on pictures that are moved, turned and scaled.
+    """A network of 8,847 parameters, for (1, 28, 28) and 10 classes, on pictures that are moved, turned and scaled.
 
     Parameters and example: see `tiny`.
     """
-    return augmented((10, 16, 20, 21), input_shape, classes, seed, dtype, white)
+    return augmented((24, 40, 44, 48, 51), 10, input_shape, classes, seed, dtype, white)
 
 
 def augmented(
-    channels: tuple[int, int, int, int], input_shape: Shape, classes: int, seed: int, dtype: DTypeLike, white: int
+    channels: tuple[int, ...], epochs: int, input_shape: Shape, classes: int, seed: int, dtype: DTypeLike, white: int
 ) -> Recipe:
-    """Convolutions of these channels, trained as `accurate` is, for longer."""
+    """`tiny` with these channels, on pictures and with a loss like those of `accurate`."""
     if len(checked_shape(input_shape)) == 1:
-        layers = table_network(2 * channels[-1], classes)
+        layers = table_network(channels[-1], classes)
     else:
-        layers = augmented_network(channels, input_shape, classes, white)
+        moves = Augmentation(shift=1, rotation=8, scale=0.1)
+        layers = picture_network(channels, input_shape, classes, white, (moves,))
     return Recipe(
         model=Sequential(layers, input_shape, seed, dtype),
-        epochs=30,
+        epochs=epochs,
         batch_size=128,
         optimizer=AdamW(betas=(0.7, 0.9), weight_decay=0.05),
-        schedule=OneCycle(0.01),
+        schedule=OneCycle(0.02),
         loss=CrossEntropyLoss(label_smoothing=0.05),
     )
 
