@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._native import Program
-from ._types import Array, ArrayLike
+from ._types import Array, ArrayLike, Shape
 from .ahead import in_advance
 from .callbacks import Callback
 from .checkpoints import checksum, described
@@ -96,9 +96,22 @@ class Distillation:
     def teachers(self) -> list[Any]:
         return list(self.teacher) if isinstance(self.teacher, (list, tuple)) else [self.teacher]
 
-    def logits(self, x: Array) -> Array:
-        """What the teachers say of pictures, on average: float64 (n, classes)."""
-        return sum(np.asarray(one(x), np.float64) for one in self.teachers) / len(self.teachers)
+    def logits(self, x: Array, shape: Shape) -> Array:
+        """What the teachers say of pictures, on average: float64 (n, *shape). ValueError for another shape."""
+        answers = [np.asarray(one(x), np.float64) for one in self.teachers]
+        for answer in answers:
+            if answer.shape != (len(x), *shape):
+                raise ValueError(
+                    f"teacher must give outputs {(len(x), *shape)} of {len(x)} pictures, as the network does, "
+                    f"not {answer.shape}"
+                )
+        return np.mean(answers, axis=0)
+
+    def inputs_and_labels(self, y: Any) -> Any:
+        """The data, where `fit` was given nothing beside."""
+        if y is not None:
+            raise ValueError(f"a Distillation has its own labels: y is left out, not {shown(y)}")
+        return self.data
 
 
 class MeanTeacher(Callback):
@@ -172,11 +185,7 @@ class Lessons:
             raise ValueError("augmentation must be of layers without parameters that leave a picture's shape as it is")
         layers = [Rescaling(1 / given.temperature), Softmax()]
         self._softened = Network(layers, network.output_shape, network.dtype)
-        outputs = given.logits(x[:PROBES]).shape[1:]
-        if outputs != network.output_shape:
-            raise ValueError(
-                f"teacher must give {network.output_shape} outputs of each picture, as the network does, not {outputs}"
-            )
+        given.logits(x[:PROBES], network.output_shape)
 
     def described(self) -> dict[str, Any]:
         """What must be the same for a training to go on."""
@@ -223,8 +232,9 @@ class Lessons:
         network._run(plan, Program.FORWARD, len(x), None, x=x, y=y, numbers=numbers, epoch=epoch)
         return y
 
-    def _soft(self, x: Array, labels: Array) -> Array:
+    def _soft(self, x: Array, labels: Array | None) -> Array:
         """The targets of pictures, (n, classes)."""
         alpha, dtype = self._given.alpha, self._softened.dtype
-        soft = self._softened.predict(self._given.logits(x).astype(dtype), default_target())
+        logits = self._given.logits(x, self._softened.input_shape)
+        soft = self._softened.predict(logits.astype(dtype), default_target())
         return (alpha * np.eye(soft.shape[1])[labels] + (1 - alpha) * soft).astype(dtype)

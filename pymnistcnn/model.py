@@ -323,8 +323,8 @@ class Sequential:
         data = stream_of(self.network, loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
         if data is None:
             refuse_of_streams(shuffle_buffer=shuffle_buffer, steps_per_epoch=steps_per_epoch)
-            given = x.data if isinstance(x, Distillation) else x
-            samples, targets = self._samples(loss, given, y, "train", sample_weight)
+            given = (x.inputs_and_labels(y), None) if isinstance(x, Distillation) else (x, y)
+            samples, targets = self._samples(loss, *given, "train", sample_weight)
             kept = drawn_to_hold_out(len(samples), held_out, targets, self.network.seed)
             if isinstance(x, Distillation):
                 data = Lessons(x, self.network, loss, samples, targets, shuffle, kept)

@@ -81,10 +81,14 @@ def test_training_is_that_on_the_soft_targets():
     assert fit(given(), epochs=1) == expected
 
 
-def test_same_seed_same_bits(monkeypatch):
-    first = fit(given(), threads=1)
+@pytest.mark.parametrize("mixing", [None, pm.MixUp(1.0), pm.CutMix()], ids=str)
+def test_same_seed_same_bits(mixing, monkeypatch):
+    first = fit(given(), threads=1, mixing=mixing)
     for isa in FMA_ISAS:
-        assert fit(given(), threads=3, isa=isa) == first
+        assert fit(given(), threads=3, isa=isa, mixing=mixing) == first
+    if mixing:
+        assert fit(given()) != first
+        return
     monkeypatch.setattr(sources, "MOST_SAMPLES", 32)  # parts of two batches
     assert fit(given()) == first
     assert fit(given(), shuffle=False) != first
@@ -188,11 +192,13 @@ def test_bad_arguments(how, words):
 @pytest.mark.parametrize("lessons, how, words", [
     (given(augmentation=pm.Conv2d(1, 3)), {}, "augmentation must be of layers without parameters"),
     (given(augmentation=pm.MaxPool2d(2)), {}, "that leave a picture's shape as it is"),
-    (given(teacher=pm.Sequential([pm.Flatten(), pm.Linear(3)], (1, 8, 8))), {}, "teacher must give (4,) outputs"),
+    (given(teacher=pm.Sequential([pm.Flatten(), pm.Linear(3)], (1, 8, 8))), {}, "outputs (16, 4) of 16 pictures"),
     (given(teacher=pm.Sequential([pm.Flatten(), pm.Linear(4)], (1, 9, 9))), {}, "inputs must have shape (n, 1, 9, 9)"),
     (given(data=(X, np.eye(4)[LABELS])), {}, "a Distillation is of labels (n,)"),
-    (given(), dict(loss=pm.MSELoss()), "not"),
-    (given(), dict(y=LABELS), ""),
+    (given(), dict(loss=pm.NLLLoss()), "for CrossEntropyLoss, not for NLLLoss"),
+    (given(), dict(loss=pm.MSELoss()), "train labels must have the shape of the outputs"),
+    (given(), dict(y=LABELS), "a Distillation has its own labels: y is left out"),
+    (given(teacher=[TEACHER, lambda x: np.zeros(4)]), {}, "not (4,)"),
 ])  # fmt: skip
 def test_refused_before_training(lessons, how, words):
     model = network()
