@@ -91,6 +91,8 @@ def forget(path: Path) -> None:
 class Beginning(Callback):
     """Ends a training after so many batches."""
 
+    every: int | None
+
     def __init__(self, batches: int) -> None:
         self.every = batches
 

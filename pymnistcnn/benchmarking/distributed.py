@@ -25,8 +25,8 @@ BATCHES = (128, 1024)
 RANKS = (1, 2, 4)
 NOTES = [
     "The batch is that of all ranks. Oversubscribed ranks have more threads than there are processors, and say nothing "
-    "of the speed of as many machines. Beside: DistributedDataParallel of as many processes and threads, in turns; its "
-    "best of contiguous and channels last.",
+    "of the speed of as many machines. Beside: DistributedDataParallel of as many processes and threads, in turns; "
+    "contiguous or channels last, whichever is faster on one rank.",
     "Messages are collective ones, of a step; bytes are what the busiest rank receives, PyTorch's if gradients go "
     "round in a ring. Time is counted in steps of their own: what moving the bytes takes, and, before it, waiting for "
     "the last rank; PyTorch computes meanwhile.",
@@ -124,12 +124,9 @@ def measure(
         for n in ranks:
             job = dict(task="training", network=network, batch=batch, isa=isa, threads=threads)
             sides.append((n, OURS, "", stack.enter_context(ours(mpiexec, n, **job))))
-        for n in ranks if company.found else ():
-            job = network_job(network, "training", batch, company.folder, isa) | dict(
-                ranks=n, threads_each=threads, **(elsewhere or {})
-            )
-            beside = company.beside(stack, network, "distributed", batch, job, isa, False, seconds)
-            sides += [(n, *of_peer) for of_peer in beside]
+        if company.found:
+            of_peers = network_job(network, "training", batch, company.folder, isa) | dict(threads_each=threads)
+            sides += beside(stack, company, network, batch, of_peers | (elsewhere or {}), ranks, isa, seconds)
         answers = turns([worker for *_, worker in sides], rounds, seconds)
     rows = []
     for (n, library, setting, _), of_one in zip(sides, answers, strict=True):
@@ -141,6 +138,21 @@ def measure(
         alone, mine = other(1, library), None if library == OURS else other(n, OURS)
         rows.append(row(network, batch, n, isa, threads, library, setting, of_one, alone, mine))
     return rows
+
+
+def beside(stack: ExitStack, company: Company, network: str, batch: int, job: dict[str, Any], ranks: list[int],
+           isa: str | None, seconds: float) -> list[tuple[int, str, str, Worker]]:  # fmt: skip
+    """Each peer that does this on each number of ranks, at the setting that is its best on the first of them."""
+    sides = []
+    for found in company.found:
+        if not found.peer.does(network, "distributed", batch, "full"):
+            continue
+        setting, failures = found.best(job | dict(ranks=ranks[0]), isa, False, seconds)
+        company.notes += [f"Failed on {network}, batch {batch}: {line}" for line in failures]
+        for n in ranks if setting else ():
+            worker = stack.enter_context(found.start(job | dict(ranks=n), setting, isa))
+            sides.append((n, found.peer.name, "channels last" if setting.channels_last else "", worker))
+    return sides
 
 
 def row(network: str, batch: int, ranks: int, isa: str | None, threads: int, library: str, setting: str,

@@ -112,6 +112,8 @@ class Row:
 class Steps(Step):
     """Steps of the busiest of so many ranks: of their time only, as what the others computed is missing."""
 
+    here: RanksOnPaper
+
     def __init__(self, network: str, batch: int, isa: str | None, threads: int, machines: int) -> None:
         self.here = RanksOnPaper(machines)
         super().__init__(network, batch, isa, threads, self.here if machines > 1 else None)

@@ -27,6 +27,10 @@ LARGE = 4 << 20  # bytes of a message that tells bandwidth
 class Training(Step):
     """A network that all ranks train, as `fit` does."""
 
+    comm: Any
+    counted: CountedRanks
+    ranks: Any
+
     def __init__(self, comm: Any, **job: Any) -> None:
         self.comm, self.counted = comm, CountedRanks(comm)
         super().__init__(**job, ranks=Ranks(comm), agreed=comm.bcast)  # rank 0's clock
@@ -55,6 +59,11 @@ class Training(Step):
 
 class PingPong:
     """Messages between ranks 0 and 1: what the model on paper goes by."""
+
+    comm: Any
+    large: np.ndarray
+    other: int
+    small: np.ndarray
 
     def __init__(self, comm: Any) -> None:
         self.comm, self.other = comm, 1 - comm.rank
