@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ._types import DTypeLike, Shape
@@ -17,6 +17,7 @@ from .calibration import Calibrate
 from .callbacks import Callback
 from .checks import checked_shape, smallest_side
 from .layers import Augmentation, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Rescaling
+from .layers.base import Layer
 from .losses import CrossEntropyLoss, Loss
 from .model import Sequential
 from .optimizers import Adam, AdamW, Optimizer
@@ -118,10 +119,8 @@ def accurate(
     if len(checked_shape(input_shape)) == 1:
         layers = [Linear(256), ReLU(), Dropout(0.2), Linear(128), ReLU(), Dropout(0.2), Linear(classes)]
     else:
-        layers = [Rescaling(1 / white), Augmentation(shift=1, rotation=8, scale=0.1)]
-        for channels, kernel in zip((16, 48, 96, 96), kernels(input_shape, "accurate"), strict=False):
-            layers += [Conv2d(channels, **kernel), MaxPool2d(2), BatchNorm2d(), ReLU()]
-        layers += [Flatten(), Linear(classes)]
+        augmentation = Augmentation(shift=1, rotation=8, scale=0.1)
+        layers = normed_blocks((16, 48, 96, 96), input_shape, classes, white, augmentation)
     return Recipe(
         model=Sequential(layers, input_shape, seed, dtype),
         epochs=6,
@@ -132,6 +131,39 @@ def accurate(
         callbacks=[Calibrate()] if len(input_shape) == 3 else [],
         held_out=HELD_OUT if len(input_shape) == 3 else 0,
     )
+
+
+def best(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """The network of `accurate` with twice the channels, 203,000 parameters, on pictures that are bent a little, too, for
+    more epochs: eight times the time of `accurate`. Settings were chosen on a split of MNIST's training pictures.
+
+    Parameters and calibration: see `accurate`. A table gets the network of `accurate`.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> recipe = pm.recipes.best()
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments | {"epochs": 1}, progress=False)
+    """
+    recipe = accurate(input_shape, classes, seed, dtype, white)
+    if len(input_shape) == 1:
+        return replace(recipe, epochs=10)
+    augmentation = Augmentation(shift=1, rotation=10, scale=0.1, elastic=10)
+    layers = normed_blocks((32, 96, 192, 192), input_shape, classes, white, augmentation)
+    return replace(recipe, model=Sequential(layers, input_shape, seed, dtype), epochs=10)
+
+
+def normed_blocks(
+    channels: tuple[int, ...], input_shape: Shape, classes: int, white: int, augmentation: Augmentation
+) -> list[Layer]:
+    """Convolutions of these channels, each with a pool and batch norm behind it."""
+    layers: list[Layer] = [Rescaling(1 / white), augmentation]
+    for width, kernel in zip(channels, kernels(input_shape, "accurate"), strict=False):
+        layers += [Conv2d(width, **kernel), MaxPool2d(2), BatchNorm2d(), ReLU()]
+    return [*layers, Flatten(), Linear(classes)]
 
 
 def tiny(
@@ -246,8 +278,9 @@ class Members:
 RECIPES = {  # what `pymnistcnn train` offers
     "fast": fast,
     "accurate": accurate,
+    "best": best,
     "tiny": tiny,
     "tiny-4800": tiny_4800,
     "tiny-8900": tiny_8900,
 }
-ENSEMBLES = {"ensemble": Members(accurate, 5)}  # and that makes several networks
+ENSEMBLES = {"ensemble": Members(best, 5)}  # and that makes several networks

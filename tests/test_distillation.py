@@ -56,7 +56,7 @@ def test_pictures_are_augmented_as_a_layer_does_it():
     """By seed, epoch and number: a model that begins with these layers sees the same."""
     shift = pm.Augmentation(shift=1, rotation=20)
     x, _, numbers = taught(given(shift), seed=7, epoch=2)
-    expected = [reference.warp(X[n], n, 0, 7, 2, 1, np.radians(20), 0, 0, 0, 4, 0, 0) for n in numbers]
+    expected = [reference.warp(X[n], n, 0, 7, 2, 1, np.radians(20), 0, 0, 0, 4, 0, 0, 0, (1, 1), 0) for n in numbers]
     np.testing.assert_allclose(x, expected, atol=1e-2)
     again, *_ = taught(given(shift), seed=7, epoch=3)
     assert (again != x).any()
