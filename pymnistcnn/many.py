@@ -86,8 +86,8 @@ def train_many(
 
     Parameters
     ----------
-    recipe : what makes a `recipes.Recipe` of each `seed=...`: a function as in `recipes`; or the name of one, for pictures
-        such as MNIST's. For others: `functools.partial(pm.recipes.fast, classes=26)`
+    recipe : what makes a `recipes.Recipe` of each `seed=...`: a function as in `recipes`; or the name of one, for
+        pictures such as MNIST's. For others: `functools.partial(pm.recipes.fast, classes=26)`
     seeds : whole numbers, such as range(10)
     data, validation : as `fit` takes them; no stream
     workers : how many are trained at a time; as many as there are threads if not given
