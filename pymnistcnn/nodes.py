@@ -540,7 +540,7 @@ class Softmax(Node):
 
 
 class LogSoftmax(Softmax):
-    kinds = (Op.LOG_SOFTMAX_FORWARD, Op.LOG_SOFTMAX_BACKWARD)
+    kinds: tuple[Op, Op] = (Op.LOG_SOFTMAX_FORWARD, Op.LOG_SOFTMAX_BACKWARD)
 
 
 class Flatten(Node):
