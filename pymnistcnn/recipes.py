@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -120,7 +120,7 @@ def accurate(
         layers = [Linear(256), ReLU(), Dropout(0.2), Linear(128), ReLU(), Dropout(0.2), Linear(classes)]
     else:
         augmentation = Augmentation(shift=1, rotation=8, scale=0.1)
-        layers = normed_blocks((16, 48, 96, 96), input_shape, classes, white, augmentation)
+        layers = normed_blocks(CHANNELS, input_shape, classes, white, augmentation)
     return Recipe(
         model=Sequential(layers, input_shape, seed, dtype),
         epochs=6,
@@ -152,12 +152,37 @@ def best(
     if len(input_shape) == 1:
         return replace(recipe, epochs=10)
     augmentation = Augmentation(shift=1, rotation=10, scale=0.1, elastic=10)
-    layers = normed_blocks((32, 96, 192, 192), input_shape, classes, white, augmentation)
+    layers = normed_blocks([2 * count for count in CHANNELS], input_shape, classes, white, augmentation)
     return replace(recipe, model=Sequential(layers, input_shape, seed, dtype), epochs=10)
 
 
+def few(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """The network of `accurate` for few pictures, such as 1,000: 100 epochs, in which they are moved, turned, scaled,
+    sheared and bent further. Of more than some thousand, `best` learns as much in less time.
+
+    Parameters: see `accurate`. A table gets the network of `accurate`. Nothing is held out, and the probabilities are
+    not calibrated.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> recipe = pm.recipes.few()
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:100], **recipe.arguments, progress=False)
+    """
+    recipe = accurate(input_shape, classes, seed, dtype, white)
+    recipe = replace(recipe, epochs=100, batch_size=64, callbacks=[], held_out=0)
+    if len(input_shape) == 1:
+        return recipe
+    augmentation = Augmentation(shift=2, rotation=12, scale=0.15, shear=8, elastic=20)
+    layers = normed_blocks(CHANNELS, input_shape, classes, white, augmentation)
+    return replace(recipe, model=Sequential(layers, input_shape, seed, dtype))
+
+
 def normed_blocks(
-    channels: tuple[int, ...], input_shape: Shape, classes: int, white: int, augmentation: Augmentation
+    channels: Sequence[int], input_shape: Shape, classes: int, white: int, augmentation: Augmentation
 ) -> list[Layer]:
     """Convolutions of these channels, each with a pool and batch norm behind it."""
     layers: list[Layer] = [Rescaling(1 / white), augmentation]
@@ -242,6 +267,7 @@ def augmented(
     )
 
 
+CHANNELS = (16, 48, 96, 96)  # of `accurate`
 HELD_OUT = 2000  # of MNIST's 60,000; docs/own-code.md has what more and fewer come to
 SAME = dict(kernel_size=3, padding="same")
 
@@ -279,6 +305,7 @@ RECIPES = {  # what `pymnistcnn train` offers
     "fast": fast,
     "accurate": accurate,
     "best": best,
+    "few": few,
     "tiny": tiny,
     "tiny-4800": tiny_4800,
     "tiny-8900": tiny_8900,
