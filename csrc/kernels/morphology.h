@@ -16,7 +16,7 @@ INLINE thickening thickening_of(const pmc_morphology *s, uint32_t picture, pmc_r
     random_words(words, 0, 1, picture, s->stream, random);
     const double amount = uniform(words[0], -s->erosion, s->dilation), size = amount < 0 ? -amount : amount;
     const int64_t times = (int64_t)size;
-    return (thickening){times, (real)(size - (double)times), amount < 0 ? -1 : 1};
+    return (thickening){times, (real)(size - (double)times), (real)(amount < 0 ? -1 : 1)};
 }
 
 /* Inside a picture with a margin of one pixel. */
