@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._native import Constant, NotFinite, Program
+from ._native import Constant, NotFinite, Op, Program
 from ._types import Array, ArrayLike, DTypeLike, Shape
 from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, shown, whole, yes_or_no
 from .mapped import mapped_of
@@ -94,6 +94,16 @@ def of_classes(targets: ArrayLike, output_shape: Shape) -> bool:
     most = values == values.max(axis=1, keepdims=True)
     least = values == values.min(axis=1, keepdims=True)
     return bool((most.sum(axis=1) == 1).all() and (most | least).all()) or np.allclose(values.sum(axis=1), 1, atol=1e-3)
+
+
+def of_one_output(given: Array, loss: Any, name: str) -> Array:
+    """Targets of a network that has one output: values may be (n,), as `predict` gives them. Softmax of one output is
+    always 1, so cross-entropy is of anything but values."""
+    if given.ndim == 1 and not loss.takes_labels:
+        return given[:, None]
+    if loss.kind == Op.CROSS_ENTROPY and given.dtype.kind == "f" and not np.allclose(given, given.ndim - 1):
+        raise ValueError(f"{name} are values, and the network has one output: give loss=pm.MSELoss()")
+    return given
 
 
 @dataclass(frozen=True)
@@ -286,6 +296,8 @@ class Network:
         given = np.asarray(given)
         labels = values = None
         expected = (n, *self.output_shape)
+        if expected == (n, 1):
+            given = of_one_output(given, loss, name)
         if loss.takes_values and (given.shape == expected or not loss.takes_labels):
             if given.shape != expected:
                 raise ValueError(f"{name} must have the shape of the outputs, {expected}, not {given.shape}")

@@ -128,6 +128,21 @@ def test_a_regression_has_no_accuracy_and_predicts_values():
         m.predict_proba(TEST.images)
 
 
+def test_values_of_one_output_may_be_a_column_or_not():
+    values, how = means(TRAIN.images), dict(loss=pm.MSELoss(), progress=False)
+    losses = [regression().fit(TRAIN.images, y, **how).loss for y in (values, values[:, 0])]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("values", [means(TRAIN.images), means(TRAIN.images)[:, 0]])
+def test_a_regression_wants_a_loss_for_values(values, tmp_path):
+    with pytest.raises(ValueError, match=r"values, and the network has one output: give loss=pm.MSELoss\(\)"):
+        regression().fit(TRAIN.images, values, progress=False)
+    regression().save(tmp_path / "saved")
+    with pytest.raises(ValueError, match=r"give loss=pm.MSELoss\(\)"):
+        pm.load(tmp_path / "saved").evaluate(TRAIN.images, values)
+
+
 def test_several_values():
     targets = np.random.default_rng(0).normal(size=(400, 3))
     m = model(outputs=3)

@@ -63,7 +63,9 @@ def errors_of(picture: Picture) -> Iterator[None]:
     except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError included
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):  # which says what it was given, such as an open file
-            reason = "cannot identify its format"
+            reason = (
+                "cannot identify its format, which may be PNG, JPEG, TIFF, GIF, BMP, WebP, ..., not HEIC, SVG or PDF"
+            )
         raise ValueError(f"{name_of(picture)}: expected a picture that can be read: {reason}") from error
 
 
