@@ -258,6 +258,12 @@ def test_recipes_for_tables_and_for_what_is_too_small(recipe):
 # ---- numbers ----
 
 
+def test_pixels_from_0_to_1_where_fit_had_0_to_16():
+    fitted = quick().fit(X_TRAIN, Y_TRAIN)
+    with pytest.warns(pm.DataWarning, match="X is from 0 to 1, but was from 0 to 16 in fit: scale it so"):
+        fitted.predict(X_TEST / 16)
+
+
 LARGEST = {
     **dict.fromkeys(["float32", "float64", "int64", "uint16"], [1, 16, 255, 65535]),
     **{"float16": [1, 16, 255], "uint8": [1, 16, 255], "bool": [1]},
@@ -417,9 +423,3 @@ def test_the_missing_extra_is_told(missing):
 def test_other_names_are_missing_as_before():
     with pytest.raises(AttributeError, match="module 'pymnistcnn' has no attribute 'RNNClassifier'"):
         getattr(pm, "RNNClassifier")  # noqa: B009
-
-
-def test_pixels_from_0_to_1_where_fit_had_0_to_16():
-    fitted = quick().fit(X_TRAIN, Y_TRAIN)
-    with pytest.warns(pm.DataWarning, match="X is from 0 to 1, but was from 0 to 16 in fit: scale it so"):
-        fitted.predict(X_TEST / 16)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Self
 
 import numpy as np
 
 from .._types import Array
-from ..mismatch import DataWarning, levels_to_the_caller
+from ..mismatch import tell
 
 SEVERAL = 10  # pictures that are all dark are no accident
 HIGHEST = (1, 16, 255, 65535)  # of the ranges that pixels usually have
@@ -38,10 +37,8 @@ class Pixels:
     def transform(self, rows: Array) -> np.ndarray:
         low, high = self.range_
         if high >= HIGHEST[1] and len(rows) >= SEVERAL and 0 < rows.max() <= HIGHEST[0]:
-            message = (
-                f"X is from {rows.min():g} to {rows.max():g}, but was from {low:g} to {high:g} in fit: scale it so"
-            )
-            warnings.warn(message, DataWarning, stacklevel=levels_to_the_caller())
+            found = f"from {rows.min():g} to {rows.max():g}"
+            tell(self, f"X is {found}, but was from {low:g} to {high:g} in fit: scale it so")
         if (low, high) == (0, 255):
             return rows
         exact = rows.astype(np.float32) if rows.dtype == np.float16 else rows
