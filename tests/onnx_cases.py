@@ -16,7 +16,7 @@ def windows():
     """Settings of pools: sizes, paddings, dilations, both roundings; those that fit."""
     sizes = [(2, None, 0), (3, 2, 1), (2, 3, 1), ((2, 3), (3, 1), (1, 1)), (4, 3, 2), (3, 4, 0)]
     for (kernel, stride, padding), ceil in itertools.product(sizes, (False, True)):
-        yield from (pm.MaxPool2d(kernel, stride, padding, dilation, ceil) for dilation in (1, 2, (1, 3)))
+        yield from (pm.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil) for dilation in (1, 2, (1, 3)))
         yield from (pm.AvgPool2d(kernel, stride, padding, ceil, counts) for counts in (True, False))
     for sides, ceil in itertools.product([(0, 1, 1, 0), (2, 1, 0, 2), (2, 2, 2, 2)], (False, True)):
         yield pm.MaxPool2d(3, 2, sides, ceil_mode=ceil)

@@ -110,7 +110,7 @@ def test_pencil_is_stretched_to_full_contrast(digits, saved):
 
 def test_a_thin_line_is_not_lost(saved):
     page = np.full((6000, 6000), 255, np.uint8)
-    page[np.arange(6000), np.arange(6000)] = 0
+    page[np.arange(500, 5500), np.arange(500, 5500)] = 0
     read = read_digit(saved(page))
     assert read.max() == 255 and extent(read) == 20
 
@@ -217,6 +217,21 @@ def test_blank_but_for_noise(saved):
             read_digit(saved(noise.astype(np.uint8)))
 
 
+EDGES = ("hard shadow, 50 %", "photograph, JPEG")  # of light, which may look like strokes
+
+
+@pytest.mark.parametrize("kind", [kind for kind in drawn.KINDS if kind != "28x28, off-centre by 4"])
+def test_blank_pages_of_every_kind(kind):
+    rng, told = np.random.default_rng(1), 0
+    for _ in range(20):
+        try:
+            read_digit(drawn.KINDS[kind](np.zeros((drawn.SIDE, drawn.SIDE)), rng))
+        except ValueError as error:
+            assert "no ink found" in str(error)
+            told += 1
+    assert told >= (14 if kind in EDGES else 20)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 3), (8, 8), (14, 14), (27, 100)])
 def test_small_pictures(digits, size):
     image = Image.fromarray(digits[0]).resize(size[::-1], Image.Resampling.BOX)
@@ -319,8 +334,18 @@ def test_closely_cut_digits(reader, dark_ink):
     large = [
         Image.fromarray(crop).resize([10 * s for s in crop.shape[::-1]], Image.Resampling.BICUBIC) for crop in crops
     ]
-    seen = np.stack([read_digit(255 - np.asarray(image) if dark_ink else image) for image in large])
-    assert (reader.classes(seen) == test.labels).mean() >= 0.96
+    right = [is_read(reader, 255 - np.asarray(image) if dark_ink else image, label)
+             for image, label in zip(large, test.labels, strict=True)]  # fmt: skip
+    assert np.mean(right) >= 0.96
+
+
+def is_read(reader, picture, label):
+    """A picture whose ink is not found is not read right, either."""
+    try:
+        return reader.classes(read_digit(picture)[None])[0] == label
+    except ValueError as error:
+        assert "no ink found" in str(error)
+        return False
 
 
 def test_a_small_digit_on_a_large_page(reader):

@@ -58,7 +58,7 @@ def max_pool2d(
     >>> pm.functional.max_pool2d(x, 2, return_indices=True)
     (array([[[[5.]]]], dtype=float32), array([[[[1]]]]))
     """
-    layer = MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode)
+    layer = MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
     if not return_indices:
         return forward(layer, x, threads=threads, isa=isa)
     x = numbers(x)
@@ -102,7 +102,7 @@ def max_pool2d_backward(
     array([[[[0., 7.],
              [0., 0.]]]], dtype=float32)
     """
-    layer = MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode)
+    layer = MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
     return backward(layer, dy, x, threads=threads, isa=isa)
 
 

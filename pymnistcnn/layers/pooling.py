@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .._types import Shape
@@ -98,7 +98,7 @@ class MaxPool2d(Window):
     stride: int | tuple[Any, ...] | None = None
     padding: int | tuple[Any, ...] = 0
     dilation: int | tuple[Any, ...] = 1
-    ceil_mode: bool = False
+    ceil_mode: bool = field(default=False, kw_only=True)  # where PyTorch has return_indices
 
     def __post_init__(self) -> None:
         self.dilation = pair("dilation", self.dilation)

@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 
-from .._types import Array
+from .._types import Array, Shape
 from ..checks import whole, yes_or_no
 from .ink import ink_of
 from .opening import Picture, border_of, greys_of, name_of
-from .parts import Found, digits_in
+from .parts import BOLD, FAINT, Found, digits_in
 from .sheet import on_the_sheet
 
 __all__ = ["read_digit", "read_digits"]
@@ -23,6 +23,8 @@ INKED = 0.02  # of the border's pixels: how many are ink, at most, where a digit
 UNEVEN = 25  # standard deviation of greys, at least, of a picture that is all ink
 CLEAR = 0.4  # of a picture's longer side: a digit that is as large, and has page around it, is what is meant
 CLOSE = 0.85  # of a picture's longer side: a digit that is as large fills it
+THIN = 0.03  # of the same: what is narrower is a line
+SHARP = 0.5  # of such a digit's ink: beyond doubt, at least
 BOX = 20 / 28  # of the size: what MNIST's digits are scaled into
 STROKE = 1.7 / 28  # of the size: strokes that are thinner are made so wide
 
@@ -104,9 +106,17 @@ def found_in(greys: Array) -> list[Found]:
         margin = WORKING // 5
         ink = ink_of(np.pad(greys, margin, constant_values=page_at_corners(greys)))
         wider = [] if ink is None else digits_in(ink)
-        if len(wider) == 1 and max(wider[0].ink.shape) > CLOSE * WORKING:  # it was cut out closely
+        if len(wider) == 1 and was_cut_closely(wider[0], ink.shape):
             return [Found(wider[0].top - margin, wider[0].left - margin, wider[0].ink)]
-    return found
+    return [digit for digit in found if digit.may_be_digit(greys.shape)]
+
+
+def was_cut_closely(digit: Found, shape: Shape) -> bool:
+    """Does a digit fill the picture, around which a margin was put? Lines and falling light may do so, too, but lines
+    are thin, and light has no edges."""
+    large = max(digit.ink.shape) > CLOSE * WORKING and min(digit.ink.shape) > THIN * WORKING
+    clear = np.mean(digit.ink[digit.ink > FAINT] > 0.5) > SHARP
+    return digit.is_inside(shape) and large and clear and np.mean(digit.ink > 0.5) > BOLD
 
 
 def page_at_corners(greys: Array) -> float:

@@ -18,6 +18,7 @@ SQUARE = 0.3  # side of the square, of the picture's longer side
 LEAST = 10  # greys between ink and page, at least
 DARK = 25  # greys of a page, at least, for ink on it to be told
 NOISE = 6  # standard deviations of the page's noise, at least
+CLIPPED = 8  # greys of noise, at most, that are told by what is above the page's middle
 
 
 def ink_of(greys: Array) -> np.ndarray | None:
@@ -64,13 +65,15 @@ def _running(extreme, values, side):
 
 def _contrasted(above):
     """From what the page's noise reaches, 0, to what is ink beyond doubt, 1; None if that is not apart."""
-    low, page = np.percentile(above, [2, 20]).tolist()  # of the page, however much of the picture is ink
+    low, page, middle, high = np.percentile(above, [2, 20, 50, 80]).tolist()  # of the page, whatever the ink's share
     noise = (page - low) / 1.21  # a standard deviation, were it normal
     page += 0.84 * noise
+    # where the page's lowest greys are clipped, those above its middle show the noise; or they are ink
+    apart = max(LEAST, NOISE * max(noise, min((high - middle) / 0.84, CLIPPED)))
     full = float(np.percentile(above, 99.7))
-    if full - page < max(LEAST, NOISE * noise):  # a thin stroke on a large page
+    if full - page < apart:  # a thin stroke on a large page
         full = float(np.percentile(above, 99.99))
-    if full - page < max(LEAST, NOISE * noise):
+    if full - page < apart:
         return None
     floor = page + 3 * noise
     return np.clip((above - floor) / (full - floor), 0, 1).astype(np.float32)

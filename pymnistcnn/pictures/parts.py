@@ -13,6 +13,11 @@ __all__ = ["digits_in"]
 
 FRAME = 0.03  # of the picture's longer side: the thickest line along its border that is no stroke
 PLAIN = 0.08  # of the picture's longer side: the smallest digit that outweighs what touches the border
+FLAT = 3  # times as wide as high: a line
+CUT = 0.2  # of the picture's side: the smallest digit that the border may touch
+ACROSS = 0.95  # of the picture's side: what is longer, and touches the border, goes from side to side
+FILLED = 0.5  # of the picture's other side: what is as wide is no edge, but a digit that was cut out closely
+BOLD = 0.12  # of the box around such a digit: ink, at least
 FAINT = 0.12  # ink beside a stroke that still counts
 SPECK = 0.4  # of the largest part's longer side: smaller ones are no digits of their own, but may be a piece of one
 NEAR = 0.15  # of the same: how far away a piece may be
@@ -61,6 +66,13 @@ class Found(NamedTuple):
         """Is there page on all sides of it?"""
         height, width = self.ink.shape
         return min(self.top, self.left, shape[0] - self.top - height, shape[1] - self.left - width) > 0
+
+    def may_be_digit(self, shape: Shape) -> bool:
+        """Not as flat as a line; and, at the border, no line or edge from side to side, and no corner of a shadow."""
+        height, width = self.ink.shape
+        less, more = sorted((height / shape[0], width / shape[1]))
+        across = more > ACROSS and (less < FILLED or np.mean(self.ink > 0.5) < BOLD)
+        return width < FLAT * height and (self.is_inside(shape) or (more > CUT and not across))
 
 
 def digits_in(ink: Array) -> list[Found]:

@@ -7,6 +7,8 @@ const INKED = 0.02;
 const UNEVEN = 25;
 const CLEAR = 0.4;
 const CLOSE = 0.85;
+const THIN = 0.03;
+const SHARP = 0.5;
 const BOX = 20 / 28;
 const STROKE = 1.7 / 28;
 
@@ -42,17 +44,21 @@ function foundIn(picture) {
   const found = ink ? digitsIn(ink) : [];
   const clear = found.some((digit) => isInside(digit, greys) && longerOf(digit.ink) > CLEAR * WORKING);
   const border = ink ? borderOf(ink) : [];
-  const inked = ink ? border.filter((value) => value > 0.5).length / border.length > INKED : deviation(greys) > UNEVEN;
-  if (!inked || clear) return found;
+  const inked = ink ? shareOfInk(border) > INKED : deviation(greys) > UNEVEN;
+  const likely = found.filter((digit) => mayBeDigit(digit, greys));
+  if (!inked || clear) return likely;
   const margin = Math.floor(WORKING / 5);
   const onPage = inkOf(padded(greys, margin, pageAtCorners(greys)));
   const wider = onPage ? digitsIn(onPage) : [];
-  if (wider.length !== 1 || longerOf(wider[0].ink) <= CLOSE * WORKING) return found;
+  if (wider.length !== 1 || !wasCutClosely(wider[0], onPage)) return likely;
   return [{ top: wider[0].top - margin, left: wider[0].left - margin, ink: wider[0].ink }];
 }
 
-function isInside({ top, left, ink }, { height, width }) {
-  return Math.min(top, left, height - top - ink.height, width - left - ink.width) > 0;
+function wasCutClosely(digit, picture) {
+  const { height, width, values } = digit.ink;
+  const large = Math.max(height, width) > CLOSE * WORKING && Math.min(height, width) > THIN * WORKING;
+  const clear = shareOfInk(values.filter((value) => value > FAINT)) > SHARP;
+  return isInside(digit, picture) && large && clear && shareOfInk(values) > BOLD;
 }
 
 function deviation({ values }) {

@@ -4,6 +4,7 @@ const SQUARE = 0.3;
 const LEAST = 10;
 const DARK = 25;
 const NOISE = 6;
+const CLIPPED = 8;
 
 // Ink from 0 to 1; null if there is none.
 function inkOf(greys) {
@@ -63,10 +64,10 @@ function alongWindows(extreme, plane, side, ahead) {
 
 // From what the page's noise reaches, 0, to what is ink beyond doubt, 1.
 function contrasted(above) {
-  const [low, twenty, most, nearlyAll] = percentiles(above.values, 2, 20, 99.7, 99.99);
+  const [low, twenty, middle, high, most, nearlyAll] = percentiles(above.values, 2, 20, 50, 80, 99.7, 99.99);
   const noise = (twenty - low) / 1.21;
   const page = twenty + 0.84 * noise;
-  const enough = Math.max(LEAST, NOISE * noise);
+  const enough = Math.max(LEAST, NOISE * Math.max(noise, Math.min((high - middle) / 0.84, CLIPPED)));
   const full = most - page < enough ? nearlyAll : most;
   if (full - page < enough) return null;
   const floor = page + 3 * noise;

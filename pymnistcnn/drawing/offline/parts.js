@@ -2,6 +2,11 @@
 
 const FRAME = 0.03;
 const PLAIN = 0.08;
+const FLAT = 3;
+const CUT = 0.2;
+const ACROSS = 0.95;
+const FILLED = 0.5;
+const BOLD = 0.12;
 const FAINT = 0.12;
 const SPECK = 0.4;
 const NEAR = 0.15;
@@ -32,6 +37,20 @@ class Part {
     this.ink += other.ink;
     this.labels.push(...other.labels);
   }
+}
+
+function isInside({ top, left, ink }, { height, width }) {
+  return Math.min(top, left, height - top - ink.height, width - left - ink.width) > 0;
+}
+
+const shareOfInk = (values) => values.filter((value) => value > 0.5).length / values.length;
+
+// Neither a line nor an edge.
+function mayBeDigit(digit, picture) {
+  const { height, width, values } = digit.ink;
+  const [less, more] = [height / picture.height, width / picture.width].sort((a, b) => a - b);
+  const across = more > ACROSS && (less < FILLED || shareOfInk(values) < BOLD);
+  return width < FLAT * height && (isInside(digit, picture) || (more > CUT && !across));
 }
 
 // The digits in a picture's ink: where the box around each begins, and the ink in it.
