@@ -12,7 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SUFFIXES = {".c", ".h", ".py", ".pyx", ".pxd"}
 KERNELS = ("csrc", ("csrc/cuda",))  # a folder or file, and what in it is left out
-PYTHON = ("pymnistcnn", ("pymnistcnn/cli", "pymnistcnn/benchmarking", "pymnistcnn/tutorials"))
+# what nothing that is measured runs through
+OFF_THE_WAY = ("benchmarking", "c_code", "cli", "drawing", "pictures", "plots", "report", "tutorials")
+PYTHON = ("pymnistcnn", tuple(f"pymnistcnn/{name}" for name in OFF_THE_WAY))
 
 
 def of(name, root=ROOT) -> dict[str, str]:

@@ -114,8 +114,9 @@ def test_texts_show_what_was_measured_with_this_code(copy):
 
 
 def test_what_changed_since_is_said(tmp_path):
-    for path in ("csrc/run.c", "csrc/cuda/run.c", "pymnistcnn/plan.py", "pymnistcnn/cli/bench.py",
-                 "pymnistcnn/tutorials/flux.py", "pymnistcnn/benchmarking/networks.py"):  # fmt: skip
+    for path in ("csrc/run.c", "csrc/cuda/run.c", "pymnistcnn/plan.py", "pymnistcnn/plots/a.py",
+                 "pymnistcnn/cli/bench.py", "pymnistcnn/tutorials/flux.py",
+                 "pymnistcnn/benchmarking/networks.py"):  # fmt: skip
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("as it was")
 
@@ -133,6 +134,7 @@ def test_what_changed_since_is_said(tmp_path):
     assert changed_by("pymnistcnn/benchmarking/networks.py", "training-flux") == ["the networks"]
     assert changed_by("pymnistcnn/benchmarking/networks.py", "accuracy") == []
     assert changed_by("csrc/cuda/run.c", "training-flux") == changed_by("pymnistcnn/cli/bench.py", "kernels") == []
+    assert changed_by("pymnistcnn/plots/a.py", "accuracy-best") == []
 
     kind = next(kind for kind in measured.kinds() if "accuracy" in kind.files)
     report = {**kind.files["accuracy"], "code": fingerprints.of("accuracy"), "commit": "0123abc", "clean": False}
