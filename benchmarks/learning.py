@@ -42,7 +42,7 @@ def table(head, rows, kinds) -> str:
         seconds = [spread(row["seconds"], "{:.2f}".format) if row else "" for row in found]
         made.append([*first, *accuracies(next(filter(None, found))), *seconds])
     titles = [*head, "parameters", "multiply-adds", "epochs", "seeds", "test accuracy, mean (sd; range)",
-              "calibration error", *(f"seconds, {kind.label}" for kind in kinds)]  # fmt: skip
+              "shifted", "calibration error", *(f"seconds, {kind.label}" for kind in kinds)]  # fmt: skip
     return f"\n{markdown(titles, made)}\n\n{provenance(kinds, 'accuracy')}\n"
 
 
@@ -50,9 +50,9 @@ def accuracies(row) -> list[str]:
     """A row's cells; those of sizes are empty in reports that do not have them."""
     sizes = [f"{row[key]:,}" if key in row else "" for key in ("parameters", "multiply_adds")]
     low_to_high = f"{percent(row['low'])} to {percent(row['high'])}"
-    error = percent(row["calibration_error"]) if "calibration_error" in row else ""
+    shifted, error = (percent(row[key]) if key in row else "" for key in ("shifted", "calibration_error"))
     of_seeds = f"**{percent(row['mean'])}** ({percent(row['deviation'])}; {low_to_high})"
-    return [*sizes, row["epochs"], row["seeds"], of_seeds, error]
+    return [*sizes, row["epochs"], row["seeds"], of_seeds, shifted, error]
 
 
 def provenance(kinds, subject) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from . import files
 from ._types import Array, ArrayLike, StrPath
-from .checks import instance
+from .checks import instance, whole
 from .datasets import Dataset
 from .files import FORMAT
 from .model import Evaluation, Sequential, both_of
@@ -18,7 +18,7 @@ from .predictor import classes_of, log_probabilities_of
 
 __all__ = ["Ensemble"]
 
-MODELS = "ensemble"  # in a file's description
+MODELS, SHIFT = "ensemble", "shift"  # in a file's description
 
 
 class Ensemble:
@@ -32,6 +32,9 @@ class Ensemble:
     ----------
     models : Sequential, one or more, that take inputs of one shape and tell the same classes apart, with one dtype.
         ValueError for others
+    shift : each picture is also looked at moved by so many pixels up, down, left and right, with the pixels of its
+        border repeated there: test-time augmentation, of one model, too. It takes five times as long. ValueError if
+        inputs are no pictures (c, h, w), or smaller
 
     `models` has them, as a tuple. They are computed one after the other, each on all threads.
 
@@ -49,8 +52,9 @@ class Ensemble:
     """
 
     models: tuple[Sequential, ...]
+    shift: int
 
-    def __init__(self, models: Iterable[Sequential]) -> None:
+    def __init__(self, models: Iterable[Sequential], *, shift: int = 0) -> None:
         self.models = tuple(instance("models", models, Iterable, "a list of models"))
         if not self.models:
             raise ValueError("an ensemble needs at least one model")
@@ -66,6 +70,9 @@ class Ensemble:
                 one, other = getattr(first, name), getattr(model, name)
                 if one != other:
                     raise ValueError(f"the models of an ensemble must have the same {name}, not {one} and {other}")
+        self.shift = whole("shift", shift, 0)
+        if self.shift and (len(first.input_shape) != 3 or self.shift >= min(first.input_shape[1:])):
+            raise ValueError(f"shift={shift}: inputs of shape {first.input_shape} cannot be moved so far")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -94,7 +101,8 @@ class Ensemble:
         return len(self.models)
 
     def __repr__(self) -> str:
-        return f"Ensemble of {len(self)} models, input_shape={self.input_shape}, output_shape={self.output_shape}"
+        shapes = f"input_shape={self.input_shape}, output_shape={self.output_shape}"
+        return f"Ensemble of {len(self)} models, {shapes}" + (f", shift={self.shift}" if self.shift else "")
 
     # ---- use ----
 
@@ -172,12 +180,24 @@ class Ensemble:
     def _logs(self, inputs: Any, **how: Any) -> Array:
         """Logarithms of the mean probabilities, as float64: so they stay apart where probabilities round to 0 or 1."""
         x = self.models[0].network.inputs(inputs.images if isinstance(inputs, Dataset) else inputs)
-        total = None
-        for model in self.models:
-            logs = log_probabilities_of(model.predict_outputs(x, **how).astype(np.float64), model.layers[-1])
-            with np.errstate(invalid="ignore"):  # of NaN, NaN
-                total = logs if total is None else np.logaddexp(total, logs)
-        return total - math.log(len(self))
+        total, summands = None, 0
+        for view in self._views(x):
+            for model in self.models:
+                logs = log_probabilities_of(model.predict_outputs(view, **how).astype(np.float64), model.layers[-1])
+                with np.errstate(invalid="ignore"):  # of NaN, NaN
+                    total = logs if total is None else np.logaddexp(total, logs)
+                summands += 1
+        return total - math.log(summands)
+
+    def _views(self, x: Array) -> Iterator[Array]:
+        """The inputs, and, where there is a shift, each moved in four directions."""
+        yield x
+        if self.shift:
+            height, width = x.shape[2:]
+            wide = np.pad(x, ((0, 0), (0, 0), *[(self.shift, self.shift)] * 2), mode="edge")
+            for down, across in ((0, 1), (2, 1), (1, 0), (1, 2)):
+                top, left = self.shift * down, self.shift * across
+                yield wide[:, :, top : top + height, left : left + width]
 
     # ---- files ----
 
@@ -185,4 +205,6 @@ class Ensemble:
         """Write all models to one safetensors file, which `load` reads: each as `Sequential.save` would, its weights by
         their names behind its number, such as "0.1.weight"."""
         arrays = {f"{i}.{name}": w for i, model in enumerate(self.models) for name, w in model.state_dict().items()}
-        files.write(path, {"format": FORMAT, MODELS: [model.description() for model in self.models]}, arrays, self)
+        shift = {SHIFT: self.shift} if self.shift else {}
+        models = [model.description() for model in self.models]
+        files.write(path, {"format": FORMAT, MODELS: models, **shift}, arrays, self)

@@ -10,7 +10,7 @@ from ._types import Array, DTypeLike, Shape, StrPath
 from .architecture import UnknownLayer, checked_own_layers, layer_of, parameter_names
 from .checkpoints import TRAINING
 from .checks import checked_dtype, checked_shape
-from .ensemble import MODELS, Ensemble
+from .ensemble import MODELS, SHIFT, Ensemble
 from .files import FORMAT, check_shapes
 from .layers import Layer
 from .model import Sequential
@@ -102,7 +102,7 @@ def ensemble_of(
 ) -> Ensemble:
     """The ensemble that a file's metadata describes."""
     described = description[MODELS]
-    if description.keys() != {"format", MODELS} or description["format"] != FORMAT:
+    if description.keys() - {SHIFT} != {"format", MODELS} or description["format"] != FORMAT:
         raise ValueError(f"it is not of format {FORMAT}, the one that this version reads")
     if not isinstance(described, list) or not 0 < len(described) <= MOST_MODELS:
         raise ValueError(f"an ensemble has a list of 1 to {MOST_MODELS:,} models")
@@ -114,6 +114,6 @@ def ensemble_of(
             raise ValueError(f"{name} is of none of its {len(described)} models")
         numbers[number][rest] = array
     share = max_work // len(described)
-    return Ensemble(
-        model_of(dict(one), own, max_bytes, share, own_layers) for one, own in zip(described, states, strict=True)
-    )
+    pairs = zip(described, states, strict=True)
+    models = [model_of(dict(one), own, max_bytes, share, own_layers) for one, own in pairs]
+    return Ensemble(models, shift=description.get(SHIFT, 0))

@@ -151,9 +151,35 @@ def best(
     recipe = accurate(input_shape, classes, seed, dtype, white)
     if len(input_shape) == 1:
         return replace(recipe, epochs=10)
-    augmentation = Augmentation(shift=1, rotation=10, scale=0.1, elastic=10)
-    layers = normed_blocks([2 * count for count in CHANNELS], input_shape, classes, white, augmentation)
+    layers = normed_blocks([2 * count for count in CHANNELS], input_shape, classes, white, bent())
     return replace(recipe, model=Sequential(layers, input_shape, seed, dtype), epochs=10)
+
+
+def small(
+    input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
+) -> Recipe:
+    """The network of `accurate`, 53,114 parameters for (1, 28, 28) and 10 classes, on the pictures of `best`, for 20
+    epochs: about as good as `best` on MNIST, with a quarter of the parameters, in two thirds of the time.
+
+    Parameters and calibration: see `accurate`. A table gets the network of `accurate`.
+
+    Examples
+    --------
+    >>> import pymnistcnn as pm
+    >>> recipe = pm.recipes.small()
+    >>> train, test = pm.datasets.mnist()
+    >>> history = recipe.model.fit(train[:1000], **recipe.arguments | {"epochs": 1}, progress=False)
+    """
+    recipe = accurate(input_shape, classes, seed, dtype, white)
+    if len(input_shape) == 1:
+        return replace(recipe, epochs=20)
+    layers = normed_blocks(CHANNELS, input_shape, classes, white, bent())
+    return replace(recipe, model=Sequential(layers, input_shape, seed, dtype), epochs=20)
+
+
+def bent() -> Augmentation:
+    """What `best` and `small` see of a picture."""
+    return Augmentation(shift=1, rotation=10, scale=0.1, elastic=10)
 
 
 def few(
@@ -305,6 +331,7 @@ RECIPES = {  # what `pymnistcnn train` offers
     "fast": fast,
     "accurate": accurate,
     "best": best,
+    "small": small,
     "few": few,
     "tiny": tiny,
     "tiny-4800": tiny_4800,

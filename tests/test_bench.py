@@ -324,14 +324,22 @@ def test_targets_of_kernels_and_of_accuracy():
     assert targets.missed(late) == ["fast, training: 1.6 s, at most 1.5 s"]
     assert len(targets.missed(targets.of_accuracy([learnt(seeds=9)], fast))) == 3  # too few seeds
     everything = targets.of_accuracy([], targets.learning([], "MNIST", Protocol()))
-    assert len(everything) == 11 and not any(verdict.reached for verdict in everything)
+    assert len(everything) == 14 and not any(verdict.reached for verdict in everything)
 
 
 def learnt(recipe="fast", right=0.99, seconds=1.2, seeds=10, parameters=29_322, around=0.9, **settings):
     """A row as of a measurement."""
     settings = {"recipe": recipe, "data": "MNIST", **asdict(Protocol()), "isa": "avx512", "threads": 2} | settings
-    runs = [accuracy.Run(seed, right, 0.1, seconds, 1, parameters, 10**6, 0.01, 0.9, 0.5) for seed in range(seeds)]
+    seen = right, 0.1, seconds, 1, parameters, 10**6, 0.01, 0.9, 0.5, right + 0.001
+    runs = [accuracy.Run(seed, *seen) for seed in range(seeds)]
     return accuracy.Row(settings, runs, figure(around))
+
+
+def test_shifted_pictures_have_goals_of_their_own():
+    verdicts = targets.of_accuracy([learnt("small", 0.9965, 60, parameters=53_114)],
+                                   targets.learning(["small"], "MNIST", Protocol()))  # fmt: skip
+    assert [(v.measured, v.reached) for v in verdicts] == [(99.65, False), (60, True), (pytest.approx(99.75), True)]
+    assert verdicts[2].what == "small, at most 60,000 parameters, shifted pictures averaged, mean test accuracy"
 
 
 def test_small_recipes_are_found_by_their_parameters():

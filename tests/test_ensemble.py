@@ -94,6 +94,50 @@ def test_pictures_and_data_sets():
     assert repr(together) == "Ensemble of 2 models, input_shape=(1, 28, 28), output_shape=(10,)"
 
 
+# ---- shifted pictures ----
+
+
+def of_pictures(seed, shape=(1, 9, 7)):
+    return pm.Sequential([pm.Rescaling(1 / 255), pm.Conv2d(4, 3), pm.ReLU(), pm.Flatten(), pm.Linear(3)], shape, seed)
+
+
+@pytest.mark.parametrize("shift", [1, 3])
+@pytest.mark.parametrize("shape", [(1, 9, 7), (2, 5, 5)])
+def test_shifted_pictures_are_averaged_over(shift, shape):
+    x = RNG.integers(0, 256, (20, *shape)).astype(np.uint8)
+    rows, columns = (np.arange(-shift, side + shift).clip(0, side - 1) for side in shape[1:])
+    wide = x[:, :, rows][..., columns]
+    moved = [wide[:, :, shift + down :, shift + across :][:, :, : shape[1], : shape[2]]
+             for down, across in ((0, 0), (-shift, 0), (shift, 0), (0, -shift), (0, shift))]  # fmt: skip
+    models = [of_pictures(seed, shape) for seed in range(2)]
+    expected = np.mean([mean_probabilities(models, view) for view in moved], axis=0)
+    together = pm.Ensemble(models, shift=shift)
+    np.testing.assert_allclose(together.predict_proba(x), expected, rtol=1e-5)
+    assert np.array_equal(together.predict(x.reshape(20, -1)), expected.argmax(axis=1))
+    assert np.abs(together.predict_proba(x) - pm.Ensemble(models).predict_proba(x)).max() > 1e-4
+
+
+def test_a_shift_is_saved(tmp_path):
+    alone = pm.Ensemble([of_pictures(0)], shift=2)
+    assert repr(alone) == "Ensemble of 1 models, input_shape=(1, 9, 7), output_shape=(3,), shift=2"
+    alone.save(tmp_path / "a.safetensors")
+    loaded, x = pm.load(tmp_path / "a.safetensors"), RNG.integers(0, 256, (5, 1, 9, 7)).astype(np.uint8)
+    assert loaded.shift == 2
+    for same in (loaded, copy.deepcopy(alone)):
+        assert np.array_equal(same(x), alone(x))
+
+
+@pytest.mark.parametrize("shift, match", [
+    (-1, "shift must be a whole number from 0 on, not -1"), (1.5, "shift must be a whole number"),
+    (7, r"shift=7: inputs of shape \(1, 9, 7\) cannot be moved so far"),
+])  # fmt: skip
+def test_bad_shifts(shift, match):
+    with pytest.raises(ValueError, match=match):
+        pm.Ensemble([of_pictures(0)], shift=shift)
+    with pytest.raises(ValueError, match=r"inputs of shape \(6,\) cannot be moved"):
+        pm.Ensemble([model(0)], shift=1)
+
+
 def test_notes_are_those_that_all_have():
     models = [model(seed) for seed in range(2)]
     for seed, one in enumerate(models):

@@ -103,7 +103,9 @@ def test_a_run_says_what_a_network_is_worth(recipes):
     made, model = accuracy.run(task, 1), accuracy.trained(task, SMALL, 1)[0]
     assert made.accuracy == model.evaluate(SOME).accuracy and made.loss == pytest.approx(model.evaluate(SOME).loss)
     sure = pm.Calibration.of(model.predict_proba(SOME, isa="portable"), SOME.labels)
-    assert (made.calibration_error, made.confidence_when_wrong) == (sure.error, sure.when_wrong)
+    assert made.calibration_error == pytest.approx(sure.error, rel=1e-5)
+    assert made.confidence_when_wrong == pytest.approx(sure.when_wrong, rel=1e-5)
+    assert made.shifted == pm.Ensemble([model], shift=1).score(SOME)
     assert (made.parameters, made.multiply_adds, made.epochs) == (7 * 7 * 10 + 10, 490, 2) and made.seconds > 0
     assert made.accuracy != accuracy.run(task, 2).accuracy
 
@@ -125,7 +127,7 @@ def test_networks_that_answer_together(recipes):
     models = [accuracy.trained(Task("fast", SMALL, SOME, Protocol(), "portable", 1), SMALL, n)[0] for n in (3, 4, 5)]
     mean = np.mean([model.predict_proba(SOME, isa="portable") for model in models], axis=0)
     assert made.accuracy == (mean.argmax(axis=1) == SOME.labels).mean() and made.parameters == 3 * 500
-    assert made.calibration_error == pm.Calibration.of(mean, SOME.labels).error
+    assert made.calibration_error == pytest.approx(pm.Calibration.of(mean, SOME.labels).error, rel=1e-5)
 
 
 def test_the_recipes_suit_other_pictures():

@@ -21,6 +21,7 @@ from .._types import Array
 from ..calibration import Calibration
 from ..datasets import Dataset
 from ..datasets.traits import classes_in, input_shape_of, white_of
+from ..ensemble import Ensemble
 from ..model import Sequential
 from ..processors import cpu_model
 from ..recipes import RECIPES
@@ -29,11 +30,14 @@ from .protocol import Protocol
 from .runs import code
 from .workers import our_environment, our_python
 
+SHIFT = 1  # pixels
 NOTES = [
     "Fixed epochs, and the weights that training ends with; nothing was chosen by the test set, which is read once, at "
     "the end. Seconds of training are the wall time of `fit`, without validation: conversion and shuffling count.",
     "Around it: from the start of `pymnistcnn train` to its end, the file written, less the training's own seconds; "
     "so loading the data and testing are in it.",
+    "Shifted: the accuracy of the same networks where each picture is looked at five times, as it is and moved by a "
+    "pixel in each direction, and the probabilities are averaged; `Ensemble([model], shift=1)` does so.",
     "Loss is the mean cross-entropy, without smoothing; calibration error is the expected one, in 15 bins (Guo et al., "
     "2017).",
 ]
@@ -61,7 +65,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Run:
-    """A seed of a recipe. Accuracy, calibration error and confidences are from 0 to 1; None if no answer was wrong.
+    """A seed of a recipe. Accuracies, calibration error and confidences are from 0 to 1; None if no answer was wrong.
+    `shifted` is the accuracy where shifted pictures are averaged over.
     Seconds are of training, the mean over folds if there are some; parameters are those that are trained, multiply-adds
     those of one picture; all three are sums over networks that answer together."""
 
@@ -75,6 +80,7 @@ class Run:
     calibration_error: float
     confidence: float
     confidence_when_wrong: float | None
+    shifted: float
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,10 @@ class Row:
         return statistics.stdev(self.accuracies) if len(self.runs) > 1 else 0.0
 
     @property
+    def shifted(self) -> float:
+        return statistics.mean(run.shifted for run in self.runs)
+
+    @property
     def seconds(self) -> Figure:
         return Figure.of([run.seconds for run in self.runs])
 
@@ -126,6 +136,7 @@ class Row:
             "threads": self.settings["threads"],
             "seeds": len(self.runs),
             "test accuracy, mean (sd; range)": f"**{self.mean:.2%}** ({self.deviation:.2%}; {low:.2%} to {high:.2%})",
+            "shifted": f"{self.shifted:.2%}",
             "calibration error": f"{self.calibration_error:.2%}",
             "seconds of training": self.seconds.text(2),
             "seconds around it": self.around.text(2) if self.around else "",
@@ -136,7 +147,8 @@ class Row:
         return {
             "recipe": self.recipe, "data": settings["data"], "protocol": self.protocol.words(), "isa": settings["isa"],
             "threads": settings["threads"], "seeds": len(self.runs), "mean": self.mean, "deviation": self.deviation,
-            "low": min(self.accuracies), "high": max(self.accuracies), "calibration_error": self.calibration_error,
+            "low": min(self.accuracies), "high": max(self.accuracies), "shifted": self.shifted,
+            "calibration_error": self.calibration_error,
             "epochs": first.epochs, "parameters": first.parameters, "multiply_adds": first.multiply_adds,
             "seconds": asdict(self.seconds), "around": asdict(self.around) if self.around else None,
             "settings": settings, "runs": [asdict(run) for run in self.runs],
@@ -155,14 +167,17 @@ def trained(task: Task, train: Dataset, seed: int) -> tuple[Sequential, int, flo
 
 def run(task: Task, seed: int) -> Run:
     """Train with a seed, and test: once, on pictures that nothing was chosen by."""
-    sure, labels, seconds, how = [], [], [], dict(isa=task.isa, threads=task.threads)
+    sure, moved, labels, seconds, how = [], [], [], [], dict(isa=task.isa, threads=task.threads)
     for train, test in task.protocol.parts(task.train, task.test, seed):
         members = [trained(task, train, of_one) for of_one in task.protocol.seeds(seed)]
         models = [model for model, _, _ in members]
-        sure.append(np.mean([model.predict_proba(test, **how) for model in models], axis=0))
+        sure.append(Ensemble(models).predict_proba(test, **how))
+        shift = SHIFT if len(models[0].input_shape) == 3 else 0
+        moved.append(Ensemble(models, shift=shift).predict(test, **how))
         labels.append(test.labels)
         seconds.append(sum(taken for _, _, taken in members))
-    seen = tested(np.concatenate(sure), np.concatenate(labels))
+    expected = np.concatenate(labels)
+    seen = tested(np.concatenate(sure), expected) | {"shifted": float((np.concatenate(moved) == expected).mean())}
     return Run(seed, seconds=statistics.mean(seconds), epochs=members[0][1], **size_of(models), **seen)
 
 

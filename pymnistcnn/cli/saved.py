@@ -51,7 +51,7 @@ def probabilities(network: Sequential | Ensemble, outputs: Array) -> np.ndarray:
 def behind(rescaling: Any, network: Any) -> Sequential | Ensemble:
     """A network whose inputs are scaled first."""
     if isinstance(network, Ensemble):
-        return Ensemble(behind(rescaling, model) for model in network.models)
+        return Ensemble((behind(rescaling, model) for model in network.models), shift=network.shift)
     layers = [layer.unbuilt() for layer in (rescaling, *network.layers)]
     whole = Sequential(layers, network.input_shape, dtype=network.dtype.name)
     whole.load_state_dict(network.state_dict())
