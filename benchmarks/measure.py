@@ -29,6 +29,7 @@ from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.protocol import Protocol
 from pymnistcnn.benchmarking.report import Report, Table
 from pymnistcnn.benchmarking.targets import LEARNING, THREADS, Learning
+from pymnistcnn.benchmarking.targets import learning as goals_of
 from pymnistcnn.benchmarking.workers import our_environment
 from pymnistcnn.cli.info import cpu_model
 from pymnistcnn.datasets.known import TITLES
@@ -64,15 +65,16 @@ def kept(path, *arguments, check=()) -> dict:
 
 
 def learning(folder, seeds) -> dict:
-    """By name, the job of each recipe on MNIST, of each goal that one has elsewhere, and of how steady they are."""
+    """By name, the job of each recipe that has a goal on MNIST, of each goal elsewhere, and of how steady those are."""
+    usual = [name for name in RECIPES if goals_of([name], *USUAL)]
     elsewhere = [goal for goal in LEARNING if goal.recipe in RECIPES and (goal.data, goal.protocol) != USUAL]
     made = {}
-    for goal in [*(Learning(name, (0, None)) for name in RECIPES), *elsewhere]:
+    for goal in [*(Learning(name, (0, None)) for name in usual), *elsewhere]:
         name, arguments = file_name("accuracy", " ".join([goal.recipe, *words_of(goal)])), options_of(goal)
         threads = ["--threads", str(THREADS), "--seeds", str(seeds or goal.seeds)]
         made[name] = partial(kept, folder / f"{name}.json", "accuracy", *arguments, *threads, check=["--check"])
     threads = ["--threads", str(THREADS), "--seeds", str(seeds or STEADY_SEEDS)]
-    return made | {"robustness": partial(kept, folder / "robustness.json", "robustness", *threads)}
+    return made | {"robustness": partial(kept, folder / "robustness.json", "robustness", *usual, *threads)}
 
 
 def words_of(goal) -> list[str]:
