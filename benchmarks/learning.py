@@ -7,6 +7,7 @@ from measured import percent, spread, standing
 from pymnistcnn.benchmarking import targets
 from pymnistcnn.benchmarking.measuring import markdown
 from pymnistcnn.benchmarking.robustness import ALL
+from pymnistcnn.recipes import RECIPES
 
 NOT_YET = "\nNot measured yet.\n"
 USUAL = ("MNIST", "")
@@ -14,8 +15,8 @@ USUAL = ("MNIST", "")
 
 def on_mnist(_, kinds):
     """Recipes on MNIST, and where it was measured."""
-    recipes = [recipe for recipe, *where in measured(kinds) if tuple(where) == USUAL]
-    return table(["recipe"], [([recipe], (recipe, *USUAL)) for recipe in recipes], kinds)
+    recipes = [name for name in RECIPES if any(kind.learnt(name, *USUAL) for kind in kinds)]
+    return table(["recipe"], [([name], (name, *USUAL)) for name in recipes], kinds)
 
 
 def elsewhere(_, kinds):

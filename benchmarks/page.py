@@ -13,6 +13,7 @@ from pymnistcnn.benchmarking.peers import DDP, NUMPY, OF_OTHERS, OPENVINO, PEERS
 from pymnistcnn.benchmarking.serving import CLIENTS
 from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
+from pymnistcnn.recipes import RECIPES
 
 SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "robustness", "distributed", "slow", "data", "sweeps",
             "tutorial", "example")  # fmt: skip
@@ -180,7 +181,7 @@ def accuracy(kinds):
         row = kind.learnt(recipe)
         return spread(row["seconds"], "{:.2f}".format) if row else ""
 
-    recipes = {row["recipe"]: None for kind in kinds for report in kind.of("accuracy") for row in report["rows"]}
+    recipes = [name for name in RECIPES if any(kind.learnt(name) for kind in kinds)]
     rows, columns = [(name, (name,)) for name in recipes], [("", learnt), (", seconds", seconds)]
     return table("Time to accuracy", OF_ACCURACY, "`pymnistcnn train`", kinds, columns, rows)
 
@@ -301,5 +302,6 @@ def missed(kind) -> list[str]:
 
 def in_words(verdict) -> str:
     bound = f"at {'most' if verdict['at_most'] else 'least'} {verdict['bound']:g}"
-    measured = "not measured" if verdict["measured"] is None else f"{verdict['measured']:.3g}{verdict['unit']}"
+    digits = 4 if verdict["unit"] == " %" else 3
+    measured = "not measured" if verdict["measured"] is None else f"{verdict['measured']:.{digits}g}{verdict['unit']}"
     return f"{verdict['what']}: {measured}, {bound}"
