@@ -2,10 +2,11 @@
 
     python docs/c_sizes.py
 
-Each is trained for two epochs on MNIST; flash is what arm-linux-gnueabihf-gcc makes for a Cortex-M4, code and
-constants. It takes some minutes.
+Each is trained on MNIST; flash is what arm-linux-gnueabihf-gcc makes for a Cortex-M4, code and constants. It takes some
+minutes.
 """
 
+import math
 import re
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ import numpy as np
 
 import pymnistcnn as pm
 from pymnistcnn.benchmarking.networks import NETWORKS
+from pymnistcnn.recipes import RECIPES
 
 PAGE = Path(__file__).parent / "c.md"
 COMPILER = "arm-linux-gnueabihf-gcc -std=c99 -Os -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -c".split()
@@ -27,31 +29,17 @@ HEAD = """\
 """  # noqa: E501
 
 
-def tiny():
-    """Some 2,000 weights."""
-    return [
-        *(pm.Rescaling(1 / 255), pm.Conv2d(8, 5, stride=2), pm.ReLU(), pm.MaxPool2d(2)),
-        *(pm.Conv2d(16, 3), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(), pm.Linear(10)),
-    ]
-
-
-def small():
-    """Some 5,000 weights."""
-    return [
-        *(pm.Rescaling(1 / 255), pm.Conv2d(8, 3), pm.ReLU(), pm.MaxPool2d(2)),
-        *(pm.Conv2d(12, 3), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(16, 3), pm.ReLU(), pm.Flatten(), pm.Linear(10)),
-    ]
-
-
 def networks():
-    """(model, loss) by name, untrained."""
-    ours = {f.__name__: (pm.Sequential(f(), (1, 28, 28)), pm.CrossEntropyLoss()) for f in (tiny, small)}
+    """(model, arguments of fit) by name, untrained: the smallest recipes as they are, the others for two epochs."""
+    small = {name: RECIPES[name]() for name in RECIPES if name.startswith("tiny")}
+    usual = dict(epochs=2, optimizer=pm.Adam(), schedule=pm.OneCycle(0.003))
     cases = {name: make() for name, make in NETWORKS.items()}
-    return ours | {name: (case.model, case.loss) for name, case in cases.items()}
+    made = {name: (recipe.model, recipe.arguments) for name, recipe in small.items()}
+    return made | {name: (case.model, usual | {"loss": case.loss}) for name, case in cases.items()}
 
 
 def weights_of(model):
-    return sum(weights.size for weights in model.state_dict().values())
+    return sum(math.prod(parameter.shape) for parameter in model.network.parameters if parameter.trained)
 
 
 def fitting(codes, flash):
@@ -69,9 +57,8 @@ def flash_of(path):
     return int(sizes.stdout.splitlines()[1].split()[0])
 
 
-def row(name, model, loss, train, test, folder):
-    schedule = pm.OneCycle(0.003)
-    model.fit(train, epochs=2, optimizer=pm.Adam(), schedule=schedule, loss=loss, progress=False)
+def row(name, model, arguments, train, test, folder):
+    model.fit(train, **arguments, progress=False)
     codes, flash = [], []
     for kind, how in {"float32": {}, "int8": dict(int8=True, calibration=train[:1000])}.items():
         path = Path(folder) / f"{name.replace('-', '_')}_{kind}.c"
