@@ -110,16 +110,22 @@ def standing(kind, *names) -> dict[str, str]:
     for name, report in kind.files.items():
         if name in names or name.partition("-")[0] in names:
             groups.setdefault(_standing(name, report), []).append(name)
-    return {_named(of_one, kind): line for line, of_one in groups.items()}
+    return {_named(of_one, kind): _in_words(*key, kind, of_one) for key, of_one in groups.items()}
 
 
 def _standing(name, report):
+    """Whatever, but for the commit, is to be said of a file."""
     if report["commit"] is None:
-        return report.get("source", "of a commit that is not known")
-    line = f"measured at `{report['commit']}`" + " with changes that were not committed" * (report["clean"] is False)
-    line += f" on {report['date']}" + f", {report.get('source')}" * ("source" in report)
+        return report.get("source", "of a commit that is not known"), ""
+    behind = " with changes that were not committed" * (report["clean"] is False)
+    behind += f" on {report['date']}" + f", {report.get('source')}" * ("source" in report)
     since = fingerprints.changed(name, report["code"])
-    return line + (f"; **changed since: {joined(since)}**" if since else "")
+    return "measured at", behind + (f"; **changed since: {joined(since)}**" if since else "")
+
+
+def _in_words(before, behind, kind, names) -> str:
+    commits = dict.fromkeys(f"`{kind.files[name]['commit']}`" for name in names if kind.files[name]["commit"])
+    return f"{before} {joined([*commits])}{behind}" if commits else before
 
 
 def _named(names, kind):
