@@ -86,7 +86,7 @@ def goals(_, kinds):
     """What each recipe is held to, and what came of it: on the kind that was measured last."""
     found = {}
     for kind in reversed(kinds):
-        found |= {verdict["what"]: verdict for report in kind.of("accuracy") for verdict in report.get("targets", [])}
+        found |= {verdict["what"]: verdict for verdict in kind.verdicts()}
     rows = []
     for verdict in targets.of_accuracy([], targets.LEARNING):
         there = found.get(verdict.what)

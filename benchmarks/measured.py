@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -67,6 +68,21 @@ class Kind:
 
     def tutorial(self, name):
         return self.found("tutorial", "rows", tutorial=name)
+
+    def verdicts(self) -> list[dict]:
+        """Of each target what came of it: of those that several reports judge, as each tiny recipe's does of what has
+        at most so many parameters, the best."""
+        best = {}
+        for verdict in (verdict for report in self.files.values() for verdict in report.get("targets", [])):
+            key = verdict["what"], verdict.get("unit")
+            best[key] = max(best.get(key, verdict), verdict, key=_how_good)
+        return [*best.values()]
+
+
+def _how_good(verdict) -> float:
+    if verdict["measured"] is None:
+        return -math.inf
+    return -verdict["measured"] if verdict.get("at_most") else verdict["measured"]
 
 
 def file_name(subject, of) -> str:

@@ -292,7 +292,7 @@ def past_one_core(kind) -> list[str]:
 
 def missed(kind) -> list[str]:
     """The targets that are missed, on a line."""
-    verdicts = [verdict for report in kind.files.values() for verdict in report.get("targets", [])]
+    verdicts = kind.verdicts()
     if not verdicts:
         return []
     lost = [verdict for verdict in verdicts if not verdict["reached"]]

@@ -225,6 +225,16 @@ def test_goals_are_shown_with_what_came_of_them():
     assert "| accurate, mean test accuracy |  | at least 99.5 % |  |  |" in rows
 
 
+def test_of_several_reports_on_a_goal_the_best_counts():
+    def verdict(measured, what="tiny", at_most=False):
+        return {"what": what, "measured": measured, "unit": " %", "bound": 99.5, "at_most": at_most, "reached": False}
+
+    kind = of_kind("arm-something", accuracy_a={"targets": [verdict(99.4), verdict(3, "slow", True)]},
+                   accuracy_b={"targets": [verdict(99.6), verdict(4, "slow", True), verdict(None, "none")]},
+                   accuracy_c={"targets": [verdict(None)]})  # fmt: skip
+    assert [(one["what"], one["measured"]) for one in kind.verdicts()] == [("tiny", 99.6), ("slow", 3), ("none", None)]
+
+
 def test_the_table_of_varied_pictures():
     figures = [
         {"kind": kind, "strength": strength, "accuracy": 0.9 - 0.001 * at, "calibration_error": 0.01 * at}
