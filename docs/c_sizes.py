@@ -2,8 +2,8 @@
 
     python docs/c_sizes.py
 
-Each is trained on MNIST; flash is what arm-linux-gnueabihf-gcc makes for a Cortex-M4, code and constants. It takes some
-minutes.
+Each is trained for two epochs on MNIST; flash is what arm-linux-gnueabihf-gcc makes for a Cortex-M4, code and
+constants. It takes some minutes.
 """
 
 import math
@@ -30,12 +30,10 @@ HEAD = """\
 
 
 def networks():
-    """(model, arguments of fit) by name, untrained: the smallest recipes as they are, the others for two epochs."""
+    """(model, loss) by name, untrained: the smallest recipes, `fast`, and the tutorials' networks."""
     small = {name: RECIPES[name]() for name in RECIPES if name.startswith("tiny")}
-    usual = dict(epochs=2, optimizer=pm.Adam(), schedule=pm.OneCycle(0.003))
     cases = {name: make() for name, make in NETWORKS.items()}
-    made = {name: (recipe.model, recipe.arguments) for name, recipe in small.items()}
-    return made | {name: (case.model, usual | {"loss": case.loss}) for name, case in cases.items()}
+    return {name: (made.model, made.loss) for name, made in (small | cases).items()}
 
 
 def weights_of(model):
@@ -57,8 +55,9 @@ def flash_of(path):
     return int(sizes.stdout.splitlines()[1].split()[0])
 
 
-def row(name, model, arguments, train, test, folder):
-    model.fit(train, **arguments, progress=False)
+def row(name, model, loss, train, test, folder):
+    schedule = pm.OneCycle(0.003)
+    model.fit(train, epochs=2, optimizer=pm.Adam(), schedule=schedule, loss=loss, progress=False)
     codes, flash = [], []
     for kind, how in {"float32": {}, "int8": dict(int8=True, calibration=train[:1000])}.items():
         path = Path(folder) / f"{name.replace('-', '_')}_{kind}.c"
