@@ -458,6 +458,7 @@ def failure(c):
 # ---- tests ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:the network takes:pymnistcnn.DataWarning")  # a shape may look like channels last
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_the_same_as_pytorch(chunk):
     for number in range(CHUNK * chunk, CHUNK * (chunk + 1)):
