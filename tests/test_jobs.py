@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,17 +14,20 @@ JOBS = sorted((Path(__file__).parents[1] / "docs" / "jobs").glob("*.py"))
 MODULES = {"sklearn": "sklearn", "plots": "matplotlib"}  # of an extra, where its name is another
 
 
-def needs(script):
-    """The modules of the extras that a script names."""
+PROGRAMS = {"gcc"}
+
+
+def missing(script):
+    """What a script says that it needs, a program or the module of an extra, and is not here."""
     found = re.search(r"^# needs: (.*)$", script.read_text(), re.MULTILINE)
-    return [MODULES.get(extra, extra) for extra in found[1].split(", ")] if found else []
+    needed = [MODULES.get(extra, extra) for extra in found[1].split(", ")] if found else []
+    return [name for name in needed if not (shutil.which if name in PROGRAMS else importlib.util.find_spec)(name)]
 
 
 @pytest.mark.parametrize("script", JOBS, ids=lambda script: script.stem)
 def test_job(script, tmp_path):
-    missing = [module for module in needs(script) if importlib.util.find_spec(module) is None]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}")
+    if lacking := missing(script):
+        pytest.skip(f"needs {', '.join(lacking)}")
     environment = {**os.environ, "PYTHONWARNINGS": "error", "MPLBACKEND": "agg"}
     done = subprocess.run(
         [sys.executable, "-P", script], cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment

@@ -50,6 +50,14 @@ def test_the_reference_has_every_public_name():
     assert public <= set(found), public - set(found)
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        made = target.startswith("pages/")  # by sphinx-gallery, from gallery/
+        file = DOCS / f"gallery/{Path(target).stem}.py" if made else page.parent / target
+        assert target.startswith("http") or file.exists(), target
+
+
 def test_the_readme_is_one_screen():
     assert len(README.splitlines()) <= 60
     (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
