@@ -28,7 +28,7 @@ from provenance import processor_kind, source
 from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.protocol import Protocol
 from pymnistcnn.benchmarking.report import Report, Table
-from pymnistcnn.benchmarking.targets import LEARNING, THREADS, Learning
+from pymnistcnn.benchmarking.targets import LEARNING, SEEDS, THREADS, Learning
 from pymnistcnn.benchmarking.targets import learning as goals_of
 from pymnistcnn.benchmarking.workers import our_environment
 from pymnistcnn.cli.info import cpu_model
@@ -40,7 +40,6 @@ ROOT = Path(__file__).parents[1]
 PYTHON = [sys.executable, "-P"]
 USUAL = ("MNIST", Protocol())
 NAMES = {title: name for name, title in TITLES.items()}
-STEADY_SEEDS = 3
 DATA = ("--images", "8100000", "--trained", "500000")  # InfiMNIST's size, 6.3 GB twice
 
 
@@ -73,7 +72,7 @@ def learning(folder, seeds) -> dict:
         name, arguments = file_name("accuracy", " ".join([goal.recipe, *words_of(goal)])), options_of(goal)
         threads = ["--threads", str(THREADS), "--seeds", str(seeds or goal.seeds)]
         made[name] = partial(kept, folder / f"{name}.json", "accuracy", *arguments, *threads, check=["--check"])
-    threads = ["--threads", str(THREADS), "--seeds", str(seeds or STEADY_SEEDS)]
+    threads = ["--threads", str(THREADS), "--seeds", str(seeds or SEEDS)]
     return made | {"robustness": partial(kept, folder / "robustness.json", "robustness", *usual, *threads)}
 
 
