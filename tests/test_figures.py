@@ -269,7 +269,7 @@ def test_goals_of_recipes_are_jobs(tmp_path, monkeypatch):
     assert asked["accuracy-best-5-networks"] == "accuracy --recipe best --networks 5 --threads 2 --seeds 5"
     assert asked["accuracy-tiny-a"].endswith("--seeds 10")
     names = " ".join(name for name in measure.RECIPES if name != "few")  # which is for few pictures alone
-    assert asked["robustness"] == f"robustness {names} --threads 2 --seeds 3" and "accuracy-few" not in asked
+    assert asked["robustness"] == f"robustness {names} --threads 2 --seeds 10" and "accuracy-few" not in asked
 
 
 def test_what_is_half_measured_is_gone_on_with(tmp_path, monkeypatch):
