@@ -12,8 +12,6 @@ import pytest
 
 JOBS = sorted((Path(__file__).parents[1] / "docs" / "jobs").glob("*.py"))
 MODULES = {"sklearn": "sklearn", "plots": "matplotlib"}  # of an extra, where its name is another
-
-
 PROGRAMS = {"gcc"}
 
 
