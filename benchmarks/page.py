@@ -39,12 +39,13 @@ Winograd's method compute less than is counted, and may be over 100. Forward / b
 same layer."""
 OF_ACCURACY = """Test accuracy and seconds of `fit` on MNIST, after fixed epochs; nothing was chosen by the test set.
 More is in [docs/accuracy.md](../docs/accuracy.md); the tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
+ON_PAPER = "From which batch several machines pay is in [docs/distributed.md](../docs/distributed.md#when-it-pays)."
 
 
 def page(kinds) -> str:
     parts = [
         *(BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds), deployed(kinds)),
-        *(serving(kinds), threads(kinds), kernels(kinds), accuracy(kinds), distributed(kinds), machines(kinds)),
+        *(serving(kinds), threads(kinds), kernels(kinds), accuracy(kinds), distributed(kinds)),
         *(section(kind) for kind in kinds),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -221,7 +222,7 @@ def distributed(kinds):
     ]
     slow = {note for kind in kinds for report in kind.of("slow") for note in report["notes"][:1]}
     note = f"Images a second, ours : {DDP}'s, a thread each; what a step of ours sends between two: messages, bytes, "
-    note += " ".join(["share of its time.", *(f"Slow: {note}" for note in slow)])
+    note += " ".join(["share of its time.", *(f"Slow: {note}" for note in slow), ON_PAPER])
     return table("Several processes", note, "network (batch)", kinds, [*columns, (", sent", sent)], rows)
 
 
