@@ -44,7 +44,7 @@ ON_PAPER = "From which batch several machines pay is in [docs/distributed.md](..
 
 def page(kinds) -> str:
     parts = [
-        *(BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds), deployed(kinds)),
+        *(BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds)),
         *(serving(kinds), threads(kinds), kernels(kinds), accuracy(kinds), distributed(kinds)),
         *(section(kind) for kind in kinds),
     ]
@@ -74,8 +74,7 @@ def race(kind, network, task, batch, isa=None) -> str:
 
 def training(kinds):
     rows = [(f"{name} ({n})", (name, "training", n)) for name, n in OWN.items()]
-    rows += [(f"{name} ({n}), AVX2", (name, "training", n, "avx2")) for name, n in OWN.items()]
-    note = "Images a second, ours : PyTorch's; with AVX-512, where there is, and with both sides held to AVX2."
+    note = "Images a second, ours : PyTorch's, at the networks' own batches; with AVX-512, where there is."
     return table("Training", note, "network (batch)", kinds, [("", race)], rows)
 
 
@@ -84,8 +83,10 @@ def batches(kinds):
         found = [kind.beside(network, "training", batch) for batch in BATCHES]
         return " / ".join(times(beside["ratio"]["median"]) for beside in found) if all(found) else ""
 
-    note = f"Times PyTorch's speed at batch {' / '.join(map(str, BATCHES))}."
-    return table("Training at other batch sizes", note, "network", kinds, [("", ratios)], by_name())
+    columns = [("", ratios), (", AVX2", lambda kind, network: race(kind, network, "training", OWN[network], "avx2"))]
+    note = f"Times PyTorch's speed at batch {' / '.join(map(str, BATCHES))}; and, at the networks' own, "
+    note += "both sides held to AVX2."
+    return table("Training at other batch sizes, and with AVX2", note, "network", kinds, columns, by_name())
 
 
 def in_bf16(kinds):
@@ -108,23 +109,20 @@ def in_bf16(kinds):
 
 
 def inference(kinds):
-    columns = [
-        (f", batch {batch}", lambda kind, network, batch=batch: race(kind, network, "inference", batch))
-        for batch in INFERENCE
-    ]
-    return table("Inference", "Images a second, ours : PyTorch's.", "network", kinds, columns, by_name())
-
-
-def deployed(kinds):
-    def ratios(kind, network, batch):
+    def deployed(kind, network, batch):
         found = [kind.beside(network, "inference", batch, peer=peer) for peer in DEPLOYED]
         return " / ".join(times(beside["ratio"]["median"]) for beside in found) if all(found) else ""
 
     columns = [
-        (f", batch {batch}", lambda kind, network, batch=batch: ratios(kind, network, batch)) for batch in INFERENCE
+        column
+        for batch in INFERENCE
+        for column in (
+            (f", batch {batch}", lambda kind, network, batch=batch: race(kind, network, "inference", batch)),
+            (f", {batch}, deployed", lambda kind, network, batch=batch: deployed(kind, network, batch)),
+        )
     ]
-    note = f"Times the speed of {' / of '.join(DEPLOYED)}, float32."
-    return table("Inference beside what networks are deployed with", note, "network", kinds, columns, by_name())
+    note = f"Images a second, ours : PyTorch's; deployed: times the speed of {' / of '.join(DEPLOYED)}."
+    return table("Inference", note, "network", kinds, columns, by_name())
 
 
 def serving(kinds):
