@@ -163,32 +163,35 @@ REALS(conv_in, pmc_image_stride(&CONV->in))
 REALS(conv_out, pmc_image_stride(&CONV->out))
 BYTES(conv_argmax, pmc_argmax_stride(&CONV->out))
 REALS(conv_weights, CONV->out.c * CONV->kh * pmc_filter_row(CONV))
-REALS(conv_packed, pmc_conv_packed(CONV) + (sizes->bf16 ? CONV->out.c * CONV->kh * pmc_filter_row(CONV) : 0))
+REALS(conv_packed, sizes->bf16 ? pmc_conv_words(CONV) + pmc_conv_filters(CONV) : pmc_conv_packed(CONV))
 REALS(conv_channels, pmc_padded(CONV->out.c))
 /* vectors of the last group reach over it */
 REALS(conv_bias, pmc_padded(CONV->out.c) + (CONV->groups > 1 ? PMC_PAD : 0))
 
 /* clang-format on */
 
-/* A pool's rows of outputs, and a picture of factors; or the patches of a block of tiles, and the products of one of its
- * columns. */
+/* A pool's rows of outputs, and in bfloat16 a picture of factors and what is gathered of two tiles of 16 rows; or, by
+ * Winograd's method, the patches of a block, and the products of one of its columns. */
 static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t side = pmc_conv_winograd(CONV), c = pmc_padded(CONV->in.c), k = pmc_padded(CONV->out.c);
     const int64_t tiles = side * side * (PMC_WINOGRAD_TILES * (c + PMC_WINOGRAD_COLUMNS) + PMC_PAD);
     const int64_t rows = CONV->pool_h * CONV->pool_w * CONV->out.w * (k + PMC_PAD) + PMC_PAD;
-    if (sizes->bf16) return (rows + pmc_image_stride(&CONV->in)) * pmc_real_bytes(sizes);
+    const int64_t gathered = PMC_PAD * pmc_gathered(pmc_conv_runs(CONV), pmc_conv_run(CONV));
+    if (sizes->bf16) return (rows + pmc_image_stride(&CONV->in) + gathered) * pmc_real_bytes(sizes);
     return (side ? tiles : rows) * pmc_real_bytes(sizes);
 }
 
 /* Three offsets an output pixel and the nonzeros of a vector of output channels, or the ranges of the microbatch; one
  * output pixel's nonzeros over window indices and channels; or, where every channel is a group of its own, packed
- * weights. Before them, pictures of factors. */
+ * weights. Before them, pictures of factors. Or what tiles need. */
 static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t of_weights = (sizes->bf16 ? 2 : 1) * 9 * PMC_NONZEROS + 9 * PMC_PAD + sizes->microbatch * CONV->out.h;
     const int64_t of_input = CONV->pool_h * CONV->pool_w * pmc_padded(CONV->out.c) + PMC_PAD;
     const int64_t pictures = sizes->bf16 ? sizes->microbatch * pmc_image_stride(&CONV->in) * pmc_real_bytes(sizes) : 0;
     if (pmc_conv_depthwise(CONV)) return pictures + NONZERO_BYTES * pmc_conv_packed(CONV);
-    return pictures + NONZERO_BYTES * (of_weights > of_input ? of_weights : of_input);
+    const int64_t lists = pictures + NONZERO_BYTES * (of_weights > of_input ? of_weights : of_input);
+    const int64_t tiles = sizes->bf16 && pmc_conv_spread(CONV) ? pmc_conv_spread_room(CONV) * pmc_real_bytes(sizes) : 0;
+    return lists > tiles ? lists : tiles;
 }
 
 /* clang-format off */
@@ -209,7 +212,7 @@ REALS(linear_bias, pmc_padded(LINEAR->out))
 #define PACKED_REALS(name, size) REALS(name, sizes->bf16 ? (size) : 0)
 PACKED_REALS(packed_microbatch, (sizes->microbatch + PMC_PACKED_COLUMNS) * WORDS(LINEAR->in))
 PACKED_REALS(packed_tile, (PMC_TILE_ROWS + PMC_PACKED_COLUMNS) * WORDS(LINEAR->in))
-PACKED_REALS(packed_samples, (PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity))
+PACKED_REALS(packed_samples, (2 * PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity))
 REALS(linear_packed, sizes->bf16 ? (PMC_TILE_ROWS + 2 * PMC_TILE_COLUMNS) * WORDS(LINEAR->out)
                                  : LINEAR->out * PMC_TILE_COLUMNS)
 

@@ -223,6 +223,53 @@ PMC_INLINE int64_t pmc_conv_packed(const pmc_conv *s) {
     return s->groups * s->kh * s->kw * c * pmc_padded(k);
 }
 
+/* A filter's elements lie in x in runs: a filter row, or a tap of one group. */
+PMC_INLINE int pmc_conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s->dilation_w == 1; }
+PMC_INLINE int64_t pmc_conv_run(const pmc_conv *s) {
+    return (pmc_conv_rows_contiguous(s) ? s->kw : 1) * (s->in.c / s->groups);
+}
+PMC_INLINE int64_t pmc_conv_runs(const pmc_conv *s) { return s->kh * (pmc_conv_rows_contiguous(s) ? 1 : s->kw); }
+
+/* Factors of bfloat16 in a row of one of AMX' tiles. Of runs of another length, what is left of all is gathered. */
+enum { PMC_TILE_FACTORS = 32 };
+PMC_INLINE int64_t pmc_gathered(int64_t runs, int64_t run) {
+    return pmc_blocks(runs * (run % PMC_TILE_FACTORS), PMC_TILE_FACTORS) * PMC_TILE_FACTORS;
+}
+
+/* Pixels of x from the first to the last of a patch. */
+PMC_INLINE int64_t pmc_conv_width(const pmc_conv *s) { return s->in.left + s->in.w + s->in.right; }
+PMC_INLINE int64_t pmc_conv_reach(const pmc_conv *s) {
+    return (s->kh - 1) * s->dilation_h * pmc_conv_width(s) + (s->kw - 1) * s->dilation_w;
+}
+
+/* Are gradients spread over x for tiles? One in four of its pixels carries one, or more. */
+PMC_INLINE int pmc_conv_spread(const pmc_conv *s) {
+    return s->groups == 1 && s->in.c > 1 && s->pool_h * s->pool_w * s->stride_h * s->stride_w <= 4;
+}
+PMC_INLINE int64_t pmc_conv_spread_pitch(int64_t channels) {
+    return pmc_blocks(channels, PMC_TILE_FACTORS) * PMC_TILE_FACTORS;
+}
+
+/* Elements, in bfloat16: of the packed weights, of which tiles take a multiple of 16 rows; of what the gradient of
+ * the input reads, which lies behind them: filters, or, for tiles, words of them; and what both gradients need for
+ * tiles. */
+PMC_INLINE int64_t pmc_conv_words(const pmc_conv *s) {
+    if (pmc_conv_depthwise(s)) return pmc_conv_packed(s);
+    return pmc_conv_packed(s) + s->groups * PMC_PAD * pmc_padded(s->out.c / s->groups);
+}
+PMC_INLINE int64_t pmc_conv_filters(const pmc_conv *s) {
+    const int64_t filters = s->out.c * s->kh * pmc_filter_row(s);
+    const int64_t turned = s->kh * s->kw * pmc_conv_spread_pitch(s->out.c) / 2 * pmc_padded(s->in.c);
+    return pmc_conv_spread(s) && turned > filters ? turned : filters;
+}
+PMC_INLINE int64_t pmc_conv_spread_room(const pmc_conv *s) {
+    const int64_t pixels = pmc_conv_reach(s) + pmc_image_rows(&s->in) * pmc_conv_width(s) + PMC_TILE_FACTORS;
+    const int64_t of_weights =
+        pmc_padded(pixels * s->in.c) + PMC_PAD + s->out.c * (pixels / 2 + pmc_padded(pmc_conv_run(s)));
+    const int64_t of_input = pixels * pmc_padded(s->in.c);
+    return pixels * pmc_conv_spread_pitch(s->out.c) / 2 + (of_weights > of_input ? of_weights : of_input);
+}
+
 /* Radius of the elastic distortion's blur, in pixels. */
 PMC_INLINE int64_t pmc_warp_radius(const pmc_warp *s) {
     return s->elastic != 0 && s->grid == 0 ? (int64_t)(3 * s->sigma) + 1 : 0;

@@ -6,6 +6,13 @@
 
 #include "kernels/rng.h"
 
+#if defined PMC_HAVE_AMX && !defined PMC_AMX_EMULATED
+#include <cpuid.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 /* The compiler's run-time test reads CPUID and, with XGETBV, which registers the operating system saves. */
 static int any_processor(void) { return 1; }
 #ifdef __x86_64__
@@ -17,12 +24,30 @@ static int has_avx512(void) {
 #ifdef PMC_HAVE_AVX512_BF16
 static int has_avx512_bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
+#ifdef PMC_AMX_EMULATED
+static int has_amx(void) { return has_avx512_bf16(); }
+#elif defined PMC_HAVE_AMX
+/* Tiles have to be there, and Linux has to be asked for them: it then saves them for all threads of the process. */
+static int ask_for_tiles(void) {
+    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, ASK_FOR = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    if (!has_avx512_bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    return (d & AMX_BF16) && (d & AMX_TILE) && syscall(SYS_arch_prctl, ASK_FOR, TILE_DATA) == 0;
+}
+static int has_amx(void) {
+    static atomic_int asked; /* 0: not yet; else 1 more than the answer */
+    int answer = atomic_load(&asked);
+    if (answer == 0) atomic_store(&asked, answer = 1 + ask_for_tiles());
+    return answer - 1;
+}
+#endif
 #endif
 
 extern const pmc_kernels pmc_kernels_portable_f32, pmc_kernels_portable_f64;
 extern const pmc_kernels pmc_kernels_avx2_f32, pmc_kernels_avx2_f64, pmc_kernels_avx512_f32, pmc_kernels_avx512_f64;
 extern const pmc_kernels pmc_kernels_neon_f32, pmc_kernels_neon_f64;
 extern const pmc_kernels pmc_kernels_portable_bf16, pmc_kernels_avx2_bf16, pmc_kernels_avx512_bf16_bf16;
+extern const pmc_kernels pmc_kernels_amx_bf16;
 extern const pmc_kernels pmc_kernels_neon_bf16;
 
 #define PROCESSOR(name, test)                                                                                          \
@@ -55,6 +80,9 @@ static const pmc_target targets[] = {
     PAIRS(avx2, has_avx2),
 #ifdef PMC_HAVE_AVX512_BF16
     PAIRS(avx512_bf16, has_avx512_bf16),
+#endif
+#ifdef PMC_HAVE_AMX
+    PAIRS(amx, has_amx),
 #endif
 #elif defined(__aarch64__)
     PAIRS(neon, any_processor),

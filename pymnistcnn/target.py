@@ -14,6 +14,7 @@ __all__ = ["devices"]
 
 DEVICES = ("cpu", "cuda", "auto")
 PRECISIONS = ("full", "tf32", "bf16")
+WITH_BF16 = ("avx512_bf16", "amx")  # instruction sets of the processor that multiply bfloat16
 USABLE = [target for target in TARGETS if target_problem(target) is None]
 ISAS, ISAS_OF_BF16 = (  # slowest first
     tuple(t.isa for t in USABLE if t.device == "cpu" and t.precision == precision) for precision in ("full", "bf16")
@@ -57,7 +58,7 @@ def arithmetic_of(target: Target) -> str:
     """What the last bits depend on: targets with the same words give the same bits."""
     if target.device != "cpu":
         return str(target)
-    if target.isa == "avx512_bf16":  # whose pairs of products other makers of processors might round otherwise
+    if target.isa in WITH_BF16:  # whose pairs of products other makers of processors might round otherwise
         return str(target)
     return "bf16 " * (target.precision == "bf16") + ("without FMA" if target.isa == ISAS[0] else "FMA")
 

@@ -113,7 +113,7 @@ def test_linear_on_mostly_zeros_gives_the_same_bits(n, features, out, share, isa
 def test_small_linear_layers_are_computed_in_full(isa):
     rng = np.random.default_rng(0)
     data = [normal(rng, shape, "float32") for shape in ((7, 20), (10, 20), 10, (7, 10))]
-    full = isa.removesuffix("-bf16").removesuffix("_bf16")
+    full = isa.removesuffix("-bf16").removesuffix("_bf16").replace("amx", "avx512")
     for actual, wanted in zip(run_linear(data, isa, "float32"), run_linear(data, full, "float32"), strict=True):
         np.testing.assert_array_equal(actual, wanted)
 

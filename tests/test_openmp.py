@@ -1,5 +1,6 @@
 """The OpenMP runtimes that info lists, and the instructions that are found."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pymnistcnn import _native
 from pymnistcnn.openmp import openmp_runtimes
 from pymnistcnn.target import ISAS, ISAS_OF_BF16
 
+ARCH_PRCTL, ARCH_GET_XCOMP_PERM, TILE_DATA = 158, 0x1022, 18  # of Linux on x86_64
+
 
 def test_the_runtime_that_we_use_is_among_those_that_are_loaded():
     used = _native.openmp_runtime()
@@ -17,6 +20,13 @@ def test_the_runtime_that_we_use_is_among_those_that_are_loaded():
         pytest.skip(f"OpenMP runtime: {used}")
     assert any(os.path.basename(path).startswith(used) for path in openmp_runtimes())
     assert all(os.path.exists(path) for path in openmp_runtimes())
+
+
+def permitted():
+    """The registers that Linux lets this process use, as it says itself."""
+    mask = ctypes.c_uint64(0)
+    ctypes.CDLL(None).syscall(ARCH_PRCTL, ARCH_GET_XCOMP_PERM, ctypes.byref(mask))
+    return mask.value
 
 
 def test_the_instructions_that_the_system_sees_are_used():
@@ -30,6 +40,8 @@ def test_the_instructions_that_the_system_sees_are_used():
     built = {target.isa for target in _native.TARGETS}
     assert {isa for isa in built & expected.keys() if expected[isa] <= flags} == set(ISAS) - {"portable"}
     assert ("avx512_bf16" in ISAS_OF_BF16) == ("avx512_bf16" in built & flags)
+    tiles = "amx" in built and {"amx_tile", "amx_bf16"} <= flags and permitted() >> TILE_DATA & 1
+    assert ("amx" in ISAS_OF_BF16) >= tiles  # it may be emulated
 
 
 def test_info_imports_what_a_program_has_beside():

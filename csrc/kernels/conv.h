@@ -1,75 +1,31 @@
 /* The convolution block, forward: conv + bias + monotone activation + max-pool, as one kernel. Channels last; no
  * im2col. Its gradients are in conv_gradient.h.
  *
- * Dense: gemm.h with output channels in lanes, a pool's rows at a time in L1, then pooled. As a monotone activation
+ * Dense: conv_rows.h with output channels in lanes, a pool's rows at a time in L1, then pooled. As a monotone activation
  * commutes with max, only the pooled quarter is activated; what pooling discards is never computed. Where every channel
  * is a group of its own (depthwise), lanes go across channels. Where it takes fewer products, winograd.h. The margins
  * of a picture, where all is zero, are not computed at all.
  *
- * In bfloat16 all that is dense goes over words (factors.h): Winograd's factors would be others, and rounded otherwise. A
- * filter row, or a tap, is a row of words, the last perhaps half empty; a picture has a word for every element, which is
- * that and the next one. */
+ * In bfloat16 all that is dense goes over words (factors.h): Winograd's factors would be others, and rounded
+ * otherwise. */
 #pragma once
-#include "dots.h"
+#include "factors.h"
+#if PMC_TILES
+#include "amx_conv.h"
+#else
+#include "conv_rows.h"
+#endif
+#include "conv_pool.h"
 #include "winograd.h"
 
-/* Do the kw * c elements of a filter row lie together in x? */
-INLINE int conv_rows_contiguous(const pmc_conv *s) { return s->groups == 1 && s->dilation_w == 1; }
-
 INLINE int64_t conv_winograd(const pmc_conv *s) { return PAIR > 1 ? 0 : pmc_conv_winograd(s); }
-INLINE int64_t conv_dots(const pmc_conv *s) { return PAIR > 1 ? 0 : pmc_conv_dots(s); }
-
-/* Columns of the packed weights: output channels of a group in lanes. */
-INLINE int64_t conv_columns(const pmc_conv *s) {
-    return pmc_padded((pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups) - conv_dots(s));
-}
 INLINE real *conv_dots_packed(const real *packed, const pmc_conv *s) {
     return (real *)packed + s->kh * s->kw * s->in.c * conv_columns(s);
 }
 
-/* Elements of a run: a filter row, or a tap of one group. */
-INLINE int64_t conv_run(const pmc_conv *s) { return (conv_rows_contiguous(s) ? s->kw : 1) * (s->in.c / s->groups); }
-INLINE int64_t conv_runs(const pmc_conv *s) { return s->kh * (conv_rows_contiguous(s) ? 1 : s->kw); }
-
 /* The filters [k][kh][kw * c/g, padded] that the gradient of the input reads: w, or its factors behind the packed. */
-INLINE factor *conv_filters(const real *packed, const real *w, const pmc_conv *s) {
-    return (factor *)(PAIR == 1 ? w : packed + pmc_conv_packed(s));
-}
-
-/* packed [runs][words of a run][pitch] <- n output channels of w [n][kh][kw * c/g, padded], at most 16, times scale; and
- * their factors as they are. */
-static void conv_pack_words(real *packed, factor *filters, const real *w, const real *scale, const pmc_conv *s,
-                            int64_t n, int64_t pitch) {
-#if PMC_BF16
-    const int64_t run = conv_run(s), runs = conv_runs(s), row = pmc_filter_row(s), filter = s->kh * row;
-    for (int64_t e = 0; e < n * filter; e += VL) v_store_factors(filters + e, v_load(w + e));
-    for (int64_t i = 0; i < runs; i++, packed += words_of(run) * pitch) {
-        const real *from = w + i / (runs / s->kh) * row + i % (runs / s->kh) * run;
-        for (int64_t e = 0; e < run; e += 2 * PMC_PAD) {
-            real numbers[2 * PMC_PAD], words[PMC_PAD][PMC_PAD];
-            for (int64_t o = 0; o < n; o++) {
-                for (int v = 0; v < 2 * PMC_PAD; v += VL)
-                    v_store(numbers + v,
-                            v_load_n(from + o * filter + e + v, MAX(run - e - v, 0)) * v_splat(scale ? scale[o] : 1));
-                for (int v = 0; v < PMC_PAD; v += VL) v_store(words[o] + v, v_neighbours(numbers + 2 * v));
-            }
-            transpose(packed + e / 2 * pitch, words[0], n, MIN(PMC_PAD, words_of(run - e)), PMC_PAD, pitch, PMC_PAD);
-        }
-    }
-#else
-    (void)packed, (void)filters, (void)w, (void)scale, (void)s, (void)n, (void)pitch;
-#endif
-}
-
-/* x, or a picture's words, in `room`. */
-INLINE const real *conv_picture(const real *x, const pmc_conv *s, real *room) {
-#if PMC_BF16
-    for (int64_t e = 0; e < pmc_image_rows(&s->in) * pmc_image_pitch(&s->in); e += VL)
-        v_store(room + e, v_words(x + e, 1));
-    return room;
-#else
-    return (void)s, (void)room, x;
-#endif
+INLINE const real *conv_filters(const real *packed, const real *w, const pmc_conv *s) {
+    return PAIR == 1 ? w : packed + pmc_conv_words(s);
 }
 
 /* packed [groups][kh][kw][c/g][k/g, padded] <- w [k][kh][kw * c/g, padded], times scale [k] (or NULL), what a batch
@@ -81,9 +37,10 @@ static void conv_pack(real *packed, const real *w, const real *scale, const pmc_
     const int64_t pitch = conv_columns(s), blocks = pmc_padded(k) / PMC_PAD, row = pmc_filter_row(s);
     const int64_t group = task / blocks, first = task % blocks * PMC_PAD, channel = group * k + first;
     if (PAIR > 1 && !pmc_conv_depthwise(s)) {
-        conv_pack_words(packed + group * conv_runs(s) * words_of(conv_run(s)) * pitch + first,
-                        conv_filters(packed, NULL, s) + channel * s->kh * row, w + channel * s->kh * row,
-                        scale ? scale + channel : NULL, s, MIN(PMC_PAD, k - first), pitch);
+        const int64_t n = MIN(PMC_PAD, k - first);
+        conv_pack_words(packed + group * conv_group_packed(s) + first, w + channel * s->kh * row,
+                        scale ? scale + channel : NULL, s, n, pitch);
+        conv_pack_filters(packed + pmc_conv_words(s), w, s, channel, n);
         return;
     }
     if (conv_winograd(s)) {
@@ -177,55 +134,6 @@ static void conv_channels_row(real *rows, const real *x, const real *packed, con
     for (; p < pixels; p++) conv_channels(1, rows + p * pitch, x + p * pixel, packed, b, pitch, s);
 }
 
-/* How a row of pixels is convolved: lanes, then the few channels that are dot products. */
-typedef struct {
-    gemm_shape lanes;
-    dot_shape dots;
-    int64_t columns, few; /* of a group: channels in lanes, padded, and those behind them */
-    int64_t groups, group_x, group_rows, group_packed;
-} conv_products;
-
-static conv_products conv_products_of(const pmc_conv *s, int64_t pitch) {
-    const int64_t c = s->in.c / s->groups, row = pmc_filter_row(s), x_row = s->dilation_h * pmc_image_pitch(&s->in);
-    const int64_t columns = conv_columns(s), run = conv_run(s);
-    return (conv_products){.lanes = {.rows = s->kh,
-                                     .columns = conv_runs(s) / s->kh,
-                                     .length = run / PAIR,
-                                     .odd = run % PAIR,
-                                     .pixel = s->stride_w * s->in.c,
-                                     .row = x_row,
-                                     .column = s->dilation_w * s->in.c,
-                                     .step = PAIR,
-                                     .w_pitch = columns,
-                                     .out_pitch = pitch},
-                           .dots = {.rows = s->kh,
-                                    .length = s->kw * c,
-                                    .x_pitch = s->stride_w * c,
-                                    .x_row = x_row,
-                                    .w_pitch = s->kh * row,
-                                    .w_row = row,
-                                    .out_pitch = pitch},
-                           .columns = columns,
-                           .few = conv_dots(s),
-                           .groups = s->groups,
-                           .group_x = c,
-                           .group_rows = s->out.c / s->groups,
-                           .group_packed = conv_runs(s) * words_of(run) * columns};
-}
-
-/* rows [pixels][pitch] <- output channels first to last - 1 of a row of pixels of x */
-static void conv_row(real *rows, const real *x, const real *packed, const real *b, int64_t pixels,
-                     const conv_products *products, int64_t first, int64_t last) {
-    const int64_t groups = products->groups, k = products->group_rows, columns = products->columns;
-    for (int64_t group = 0; group < groups; group++) /* a group's padding is overwritten by the next */
-        gemm(rows + group * k + first, x + group * products->group_x, packed + group * products->group_packed + first,
-             b ? b + group * k + first : NULL, pixels, (MIN(MIN(last, k), columns) - first + VL - 1) / VL * VL,
-             &products->lanes);
-    if (products->few && last == k)
-        dots(rows + columns, x, packed + products->group_packed, b ? b + columns : NULL, pixels, products->few,
-             &products->dots);
-}
-
 /* Are the window indices those of y itself, and full vectors? Then there is no way through rows. */
 INLINE int conv_in_place(const pmc_conv *s) {
     const int whole = s->out.c % PMC_PAD == 0 && (s->groups == 1 || pmc_conv_depthwise(s));
@@ -244,11 +152,11 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
     const int channels = pmc_conv_depthwise(s), in_place = conv_in_place(s);
     const int64_t pitch = pmc_padded(s->out.c) + (s->groups > 1 && !channels ? PMC_PAD : 0);
     const int64_t pixels = s->out.w * s->pool_w, x_row = s->stride_h * pmc_image_pitch(&s->in);
-    const conv_products products = conv_products_of(s, pitch);
-    real *room = rows + s->pool_h * pixels * pitch; /* of a picture's factors */
+    real *room = rows + s->pool_h * pixels * pitch; /* of a picture's factors, and behind them of what else it takes */
+    const conv_products products = conv_products_of(s, pitch, room + pmc_image_stride(&s->in));
     for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), x += pmc_image_stride(&s->in)) {
         if (first == 0) image_clear_border(y, &s->out);
-        const real *picture = channels ? x : conv_picture(x, s, room);
+        const conv_element *picture = channels ? NULL : conv_picture(x, s, room);
         for (int64_t oy = 0; oy < s->out.h; oy++) {
             const conv_part part = {first, last, conv_range(x, s, oy)};
             const int64_t skip = part.out_pixels.begin * s->pool_w, seen = part.out_pixels.end * s->pool_w - skip;
@@ -257,13 +165,14 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
             if (in_place) rows = y_row;
             for (int64_t r = 0; seen && r < s->pool_h; r++) {
                 real *row = rows + (r * pixels + skip) * pitch;
-                const real *x_from = picture + conv_patch_of(s, oy, part.out_pixels.begin) + r * x_row;
-                if (channels) conv_channels_row(row, x_from, packed, b, seen, pitch, s);
-                else conv_row(row, x_from, packed, b, seen, &products, first, last);
+                const int64_t at = conv_patch_of(s, oy, part.out_pixels.begin) + r * x_row;
+                if (channels) conv_channels_row(row, x + at, packed, b, seen, pitch, s);
+                else conv_row(row, picture + at, packed, b, seen, &products, first, last);
             }
             conv_pool(y_row, argmax_row, rows, pitch, s, &part);
             conv_blank(y_row, argmax_row, rows, pitch, b, s, &part);
         }
         if (argmax) argmax += pmc_argmax_stride(&s->out);
     }
+    conv_rows_end();
 }

@@ -7,10 +7,14 @@
  * In bfloat16, too: x and w are rounded before, dy while the lists are made.
  *
  * A block without pool or ReLU is the case where every window index carries a gradient. Where every channel is a
- * group of its own (depthwise), and in the first layer, lanes go across channels instead. */
+ * group of its own (depthwise), and in the first layer, lanes go across channels instead. On tiles zeros are multiplied,
+ * too, as long as they are few: amx_conv_gradient.h. */
 #pragma once
 #include "conv.h"
 #include "patch.h"
+#if PMC_TILES
+#include "amx_conv_gradient.h"
+#endif
 
 /* Where the patch of each window index lies from that of the first; 0 for what is no window index: then memory is
  * safe whatever an argmax holds. */
@@ -115,7 +119,8 @@ static const real *conv_seen_by_taps(const real *x, const pmc_conv *s, int64_t n
     const int64_t stride = pmc_image_stride(&s->in);
     if (PAIR == 1) return x;
     if (conv_taps_paired(s))
-        for (int64_t i = 0; i < n; i++) conv_picture(x + i * stride, s, room + i * stride);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t e = i * stride; e < (i + 1) * stride - PMC_PAD; e += VL) v_store(room + e, v_words(x + e, 1));
     else
         for (int64_t e = 0; e < n * stride; e += VL) v_store(room + e, v_round(v_load(x + e)));
     return room;
@@ -143,7 +148,7 @@ static void conv_by_taps(real *dw, const real *dy, const uint8_t *argmax, const 
 static patch_shape conv_patch(const pmc_conv *s) {
     const int64_t c = s->in.c / s->groups, filter_row = pmc_filter_row(s);
     const int64_t row = s->dilation_h * pmc_image_pitch(&s->in);
-    if (conv_rows_contiguous(s))
+    if (pmc_conv_rows_contiguous(s))
         return patch_tiled(
             (patch_shape){.outer = 1, .rows = s->kh, .length = s->kw * c, .to_row = filter_row, .from_row = row});
     return patch_tiled((patch_shape){.outer = s->kh,
@@ -207,6 +212,12 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
         conv_by_taps(dw, dy, argmax, x, s, n, opening, first, last, at, room, nonzeros);
         return;
     }
+#if PMC_TILES
+    if (pmc_conv_spread(s)) {
+        conv_tile_weight_gradient(dw, dy, argmax, x, s, n, first, last, room);
+        return;
+    }
+#endif
     const factor *pictures = conv_pictures(x, s, n, room);
     /* So many output pixels at a time that their x is in L1: it is read for every output channel. */
     enum { MOST = PAIR * PMC_NONZEROS, LIST = MOST + VL };
@@ -271,13 +282,19 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
     const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
     const int64_t indices = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
     const patch_shape shape = patch_reversed(conv_patch(s));
-    const factor *filters = conv_filters(packed, w, s);
+    const factor *filters = (const factor *)conv_filters(packed, w, s);
     int32_t at[PMC_NO_GRADIENT + 1];
     conv_window_offsets(at, s);
     if (pmc_conv_depthwise(s)) {
         conv_channels_input_gradient(dx, dy, argmax, w, s, n, nonzeros, at);
         return;
     }
+#if PMC_TILES
+    if (pmc_conv_spread(s)) {
+        conv_tile_input_gradient(dx, dy, argmax, conv_filters(packed, w, s), s, n, nonzeros);
+        return;
+    }
+#endif
     const int64_t list_pitch = pmc_padded(k);
     nonzero *lists = nonzeros; /* [window indices][list_pitch] */
     int64_t living[PMC_NO_GRADIENT];

@@ -11,6 +11,13 @@
 #define PMC_BF16 0
 #endif
 
+/* Are products multiplied by tiles (amx.h)? */
+#if defined(__AMX_BF16__) || defined(PMC_AMX_EMULATED)
+#define PMC_TILES 1
+#else
+#define PMC_TILES 0
+#endif
+
 enum { PAIR = PMC_BF16 ? 2 : 1 };
 INLINE int64_t words_of(int64_t n) { return (n + PAIR - 1) / PAIR; }
 
@@ -56,6 +63,11 @@ INLINE vf v_pair(vf first, vf second) {
     return (vf)_mm512_permutexvar_epi16(in_turns, (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first));
 }
 INLINE vf v_neighbours(const real *p) { return (vf)_mm512_cvtne2ps_pbh((__m512)v_load(p + VL), (__m512)v_load(p)); }
+/* The words of VL rounded factors and as many others. */
+INLINE vf v_factors_pair(const factor *first, const factor *second) {
+    const vi a = (vi)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)first));
+    return (vf)(a | (vi)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)second)) << 16);
+}
 INLINE vf v_product(vf a, vf b, vf sum) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
 INLINE void v_weave(vf words[2], const factor *first, const factor *second) {
     const __m512i a = _mm512_loadu_si512(first);

@@ -1,5 +1,11 @@
 /* Linear layers, as operations. */
+#include "factors.h"
 #include "linear.h"
+#if PMC_TILES
+#include "amx_linear.h"
+#else
+#include "linear_large.h"
+#endif
 #include "optimizer.h"
 #include "operation.h"
 

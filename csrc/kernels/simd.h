@@ -14,6 +14,7 @@
 #define PMC_AVX512 2
 #define PMC_NEON 3
 #define PMC_AVX512_BF16 PMC_AVX512 /* one instruction more: factors.h */
+#define PMC_AMX PMC_AVX512         /* and tiles: amx.h */
 #if PMC_ISA == PMC_AVX2 || PMC_ISA == PMC_AVX512
 #include <immintrin.h>
 #elif PMC_ISA == PMC_NEON

@@ -65,9 +65,9 @@ ax.set(xlabel="pictures a second", xlim=(0, 1.2 * max(speeds)))
 # bfloat16
 # --------
 # ``precision="bf16"`` rounds the factors of products to 8 bits; sums, weights and updates stay float32. A processor with
-# AVX512_BF16 multiplies two at a time: large networks train faster, for about the same accuracy. Without it, it is slow,
-# and for tests; ``pymnistcnn info`` says what there is. The same seed gives the same bits at any number of threads; between
-# kinds of processors the last bits may differ.
+# AVX512_BF16 multiplies two at a time, and one with AMX whole tiles of them: large networks train faster, for about the
+# same accuracy. Without either it is slow, and for tests; ``pymnistcnn info`` says what there is. The same seed gives the
+# same bits at any number of threads; between kinds of processors the last bits may differ.
 #
 # One picture at a time
 # ---------------------
