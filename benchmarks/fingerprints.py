@@ -23,7 +23,7 @@ def of(name, root=ROOT) -> dict[str, str]:
     places = {"the kernels": KERNELS, "the Python code": PYTHON}
     if subject in ("training", "bf16", "serving", "distributed", "slow"):
         places["the networks"] = ("pymnistcnn/benchmarking/networks.py", ())
-    elif subject == "tutorial":
+    elif subject in ("tutorial", "precision"):
         places["the tutorial"] = (f"pymnistcnn/tutorials/{which.partition('-')[0]}.py", ())
     return {what: _hash(root, *place) for what, place in places.items()}
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import click
 import fingerprints
+import precision
 import tutorials
 from measured import FOLDER, file_name, write
 from provenance import processor_kind, source
@@ -116,8 +117,17 @@ def tutorial(name, number) -> dict:
     return report(f"pymnistcnn tutorial {name}", [Table("rows", "Tutorials", [row])], tutorials.NOTES)
 
 
-def report(command, tables, notes=()) -> dict:
-    return json.loads(Report(command, cpu_model(), str(default_target()), tables, list(notes)).as_json())
+def learnt_in_bf16(name, number) -> dict:
+    """What a tutorial's network learns in bfloat16 beside float32, over its seeds or so many of them."""
+    row = precision.measure(name, number, THREADS)
+    tables = [Table("rows", "In bfloat16 beside float32", [row])]
+    return report(f"pymnistcnn tutorial {name} --isa {row.isa}", tables, precision.NOTES, [row.verdict()])
+
+
+def report(command, tables, notes=(), verdicts=None) -> dict:
+    return json.loads(
+        Report(command, cpu_model(), str(default_target()), tables, list(notes), verdicts=verdicts).as_json()
+    )
 
 
 def jobs(peers, measuring, seeds, folder) -> dict:
@@ -137,6 +147,8 @@ def jobs(peers, measuring, seeds, folder) -> dict:
     made |= learning(folder, seeds)
     for name in tutorials.CASES:
         made[file_name("tutorial", name)] = partial(tutorial, name, seeds)
+    for name, network in precision.CASES.items():
+        made[f"precision-{network}"] = partial(learnt_in_bf16, name, seeds)
     return made | {"example": example}
 
 

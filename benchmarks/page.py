@@ -283,9 +283,10 @@ def past_one_core(kind) -> list[str]:
             for row in data[1:] if not row["source"].endswith("alone")
         ]  # fmt: skip
         lines.append(f"Training on {data[0]['images']:,} pictures, of the speed in memory: {', '.join(shares)}.")
-    if workers:
-        over = [f"{row['workers']} {spread(row['over_one'], '{:.2f}'.format)}" for row in workers[1:]]
-        lines.append(f"Fits by two workers, times one: {', '.join(over)}.")
+    for images in dict.fromkeys(row["images"] for row in workers):
+        _, *of_two = (row for row in workers if row["images"] == images)
+        over = ", ".join(f"{row['workers']} {spread(row['over_one'], '{:.2f}'.format)}" for row in of_two)
+        lines.append(f"Fits of {images:,} pictures by two workers, times one: {over}.")
     return lines
 
 
