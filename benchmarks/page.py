@@ -15,8 +15,8 @@ from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
 from pymnistcnn.recipes import RECIPES
 
-SUBJECTS = ("training", "bf16", "kernels", "serving", "accuracy", "robustness", "distributed", "slow", "data", "sweeps",
-            "tutorial", "example")  # fmt: skip
+SUBJECTS = ("training", "bf16", "precision", "kernels", "serving", "accuracy", "robustness", "distributed", "slow",
+            "data", "sweeps", "tutorial", "example")  # fmt: skip
 VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {
     peer.name: peer.name for peer in PEERS if peer.name not in OF_OTHERS
 }
@@ -45,7 +45,7 @@ ON_PAPER = "From which batch several machines pay is in [docs/distributed.md](..
 def page(kinds) -> str:
     parts = [
         *(BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds)),
-        *(serving(kinds), threads(kinds), kernels(kinds), accuracy(kinds), distributed(kinds)),
+        *(serving(kinds), kernels(kinds), accuracy(kinds), distributed(kinds)),
         *(section(kind) for kind in kinds),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -83,10 +83,21 @@ def batches(kinds):
         found = [kind.beside(network, "training", batch) for batch in BATCHES]
         return " / ".join(times(beside["ratio"]["median"]) for beside in found) if all(found) else ""
 
-    columns = [("", ratios), (", AVX2", lambda kind, network: race(kind, network, "training", OWN[network], "avx2"))]
-    note = f"Times PyTorch's speed at batch {' / '.join(map(str, BATCHES))}; and, at the networks' own, "
-    note += "both sides held to AVX2."
-    return table("Training at other batch sizes, and with AVX2", note, "network", kinds, columns, by_name())
+    columns = [
+        ("", ratios),
+        (", AVX2", lambda kind, network: race(kind, network, "training", OWN[network], "avx2")),
+        (", threads", lambda kind, network: over_one_thread(kind, network, "training", OWN[network])),
+    ]
+    note = (
+        f"Times PyTorch's speed at batch {' / '.join(map(str, BATCHES))}; and, at the networks' own, both sides held "
+    )
+    note += "to AVX2, and two threads over one."
+    return table("Training at other batch sizes, with AVX2, by threads", note, "network", kinds, columns, by_name())
+
+
+def over_one_thread(kind, network, task, batch) -> str:
+    beside = kind.beside(network, task, batch, peer=OURS)
+    return spread(beside["ratio"], "{:.2f}".format) if beside else ""
 
 
 def in_bf16(kinds):
@@ -99,12 +110,20 @@ def in_bf16(kinds):
         ]  # fmt: skip
         return " / ".join(times(row["ratio"]["median"]) if row else "-" for row in found) if any(found) else ""
 
+    def points(kind, network):
+        rows = (row for report in kind.of("precision") for row in report["rows"] if row["network"] == network)
+        return next((f"{row['points']:+.3f} ± {row['standard_error']:.3f}" for row in rows), "")
+
     columns = [
         (", training", lambda kind, name: ratios(kind, name, "training", OWN[name], IN_FULL, PYTORCH)),
         (", inference at 1000", lambda kind, name: ratios(kind, name, "inference", 1000, IN_FULL, OPENVINO)),
+        (", accuracy", points),
     ]
     note = "Training at the networks' own batches, times the speed of ours in float32 / of PyTorch's under autocast; "
-    note += "inference, times ours in float32 / OpenVINO's in bfloat16."
+    note += (
+        "inference, times ours in float32 / OpenVINO's in bfloat16. Test accuracy after the tutorials' training, in "
+    )
+    note += "points over float32's: the mean over ten seeds, and its standard error."
     return table("bfloat16 on the processor", note, "network", kinds, columns, by_name())
 
 
@@ -121,7 +140,12 @@ def inference(kinds):
             (f", {batch}, deployed", lambda kind, network, batch=batch: deployed(kind, network, batch)),
         )
     ]
-    note = f"Images a second, ours : PyTorch's; deployed: times the speed of {' / of '.join(DEPLOYED)}."
+    last = INFERENCE[-1]
+    columns += [(f", {last}, threads", lambda kind, network: over_one_thread(kind, network, "inference", last))]
+    note = (
+        f"Images a second, ours : PyTorch's; deployed: times the speed of {' / of '.join(DEPLOYED)}; threads: two over "
+    )
+    note += "one."
     return table("Inference", note, "network", kinds, columns, by_name())
 
 
@@ -139,19 +163,6 @@ def serving(kinds):
     ]
     note = "Microseconds that a client waits for one picture: the median / the 99th percentile."
     return table("Serving", note, "network", kinds, columns, by_name())
-
-
-def threads(kinds):
-    def grown(kind, network, task, batch):
-        beside = kind.beside(network, task, batch, peer=OURS)
-        return spread(beside["ratio"], "{:.2f}".format) if beside else ""
-
-    columns = [
-        (", training", lambda kind, network: grown(kind, network, "training", OWN[network])),
-        (f", inference at {INFERENCE[-1]}", lambda kind, network: grown(kind, network, "inference", INFERENCE[-1])),
-    ]
-    rows = [(f"{name} ({n})", (name,)) for name, n in OWN.items()]
-    return table("Two threads beside one", "Times the speed of one.", "network (batch)", kinds, columns, rows)
 
 
 def kernels(kinds):

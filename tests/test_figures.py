@@ -149,6 +149,7 @@ def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch
     there = {path.stem for path in FILES if path.parent.name == "amd-zen-5"} - {"accuracy"}  # of several recipes, once
     younger = {"serving", "robustness", "distributed", "slow-network", "data", "sweeps"}
     younger |= {f"bf16-{name}" for name in measure.NETWORKS}
+    younger |= {f"precision-{network}" for network in measure.precision.CASES.values()}
     jobs = measure.jobs([], [], None, tmp_path)
     assert {name for name in jobs if not name.startswith("accuracy-")} == there | younger
     assert {f"accuracy-{name}" for name in measure.RECIPES if name != "few"} <= jobs.keys()
@@ -169,6 +170,31 @@ def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch
         "rows": [1, {"a": 2}], "notes": [], **provenance.source(), "code": fingerprints.of("tutorial-scratch-full"),
     }  # fmt: skip
     assert CliRunner().invoke(measure.main, ["--only", "nonsense"]).exit_code == 2
+
+
+def test_bf16_beside_float32_seed_by_seed(tmp_path, monkeypatch):
+    precision, page = measure.precision, module("page")
+    full, bf16 = (str(measure.default_target(which)) for which in ("full", "bf16"))
+    path = tmp_path / provenance.processor_kind() / "tutorial-mccaffrey.json"
+    path.parent.mkdir()
+    before = {"isa": full, "seed": 1, "test_accuracy": 0.99, "full_test_accuracy": 0.92}
+    path.write_text(json.dumps({"rows": [{"runs": [before]}]}))
+    ran = []
+
+    def run(name, seed, isa, threads):
+        ran.append((name, seed, isa, threads))
+        return before | {"isa": isa, "seed": seed, "full_test_accuracy": 0.93 if isa == bf16 else 0.91}
+
+    monkeypatch.setattr(measure.tutorials, "run", run)
+    row = precision.measure("mccaffrey", 2, 2, tmp_path)
+    assert ran == [("mccaffrey", 2, full, 2), ("mccaffrey", 1, bf16, 2), ("mccaffrey", 2, bf16, 2)]
+    assert (row.full, row.bf16, row.seeds, row.network) == ([0.92, 0.91], [0.93, 0.93], [1, 2], "mccaffrey")
+    assert row.points == pytest.approx(1.5) and row.standard_error == pytest.approx(0.5)
+    assert not row.verdict().reached and row.verdict().words().endswith("1.5 points, at most 0.05 points")
+    assert row.as_dict()["points"] == row.points
+    kind = of_kind("arm-something", precision_mccaffrey={"rows": [row.as_dict()]})
+    assert "| mccaffrey | +1.500 ± 0.500 |" in page.in_bf16([kind])
+    assert precision.measure("flux", 1, 2, tmp_path).standard_error == 0.0
 
 
 # ---- what recipes learn ----
