@@ -224,8 +224,8 @@ static int worth_sharing(const pmc_step_context *c, const pmc_phase *phase, int6
     int64_t work = 0;
     if (phase->scope == PMC_SCOPE_SHARD && pmc_shards(n) > 1) return 1;
     for (int64_t i = 0; i < phase->ops; i++)
-        if (phase->scope == PMC_SCOPE_TILES) work += pmc_operations[ops[i].kind]->work(&ops[i], n, pmc_shards(n));
-        else if (pmc_parts_of(&ops[i], n, 2) > 1) return 1;
+        if (phase->scope == PMC_SCOPE_TILES || pmc_parts_of(&ops[i], n, 2) > 1)
+            work += pmc_operations[ops[i].kind]->work(&ops[i], n, pmc_shards(n));
     return work >= enough;
 }
 

@@ -242,17 +242,26 @@ BYTES(squares, pmc_squares_parts(sizes) * (int64_t)sizeof(double))
 #define PARTS(name) static int64_t name(UNUSED const pmc_op *op, UNUSED int64_t n, UNUSED int64_t threads)
 #define WORK(name) static int64_t name(UNUSED const pmc_op *op, UNUSED int64_t n, UNUSED int64_t shards)
 
-/* So many vector operations of a convolution are worth handing out. */
-enum { WORTH_SHARING = 64000 };
+/* So many vector operations of a convolution are worth handing out: forward, where nothing is done twice, and backward. */
+enum { WORTH_SHARING = 6000, WORTH_SHARING_BACKWARD = 64000 };
 
-/* A batch of a few samples is one shard: threads share its convolutions by output channels. */
+WORK(conv_work) {
+    const double pixels = (double)n * (double)(CONV->out.h * CONV->pool_h) * (double)(CONV->out.w * CONV->pool_w);
+    const double work = pixels * (double)(CONV->kh * CONV->kw * CONV->in.c) * (double)pmc_blocks(CONV->out.c, PMC_PAD);
+    return work < INT32_MAX ? (int64_t)work : INT32_MAX;
+}
+
+/* A batch of a few samples is one shard: threads share its convolutions, the gradient of the weights by output channels. */
 PARTS(conv_parts) {
-    const int64_t most = pmc_blocks(CONV->out.c, PMC_PAD),
-                  pixels = CONV->out.h * CONV->pool_h * CONV->out.w * CONV->pool_w;
-    const double work = (double)(n * pixels) * (double)(CONV->kh * CONV->kw * CONV->in.c) * (double)most;
-    if (CONV->groups > 1 || work < WORTH_SHARING) return 1;
-    const int64_t pieces = threads < most ? threads : most;
+    const int64_t most = pmc_blocks(CONV->out.c, PMC_PAD), pieces = threads < most ? threads : most;
+    if (CONV->groups > 1 || conv_work(op, n, 1) < WORTH_SHARING_BACKWARD) return 1;
     return pmc_blocks(most, pmc_blocks(most, pieces)); /* all of one size, but the last */
+}
+PARTS(conv_forward_parts) {
+    const int64_t rows = CONV->out.h < PMC_SHARED_ROWS ? 0 : n * CONV->out.h;
+    if (CONV->groups > 1 || conv_work(op, n, 1) < WORTH_SHARING) return 1;
+    const int64_t most = rows ? rows : pmc_blocks(CONV->out.c, PMC_PAD), pieces = threads < most ? threads : most;
+    return rows ? pieces : pmc_blocks(most, pmc_blocks(most, pieces));
 }
 PARTS(conv_pack_parts) { return pmc_conv_pack_parts(CONV); }
 WORK(conv_pack_work) { return pmc_conv_packed(CONV) / PMC_PAD; }
@@ -289,8 +298,8 @@ enum {
 };
 
 #define BY_SAMPLE(name, check, ...) static const pmc_operation name = {.fits = check, .ref = {__VA_ARGS__}};
-#define BY_CHANNELS(name, check, ...)                                                                                  \
-    static const pmc_operation name = {.fits = check, .parts = conv_parts, .ref = {__VA_ARGS__}};
+#define SHARED(name, check, in_parts, of_work, ...)                                                                    \
+    static const pmc_operation name = {.fits = check, .parts = in_parts, .work = of_work, .ref = {__VA_ARGS__}};
 #define BY_TILES(name, check, in_parts, of_work, ...)                                                                  \
     static const pmc_operation name = {                                                                                \
         .scope = PMC_SCOPE_TILES, .fits = check, .parts = in_parts, .work = of_work, .ref = {__VA_ARGS__}};
@@ -307,13 +316,13 @@ BY_SAMPLE(flatten_backward, image_fits, {"dx", image, SAMPLE | WRITTEN}, {"dy", 
 BY_TILES(conv_pack, conv_fits, conv_pack_parts, conv_pack_work,
          {"packed", conv_packed, PACKED | WRITTEN}, {"w", conv_weights, WEIGHT},
          {"scale", conv_channels, PACKED | OPTIONAL})
-BY_CHANNELS(conv_forward, conv_fits,
-            {"y", conv_out, SAMPLE | WRITTEN}, {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
-            {"x", conv_in, SAMPLE}, {"packed", conv_packed, PACKED}, {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
-            {"rows", conv_rows, SCRATCH}, {"w", conv_weights, WEIGHT}, {"scale", conv_channels, PACKED | OPTIONAL})
-BY_CHANNELS(conv_weight_gradient, conv_fits,
-            {"dw", conv_weights, SHARD}, {"db", conv_channels, SHARD | OPTIONAL}, {"dy", conv_out, SAMPLE},
-            {"argmax", conv_argmax, SAMPLE}, {"x", conv_in, SAMPLE}, {"nonzeros", conv_nonzeros, SCRATCH})
+SHARED(conv_forward, conv_fits, conv_forward_parts, conv_work,
+       {"y", conv_out, SAMPLE | WRITTEN}, {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
+       {"x", conv_in, SAMPLE}, {"packed", conv_packed, PACKED}, {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
+       {"rows", conv_rows, SCRATCH}, {"w", conv_weights, WEIGHT}, {"scale", conv_channels, PACKED | OPTIONAL})
+SHARED(conv_weight_gradient, conv_fits, conv_parts, conv_work,
+       {"dw", conv_weights, SHARD}, {"db", conv_channels, SHARD | OPTIONAL}, {"dy", conv_out, SAMPLE},
+       {"argmax", conv_argmax, SAMPLE}, {"x", conv_in, SAMPLE}, {"nonzeros", conv_nonzeros, SCRATCH})
 BY_SAMPLE(conv_input_gradient, conv_fits,
           {"dx", conv_in, SAMPLE | WRITTEN}, {"dy", conv_out, SAMPLE}, {"argmax", conv_argmax, SAMPLE},
           {"w", conv_weights, WEIGHT}, {"nonzeros", conv_nonzeros, SCRATCH}, {"packed", conv_packed, PACKED})

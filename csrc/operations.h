@@ -162,3 +162,21 @@ PMC_INLINE pmc_channels pmc_conv_channels(const pmc_conv *s, int64_t part, int64
     const pmc_channels channels = {part * size, last < k ? last : k};
     return channels;
 }
+
+/* Of its forward pass on n pictures, a part: output channels, and rows of outputs, those of all pictures one after the
+ * other. Where there are enough rows they are what is shared: then no thread prepares the pixels that another does. */
+typedef struct {
+    pmc_channels channels;
+    int64_t first_row, last_row; /* the one behind them */
+} pmc_piece;
+enum { PMC_SHARED_ROWS = 4 };
+PMC_INLINE pmc_piece pmc_conv_piece(const pmc_conv *s, int64_t n, int64_t part, int64_t parts) {
+    const int64_t rows = n * s->out.h;
+    const pmc_channels all = {0, s->out.c};
+    pmc_piece piece = {all, part * rows / parts, (part + 1) * rows / parts};
+    if (s->out.h >= PMC_SHARED_ROWS) return piece;
+    piece.channels = pmc_conv_channels(s, part, parts);
+    piece.first_row = 0;
+    piece.last_row = rows;
+    return piece;
+}

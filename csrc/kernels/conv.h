@@ -141,12 +141,13 @@ INLINE int conv_in_place(const pmc_conv *s) {
 }
 
 /* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, packed and b [k]; rows [pool_h][ow * pool_w][pitch]; w and
- * scale: what was packed. Output channels first to last - 1, of which first is a multiple of 16 (with groups: all). */
+ * scale: what was packed. The first of a piece's output channels is a multiple of 16 (with groups: it has all). */
 static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *packed, const real *b, const real *w,
-                         const real *scale, const pmc_conv *s, int64_t n, int64_t first, int64_t last, real *rows) {
+                         const real *scale, const pmc_conv *s, const pmc_piece *piece, real *rows) {
+    const int64_t first = piece->channels.first, last = piece->channels.last, h = s->out.h;
     if (conv_winograd(s)) {
         const winograd_filters filters = {packed, b, w, scale};
-        winograd_forward(y, argmax, x, &filters, s, n, first, last, rows);
+        winograd_forward(y, argmax, x, &filters, s, piece, rows);
         return;
     }
     const int channels = pmc_conv_depthwise(s), in_place = conv_in_place(s);
@@ -154,25 +155,27 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
     const int64_t pixels = s->out.w * s->pool_w, x_row = s->stride_h * pmc_image_pitch(&s->in);
     real *room = rows + s->pool_h * pixels * pitch; /* of a picture's factors, and behind them of what else it takes */
     const conv_products products = conv_products_of(s, pitch, room + pmc_image_stride(&s->in));
-    for (int64_t i = 0; i < n; i++, y += pmc_image_stride(&s->out), x += pmc_image_stride(&s->in)) {
-        if (first == 0) image_clear_border(y, &s->out);
-        const conv_element *picture = channels ? NULL : conv_picture(x, s, room);
-        for (int64_t oy = 0; oy < s->out.h; oy++) {
-            const conv_part part = {first, last, conv_range(x, s, oy)};
+    for (int64_t i = piece->first_row / h; i * h < piece->last_row; i++) {
+        real *y_i = y + i * pmc_image_stride(&s->out);
+        const real *x_i = x + i * pmc_image_stride(&s->in);
+        const int64_t top = MAX(piece->first_row - i * h, 0), below = MIN(piece->last_row - i * h, h);
+        if (first == 0 && top == 0) image_clear_border(y_i, &s->out);
+        const conv_element *picture = channels ? NULL : conv_picture(x_i, s, room);
+        for (int64_t oy = top; oy < below; oy++) {
+            const conv_part part = {first, last, conv_range(x_i, s, oy)};
             const int64_t skip = part.out_pixels.begin * s->pool_w, seen = part.out_pixels.end * s->pool_w - skip;
-            real *y_row = image_inside(y, &s->out) + oy * pmc_image_pitch(&s->out);
-            uint8_t *argmax_row = argmax ? argmax + oy * s->out.w * s->out.c : NULL;
+            real *y_row = image_inside(y_i, &s->out) + oy * pmc_image_pitch(&s->out);
+            uint8_t *argmax_row = argmax ? argmax + i * pmc_argmax_stride(&s->out) + oy * s->out.w * s->out.c : NULL;
             if (in_place) rows = y_row;
             for (int64_t r = 0; seen && r < s->pool_h; r++) {
                 real *row = rows + (r * pixels + skip) * pitch;
                 const int64_t at = conv_patch_of(s, oy, part.out_pixels.begin) + r * x_row;
-                if (channels) conv_channels_row(row, x + at, packed, b, seen, pitch, s);
+                if (channels) conv_channels_row(row, x_i + at, packed, b, seen, pitch, s);
                 else conv_row(row, picture + at, packed, b, seen, &products, first, last);
             }
             conv_pool(y_row, argmax_row, rows, pitch, s, &part);
             conv_blank(y_row, argmax_row, rows, pitch, b, s, &part);
         }
-        if (argmax) argmax += pmc_argmax_stride(&s->out);
     }
     conv_rows_end();
 }

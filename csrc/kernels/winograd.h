@@ -241,12 +241,15 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
 
 /* As conv_forward. */
 static void winograd_forward(real *y, uint8_t *argmax, const real *x, const winograd_filters *f, const pmc_conv *s,
-                             int64_t n, int64_t first, int64_t last, real *workspace) {
-    const int64_t tiles = n * s->out.h * s->out.w, blocks = (tiles + PMC_WINOGRAD_TILES - 1) / PMC_WINOGRAD_TILES;
+                             const pmc_piece *piece, real *workspace) {
+    const int64_t tiles = (piece->last_row - piece->first_row) * s->out.w, first_tile = piece->first_row * s->out.w;
+    const int64_t blocks = (tiles + PMC_WINOGRAD_TILES - 1) / PMC_WINOGRAD_TILES, h = s->out.h;
+    const int64_t first = piece->channels.first, last = piece->channels.last;
     const int relu = s->activation.kind == PMC_RELU, small = pmc_conv_winograd(s) == 4;
-    for (int64_t i = 0; i < n && first == 0; i++) image_clear_border(y + i * pmc_image_stride(&s->out), &s->out);
+    for (int64_t i = (piece->first_row + h - 1) / h; first == 0 && i * h < piece->last_row; i++)
+        image_clear_border(y + i * pmc_image_stride(&s->out), &s->out);
     for (int64_t block = 0; block < blocks; block++) {
-        const int64_t begin = block * tiles / blocks, end = (block + 1) * tiles / blocks;
+        const int64_t begin = first_tile + block * tiles / blocks, end = first_tile + (block + 1) * tiles / blocks;
         if (small && relu) winograd_block(4, 1, y, argmax, x, f, s, begin, end, first, last, workspace);
         else if (small) winograd_block(4, 0, y, argmax, x, f, s, begin, end, first, last, workspace);
         else if (relu) winograd_block(6, 1, y, argmax, x, f, s, begin, end, first, last, workspace);
