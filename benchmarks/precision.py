@@ -24,7 +24,7 @@ CASES = {  # a tutorial, the network that it trains
     "mccaffrey": "mccaffrey",
     "scratch --full": "scratch",
 }
-SEEDS = 10
+SEEDS, DTYPE = 10, "float32"
 AT_MOST = 0.05  # points between the means
 NOTES = [
     "Accuracies on all 10,000 test images, from 0 to 1, a seed after the other. Points: the mean over seeds of what "
@@ -68,9 +68,10 @@ def measure(name, number, threads, folder=FOLDER) -> Row:
     """A tutorial over so many seeds, or SEEDS."""
     first = tutorials.CASES[name].seeds.start
     seeds, isas = range(first, first + (number or SEEDS)), [str(default_target(p)) for p in ("full", "bf16")]
-    known = {(run["isa"], run["seed"]): run for run in already_run(name, folder)}
+    known = {(run["isa"], run["seed"]): run for run in already_run(name, folder) if run["dtype"] == DTYPE}
     full, bf16 = (
-        [accuracy(known.get((isa, seed)) or tutorials.run(name, seed, isa, threads)) for seed in seeds] for isa in isas
+        [accuracy(known.get((isa, seed)) or tutorials.run(name, seed, isa, threads, DTYPE)) for seed in seeds]
+        for isa in isas
     )
     return Row(CASES[name], name, isas[1], threads, list(seeds), full, bf16)
 

@@ -87,11 +87,13 @@ def measure(name, seeds, threads) -> Row:
     return row(name, [run(name, seed, isa, threads) for seed in seeds])
 
 
-def run(name, seed, isa, threads) -> dict:
+def run(name, seed, isa, threads, dtype=None) -> dict:
     """One seed: what `--json` gives, and the numbers of the messages. Raises ChildProcessError if it fails."""
+    of_dtype = ["--dtype", dtype] if dtype else []
     with TemporaryDirectory() as folder:
-        command = our_python("-m", "pymnistcnn", "tutorial", *name.split(), "--json", "--seed", str(seed), "--isa", isa,
-                             "--threads", str(threads), "--output", f"{folder}/network.safetensors")  # fmt: skip
+        command = our_python("-m", "pymnistcnn", "tutorial", *name.split(), *of_dtype, "--json", "--seed", str(seed),
+                             "--isa", isa, "--threads", str(threads), "--output",
+                             f"{folder}/network.safetensors")  # fmt: skip
         # there, as gorgonia leaves a picture where it runs
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=our_environment())
     if done.returncode:

@@ -177,11 +177,12 @@ def test_bf16_beside_float32_seed_by_seed(tmp_path, monkeypatch):
     full, bf16 = (str(measure.default_target(which)) for which in ("full", "bf16"))
     path = tmp_path / provenance.processor_kind() / "tutorial-mccaffrey.json"
     path.parent.mkdir()
-    before = {"isa": full, "seed": 1, "test_accuracy": 0.99, "full_test_accuracy": 0.92}
-    path.write_text(json.dumps({"rows": [{"runs": [before]}]}))
+    before = {"isa": full, "dtype": "float32", "seed": 1, "test_accuracy": 0.99, "full_test_accuracy": 0.92}
+    path.write_text(json.dumps({"rows": [{"runs": [before, before | {"dtype": "float64", "seed": 2}]}]}))
     ran = []
 
-    def run(name, seed, isa, threads):
+    def run(name, seed, isa, threads, dtype):
+        assert dtype == "float32"
         ran.append((name, seed, isa, threads))
         return before | {"isa": isa, "seed": seed, "full_test_accuracy": 0.93 if isa == bf16 else 0.91}
 
