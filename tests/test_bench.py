@@ -27,6 +27,7 @@ from pymnistcnn.benchmarking.networks import NETWORKS
 from pymnistcnn.benchmarking.protocol import Protocol
 from pymnistcnn.benchmarking.workers import Worker, WorkerFailed
 from pymnistcnn.cli import main
+from pymnistcnn.processors import processors
 from pymnistcnn.target import ISAS, ISAS_OF_BF16
 
 QUICK = ["--seconds", "0.001", "--rounds", "2", "--threads", "1"]
@@ -243,7 +244,13 @@ def test_serving_tells_what_clients_wait(tmp_path):
         (n, comparing.OURS, None) for n in (1, 2)
     ]
     assert all(0 < row["median_microseconds"]["low"] <= row["late_microseconds"]["high"] for row in rows)
-    assert "| scratch | 2 | " in run(*arguments)
+    settings = [row["setting"] for row in rows]
+    assert settings == [threads_of(max(1, processors() // n)) for n in (1, 2)]
+    assert "| scratch | 2 | " in run(*arguments, "--threads", 3) and "| 3 threads |" in run(*arguments, "--threads", 3)
+
+
+def threads_of(n):
+    return f"{n} thread" + "s" * (n > 1)
 
 
 def test_peers_are_told_of_every_network_and_layer():

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..processors import processors
 from .comparing import OURS, Company
 from .measuring import Figure
 from .training import network_job
@@ -54,14 +55,14 @@ def measure(
     network: str,
     clients: int,
     isa: str | None,
-    threads: int,
+    threads: int | None,
     company: Company | None = None,
     rounds: int = 11,
     seconds: float = 0.2,
 ) -> list[Row]:
-    """So many clients of one network's predictor, which computes each picture on `threads`, and of each peer of
-    `company`, in turns: a Row each."""
-    company = company or Company()
+    """So many clients of one network's predictor, which computes each picture on `threads`, or, if not given, on the
+    processors that a client has to itself; and of each peer of `company`, in turns: a Row each."""
+    company, threads = company or Company(), threads or max(1, processors() // clients)
     with ExitStack() as stack:
         theirs = []
         if company.found:

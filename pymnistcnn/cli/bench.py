@@ -253,14 +253,14 @@ def show_profiles(settings: Any, batches: Any, as_json: bool, **how: Any) -> Non
 @click.argument("networks", metavar="[NETWORK]...", nargs=-1, type=click.Choice(list(NETWORKS)))
 @click.option("--clients", metavar="N", multiple=True, type=click.IntRange(1, 1024),
               help="May be repeated.  [default: 1, 2, 4 and 8]")  # fmt: skip
-@options(ISA, click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
-                           help="Of one picture's computation."))  # fmt: skip
+@options(ISA, click.option("--threads", type=click.IntRange(1, 1024),
+                           help="Of one picture's computation.  [default: the processors that a client has]"))  # fmt: skip
 @options(ROUNDS, SECONDS, PEERS, OUTPUT)
 def serving(
     networks: Any,
     clients: tuple[int, ...],
     isas: list[str],
-    threads: int,
+    threads: int | None,
     rounds: int,
     seconds: float | None,
     with_peers: bool,
