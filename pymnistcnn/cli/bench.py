@@ -254,7 +254,7 @@ def show_profiles(settings: Any, batches: Any, as_json: bool, **how: Any) -> Non
 @click.option("--clients", metavar="N", multiple=True, type=click.IntRange(1, 1024),
               help="May be repeated.  [default: 1, 2, 4 and 8]")  # fmt: skip
 @options(ISA, click.option("--threads", type=click.IntRange(1, 1024),
-                           help="Of one picture's computation.  [default: the processors that a client has]"))  # fmt: skip
+                           help="Of one picture's computation.  [default: its client's processors]"))  # fmt: skip
 @options(ROUNDS, SECONDS, PEERS, OUTPUT)
 def serving(
     networks: Any,
