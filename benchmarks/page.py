@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from measured import percent, rounded, spread, standing, times
+from measured import rounded, spread, standing, times
 
 from pymnistcnn.benchmarking.comparing import IN_FULL, OURS
 from pymnistcnn.benchmarking.kernels import CASES
@@ -13,7 +13,6 @@ from pymnistcnn.benchmarking.peers import DDP, NUMPY, OF_OTHERS, OPENVINO, PEERS
 from pymnistcnn.benchmarking.serving import CLIENTS
 from pymnistcnn.benchmarking.targets import DEPLOYED, PYTORCH, THREADS
 from pymnistcnn.benchmarking.training import BATCHES, INFERENCE
-from pymnistcnn.recipes import RECIPES
 
 SUBJECTS = ("training", "bf16", "precision", "kernels", "serving", "accuracy", "robustness", "distributed", "slow",
             "data", "sweeps", "tutorial", "example")  # fmt: skip
@@ -24,7 +23,8 @@ OWN = {name: make().batch_size for name, make in NETWORKS.items()}
 BEGINNING = """# Results
 
 Made by `python benchmarks/results.py` from the JSON in [measurements](measurements), a folder a kind of processor and a
-file a command, which `python benchmarks/measure.py` writes. What was learnt on the way is in [notes.md](notes.md).
+file a command, which `python benchmarks/measure.py` writes. Beside it: [what was learnt on the way](notes.md), what
+[recipes](../docs/accuracy.md) and [tutorials](../docs/tutorials.md) learn, and in what time.
 
 **How.** Each side is a process of its own. They are measured in turns; a figure is the median of all rounds, with the
 range in brackets; a ratio is of what was measured in the same round. float32, two threads on two cores. Networks, batch
@@ -34,18 +34,18 @@ last, eager and compiled. Machines are shared and noisy: compare ratios, not spe
 
 ![Training speed over PyTorch's, by network and processor](results.svg)"""
 
-OF_KERNELS = """Forward / weight gradient / input gradient in % of the FMA peak, dense-equivalent: sparse gradients and
-Winograd's method compute less than is counted, and may be over 100. Forward / backward, times PyTorch's speed in the
-same layer."""
-OF_ACCURACY = """Test accuracy and seconds of `fit` on MNIST, after fixed epochs; nothing was chosen by the test set.
-More is in [docs/accuracy.md](../docs/accuracy.md); the tutorials' are in [docs/tutorials.md](../docs/tutorials.md)."""
+OF_KERNELS = (
+    "Forward / weight gradient / input gradient in % of the FMA peak, dense-equivalent: sparse gradients and "
+    "Winograd's method compute less than is counted, and may be over 100. Forward / backward, times PyTorch's speed in "
+    "the same layer."
+)
 ON_PAPER = "From which batch several machines pay is in [docs/distributed.md](../docs/distributed.md#when-it-pays)."
 
 
 def page(kinds) -> str:
     parts = [
         *(BEGINNING, training(kinds), batches(kinds), in_bf16(kinds), inference(kinds)),
-        *(serving(kinds), kernels(kinds), accuracy(kinds), distributed(kinds)),
+        *(serving(kinds), kernels(kinds), distributed(kinds)),
         *(section(kind) for kind in kinds),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -180,20 +180,6 @@ def kernels(kinds):
 
     columns = [(", %", shares), (", times", ratios)]
     return table("Kernels by themselves", OF_KERNELS, "layer", kinds, columns, [(case, (case,)) for case in CASES])
-
-
-def accuracy(kinds):
-    def learnt(kind, recipe):
-        row = kind.learnt(recipe)
-        return f"**{percent(row['mean'])}** (sd {percent(row['deviation'])}, {row['seeds']} seeds)" if row else ""
-
-    def seconds(kind, recipe):
-        row = kind.learnt(recipe)
-        return spread(row["seconds"], "{:.2f}".format) if row else ""
-
-    recipes = [name for name in RECIPES if any(kind.learnt(name) for kind in kinds)]
-    rows, columns = [(name, (name,)) for name in recipes], [("", learnt), (", seconds", seconds)]
-    return table("Time to accuracy", OF_ACCURACY, "`pymnistcnn train`", kinds, columns, rows)
 
 
 def distributed(kinds):
