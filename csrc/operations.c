@@ -210,8 +210,9 @@ REALS(linear_bias, pmc_padded(LINEAR->out))
 /* Words of bfloat16 that a task packs: a piece of either factor, and in a column's room their rows' ends. */
 #define WORDS(n) pmc_vector_stride(pmc_blocks(n, 2))
 #define PACKED_REALS(name, size) REALS(name, sizes->bf16 ? (size) : 0)
-PACKED_REALS(packed_microbatch, (sizes->microbatch + PMC_PACKED_COLUMNS) * WORDS(LINEAR->in))
-PACKED_REALS(packed_tile, (PMC_TILE_ROWS + PMC_PACKED_COLUMNS) * WORDS(LINEAR->in))
+PACKED_REALS(packed_microbatch, sizes->microbatch * WORDS(LINEAR->in))
+PACKED_REALS(packed_tile, PMC_TILE_ROWS * WORDS(LINEAR->in))
+PACKED_REALS(linear_words, pmc_linear_depth(LINEAR) * pmc_padded(LINEAR->out))
 PACKED_REALS(packed_samples, (2 * PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity))
 REALS(linear_packed, sizes->bf16 ? (PMC_TILE_ROWS + 2 * PMC_TILE_COLUMNS) * WORDS(LINEAR->out)
                                  : LINEAR->out * PMC_TILE_COLUMNS)
@@ -266,6 +267,8 @@ PARTS(conv_forward_parts) {
 PARTS(conv_pack_parts) { return pmc_conv_pack_parts(CONV); }
 WORK(conv_pack_work) { return pmc_conv_packed(CONV) / PMC_PAD; }
 
+PARTS(linear_pack_parts) { return pmc_blocks(LINEAR->in, PMC_TILE_BAND); }
+WORK(linear_pack_work) { return LINEAR->in * pmc_blocks(LINEAR->out, PMC_PAD); }
 PARTS(tile_forward_parts) {
     return pmc_blocks(n, PMC_TILE_ROWS) * pmc_blocks(LINEAR->out, pmc_tile_columns(n, LINEAR->out, threads));
 }
@@ -342,17 +345,22 @@ BY_SAMPLE(linear_weight_gradient, linear_fits,
           {"x", features_in, SAMPLE})
 BY_SAMPLE(linear_input_gradient, linear_fits,
           {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", small_weights, WEIGHT})
+/* In bfloat16, what the forward pass reads of the weights. */
+BY_TILES(linear_pack, linear_fits, linear_pack_parts, linear_pack_work,
+         {"words", linear_words, PACKED | WRITTEN}, {"w", large_weights, WEIGHT})
 BY_SAMPLE(linear_sparse_forward, linear_fits,
           {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
-          {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_microbatch, SCRATCH})
+          {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_microbatch, SCRATCH},
+          {"words", linear_words, PACKED})
 BY_TILES(linear_tile_forward, linear_fits, tile_forward_parts, tile_work,
          {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
-         {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_tile, SCRATCH})
-/* Where w and b are given, the update follows. */
+         {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_tile, SCRATCH}, {"words", linear_words, PACKED})
+/* Where w and b are given, the update follows, which may leave the new weights' words. */
 BY_TILES(linear_tile_weight_gradient, linear_fits, tile_weight_gradient_parts, tile_work,
          {"dw", large_weights, GRADIENT}, {"db", linear_bias, GRADIENT | OPTIONAL}, {"dy", features_out, SAMPLE},
          {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT | WRITTEN | OPTIONAL},
-         {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}, {"packed", packed_samples, SCRATCH})
+         {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}, {"packed", packed_samples, SCRATCH},
+         {"words", linear_words, PACKED | WRITTEN | OPTIONAL})
 BY_TILES(linear_tile_input_gradient, linear_fits, tile_input_gradient_parts, tile_work,
          {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", large_weights, WEIGHT},
          {"packed", linear_packed, SCRATCH})

@@ -18,6 +18,7 @@
     OP(POOL_BACKWARD, pool_backward)                                                                                   \
     OP(AVERAGE_FORWARD, average_forward)                                                                               \
     OP(AVERAGE_BACKWARD, average_backward)                                                                             \
+    OP(LINEAR_PACK, linear_pack)                                                                                       \
     OP(LINEAR_FORWARD, linear_forward)                                                                                 \
     OP(LINEAR_WEIGHT_GRADIENT, linear_weight_gradient)                                                                 \
     OP(LINEAR_INPUT_GRADIENT, linear_input_gradient)                                                                   \

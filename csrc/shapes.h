@@ -294,6 +294,10 @@ PMC_INLINE int64_t pmc_morphology_picture(const pmc_image *s) { return (s->h + 2
 enum { PMC_NONZEROS = 96, PMC_UPDATED = 4096, PMC_SQUARES = 8192 };
 enum { PMC_TILE_ROWS = 84, PMC_TILE_COLUMNS = 32, PMC_TILE_BAND = 28 };
 enum { PMC_PACKED_COLUMNS = 64 }; /* of a factor that is packed to bfloat16, at a time */
+
+/* Words of bfloat16 that a column of a linear layer's weights takes: whole tiles of AMX. */
+PMC_INLINE int64_t pmc_linear_depth(const pmc_linear *s) { return pmc_padded(pmc_blocks(s->in, 2)); }
+
 /* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows; for one, they
  * are read as fast as memory gives them: pieces are as long as they can be for so many parts. */
 PMC_INLINE int64_t pmc_tile_columns(int64_t n, int64_t out, int64_t threads) {

@@ -59,8 +59,8 @@ class Node:
         refs = [None if gradient_only else parameter, Gradient(parameter), shards, squares]
         return self.op(Op.UPDATE, refs, [parameter.elements])
 
-    def prepare(self) -> list[PlannedOp]:
-        """What derives packed weights from weights."""
+    def prepare(self, updated: bool) -> list[PlannedOp]:
+        """What derives packed weights from weights, but for what the `updated` ones' updates have packed themselves."""
         return []
 
     @property
@@ -135,7 +135,7 @@ class Conv(Node):
             ops.append(self.op(Op.CONV_INPUT_GRADIENT, refs, self.shape()))
         return ops
 
-    def prepare(self) -> list[PlannedOp]:
+    def prepare(self, updated: bool) -> list[PlannedOp]:
         weight, bias = pair_up(self.parameters)
         if self.norm:
             scale = self.norm.row(Constant.NORM_SCALE)
@@ -286,7 +286,7 @@ class FoldedNorm(Norm):
     def forward(self, training: bool) -> list[PlannedOp]:
         return [self.op(Op.NORM_APPLY, [self.y.value, self.x.value, self.statistics], self.shape())]
 
-    def prepare(self) -> list[PlannedOp]:
+    def prepare(self, updated: bool) -> list[PlannedOp]:
         return [self.fold(None)]
 
 
@@ -317,13 +317,17 @@ class LargeLinear(Node):
     sparse = False
     weight_gradient: Op = Op.LINEAR_TILE_WEIGHT_GRADIENT
 
+    @property
+    def words(self) -> Packed:
+        return Packed("words", self.layer)
+
     def shape(self) -> list[Any]:
         return [self.x.geometry.c, self.y.geometry.c, self.sparse]
 
     def forward(self, training: bool) -> list[PlannedOp]:
         weight, bias = pair_up(self.parameters)
         kind = Op.LINEAR_SPARSE_FORWARD if self.sparse else Op.LINEAR_TILE_FORWARD
-        return [self.op(kind, [self.y.value, self.x.value, weight, bias, SCRATCH], self.shape())]
+        return [self.op(kind, [self.y.value, self.x.value, weight, bias, SCRATCH, self.words], self.shape())]
 
     def backward(self, input_gradient: bool) -> list[Any] | list[PlannedOp]:
         refs = [self.x.gradient, self.y.gradient, self.parameters[0], SCRATCH]
@@ -331,9 +335,12 @@ class LargeLinear(Node):
 
     def gradients(self, gradient_only: bool) -> list[PlannedOp]:
         gradients = pair_up([Gradient(p) for p in self.parameters])
-        updated = (None, None) if gradient_only else pair_up(self.parameters)
-        refs = [*gradients, self.y.gradient, self.x.value, *updated, SCRATCH]
+        updated, words = ((None, None), None) if gradient_only else (pair_up(self.parameters), self.words)
+        refs = [*gradients, self.y.gradient, self.x.value, *updated, SCRATCH, words]
         return [self.op(self.weight_gradient, refs, self.shape())]
+
+    def prepare(self, updated: bool) -> list[PlannedOp]:
+        return [] if updated else [self.op(Op.LINEAR_PACK, [self.words, self.parameters[0]], self.shape())]
 
 
 class SparseLinear(LargeLinear):

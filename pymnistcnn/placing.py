@@ -26,15 +26,20 @@ def assemble(
     lifetimes: ops by program; what the programs of one leave in memory the others of it find there. On a device all
     samples of a batch are in flight at once: they are one microbatch.
     """
+    bf16 = target.device == "cpu" and target.precision == "bf16"
     prepare = {op.refs[0]: op for builder in builders for op in builder.prepare()}.values()
     prepare = sorted(prepare, key=lambda op: op.kind == Op.CONV_PACK)  # norms are folded into filters
-    phases = {program: split_into_phases(ops) for lifetime in lifetimes for program, ops in lifetime.items()}
-    phases[Program.PREPARE] = split_into_phases(prepare)
+    programs = {program: ops for lifetime in lifetimes for program, ops in lifetime.items()}
+    programs[Program.PREPARE] = prepare
+    phases = {
+        program: split_into_phases([op for op in ops if bf16 or op.kind != Op.LINEAR_PACK])
+        for program, ops in programs.items()
+    }
     ops = [op for program in phases.values() for phase in program for op in phase]
     sizes = sizes_of(builders[0], dtype, capacity)
     buffers = [place_buffers({program: phases[program] for program in lifetime}) for lifetime in lifetimes]
     if target.device == "cpu":
-        sizes["bf16"] = int(target.precision == "bf16")
+        sizes["bf16"] = int(bf16)
         sample = Extents(ops, sizes).sample
         in_thread = [sum(sample[b] for b in some if b.arena == Arena.THREAD) for some in buffers]
         fitting = MICROBATCH_BYTES // max(*in_thread, 1)

@@ -340,8 +340,8 @@ class PlanBuilder:
             *(node.update(p, squares=squares) for node, p in trained),
         ]
 
-    def prepare(self) -> list[Any] | list[PlannedOp]:
-        return [op for node in self.nodes for op in node.prepare()]
+    def prepare(self, updated: bool = False) -> list[Any] | list[PlannedOp]:
+        return [op for node in self.nodes for op in node.prepare(updated)]
 
 
 def training_plan(
@@ -356,7 +356,7 @@ def training_plan(
             training.loss(training.current),
             *training.backward(input_gradient=False),
             *training.updates(clip),
-            *training.prepare(),
+            *training.prepare(updated=not clip),
         ]
         lifetimes[1][Program.EVALUATE] = [*predict, inference.loss(inference.current)]
     return assemble(lifetimes, [training, inference], np.dtype(dtype), capacity, target)

@@ -117,6 +117,11 @@ BLOCK store_samples(const pmc_job *j, const tile_sums *sum, tile here, int64_t f
     }
 }
 
+/* Words are the processor's alone. */
+INLINE int64_t linear_pack_items(const pmc_job *j) { return (void)j, 0; }
+KERNEL void linear_pack_item(const pmc_job *j, int64_t copy, int64_t e) { (void)j, (void)copy, (void)e; }
+ALONE(linear_pack)
+
 static int64_t linear_tile_forward_blocks(const pmc_job *j) { return tiles_of(j->n, j->op.shape.linear.out); }
 BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
     const pmc_linear *s = &j->op.shape.linear;

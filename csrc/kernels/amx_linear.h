@@ -1,8 +1,10 @@
-/* Large linear layers on tiles: what linear_large.h does in registers. A task packs what it reads: rows of factors,
- * with zeros up to whole tiles, and words of as many rows. Zeros of pictures are multiplied like other numbers. */
+/* Large linear layers on tiles: what linear_large.h does in registers. A task packs what it reads, but for the weights of
+ * the forward pass: rows of factors, with zeros up to whole tiles, and words of as many rows. Zeros of pictures are
+ * multiplied like other numbers. */
 #pragma once
 #include "amx_product.h"
 #include "linear_bias.h"
+#include "linear_words.h"
 #include "transpose.h"
 
 /* Words of a sum of so many factors: whole tiles'. */
@@ -25,77 +27,9 @@ static void linear_product(real *out, const real *a, int64_t a_pitch, factors w,
     tile_gemm(out, (const factor *)a, w.at, start, rows, columns, NULL, &product);
 }
 
-/* One sample: y [columns] = x [in] * w [in][pitch] + b. The weights are read once, row by row, and each tile's words
- * are multiplied as soon as they are made: what takes time is memory. */
-static void linear_row(real *y, const real *x, const real *w, const real *b, int64_t in, int64_t columns,
-                       int64_t pitch) {
-    enum { STRIP = 512 };
-    const int64_t steps = tile_depth(in) / TILE;
-    real sums[STRIP], words[TILE * TILE];
-    tiles_shape(1);
-    for (int64_t c = 0; c < columns; c += STRIP) {
-        const int64_t width = MIN(STRIP, columns - c);
-        for (int64_t step = 0; step < steps; step++) {
-            for (int64_t v = 0; step % CHAIN == 0 && v < width; v += VL)
-                v_store(sums + v, step == 0 && b ? v_load(b + c + v) : (vf){0});
-            TILE_LOAD(4, x + step * TILE, 0);
-            for (int64_t v = 0; v < width; v += TILE) {
-                for (int64_t k = 0; k < TILE; k++) {
-                    const int64_t first = step * TILE_FACTORS + 2 * k;
-                    const real *from = w + first * pitch + c + v;
-                    const vf a = first < in ? v_load(from) : (vf){0},
-                             second = first + 1 < in ? v_load(from + pitch) : (vf){0};
-                    v_store(words + k * TILE, v_pair(a, second));
-                }
-                TILE_LOAD(0, sums + v, 0);
-                TILE_LOAD(6, words, sizeof(real) * TILE);
-                TILE_PRODUCT(0, 4, 6);
-                TILE_STORE(0, sums + v, 0);
-            }
-            for (int64_t v = 0; (step % CHAIN == CHAIN - 1 || step == steps - 1) && v < width; v += VL)
-                v_store(y + c + v, step < CHAIN ? v_load(sums + v) : v_load(y + c + v) + v_load(sums + v));
-        }
-    }
-}
-
-/* y [n][out] = x [n][in] * w [in][out] + b, of x as rows of words, and `columns` outputs */
-static void linear_columns(real *y, factors x, const real *w, const real *b, const pmc_linear *s, int64_t n,
-                           int64_t columns, real *room) {
-    const int64_t out = pmc_padded(s->out);
-    if (n == 1) {
-        linear_row(y, x.at, w, b, s->in, columns, out);
-        return;
-    }
-    for (int64_t c = 0; c < columns; c += PMC_PACKED_COLUMNS) {
-        const int64_t some = MIN(PMC_PACKED_COLUMNS, columns - c);
-        linear_product(y + c, x.at, x.pitch, words_of_columns(room, w + c, s->in, some, out), b ? b + c : NULL, n, some,
-                       tile_depth(s->in), pmc_vector_stride(s->out));
-    }
-}
-
-/* y [n][out] = x [n][in] * w [in][out] + b */
-static void linear_sparse_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
-                                  real *room) {
-    const int64_t out = pmc_padded(s->out), y_stride = pmc_vector_stride(s->out);
-    const factors inputs = factors_of_rows(room, x, n, s->in, pmc_vector_stride(s->in));
-    for (int64_t i = 0; i < n; i++) memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
-    linear_columns(y, inputs, w, b, s, n, out, room + n * inputs.pitch);
-    tiles_release();
-}
-
-/* A task: PMC_TILE_ROWS samples x pmc_tile_columns(...) outputs of y [n][out] = x [n][in] * w [in][out] + b. */
-static void linear_tile_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
-                                int64_t task, int64_t parts, real *room) {
-    const int64_t out = pmc_padded(s->out), width = pmc_tile_columns(n, s->out, parts), tiles = pmc_blocks(out, width);
-    const int64_t column = task % tiles * width, row = task / tiles * PMC_TILE_ROWS;
-    const int64_t x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
-    const int64_t rows = MIN(PMC_TILE_ROWS, n - row), columns = MIN(width, out - column);
-    const factors inputs = factors_of_rows(room, x + row * x_stride, rows, s->in, x_stride);
-    linear_columns(y + row * y_stride + column, inputs, w + column, b ? b + column : NULL, s, rows, columns,
-                   room + rows * inputs.pitch);
-    if (column + width >= out)
-        for (int64_t i = row; i < row + rows; i++)
-            memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
+/* y [n][columns] = x [n][in] * w [in][columns] + b */
+static void linear_piece(real *y, factors x, factors w, const real *b, const pmc_linear *s, int64_t n, int64_t columns) {
+    linear_product(y, x.at, x.pitch, w, b, n, columns, pmc_linear_depth(s), pmc_vector_stride(s->out));
     tiles_release();
 }
 

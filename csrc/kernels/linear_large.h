@@ -1,70 +1,56 @@
 /* Large linear layers, of TILES scope: w [in][out, padded], three matrix products cut into tasks, all on gemm.h; those with
- * pictures are in linear_sparse.h. Their factors may be of bfloat16: then a task packs what it reads. amx_linear.h is the
- * same on tiles of AMX. */
+ * pictures are in linear_sparse.h. Their factors may be of bfloat16: then a task packs those that are not words yet.
+ * amx_linear.h is the same on tiles of AMX. */
 #pragma once
 #include "linear_bias.h"
 #include "linear_sparse.h"
+#include "linear_words.h"
 #include "transpose.h"
 
 /* Rows of the weights that one sample's sums go through together: streams that the processor fetches ahead. */
 enum { STREAMS = 8, STREAM_COLUMNS = 512 };
 
-/* sum [columns] += x [R words] * w [R * PAIR][pitch], in the order of the rows; second: as v_words has it. */
-INLINE void linear_rows(const int R, real *sum, const real *x, const real *w, int64_t columns, int64_t pitch,
-                        int64_t second) {
+/* sum [columns] += x [R words] * w [R words][pitch], in the order of the rows. */
+INLINE void linear_rows(const int R, real *sum, const real *x, factors w, int64_t columns) {
     for (int64_t c = 0; c < columns; c += VL) {
         vf value = v_load(sum + c);
-        for (int r = 0; r < R; r++)
-            value = v_product(v_splat_word(x + r), v_words(w + r * PAIR * pitch + c, second), value);
+        for (int r = 0; r < R; r++) value = v_product(v_splat_word(x + r), v_load(w.at + r * w.pitch + c), value);
         v_store(sum + c, value);
     }
 }
 
-/* One sample: y [columns] = x [in] * w [in][pitch] + b, with gemm's order of additions. The weights are read once, row by
- * row: what takes time is memory. */
-static void linear_row(real *y, const real *x, const real *w, const real *b, int64_t in, int64_t columns,
-                       int64_t pitch) {
-    const int64_t words = words_of(in), stretch = stretch_of(PAIR * words) / PAIR;
+/* One sample: y [columns] = x [words] * w [words][pitch] + b, with gemm's order of additions. The weights are read once,
+ * row by row: what takes time is memory. */
+static void linear_row(real *y, const real *x, factors w, const real *b, int64_t words, int64_t columns) {
+    const int64_t stretch = stretch_of(PAIR * words) / PAIR;
     real piece[STREAM_COLUMNS];
     for (int64_t c = 0; c < columns; c += STREAM_COLUMNS) {
         const int64_t width = MIN(STREAM_COLUMNS, columns - c);
         for (int64_t k = 0; k < words; k += stretch) {
             const int64_t end = MIN(words, k + stretch);
+            factors row = {w.at + k * w.pitch + c, w.pitch};
             int64_t i = k;
             for (int64_t v = 0; v < width; v += VL) v_store(piece + v, k == 0 && b ? v_load(b + c + v) : (vf){0});
-            for (; i + STREAMS <= end - in % PAIR; i += STREAMS)
-                linear_rows(STREAMS, piece, x + i, w + i * PAIR * pitch + c, width, pitch, pitch);
-            for (; i < end; i++)
-                linear_rows(1, piece, x + i, w + i * PAIR * pitch + c, width, pitch, (i + 1) * PAIR > in ? 0 : pitch);
+            for (; i + STREAMS <= end; i += STREAMS, row.at += STREAMS * w.pitch)
+                linear_rows(STREAMS, piece, x + i, row, width);
+            for (; i < end; i++, row.at += w.pitch) linear_rows(1, piece, x + i, row, width);
             for (int64_t v = 0; v < width; v += VL)
                 v_store(y + c + v, k ? v_load(y + c + v) + v_load(piece + v) : v_load(piece + v));
         }
     }
 }
 
-/* A task: PMC_TILE_ROWS samples x pmc_tile_columns(...) outputs of y [n][out] = x [n][in] * w [in][out] + b. */
-static void linear_tile_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
-                                int64_t task, int64_t parts, real *room) {
-    const int64_t out = pmc_padded(s->out), width = pmc_tile_columns(n, s->out, parts), tiles = pmc_blocks(out, width);
-    const int64_t column = task % tiles * width, row = task / tiles * PMC_TILE_ROWS;
-    const int64_t x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
-    const int64_t rows = MIN(PMC_TILE_ROWS, n - row), columns = MIN(width, out - column);
-    const factors inputs = factors_of_rows(room, x + row * x_stride, rows, s->in, x_stride);
-    if (n == 1) linear_row(y + column, inputs.at, w + column, b ? b + column : NULL, s->in, columns, out);
-    else {
-        const factors weights = factors_of_columns(room + rows * inputs.pitch, w + column, s->in, columns, out);
-        const gemm_shape product = {.rows = 1,
-                                    .columns = 1,
-                                    .length = words_of(s->in),
-                                    .pixel = inputs.pitch,
-                                    .step = 1,
-                                    .w_pitch = weights.pitch,
-                                    .out_pitch = y_stride};
-        gemm(y + row * y_stride + column, inputs.at, weights.at, b ? b + column : NULL, rows, columns, &product);
-    }
-    if (column + width >= out)
-        for (int64_t i = row; i < row + rows; i++)
-            memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
+/* y [n][columns] = x [n][in] * w [in][columns] + b */
+static void linear_piece(real *y, factors x, factors w, const real *b, const pmc_linear *s, int64_t n, int64_t columns) {
+    const gemm_shape product = {.rows = 1,
+                                .columns = 1,
+                                .length = words_of(s->in),
+                                .pixel = x.pitch,
+                                .step = 1,
+                                .w_pitch = w.pitch,
+                                .out_pitch = pmc_vector_stride(s->out)};
+    if (n == 1) linear_row(y, x.at, w, b, product.length, columns);
+    else gemm(y, x.at, w.at, b, n, columns, &product);
 }
 
 /* A task: PMC_TILE_BAND rows of dw [in][out] = x' [in][n] * dy [n][out]; the task after the last band is db. */

@@ -2,6 +2,7 @@
  * are added up in which one is not zero: exact for finite weights, and in the order of gemm.h, the same bits. */
 #pragma once
 #include "gemm.h"
+#include "linear_words.h"
 
 enum { ABREAST = 6, INPUTS_ABREAST = 4, ABREAST_VECTORS = ACCUMULATORS / ABREAST, LISTED = 1024 };
 
@@ -28,11 +29,9 @@ INLINE int64_t append_numbers(lane *list, vi numbers, uint32_t bits) {
     return __builtin_popcount(bits);
 }
 
-/* The k of x[p * row + k * step] and of w[k * pitch + v] that are in a list: of words. Where w is not packed, a word of
- * it is made of two rows, `second` apart, but for the word `last`, which has but one. */
+/* The k of x[p * row + k * step] and of w[k * pitch + v] that are in a list: of words. */
 typedef struct {
     int64_t row, step, pitch, out_pitch, count;
-    int64_t second, last;
     const lane *list;
 } listed;
 
@@ -43,10 +42,8 @@ INLINE void listed_microkernel(const int P, const int V, real *out, const real *
         for (int v = 0; v < V; v++) sum[p][v] = v_load(out + p * s->out_pitch + v * VL);
     for (int64_t e = 0; e < s->count; e++) {
         const real *value = x + s->list[e] * s->step, *from = w + s->list[e] * s->pitch;
-        const int64_t second = s->list[e] == s->last ? 0 : s->second;
         vf weight[ABREAST_VECTORS];
-        for (int v = 0; v < V; v++)
-            weight[v] = PAIR > 1 && s->second ? v_words(from + v * VL, second) : v_load(from + v * VL);
+        for (int v = 0; v < V; v++) weight[v] = v_load(from + v * VL);
         for (int p = 0; p < P; p++)
             for (int v = 0; v < V; v++) sum[p][v] = v_product(v_splat_word(value + p * s->row), weight[v], sum[p][v]);
     }
@@ -75,46 +72,33 @@ static void listed_sums(real *out, const real *x, const real *w, int64_t rows, i
     for (; column < columns; column += VL) listed_blocks[rows][0](out + column, x, w + column, s);
 }
 
-/* y [n][out] = x [n][in] * w [in][out] + b */
-static void linear_sparse_forward(real *y, const real *x, const real *w, const real *b, const pmc_linear *s, int64_t n,
-                                  real *room) {
-    const int64_t out = pmc_padded(s->out), x_stride = pmc_vector_stride(s->in), y_stride = pmc_vector_stride(s->out);
-    const int64_t most = equal_parts(n, ABREAST), words = words_of(s->in), width = PAIR == 1 ? out : PMC_PACKED_COLUMNS;
-    const int one_chain = s->in <= CHAIN; /* cut into stretches, a sum would not be the same without its zeros */
-    const int sparse = one_chain && mostly_zeros(x, n, s->in, x_stride);
-    const factors inputs = factors_of_rows(room, x, n, s->in, x_stride);
-    const real *from = inputs.at;
+/* y [n][out] = x [n][in] * w [in][out] + b, of rows of factors that are mostly zeros, no more than a chain: cut into
+ * stretches, a sum would not be the same without its zeros. */
+static void linear_zeros(real *y, factors x, const real *w, const real *words, const real *b, const pmc_linear *s,
+                         int64_t n) {
+    const int64_t out = pmc_padded(s->out), y_stride = pmc_vector_stride(s->out), length = words_of(s->in);
+    const int64_t most = equal_parts(n, ABREAST);
     lane list[LISTED + VL];
-    listed sums = {
-        .row = inputs.pitch, .step = 1, .pitch = PAIR * out, .second = out, .out_pitch = y_stride, .list = list};
-    for (int64_t i = 0; i < n; i++) memset(y + i * y_stride + out, 0, (size_t)(y_stride - out) * sizeof *y);
-    for (int64_t column = 0; !sparse && column < out; column += width) {
-        const int64_t columns = MIN(width, out - column);
-        const factors weights = factors_of_columns(room + n * inputs.pitch, w + column, s->in, columns, out);
-        const gemm_shape product = {.rows = 1,
-                                    .columns = 1,
-                                    .length = words,
-                                    .pixel = inputs.pitch,
-                                    .step = 1,
-                                    .w_pitch = weights.pitch,
-                                    .out_pitch = y_stride};
-        gemm(y + column, inputs.at, weights.at, b ? b + column : NULL, n, columns, &product);
-    }
-    for (int64_t i = 0, rows; sparse && i < n; i += rows, from += rows * inputs.pitch, y += rows * y_stride) {
+    listed sums = {.row = x.pitch, .step = 1, .out_pitch = y_stride, .list = list};
+    for (int64_t i = 0, rows; i < n; i += rows, x.at += rows * x.pitch, y += rows * y_stride) {
         rows = MIN(most, n - i);
         for (int64_t p = 0; p < rows; p++)
             for (int64_t e = 0; e < out; e += VL) v_store(y + p * y_stride + e, b ? v_load(b + e) : (vf){0});
-        for (int64_t first = 0; first < words; first += LISTED) {
-            const int64_t some = MIN(LISTED, words - first);
+        for (int64_t first = 0; first < length; first += LISTED) {
+            const int64_t some = MIN(LISTED, length - first);
             sums.count = 0;
-            sums.last = PAIR * words > s->in ? words - 1 - first : -1;
             for (int64_t k = 0; k < some; k += VL) {
                 vi seen = (vi){0};
                 for (int64_t p = 0; p < rows; p++)
-                    seen |= v_seen(v_load_n(from + p * inputs.pitch + first + k, some - k));
+                    seen |= v_seen(v_load_n(x.at + p * x.pitch + first + k, some - k));
                 sums.count += append_numbers(list + sums.count, numbers_from(k), v_bits(seen));
             }
-            listed_sums(y, from + first, w + first * PAIR * out, rows, out, &sums);
+            for (int64_t c = 0, width; c < out; c += width) {
+                const factors weights = linear_weights(w, words, s, c);
+                width = linear_width(c, out - c);
+                sums.pitch = weights.pitch;
+                listed_sums(y + c, x.at + first, weights.at + first * weights.pitch, rows, width, &sums);
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ PMC_OPERATIONS(DECLARE_PLAIN)
 /* Is an operation's kernel in conv.c or linear.c? */
 #define HAS_PRODUCTS(kind)                                                                                             \
     (((kind) >= PMC_CONV_PACK && (kind) <= PMC_CONV_INPUT_GRADIENT) ||                                                 \
-     ((kind) >= PMC_LINEAR_FORWARD && (kind) <= PMC_LINEAR_TILE_INPUT_GRADIENT))
+     ((kind) >= PMC_LINEAR_PACK && (kind) <= PMC_LINEAR_TILE_INPUT_GRADIENT))
 
 static double peak(void *sink, int64_t repeats) {
 #if PMC_TILES

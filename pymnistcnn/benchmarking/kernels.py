@@ -46,6 +46,7 @@ CASES: dict[str, Any] = {
     "batch norm": (lambda: [BatchNorm2d()], (32, 14, 14), 64),
 }
 COPIES = {Op.INPUT, Op.OUTPUT}  # between the caller's arrays and the plan's
+PACKING = {Op.CONV_PACK, Op.LINEAR_PACK}  # of weights: no products
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def measure(
         times = [t[index] for t in taken]
         if Op(kind) in COPIES or not min(times):
             continue
-        products = flops if Op(kind).name.startswith(("CONV", "LINEAR")) and kind != Op.CONV_PACK else 0
+        products = flops if Op(kind).name.startswith(("CONV", "LINEAR")) and kind not in PACKING else 0
         rates = [threads * products / t for t in times]
         shares = [rate / peak for rate, peak in zip(rates, peaks, strict=True)]
         rows.append(

@@ -1,0 +1,37 @@
+/* The weights of a large linear layer, as its forward pass reads them: w [in][out, padded] itself, or, in bfloat16, its
+ * words, which updates leave behind: panels [words of in, padded][PMC_PACKED_COLUMNS], of which the last may be
+ * narrower. */
+#pragma once
+#include "factors.h"
+
+/* A task: the words of PMC_TILE_BAND rows, an even number; behind the last, zeros up to whole tiles of AMX. */
+static void linear_pack(real *words, const real *w, const pmc_linear *s, int64_t task) {
+#if PMC_BF16
+    const int64_t out = pmc_padded(s->out), depth = pmc_linear_depth(s), in_all = words_of(s->in);
+    const int64_t first = task * PMC_TILE_BAND, behind = MIN(s->in, first + PMC_TILE_BAND);
+    for (int64_t c = 0; c < out; c += PMC_PACKED_COLUMNS) {
+        const int64_t columns = MIN(PMC_PACKED_COLUMNS, out - c);
+        real *panel = words + depth * c;
+        factors_of_columns(panel + first / 2 * columns, w + first * out + c, behind - first, columns, out);
+        if (behind == s->in) memset(panel + in_all * columns, 0, (size_t)((depth - in_all) * columns) * sizeof *panel);
+    }
+#else
+    (void)words, (void)w, (void)s, (void)task;
+#endif
+}
+
+/* All rows of the weights from a column on: up to the end of its panel, if there are panels. */
+INLINE factors linear_weights(const real *w, const real *words, const pmc_linear *s, int64_t column) {
+    const int64_t out = pmc_padded(s->out);
+#if PMC_BF16
+    const int64_t in_panel = column % PMC_PACKED_COLUMNS, panel = column - in_panel;
+    return (void)w, (factors){words + pmc_linear_depth(s) * panel + in_panel, MIN(PMC_PACKED_COLUMNS, out - panel)};
+#else
+    return (void)words, (factors){w + column, out};
+#endif
+}
+
+/* How many columns from one on, of the next so many, are read together. */
+INLINE int64_t linear_width(int64_t column, int64_t columns) {
+    return PAIR == 1 ? columns : MIN(PMC_PACKED_COLUMNS - column % PMC_PACKED_COLUMNS, columns);
+}
