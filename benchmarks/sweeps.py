@@ -1,6 +1,6 @@
 """Fits by two workers beside one: what joblib's threads and processes, Dask and Ray cost, of `pm.CNNClassifier`.
 
-    python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask or Ray if named
+    python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask and Ray if they are there
 
 In each round, one after the other: four fits one by one, on one thread; and as many by two workers of each kind, from
 the call to the last result. The workers are there before; the pictures go to them with each call. joblib's workers are
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 
 import click
 from joblib import Parallel, delayed, parallel_config
@@ -64,12 +65,10 @@ def one_by_one(*data):
         fit(1, *data)
 
 
-def by_joblib(backend, threads=None, **how) -> Callable[..., None]:
-    def together(*data):
-        with parallel_config(backend, n_jobs=2, **how):
-            Parallel()(delayed(fit)(threads, *data) for _ in range(FITS))
-
-    return together
+def by_joblib(stack, backend, threads=None) -> Callable[..., None]:
+    with parallel_config(backend, n_jobs=2):
+        parallel = stack.enter_context(Parallel())
+    return lambda *data: parallel(delayed(fit)(threads, *data) for _ in range(FITS))
 
 
 def by_dask(stack):
@@ -77,7 +76,7 @@ def by_dask(stack):
 
     cluster = stack.enter_context(LocalCluster(2, threads_per_worker=1, dashboard_address=None))
     stack.enter_context(Client(cluster))
-    return by_joblib("dask", 1)
+    return by_joblib(stack, "dask", 1)
 
 
 def by_ray(stack):
@@ -87,15 +86,20 @@ def by_ray(stack):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     stack.callback(ray.shutdown)
     register_ray()
-    return by_joblib("ray", 1)
+    return by_joblib(stack, "ray", 1)
 
 
 KINDS = {  # what starts them; they end with a stack
-    "joblib's threads": lambda stack: by_joblib("threading"),
-    "joblib's processes": lambda stack: by_joblib("loky"),
+    "joblib's threads": lambda stack: by_joblib(stack, "threading"),
+    "joblib's processes": lambda stack: by_joblib(stack, "loky"),
     "Dask": by_dask,
     "Ray": by_ray,
 }
+
+
+def installed() -> list[str]:
+    wanted = {"Dask": "distributed", "Ray": "ray"}
+    return [kind for kind in KINDS if find_spec(wanted.get(kind, "joblib"))]
 
 
 def measure(kinds, rounds, images, epochs) -> list[Row]:
@@ -116,8 +120,8 @@ def measure(kinds, rounds, images, epochs) -> list[Row]:
 
 
 @click.command(help=__doc__)
-@click.option("--workers", "kinds", type=click.Choice(list(KINDS)), multiple=True, default=list(KINDS)[:2],
-              show_default=True)  # fmt: skip
+@click.option("--workers", "kinds", type=click.Choice(list(KINDS)), multiple=True, default=installed,
+              show_default="all that are installed")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1), default=11, show_default=True)
 @click.option("--images", type=click.IntRange(10, 60_000), multiple=True, default=IMAGES, show_default=True,
               help="Of each fit.")  # fmt: skip
