@@ -1,6 +1,6 @@
 """Fits by two workers beside one: what joblib's threads and processes, Dask and Ray cost, of `pm.CNNClassifier`.
 
-    python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask and Ray if they are there
+    python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask, Ray if there
 
 In each round, one after the other: four fits one by one, on one thread; and as many by two workers of each kind, from
 the call to the last result. The workers are there before; the pictures go to them with each call. joblib's workers are

@@ -28,7 +28,8 @@ static void linear_product(real *out, const real *a, int64_t a_pitch, factors w,
 }
 
 /* y [n][columns] = x [n][in] * w [in][columns] + b */
-static void linear_piece(real *y, factors x, factors w, const real *b, const pmc_linear *s, int64_t n, int64_t columns) {
+static void linear_piece(real *y, factors x, factors w, const real *b, const pmc_linear *s, int64_t n,
+                         int64_t columns) {
     linear_product(y, x.at, x.pitch, w, b, n, columns, pmc_linear_depth(s), pmc_vector_stride(s->out));
     tiles_release();
 }

@@ -41,7 +41,8 @@ static void linear_row(real *y, const real *x, factors w, const real *b, int64_t
 }
 
 /* y [n][columns] = x [n][in] * w [in][columns] + b */
-static void linear_piece(real *y, factors x, factors w, const real *b, const pmc_linear *s, int64_t n, int64_t columns) {
+static void linear_piece(real *y, factors x, factors w, const real *b, const pmc_linear *s, int64_t n,
+                         int64_t columns) {
     const gemm_shape product = {.rows = 1,
                                 .columns = 1,
                                 .length = words_of(s->in),

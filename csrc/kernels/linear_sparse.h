@@ -89,8 +89,7 @@ static void linear_zeros(real *y, factors x, const real *w, const real *words, c
             sums.count = 0;
             for (int64_t k = 0; k < some; k += VL) {
                 vi seen = (vi){0};
-                for (int64_t p = 0; p < rows; p++)
-                    seen |= v_seen(v_load_n(x.at + p * x.pitch + first + k, some - k));
+                for (int64_t p = 0; p < rows; p++) seen |= v_seen(v_load_n(x.at + p * x.pitch + first + k, some - k));
                 sums.count += append_numbers(list + sums.count, numbers_from(k), v_bits(seen));
             }
             for (int64_t c = 0, width; c < out; c += width) {
