@@ -8,7 +8,7 @@ import reference
 from comparing import TOLERANCE, agree, normal, padding_is_zero
 from test_kernels import block, run_linear, with_margins
 from test_precision import rounded
-from test_promises import made, samples, trained
+from test_promises import NETWORKS, made, samples, trained
 
 import pymnistcnn as pm
 from pymnistcnn._native import TARGETS, target_problem
@@ -125,6 +125,20 @@ def test_the_same_bits_on_any_number_of_threads(isa):
     one, other = trained(isa=isa, threads=1), trained(isa=isa, threads=3)
     for name, values in one.state_dict().items():
         assert values.tobytes() == other.state_dict()[name].tobytes()
+
+
+def large_layers():
+    return [pm.Rescaling(1 / 255), pm.Flatten(), pm.Linear(131), pm.ReLU(), pm.Linear(70), pm.Linear(10)]
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.01], ids=["by the updates", "after them"])
+@pytest.mark.parametrize("shape", [(1, 13, 13), (2, 40, 30)], ids=str)
+def test_each_step_sees_the_words_of_new_weights(shape, clip_norm, isa, monkeypatch):
+    """A run begins with all words made anew: so does every step where it is a run of its own."""
+    monkeypatch.setitem(NETWORKS, "large", (large_layers, shape))
+    expected = trained("large", isa=isa, clip_norm=clip_norm, every=1).state_dict()
+    for name, values in trained("large", isa=isa, clip_norm=clip_norm).state_dict().items():
+        assert values.tobytes() == expected[name].tobytes()
 
 
 def test_one_picture_and_many_give_the_same_bits(isa):
