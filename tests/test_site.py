@@ -126,7 +126,7 @@ def test_a_page_elsewhere_is_taken_whole_with_links_as_from_there():
     pytest.importorskip("sphinx", reason="needs sphinx")
     source = [(DOCS / "results.md").read_text()]
     extension("repository_links").read(at("results"), "results", source)
-    assert source[0].startswith("# Results") and "[docs/tutorials.md](tutorials.md)" in source[0]
+    assert source[0].startswith("# Results") and "[tutorials](tutorials.md)" in source[0]
     assert "(../benchmarks/results.svg)" in source[0] and "tree/main/benchmarks/measurements" in source[0]
 
 
