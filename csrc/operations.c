@@ -213,8 +213,9 @@ REALS(linear_bias, pmc_padded(LINEAR->out))
 PACKED_REALS(packed_microbatch, sizes->microbatch * WORDS(LINEAR->in))
 PACKED_REALS(packed_tile, PMC_TILE_ROWS * WORDS(LINEAR->in))
 PACKED_REALS(linear_words, pmc_linear_depth(LINEAR) * pmc_padded(LINEAR->out))
-PACKED_REALS(packed_samples, (2 * PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity))
-REALS(linear_packed, sizes->bf16 ? (PMC_TILE_ROWS + 2 * PMC_TILE_COLUMNS) * WORDS(LINEAR->out)
+REALS(linear_band, PMC_TILE_BAND * pmc_padded(LINEAR->out) +
+                       (sizes->bf16 ? (2 * PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity) : 0))
+REALS(linear_packed, sizes->bf16 ? (PMC_TILE_ROWS + PMC_TILE_COLUMNS) * WORDS(LINEAR->out)
                                  : LINEAR->out * PMC_TILE_COLUMNS)
 
 REALS(sum_out, pmc_image_stride(&op->shape.sum.out))
@@ -345,7 +346,7 @@ BY_SAMPLE(linear_weight_gradient, linear_fits,
           {"x", features_in, SAMPLE})
 BY_SAMPLE(linear_input_gradient, linear_fits,
           {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", small_weights, WEIGHT})
-/* In bfloat16, what the forward pass reads of the weights. */
+/* In bfloat16, what products read of the weights. */
 BY_TILES(linear_pack, linear_fits, linear_pack_parts, linear_pack_work,
          {"words", linear_words, PACKED | WRITTEN}, {"w", large_weights, WEIGHT})
 BY_SAMPLE(linear_sparse_forward, linear_fits,
@@ -355,15 +356,16 @@ BY_SAMPLE(linear_sparse_forward, linear_fits,
 BY_TILES(linear_tile_forward, linear_fits, tile_forward_parts, tile_work,
          {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
          {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_tile, SCRATCH}, {"words", linear_words, PACKED})
-/* Where w and b are given, the update follows, which may leave the new weights' words. */
+/* Where w and b are given, the update follows, which may leave the new weights' words; on the processor dw stays as it
+ * is then. */
 BY_TILES(linear_tile_weight_gradient, linear_fits, tile_weight_gradient_parts, tile_work,
          {"dw", large_weights, GRADIENT}, {"db", linear_bias, GRADIENT | OPTIONAL}, {"dy", features_out, SAMPLE},
          {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT | WRITTEN | OPTIONAL},
-         {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}, {"packed", packed_samples, SCRATCH},
+         {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}, {"band", linear_band, SCRATCH},
          {"words", linear_words, PACKED | WRITTEN | OPTIONAL})
 BY_TILES(linear_tile_input_gradient, linear_fits, tile_input_gradient_parts, tile_work,
          {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", large_weights, WEIGHT},
-         {"packed", linear_packed, SCRATCH})
+         {"packed", linear_packed, SCRATCH}, {"words", linear_words, PACKED})
 
 BY_SAMPLE(activation_forward, activation_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 /* dy becomes dx; `from` is what the gradient is computed from, y or x. */

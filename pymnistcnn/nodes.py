@@ -330,7 +330,7 @@ class LargeLinear(Node):
         return [self.op(kind, [self.y.value, self.x.value, weight, bias, SCRATCH, self.words], self.shape())]
 
     def backward(self, input_gradient: bool) -> list[Any] | list[PlannedOp]:
-        refs = [self.x.gradient, self.y.gradient, self.parameters[0], SCRATCH]
+        refs = [self.x.gradient, self.y.gradient, self.parameters[0], SCRATCH, self.words]
         return [self.op(Op.LINEAR_TILE_INPUT_GRADIENT, refs, self.shape())] if input_gradient else []
 
     def gradients(self, gradient_only: bool) -> list[PlannedOp]:

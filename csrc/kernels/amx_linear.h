@@ -5,7 +5,6 @@
 #include "amx_product.h"
 #include "linear_bias.h"
 #include "linear_words.h"
-#include "transpose.h"
 
 /* Words of a sum of so many factors: whole tiles'. */
 INLINE int64_t tile_depth(int64_t length) { return (words_of(length) + TILE - 1) / TILE * TILE; }
@@ -34,7 +33,7 @@ static void linear_piece(real *y, factors x, factors w, const real *b, const pmc
     tiles_release();
 }
 
-/* A task: PMC_TILE_BAND rows of dw [in][out] = x' [in][n] * dy [n][out]; the task after the last band is db. */
+/* A task: dw, PMC_TILE_BAND rows of x' [in][n] * dy [n][out]; the task after the last band is db. */
 static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s,
                                         int64_t n, int64_t task, real *room) {
     const int64_t out = pmc_padded(s->out), row = task * PMC_TILE_BAND, dy_stride = pmc_vector_stride(s->out);
@@ -48,8 +47,8 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
     transpose(rows, samples.at, words_of(n), inputs, depth, depth, samples.pitch);
     for (int64_t column = 0; column < out; column += PMC_PACKED_COLUMNS) {
         const int64_t columns = MIN(PMC_PACKED_COLUMNS, out - column);
-        linear_product(dw + row * out + column, rows, depth,
-                       words_of_columns(behind, dy + column, n, columns, dy_stride), NULL, inputs, columns, depth, out);
+        linear_product(dw + column, rows, depth, words_of_columns(behind, dy + column, n, columns, dy_stride), NULL,
+                       inputs, columns, depth, out);
     }
     tiles_release();
 }
@@ -57,15 +56,14 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
 /* A task: PMC_TILE_COLUMNS inputs of dx [n][in] = dy [n][out] * w' [out][in]; packed holds the transposed piece of
  * w. */
 static void linear_tile_input_gradient(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n,
-                                       int64_t task, real *packed) {
-    const int64_t in = pmc_padded(s->in), out = pmc_padded(s->out), column = task * PMC_TILE_COLUMNS;
-    const int64_t columns = MIN(PMC_TILE_COLUMNS, in - column), there = MIN(columns, s->in - column);
+                                       int64_t task, real *packed, const real *words) {
+    const int64_t in = pmc_padded(s->in), column = task * PMC_TILE_COLUMNS,
+                  columns = MIN(PMC_TILE_COLUMNS, in - column);
     const int64_t dx_stride = pmc_vector_stride(s->in), dy_stride = pmc_vector_stride(s->out);
-    const int64_t words = words_of(s->out), depth = tile_depth(s->out);
+    const int64_t there = words_of(pmc_padded(s->out)), depth = tile_depth(s->out);
     real *room = packed + depth * PMC_TILE_COLUMNS;
-    const factors weights = factors_of_rows(room, w + column * out, there, s->out, out);
-    transpose(packed, weights.at, there, words, columns, PMC_TILE_COLUMNS, weights.pitch);
-    memset(packed + words * PMC_TILE_COLUMNS, 0, (size_t)((depth - words) * PMC_TILE_COLUMNS) * sizeof *packed);
+    linear_transposed(packed, w, words, s, column);
+    memset(packed + there * PMC_TILE_COLUMNS, 0, (size_t)((depth - there) * PMC_TILE_COLUMNS) * sizeof *packed);
     for (int64_t row = 0; row < n; row += PMC_TILE_ROWS) {
         const int64_t rows = MIN(PMC_TILE_ROWS, n - row);
         const factors gradients = factors_of_rows(room, dy + row * dy_stride, rows, s->out, dy_stride);

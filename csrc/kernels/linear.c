@@ -10,16 +10,17 @@ RUN(linear_input_gradient, REF(0), REF(1), REF(2), SHAPE(linear), t->n)
 RUN(linear_pack, REF(0), REF(1), SHAPE(linear), t->part)
 RUN(linear_sparse_forward, REF(0), REF(1), REF(2), REF(3), SHAPE(linear), t->n, REF(4), REF(5))
 RUN(linear_tile_forward, REF(0), REF(1), REF(2), REF(3), SHAPE(linear), t->n, t->part, t->parts, REF(4), REF(5))
-RUN(linear_tile_input_gradient, REF(0), REF(1), REF(2), SHAPE(linear), t->n, t->part, REF(3))
+RUN(linear_tile_input_gradient, REF(0), REF(1), REF(2), SHAPE(linear), t->n, t->part, REF(3), REF(4))
 KERNEL_OF(linear_tile_weight_gradient) { /* the last part is the bias */
     const pmc_linear *s = SHAPE(linear);
     const int64_t out = pmc_padded(s->out), row = t->part * PMC_TILE_BAND;
     const int bias = row >= s->in;
     int finite = 1;
-    real *dw = REF(0), *db = REF(1), *w = REF(4), *b = REF(5), *words = REF(7);
-    linear_tile_weight_gradient(dw, db, REF(2), REF(3), s, t->n, t->part, REF(6));
+    real *db = REF(1), *w = REF(4), *b = REF(5), *room = REF(6), *words = REF(7);
+    real *dw = w ? room : (real *)REF(0) + row * out; /* what an update follows need not leave the cache */
+    linear_tile_weight_gradient(dw, db, REF(2), REF(3), s, t->n, t->part, room + PMC_TILE_BAND * out);
     if (bias) return b ? updated(t->step, b, db, 1, out) : 1;
-    if (w) finite = updated(t->step, w + row * out, dw + row * out, 1, MIN(PMC_TILE_BAND, s->in - row) * out);
+    if (w) finite = updated(t->step, w + row * out, dw, 1, MIN(PMC_TILE_BAND, s->in - row) * out);
     if (words) linear_pack(words, w, s, t->part);
     return finite;
 }

@@ -5,7 +5,6 @@
 #include "linear_bias.h"
 #include "linear_sparse.h"
 #include "linear_words.h"
-#include "transpose.h"
 
 /* Rows of the weights that one sample's sums go through together: streams that the processor fetches ahead. */
 enum { STREAMS = 8, STREAM_COLUMNS = 512 };
@@ -54,7 +53,7 @@ static void linear_piece(real *y, factors x, factors w, const real *b, const pmc
     else gemm(y, x.at, w.at, b, n, columns, &product);
 }
 
-/* A task: PMC_TILE_BAND rows of dw [in][out] = x' [in][n] * dy [n][out]; the task after the last band is db. */
+/* A task: dw, PMC_TILE_BAND rows of x' [in][n] * dy [n][out]; the task after the last band is db. */
 static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s,
                                         int64_t n, int64_t task, real *room) {
     const int64_t out = pmc_padded(s->out), row = task * PMC_TILE_BAND, dy_stride = pmc_vector_stride(s->out);
@@ -65,7 +64,7 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
         const factors samples = factors_of_columns(room, x + row, n, inputs, x_stride);
         for (int64_t column = 0; column < out; column += width) {
             const int64_t columns = MIN(width, out - column);
-            real *to = dw + row * out + column;
+            real *to = dw + column;
             const factors gradients =
                 factors_of_columns(room + words_of(n) * samples.pitch, dy + column, n, columns, dy_stride);
             const gemm_shape product = {.rows = 1,
@@ -86,20 +85,18 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
 /* A task: PMC_TILE_COLUMNS inputs of dx [n][in] = dy [n][out] * w' [out][in]; packed [out][PMC_TILE_COLUMNS]
  * holds the transposed piece of w. */
 static void linear_tile_input_gradient(real *dx, const real *dy, const real *w, const pmc_linear *s, int64_t n,
-                                       int64_t task, real *packed) {
-    const int64_t in = pmc_padded(s->in), out = pmc_padded(s->out), column = task * PMC_TILE_COLUMNS;
-    const int64_t columns = MIN(PMC_TILE_COLUMNS, in - column), there = MIN(columns, s->in - column);
+                                       int64_t task, real *packed, const real *words) {
+    const int64_t in = pmc_padded(s->in), column = task * PMC_TILE_COLUMNS, length = words_of(s->out);
+    const int64_t columns = MIN(PMC_TILE_COLUMNS, in - column), block = PAIR == 1 ? n : PMC_TILE_ROWS;
     const int64_t dx_stride = pmc_vector_stride(s->in), dy_stride = pmc_vector_stride(s->out);
-    const int64_t words = words_of(s->out), block = PAIR == 1 ? n : PMC_TILE_ROWS;
-    real *room = packed + words * PMC_TILE_COLUMNS;
-    const factors weights = factors_of_rows(room, w + column * out, there, s->out, out);
-    transpose(packed, weights.at, there, words, columns, PMC_TILE_COLUMNS, weights.pitch);
+    real *room = packed + words_of(pmc_padded(s->out)) * PMC_TILE_COLUMNS;
+    linear_transposed(packed, w, words, s, column);
     for (int64_t row = 0; row < n; row += block) {
         const int64_t rows = MIN(block, n - row);
         const factors gradients = factors_of_rows(room, dy + row * dy_stride, rows, s->out, dy_stride);
         const gemm_shape product = {.rows = 1,
                                     .columns = 1,
-                                    .length = words,
+                                    .length = length,
                                     .pixel = gradients.pitch,
                                     .step = 1,
                                     .w_pitch = PMC_TILE_COLUMNS,

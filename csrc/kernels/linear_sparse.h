@@ -1,15 +1,15 @@
-/* A large linear layer whose x is mostly zeros, as pictures are. Of a few samples, or inputs, abreast only those terms
- * are added up in which one is not zero: exact for finite weights, and in the order of gemm.h, the same bits. */
+/* A large linear layer whose x is mostly zeros, as pictures are. Of two samples, or inputs, abreast only those terms are
+ * added up in which one is not zero: exact for finite weights, and in the order of gemm.h, the same bits. */
 #pragma once
 #include "gemm.h"
 #include "linear_words.h"
 
-enum { ABREAST = 6, INPUTS_ABREAST = 4, ABREAST_VECTORS = ACCUMULATORS / ABREAST, LISTED = 1024 };
+enum { ABREAST = 2, LISTED = 1024, PROBED = 6 };
 
 /* Is it worth making lists for rows of x? The first ones tell. */
 static int mostly_zeros(const real *x, int64_t n, int64_t columns, int64_t stride) {
     int64_t others = 0;
-    n = MIN(n, ABREAST);
+    n = MIN(n, PROBED);
     for (int64_t i = 0; i < n; i++, x += stride)
         for (int64_t e = 0; e < columns; e += VL)
             others += __builtin_popcount(v_bits(v_load_n(x + e, columns - e) != 0));
@@ -37,12 +37,12 @@ typedef struct {
 
 /* out[p][v] += the sum over the list of x[p][k] * w[k][v], for P rows of V vectors */
 INLINE void listed_microkernel(const int P, const int V, real *out, const real *x, const real *w, const listed *s) {
-    vf sum[ABREAST][ABREAST_VECTORS];
+    vf sum[ABREAST][8];
     for (int p = 0; p < P; p++)
         for (int v = 0; v < V; v++) sum[p][v] = v_load(out + p * s->out_pitch + v * VL);
     for (int64_t e = 0; e < s->count; e++) {
         const real *value = x + s->list[e] * s->step, *from = w + s->list[e] * s->pitch;
-        vf weight[ABREAST_VECTORS];
+        vf weight[8];
         for (int v = 0; v < V; v++) weight[v] = v_load(from + v * VL);
         for (int p = 0; p < P; p++)
             for (int v = 0; v < V; v++) sum[p][v] = v_product(v_splat_word(value + p * s->row), weight[v], sum[p][v]);
@@ -52,24 +52,24 @@ INLINE void listed_microkernel(const int P, const int V, real *out, const real *
 }
 
 typedef void listed_block(real *out, const real *x, const real *w, const listed *s);
-#define LISTED_BLOCK(P)                                                                                                \
-    static void listed_##P(real *out, const real *x, const real *w, const listed *s) {                                 \
-        listed_microkernel(P, ABREAST_VECTORS, out, x, w, s);                                                          \
-    }                                                                                                                  \
-    static void listed_narrow_##P(real *out, const real *x, const real *w, const listed *s) {                          \
-        listed_microkernel(P, 1, out, x, w, s);                                                                        \
+#define LISTED_BLOCK(P, V)                                                                                             \
+    static void listed_##P##x##V(real *out, const real *x, const real *w, const listed *s) {                           \
+        listed_microkernel(P, V, out, x, w, s);                                                                        \
     }
-#define LISTED_BLOCKS(F) F(1) F(2) F(3) F(4) F(5) F(6)
-LISTED_BLOCKS(LISTED_BLOCK)
-#define LISTED_ENTRY(P) [P] = {listed_narrow_##P, listed_##P},
-static listed_block *const listed_blocks[ABREAST + 1][2] = {LISTED_BLOCKS(LISTED_ENTRY)};
+#define LISTED_BLOCKS(P) LISTED_BLOCK(P, 1) LISTED_BLOCK(P, 4) LISTED_BLOCK(P, 8)
+LISTED_BLOCKS(1)
+LISTED_BLOCKS(2)
+#define LISTED_ENTRIES(P) [P] = {listed_##P##x1, listed_##P##x4, (P)*8 <= ACCUMULATORS ? listed_##P##x8 : NULL}
+static listed_block *const listed_blocks[ABREAST + 1][3] = {LISTED_ENTRIES(1), LISTED_ENTRIES(2)};
 
 /* Some rows of out, `columns` of them, a multiple of VL. */
 static void listed_sums(real *out, const real *x, const real *w, int64_t rows, int64_t columns, const listed *s) {
-    int64_t column = 0;
-    for (; column + ABREAST_VECTORS * VL <= columns; column += ABREAST_VECTORS * VL)
-        listed_blocks[rows][1](out + column, x, w + column, s);
-    for (; column < columns; column += VL) listed_blocks[rows][0](out + column, x, w + column, s);
+    for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
+        const int64_t left = (columns - column) / VL;
+        const int wide = left >= 8 && rows * 8 <= ACCUMULATORS ? 2 : left >= 4;
+        vectors = wide ? 4 * wide : 1;
+        listed_blocks[rows][wide](out + column, x, w + column, s);
+    }
 }
 
 /* y [n][out] = x [n][in] * w [in][out] + b, of rows of factors that are mostly zeros, no more than a chain: cut into
@@ -77,11 +77,10 @@ static void listed_sums(real *out, const real *x, const real *w, int64_t rows, i
 static void linear_zeros(real *y, factors x, const real *w, const real *words, const real *b, const pmc_linear *s,
                          int64_t n) {
     const int64_t out = pmc_padded(s->out), y_stride = pmc_vector_stride(s->out), length = words_of(s->in);
-    const int64_t most = equal_parts(n, ABREAST);
     lane list[LISTED + VL];
     listed sums = {.row = x.pitch, .step = 1, .out_pitch = y_stride, .list = list};
     for (int64_t i = 0, rows; i < n; i += rows, x.at += rows * x.pitch, y += rows * y_stride) {
-        rows = MIN(most, n - i);
+        rows = MIN(ABREAST, n - i);
         for (int64_t p = 0; p < rows; p++)
             for (int64_t e = 0; e < out; e += VL) v_store(y + p * y_stride + e, b ? v_load(b + e) : (vf){0});
         for (int64_t first = 0; first < length; first += LISTED) {
@@ -112,8 +111,8 @@ static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *
     for (int64_t first = 0; first < product->length;
          first += LISTED, x += LISTED * x_stride, dy += LISTED * dy_stride) {
         const int64_t samples = MIN(LISTED, product->length - first);
-        for (int64_t k = 0; k < inputs; k += INPUTS_ABREAST) {
-            const lane these = (lane)((1 << INPUTS_ABREAST) - 1) << k % PMC_PAD;
+        for (int64_t k = 0; k < inputs; k += ABREAST) {
+            const lane these = (lane)((1 << ABREAST) - 1) << k % PMC_PAD;
             for (int64_t i = 0; k % PMC_PAD == 0 && i < samples; i++) {
                 uint32_t bits = 0;
                 for (int part = 0; part < PARTS; part++) {
@@ -127,7 +126,7 @@ static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *
                 const vi bits = (vi)v_load_n((const real *)(seen + i), samples - i) & these;
                 sums.count += append_numbers(list + sums.count, numbers_from(i), v_bits(bits != 0));
             }
-            listed_sums(dw + k * out, x + k, dy, MIN(INPUTS_ABREAST, inputs - k), columns, &sums);
+            listed_sums(dw + k * out, x + k, dy, MIN(ABREAST, inputs - k), columns, &sums);
         }
     }
 }

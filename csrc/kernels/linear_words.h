@@ -1,8 +1,8 @@
-/* The weights of a large linear layer, as its forward pass reads them: w [in][out, padded] itself, or, in bfloat16, its
- * words, which updates leave behind: panels [words of in, padded][PMC_PACKED_COLUMNS], of which the last may be
- * narrower. */
+/* The weights of a large linear layer, as products read them: w [in][out, padded] itself, or, in bfloat16, its words,
+ * which updates leave behind: panels [words of in, padded][PMC_PACKED_COLUMNS], of which the last may be narrower. */
 #pragma once
 #include "factors.h"
+#include "transpose.h"
 
 /* A task: the words of PMC_TILE_BAND rows, an even number; behind the last, zeros up to whole tiles of AMX. */
 static void linear_pack(real *words, const real *w, const pmc_linear *s, int64_t task) {
@@ -34,4 +34,30 @@ INLINE factors linear_weights(const real *w, const real *words, const pmc_linear
 /* How many columns from one on, of the next so many, are read together. */
 INLINE int64_t linear_width(int64_t column, int64_t columns) {
     return PAIR == 1 ? columns : MIN(PMC_PACKED_COLUMNS - column % PMC_PACKED_COLUMNS, columns);
+}
+
+/* transposed [words of out][PMC_TILE_COLUMNS] <- the weights of so many inputs from one on. Words are of two inputs in one
+ * direction, and of two outputs in the other: two rows of transposed words are interleaved, factor by factor. */
+static void linear_transposed(real *transposed, const real *w, const real *words, const pmc_linear *s, int64_t input) {
+    const int64_t out = pmc_padded(s->out);
+#if PMC_BF16
+    (void)w;
+    for (int64_t c = 0; c < out; c += PMC_PACKED_COLUMNS) {
+        const factors panel = linear_weights(w, words, s, c);
+        real rows[PMC_PACKED_COLUMNS * PMC_TILE_COLUMNS / 2];
+        enum { ROW = PMC_TILE_COLUMNS / 2 };
+        transpose(rows, panel.at + input / 2 * panel.pitch, ROW, panel.pitch, ROW, ROW, panel.pitch);
+        for (int64_t o = 0; o < panel.pitch; o += 2, transposed += PMC_TILE_COLUMNS)
+            for (int64_t v = 0; v < ROW; v += VL) {
+                vf pairs[2];
+                v_weave(pairs, (const factor *)(rows + o * ROW + v), (const factor *)(rows + (o + 1) * ROW + v));
+                v_unweave(pairs);
+                v_store(transposed + 2 * v, pairs[0]), v_store(transposed + 2 * v + VL, pairs[1]);
+            }
+    }
+#else
+    (void)words;
+    transpose(transposed, w + input * out, MIN(PMC_TILE_COLUMNS, s->in - input), s->out, PMC_TILE_COLUMNS,
+              PMC_TILE_COLUMNS, out);
+#endif
 }
