@@ -6,14 +6,13 @@
 #include "linear_bias.h"
 #include "linear_words.h"
 
-/* Words of a sum of so many factors: whole tiles'. */
-INLINE int64_t tile_depth(int64_t length) { return (words_of(length) + TILE - 1) / TILE * TILE; }
+_Static_assert(TILE == PMC_PAD, "padded words are whole tiles'");
 
 /* factors_of_columns, with zeros behind them up to whole tiles. */
 static factors words_of_columns(real *room, const real *x, int64_t length, int64_t columns, int64_t pitch) {
     const factors made = factors_of_columns(room, x, length, columns, pitch);
     const int64_t words = words_of(length);
-    memset(room + words * made.pitch, 0, (size_t)((tile_depth(length) - words) * made.pitch) * sizeof *room);
+    memset(room + words * made.pitch, 0, (size_t)((pmc_padded(words) - words) * made.pitch) * sizeof *room);
     return made;
 }
 
@@ -37,7 +36,7 @@ static void linear_piece(real *y, factors x, factors w, const real *b, const pmc
 static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, const real *x, const pmc_linear *s,
                                         int64_t n, int64_t task, real *room) {
     const int64_t out = pmc_padded(s->out), row = task * PMC_TILE_BAND, dy_stride = pmc_vector_stride(s->out);
-    const int64_t inputs = MIN(PMC_TILE_BAND, s->in - row), depth = tile_depth(n);
+    const int64_t inputs = MIN(PMC_TILE_BAND, s->in - row), depth = pmc_padded(words_of(n));
     if (row >= s->in) {
         linear_bias_gradient(db, dy, s, n);
         return;
@@ -60,7 +59,7 @@ static void linear_tile_input_gradient(real *dx, const real *dy, const real *w, 
     const int64_t in = pmc_padded(s->in), column = task * PMC_TILE_COLUMNS,
                   columns = MIN(PMC_TILE_COLUMNS, in - column);
     const int64_t dx_stride = pmc_vector_stride(s->in), dy_stride = pmc_vector_stride(s->out);
-    const int64_t there = words_of(pmc_padded(s->out)), depth = tile_depth(s->out);
+    const int64_t there = words_of(pmc_padded(s->out)), depth = pmc_padded(words_of(s->out));
     real *room = packed + depth * PMC_TILE_COLUMNS;
     linear_transposed(packed, w, words, s, column);
     memset(packed + there * PMC_TILE_COLUMNS, 0, (size_t)((depth - there) * PMC_TILE_COLUMNS) * sizeof *packed);

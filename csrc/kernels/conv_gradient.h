@@ -120,7 +120,7 @@ static const real *conv_seen_by_taps(const real *x, const pmc_conv *s, int64_t n
     if (PAIR == 1) return x;
     if (conv_taps_paired(s))
         for (int64_t i = 0; i < n; i++)
-            for (int64_t e = i * stride; e < (i + 1) * stride - PMC_PAD; e += VL) v_store(room + e, v_words(x + e, 1));
+            for (int64_t e = i * stride; e < (i + 1) * stride - PMC_PAD; e += VL) v_store(room + e, v_words(x + e));
     else
         for (int64_t e = 0; e < n * stride; e += VL) v_store(room + e, v_round(v_load(x + e)));
     return room;

@@ -53,7 +53,7 @@ typedef real conv_element;
 INLINE const conv_element *conv_picture(const real *x, const pmc_conv *s, real *room) {
 #if PMC_BF16
     for (int64_t e = 0; e < pmc_image_rows(&s->in) * pmc_image_pitch(&s->in); e += VL)
-        v_store(room + e, v_words(x + e, 1));
+        v_store(room + e, v_words(x + e));
     return room;
 #else
     return (void)s, (void)room, x;

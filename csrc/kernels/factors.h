@@ -136,13 +136,12 @@ INLINE vf v_as_one_of_pair(vi first, vi second, vf rounded) {
 #endif
 }
 
-/* A vector of words, of a row and of the one that follows it `second` elements on; 0: by itself, where the other factor
- * is 0. */
-INLINE vf v_words(const real *row, int64_t second) {
+/* A vector of words: of each number and the one that follows it. */
+INLINE vf v_words(const real *x) {
 #if PMC_BF16
-    return v_pair(v_load(row), v_load(row + second));
+    return v_pair(v_load(x), v_load(x + 1));
 #else
-    return (void)second, v_load(row);
+    return v_load(x);
 #endif
 }
 
