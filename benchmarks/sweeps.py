@@ -4,7 +4,8 @@
 
 In each round, one after the other: four fits one by one, on one thread; and as many by two workers of each kind, from
 the call to the last result. The workers are there before; the pictures go to them with each call. joblib's workers are
-told nothing: they find their share of the processors themselves; to others a fit says that it takes one thread.
+told nothing: they find their share of the processors themselves; to others a fit says that it takes one thread. After
+each, the FMA peak of two threads and of one: where it does not grow twofold, the machine gave less than two cores.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import click
 from joblib import Parallel, delayed, parallel_config
 
 import pymnistcnn as pm
-from pymnistcnn.benchmarking.measuring import Figure
+from pymnistcnn.benchmarking.measuring import Figure, fma_peak
 from pymnistcnn.benchmarking.report import Report, Table
 from pymnistcnn.benchmarking.targets import Verdict
 from pymnistcnn.processors import cpu_model, processors
@@ -30,18 +31,20 @@ from pymnistcnn.target import default_target
 FITS, IMAGES, EPOCHS = 4, (6_000, 30_000), 3
 ONE = "one by one"
 AT_LEAST = 1.9  # times one worker
+PEAK_SECONDS = 0.1  # of each look at the FMA peak
 
 
 @dataclass(frozen=True)
 class Row:
-    """Workers of a kind: seconds of all fits of so many pictures, and how many times as fast as one they were in the
-    same round."""
+    """Workers of a kind: seconds of all fits of so many pictures, how many times as fast as one they were in the same
+    round, and how many times the FMA peak of one thread that of two was right after them."""
 
     workers: str
     fits: int
     images: int
     seconds: Figure
     over_one: Figure
+    peak_over_one: Figure
 
     def cells(self):
         return {
@@ -50,6 +53,7 @@ class Row:
             "pictures each": f"{self.images:,}",
             "seconds": self.seconds.text(2),
             "times one": f"**{self.over_one.median:.2f}** {self.over_one.range_text(2)}",
+            "FMA peak, times one": self.peak_over_one.text(2),
         }
 
     def as_dict(self):
@@ -106,17 +110,18 @@ def measure(kinds, rounds, images, epochs) -> list[Row]:
     train = pm.datasets.mnist()[0][:images]
     with ExitStack() as stack:
         ways = {ONE: one_by_one} | {kind: KINDS[kind](stack) for kind in kinds}
-        seconds = {name: [] for name in ways}
+        seconds, grown = {name: [] for name in ways}, {name: [] for name in ways}
         for number in range(rounds + 1):  # once before: processes start, pages are touched
             for name, way in ways.items():
                 started = time.perf_counter()
                 way(train.images, train.labels, epochs)
                 if number:
                     seconds[name].append(time.perf_counter() - started)
-    return [
-        Row(name, FITS, images, Figure.of(taken), Figure.of([a / b for a, b in zip(seconds[ONE], taken, strict=True)]))
-        for name, taken in seconds.items()
-    ]
+                    of_two = fma_peak(None, threads=2, seconds=PEAK_SECONDS)
+                    grown[name].append(of_two / fma_peak(None, seconds=PEAK_SECONDS))
+    ratios = {name: [a / b for a, b in zip(seconds[ONE], taken, strict=True)] for name, taken in seconds.items()}
+    return [Row(name, FITS, images, *(Figure.of(figures[name]) for figures in (seconds, ratios, grown)))
+            for name in ways]  # fmt: skip
 
 
 @click.command(help=__doc__)
