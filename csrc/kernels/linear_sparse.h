@@ -43,8 +43,11 @@ INLINE void listed_microkernel(const int P, const int V, real *out, const real *
     for (int64_t e = 0; e < s->count; e++) {
         const real *value = x + s->list[e] * s->step, *from = w + s->list[e] * s->pitch;
         vf weight[8];
+#pragma GCC unroll 8
         for (int v = 0; v < V; v++) weight[v] = v_load(from + v * VL);
+#pragma GCC unroll 2
         for (int p = 0; p < P; p++)
+#pragma GCC unroll 8
             for (int v = 0; v < V; v++) sum[p][v] = v_product(v_splat_word(value + p * s->row), weight[v], sum[p][v]);
     }
     for (int p = 0; p < P; p++)
