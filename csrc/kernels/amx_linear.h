@@ -6,7 +6,7 @@
 #include "linear_bias.h"
 #include "linear_words.h"
 
-_Static_assert(TILE == PMC_PAD, "padded words are whole tiles'");
+_Static_assert((int)TILE == (int)PMC_PAD, "padded words are whole tiles'");
 
 /* factors_of_columns, with zeros behind them up to whole tiles. */
 static factors words_of_columns(real *room, const real *x, int64_t length, int64_t columns, int64_t pitch) {
