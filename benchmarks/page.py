@@ -283,9 +283,9 @@ def past_one_core(kind) -> list[str]:
     for images in dict.fromkeys(row["images"] for row in workers):
         _, *of_two = (row for row in workers if row["images"] == images)
         over = ", ".join(f"{row['workers']} {spread(row['over_one'], '{:.2f}'.format)}" for row in of_two)
-        peaks = [row["peak_over_one"]["median"] for row in of_two if "peak_over_one" in row]
-        grown = f"; the FMA peak of two threads, {min(peaks):.2f} to {max(peaks):.2f}" if peaks else ""
-        lines.append(f"Fits of {images:,} pictures by two workers, times one: {over}{grown}.")
+        peaks = [row["peak_over_one"]["median"] for row in of_two]
+        grown = f"the FMA peak of two threads, {min(peaks):.2f} to {max(peaks):.2f}"
+        lines.append(f"Fits of {images:,} pictures by two workers, times one: {over}; {grown}.")
     return lines
 
 
