@@ -1,4 +1,5 @@
-"""Fits by two workers beside one: what joblib's threads and processes, Dask and Ray cost, of `pm.CNNClassifier`.
+"""Fits by two workers beside one: what joblib's threads and processes, Dask and Ray cost, of
+`pm.CNNClassifier("accurate")`.
 
     python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask, Ray if there
 
@@ -28,7 +29,7 @@ from pymnistcnn.benchmarking.targets import Verdict
 from pymnistcnn.processors import cpu_model, processors
 from pymnistcnn.target import default_target
 
-FITS, IMAGES, EPOCHS = 4, (6_000, 30_000), 3
+FITS, IMAGES, EPOCHS = 4, (6_000, 30_000), 1
 ONE = "one by one"
 AT_LEAST = 1.9  # times one worker
 PEAK_SECONDS = 0.1  # of each look at the FMA peak
@@ -61,7 +62,7 @@ class Row:
 
 
 def fit(threads, images, labels, epochs):
-    pm.CNNClassifier(epochs=epochs, n_jobs=threads, random_state=0).fit(images, labels)
+    pm.CNNClassifier("accurate", epochs=epochs, n_jobs=threads, random_state=0).fit(images, labels)
 
 
 def one_by_one(*data):
@@ -141,7 +142,7 @@ def main(kinds, rounds, images, epochs, as_json):
         for row in rows
         if row.workers != ONE
     ]
-    notes = [f"{FITS} fits of {epochs} epochs, a thread each, in turns; from the call to the last result."]
+    notes = [f"{FITS} fits of `accurate`, epochs: {epochs}, a thread each, in turns; from the call to the last result."]
     tables = [Table("rows", "Fits by two workers", rows)]
     report = Report(shlex.join(["python", *sys.argv]), cpu_model(), str(default_target()), tables, notes,
                     verdicts=verdicts)  # fmt: skip

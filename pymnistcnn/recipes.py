@@ -56,7 +56,10 @@ class Recipe:
 def fast(
     input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
 ) -> Recipe:
-    """Small convolution blocks, three for 28x28, one epoch, one-cycle Adam: about 99 % on MNIST in a second.
+    """Two convolutions and a hidden layer for 28x28, one epoch, one-cycle Adam: about 99 % on MNIST in half a second.
+
+    The first pool is of 3x3: what follows has 8x8 places, not 13x13, and that costs the accuracy nothing. Batch norm is
+    behind the pools: see `accurate`.
 
     Parameters
     ----------
@@ -76,16 +79,16 @@ def fast(
     if len(checked_shape(input_shape)) == 1:
         layers = [Linear(128), ReLU(), Linear(classes)]
     else:
-        layers, (first, *others) = [Rescaling(1 / white)], kernels(input_shape, "fast")
-        for channels, kernel in zip((16, 32, 64, 64), (first, *[SAME] * len(others)), strict=False):
-            layers += [Conv2d(channels, **kernel), ReLU(), MaxPool2d(2)]
-        layers += [Flatten(), Linear(classes)]
+        layers = [Rescaling(1 / white)]
+        for channels, (kernel, pool) in zip((16, 48, 64, 64), coarse(input_shape), strict=False):
+            layers += [Conv2d(channels, **kernel), MaxPool2d(pool), BatchNorm2d(), ReLU()]
+        layers += [Flatten(), Linear(64), ReLU(), Linear(classes)]
     return Recipe(
         model=Sequential(layers, input_shape, seed, dtype),
         epochs=1,
         batch_size=128,
         optimizer=Adam(betas=(0.7, 0.9)),
-        schedule=OneCycle(0.01),
+        schedule=OneCycle(0.01, warm_up=0.2),
     )
 
 
@@ -295,14 +298,28 @@ def augmented(
 
 CHANNELS = (16, 48, 96, 96)  # of `accurate`
 HELD_OUT = 2000  # of MNIST's 60,000; docs/own-code.md has what more and fewer come to
-SAME = dict(kernel_size=3, padding="same")
+VALID, SAME = dict(kernel_size=3), dict(kernel_size=3, padding="same")
+ROOMY = 20  # a side that can do without some padding
+
+
+def coarse(input_shape: Shape) -> list[tuple[dict[str, Any], int]]:
+    """Of the blocks of `fast`: the convolution's arguments, and the side of the pool. There are two to four, which
+    leave 2x2 or 3x3 of a picture up to 103x103."""
+    side = smallest_side(input_shape, "fast")
+    roomy = side >= ROOMY
+    blocks = [(VALID, 3), (VALID, 2)] if roomy else [(SAME, 2), (SAME, 2)]
+    side = ((side - 2) // 3 - 2) // 2 if roomy else side // 4
+    while side > 3 and len(blocks) < 4:
+        blocks.append((SAME, 2))
+        side //= 2
+    return blocks
 
 
 def kernels(input_shape: Shape, name: str) -> list[dict[str, Any]]:
     """Of the convolutions of blocks that each end in a pool of 2x2, four at most, which leave 2x2 or 3x3 of a picture
     up to 67x67. Pictures of 20x20 and more can do without padding at the first and the last."""
     side = smallest_side(input_shape, name)
-    roomy = side >= 20
+    roomy = side >= ROOMY
     side -= 4 * roomy
     pools = min(4, side.bit_length() - 2)  # until a side is 2 or 3
     return [dict(kernel_size=5) if roomy else SAME, *[SAME] * (pools - 2), dict(kernel_size=3) if roomy else SAME]

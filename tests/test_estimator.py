@@ -110,7 +110,7 @@ def test_weights_of_classes_and_samples_are_one():
     by_sample = quick().fit(X_TRAIN, Y_TRAIN, sample_weight=weights)
     plain = quick().fit(X_TRAIN, Y_TRAIN)
     assert outputs(by_class) == outputs(by_sample) != outputs(plain)
-    rare = np.flatnonzero((Y_TRAIN != 8) | (np.arange(len(Y_TRAIN)) % 10 == 0))
+    rare = np.flatnonzero((Y_TRAIN != 8) | (np.arange(len(Y_TRAIN)) % 40 == 0))
     balanced, plain = (quick(class_weight=w).fit(X_TRAIN[rare], Y_TRAIN[rare]) for w in ("balanced", None))
     assert balanced.predict_proba(X_TEST)[:, 8].mean() > 1.5 * plain.predict_proba(X_TEST)[:, 8].mean()
 
@@ -244,7 +244,7 @@ def test_every_layout_of_a_picture_gives_the_same():
 def test_recipes_adapt(recipe, channels, classes, side):
     made = recipes.RECIPES[recipe]((channels, side, side + 5), classes)
     assert made.model.output_shape == (classes,)
-    height, width = made.model.network.shapes[-3][1:]
+    height, width = [shape for shape in made.model.network.shapes if len(shape) == 3][-1][1:]
     assert height <= 3 and width <= 6
 
 

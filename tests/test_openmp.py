@@ -58,7 +58,8 @@ def test_info_imports_what_a_program_has_beside():
 def test_info_says_what_to_do_about_several_runtimes(monkeypatch):
     from click.testing import CliRunner
 
-    from pymnistcnn.cli import info, main
+    from pymnistcnn.cli import main
+    from pymnistcnn.cli.info import info
 
     paths = ["/a/libgomp.so.1", "/b/libiomp5.so"]
     monkeypatch.setattr(sys.modules[info.callback.__module__], "openmp_runtimes", lambda: paths)

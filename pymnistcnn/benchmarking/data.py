@@ -16,15 +16,15 @@ from .._types import Array
 from ..callbacks import Callback
 from ..layers import Augmentation
 from ..model import Sequential
-from ..recipes import fast
 from ..training import batches_of
 from .measuring import Figure
+from .networks import flux
 
 CHUNK = 10_000  # pictures that a stream gives at once
 SLOW = 0.1  # seconds that a slow stream takes for one: pictures of 28x28 at 78 MB/s
 NOTES = [
-    "The recipe `fast`, one epoch or its beginning, shuffled over all pictures; wall time of `fit`, in turns. A stream "
-    "reads chunks of 10,000 pictures of the file, in its order, and shuffles them through a buffer as large.",
+    "The network `flux`, one epoch or its beginning, shuffled over all pictures; wall time of `fit`, in turns. A "
+    "stream reads chunks of 10,000 pictures of the file, in its order, and shuffles them through a buffer as large.",
     "Not in the cache: the system is told to forget the file before each round. Slow: a stream that waits 0.1 s before "
     "each chunk, as a disk of 78 MB/s would; alone is what it takes where nothing is trained.",
 ]
@@ -101,11 +101,11 @@ class Beginning(Callback):
 
 
 def seconds_of(data: Any, trained: int, threads: int, isa: str | None, **arguments: Any) -> float:
-    recipe = fast()
-    beginning = Beginning(batches_of(trained, recipe.batch_size))
+    case = flux()
+    beginning = Beginning(batches_of(trained, case.batch_size))
     started = time.perf_counter()
-    recipe.model.fit(*data, batch_size=recipe.batch_size, optimizer=recipe.optimizer, progress=False, threads=threads,
-                     isa=isa, callbacks=[beginning], **arguments)  # fmt: skip
+    case.model.fit(*data, batch_size=case.batch_size, optimizer=case.optimizer, progress=False, threads=threads,
+                   isa=isa, callbacks=[beginning], **arguments)  # fmt: skip
     return time.perf_counter() - started
 
 

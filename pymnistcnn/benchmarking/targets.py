@@ -79,7 +79,7 @@ class Learning:
 
 DIGITS = dict(data=TITLES["sklearn-digits"], protocol=Protocol(folds=10))
 LEARNING = (
-    Learning("fast", (99.0, None), (1.5, 1.0)),
+    Learning("fast", (99.0, None), (1.0, 0.6)),
     Learning("accurate", (99.5, None), (15, None)),
     Learning("best", (99.70, 99.75), (90, None), 400_000),
     Learning("best", (99.70, 99.75), None, 400_000, shifted=True),

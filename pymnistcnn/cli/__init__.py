@@ -7,21 +7,12 @@ from typing import Any
 import click
 
 from .. import __version__
-from .bench import bench
-from .data import data
-from .draw import draw
-from .evaluate import evaluate
-from .export import export
-from .info import info
-from .learning import accuracy, robustness
 from .options import Commands
-from .predict import predict
-from .report import report
-from .train import train
-from .tutorial import tutorial
+
+COMMANDS = ("train", "evaluate", "predict", "report", "draw", "export", "tutorial", "data", "bench", "info")
 
 
-@click.group(cls=Commands, invoke_without_command=True)
+@click.group(cls=Commands, modules={name: f".{name}" for name in COMMANDS}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="pymnistcnn")
 @click.pass_context
 def main(context: Any) -> None:
@@ -31,9 +22,3 @@ def main(context: Any) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-for _command in (train, evaluate, predict, report, draw, export, tutorial, data, bench, info):
-    main.add_command(_command)
-for _command in (accuracy, robustness):
-    bench.add_command(_command)

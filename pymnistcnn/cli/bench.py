@@ -27,7 +27,18 @@ from ..datasets import atomic_write
 from ..processors import cpu_model
 from ..ranks import mpi
 from ..target import ISAS, on_processor
-from .options import COMPUTE, JSON, Failure, NumberRange, count, device_options, options, usable_isa, writable_file
+from .options import (
+    COMPUTE,
+    JSON,
+    Failure,
+    LazyGroup,
+    NumberRange,
+    count,
+    device_options,
+    options,
+    usable_isa,
+    writable_file,
+)
 
 
 def report_file(context: Any, option: Any, path: StrPath) -> Any:
@@ -68,7 +79,7 @@ PEERS = options(
 COMMON = options(ISA, THREADS, ROUNDS, SECONDS, PEERS, CHECK, OUTPUT)
 
 
-@click.group()
+@click.group(cls=LazyGroup, modules={"accuracy": ".learning", "robustness": ".learning"})
 def bench() -> None:
     """Measure speed beside the processor's FMA peak and beside other libraries, and how well recipes learn."""
 

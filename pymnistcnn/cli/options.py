@@ -16,6 +16,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,26 @@ def told_at_the_end() -> Iterator[Any]:
         raise out.error
 
 
-class Commands(click.Group):
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used: `train` does not wait for `bench`.
+
+    modules : where each command is, in this package, under its own name
+    """
+
+    def __init__(self, *args: Any, modules: dict[str, str], **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self.modules = modules
+
+    def list_commands(self, context: Any) -> list[str]:
+        return sorted([*super().list_commands(context), *self.modules])
+
+    def get_command(self, context: Any, name: str) -> Any:
+        if name in self.modules:
+            return getattr(import_module(self.modules[name], __package__), name)
+        return super().get_command(context, name)
+
+
+class Commands(LazyGroup):
     """A group whose commands may raise anything: no user ever sees a traceback."""
 
     def __call__(self, *args: Any, **extra: Any) -> Any:  # as a program: what calls `main` has signals of its own
