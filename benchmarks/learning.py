@@ -65,9 +65,10 @@ def steady(_, kinds):
     kind = next((kind for kind in kinds if kind.of("robustness")), None)
     if kind is None:
         return NOT_YET
-    (report,) = kind.of("robustness")
-    figures = {row["recipe"]: row["figures"] for row in report["rows"]}
-    seeds = ", ".join(f"{row['recipe']} {row['seeds']}" for row in report["rows"])
+    rows = [row for report in kind.of("robustness") for row in report["rows"]]
+    rows.sort(key=lambda row: list(RECIPES).index(row["recipe"]))
+    figures = {row["recipe"]: row["figures"] for row in rows}
+    seeds = ", ".join(f"{row['recipe']} {row['seeds']}" for row in rows)
     parts = [of_each(figures, title, key, digits) for title, key, digits in (
         ("accuracy, %", "accuracy", 1), ("calibration error, %", "calibration_error", 1))]  # fmt: skip
     return "\n" + "\n\n".join([*parts, f"Seeds: {seeds}. {provenance([kind], 'robustness')}"]) + "\n"

@@ -74,7 +74,9 @@ def learning(folder, seeds) -> dict:
         threads = ["--threads", str(THREADS), "--seeds", str(seeds or goal.seeds)]
         made[name] = partial(kept, folder / f"{name}.json", "accuracy", *arguments, *threads, check=["--check"])
     threads = ["--threads", str(THREADS), "--seeds", str(seeds or SEEDS)]
-    return made | {"robustness": partial(kept, folder / "robustness.json", "robustness", *usual, *threads)}
+    steady = {name: f"robustness-{name}" for name in usual}
+    return made | {to: partial(kept, folder / f"{to}.json", "robustness", name, *threads)
+                   for name, to in steady.items()}  # fmt: skip
 
 
 def words_of(goal) -> list[str]:

@@ -96,7 +96,7 @@ def accurate(
     input_shape: Shape = (1, 28, 28), classes: int = 10, seed: int = 0, dtype: DTypeLike = "float32", white: int = 255
 ) -> Recipe:
     """Wider blocks with batch norm, on pictures that are moved, turned and scaled a little, with smoothed labels and
-    one-cycle AdamW: about 99.6 % on MNIST in some twelve times the time of `fast`.
+    one-cycle AdamW: about 99.6 % on MNIST in some thirty times the time of `fast`.
 
     Smoothed labels leave a network less sure than it is right. So, of pictures, it is calibrated at the end, on 2,000
     (a tenth at most) that it is not trained on: its probabilities can be trusted then; its answers stay the same.

@@ -147,12 +147,13 @@ def test_what_changed_since_is_said(tmp_path):
 
 def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch):
     there = {path.stem for path in FILES if path.parent.name == "amd-zen-5"} - {"accuracy"}  # of several recipes, once
-    younger = {"serving", "robustness", "distributed", "slow-network", "data", "sweeps"}
+    younger = {"training-fast", "serving", "distributed", "slow-network", "data", "sweeps"}
     younger |= {f"bf16-{name}" for name in measure.NETWORKS}
     younger |= {f"precision-{network}" for network in measure.precision.CASES.values()}
     jobs = measure.jobs([], [], None, tmp_path)
-    assert {name for name in jobs if not name.startswith("accuracy-")} == there | younger
-    assert {f"accuracy-{name}" for name in measure.RECIPES if name != "few"} <= jobs.keys()
+    assert {name for name in jobs if not name.startswith(("accuracy-", "robustness-"))} == there | younger
+    of_recipes = {f"{what}-{name}" for what in ("accuracy", "robustness") for name in measure.RECIPES if name != "few"}
+    assert of_recipes <= jobs.keys()
 
     def tutorial(name, seeds):
         if name == "flux":
@@ -267,8 +268,9 @@ def test_the_table_of_varied_pictures():
         {"kind": kind, "strength": strength, "accuracy": 0.9 - 0.001 * at, "calibration_error": 0.01 * at}
         for at, (kind, strength) in enumerate(learning.ALL)
     ]
-    rows = [{"recipe": recipe, "seeds": 3, "figures": figures} for recipe in ("fast", "best")]
-    lines = learning.steady("", [of_kind("arm-something", robustness={"rows": rows})]).splitlines()
+    best, fast = ({"rows": [{"recipe": recipe, "seeds": 3, "figures": figures}]} for recipe in ("best", "fast"))
+    kind = of_kind("arm-something", robustness_best=best, robustness_fast=fast)
+    lines = learning.steady("", [kind]).splitlines()
     assert "| test pictures: accuracy, % | fast | best |" in lines
     assert "| shifted | 89.9 / 89.8 / 89.7 | 89.9 / 89.8 / 89.7 |" in lines
     assert "| turned | 4.0 / 5.0 / 6.0 | 4.0 / 5.0 / 6.0 |" in lines and "| untouched | 90.0 | 90.0 |" in lines
@@ -295,8 +297,8 @@ def test_goals_of_recipes_are_jobs(tmp_path, monkeypatch):
     assert asked["accuracy-few-1000-samples"] == "accuracy --recipe few --samples 1000 --threads 2 --seeds 10"
     assert asked["accuracy-best-5-networks"] == "accuracy --recipe best --networks 5 --threads 2 --seeds 5"
     assert asked["accuracy-tiny-a"].endswith("--seeds 10")
-    names = " ".join(name for name in measure.RECIPES if name != "few")  # which is for few pictures alone
-    assert asked["robustness"] == f"robustness {names} --threads 2 --seeds 10" and "accuracy-few" not in asked
+    assert asked["robustness-tiny-a"] == "robustness tiny-a --threads 2 --seeds 10"
+    assert not {"accuracy-few", "robustness-few"} & asked.keys()  # which is for few pictures alone
 
 
 def test_what_is_half_measured_is_gone_on_with(tmp_path, monkeypatch):
