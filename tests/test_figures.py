@@ -34,7 +34,7 @@ def copy(tmp_path):
     for path in results.TEXTS:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
-    shutil.copytree(MEASUREMENTS / "amd-zen-5", tmp_path / "benchmarks/measurements/amd-zen-5")
+    shutil.copytree(MEASUREMENTS / "amd-zen-4", tmp_path / "benchmarks/measurements/amd-zen-4")
     for path, text in results.made(tmp_path).items():
         (tmp_path / path).write_text(text)
     return tmp_path
@@ -77,7 +77,7 @@ def test_a_figure_that_differs_is_found_wherever_it_stands(copy):
                      and row["isa"] == "avx512")  # fmt: skip
         beside["ratio"]["median"] = 9.87
 
-    folder = copy / "benchmarks/measurements/amd-zen-5"
+    folder = copy / "benchmarks/measurements/amd-zen-4"
     edit(folder / "training-flux.json", faster)
     files = [line[4:] for line in results.differences(copy) if line.startswith("---")]
     assert files == ["benchmarks/results.md", "benchmarks/results.svg", "README.md", "docs/index.md"]
@@ -88,29 +88,29 @@ def test_a_figure_that_differs_is_found_wherever_it_stands(copy):
 def test_a_kind_that_is_half_measured_has_a_column_but_speeds_are_of_a_whole_one(copy):
     folder = copy / "benchmarks/measurements/arm-something"
     folder.mkdir()
-    shutil.copy(MEASUREMENTS / "amd-zen-5/tutorial-flux.json", folder)
+    shutil.copy(MEASUREMENTS / "amd-zen-4/tutorial-flux.json", folder)
     assert "## ARM Something" in results.made(copy)["benchmarks/results.md"]
-    shutil.copy(MEASUREMENTS / "amd-zen-5/training-flux.json", folder)
+    shutil.copy(MEASUREMENTS / "amd-zen-4/training-flux.json", folder)
     edit(folder / "training-flux.json", lambda report: report.update(date="2999-01-01"))
     kinds = measured.kinds(copy / "benchmarks/measurements")
-    assert [kind.label for kind in kinds][:2] == ["ARM Something", "AMD Zen 5"]
+    assert [kind.label for kind in kinds][:2] == ["ARM Something", "AMD Zen 4"]
     made = results.made(copy)
     start = made["docs/index.md"]
-    assert "Images a second are of AMD Zen 5." in start and "ratio, ARM Something" in start
-    assert "AMD Zen 5: tutorial (" in made["docs/tutorials.md"]
+    assert "Images a second are of AMD Zen 4." in start and "ratio, ARM Something" in start
+    assert "AMD Zen 4: tutorial (" in made["docs/tutorials.md"]
     assert "ARM Something: tutorial (flux): measured at" in made["docs/tutorials.md"]
     assert "## ARM Something" in made["benchmarks/results.md"] and "ARM Something" in made["benchmarks/results.svg"]
 
 
 def test_texts_show_what_was_measured_with_this_code(copy):
     measurements = copy / "benchmarks/measurements"
-    shutil.copytree(measurements / "amd-zen-5", measurements / "arm-something")
+    shutil.copytree(measurements / "amd-zen-4", measurements / "arm-something")
     for path in (measurements / "arm-something").iterdir():
         edit(path, lambda report, name=path.stem: report.update(code=fingerprints.of(name)))
     made = results.made(copy)
-    assert "AMD Zen 5" in made["benchmarks/results.md"] and "changed since" in made["benchmarks/results.md"]
+    assert "AMD Zen 4" in made["benchmarks/results.md"] and "changed since" in made["benchmarks/results.md"]
     for path in results.TEXTS[:3]:  # what has not been measured yet is not in the others
-        assert "ARM Something" in made[path] and "Zen 5" not in made[path] and "changed since" not in made[path]
+        assert "ARM Something" in made[path] and "Zen 4" not in made[path] and "changed since" not in made[path]
 
 
 def test_what_changed_since_is_said(tmp_path):
