@@ -3,8 +3,8 @@ How it works
 ============
 
 From a stroke of a pen to the lanes of a processor. This page follows one picture through a network of three
-convolutions, such as the tutorials have, and says at each step why it is fast. You need to know what a convolution and a gradient are; nothing of
-processors. The numbers are computed from the package itself, when the site is built.
+convolutions, such as the tutorials have, and says at each step why it is fast. You need to know what a convolution and a
+gradient are; nothing of processors. The numbers are computed from the package itself, when the site is built.
 """
 
 # %%
