@@ -74,9 +74,10 @@ def learning(folder, seeds) -> dict:
         threads = ["--threads", str(THREADS), "--seeds", str(seeds or goal.seeds)]
         made[name] = partial(kept, folder / f"{name}.json", "accuracy", *arguments, *threads, check=["--check"])
     threads = ["--threads", str(THREADS), "--seeds", str(seeds or SEEDS)]
-    steady = {name: f"robustness-{name}" for name in usual}
-    return made | {to: partial(kept, folder / f"{to}.json", "robustness", name, *threads)
-                   for name, to in steady.items()}  # fmt: skip
+    for name in usual:
+        path = folder / f"robustness-{name}.json"
+        made[path.stem] = partial(kept, path, "robustness", name, *threads)
+    return made
 
 
 def words_of(goal) -> list[str]:
