@@ -139,7 +139,7 @@ def test_packets_are_delayed_and_wait_for_the_line():
 def test_fits_by_two_workers():
     pytest.importorskip("sklearn", reason="needs scikit-learn")
     sweeps = module("sweeps")
-    rows = sweeps.measure(["joblib's threads"], 1, 100, 1)
+    rows = sweeps.measure(["joblib's threads"], 1, 100, "fast")
     assert [row.workers for row in rows] == [sweeps.ONE, "joblib's threads"]
     assert rows[0].over_one.median == 1 and rows[1].over_one.low > 0 and rows[1].seconds.low > 0
     assert all(row.peak_over_one.low > 0 for row in rows)
@@ -164,7 +164,7 @@ def test_the_page_shows_what_was_measured_and_only_that():
         "slow-network": dict(commit="0", rows=[mine | dict(batch=128)], notes=["1 ms each way."]),
         "data": dict(commit="0", rows=[dict(source=name, images=8_100_000, share=figure(share))
                                        for name, share in (("memory", 1.0), ("a mapped file", 0.97))]),
-        "sweeps": dict(commit="0", rows=[dict(workers=name, images=images, over_one=figure(over),
+        "sweeps": dict(commit="0", rows=[dict(recipe="fast", workers=name, images=images, over_one=figure(over),
                                               peak_over_one=figure(1.98))
                                          for images, joblib in ((6_000, 1.75), (30_000, 1.95))
                                          for name, over in (("one by one", 1.0), ("joblib's processes", joblib))]),
@@ -179,8 +179,8 @@ def test_the_page_shows_what_was_measured_and_only_that():
     assert texts.machines_that_pay("not yet", [nothing]) == "not yet"
     assert page.past_one_core(kind) == [
         "Training on 8,100,000 pictures, of the speed in memory: a mapped file **97%** (97% to 97%).",
-        "Fits of 6,000 pictures by two workers, times one: joblib's processes **1.75** (1.75 to 1.75); "
+        "Fits of `fast` to 6,000 pictures by two workers, times one: joblib's processes **1.75** (1.75 to 1.75); "
         "the FMA peak of two threads, 1.98 to 1.98.",
-        "Fits of 30,000 pictures by two workers, times one: joblib's processes **1.95** (1.95 to 1.95); "
+        "Fits of `fast` to 30,000 pictures by two workers, times one: joblib's processes **1.95** (1.95 to 1.95); "
         "the FMA peak of two threads, 1.98 to 1.98.",
     ]
