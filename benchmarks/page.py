@@ -280,12 +280,16 @@ def past_one_core(kind) -> list[str]:
             for row in data[1:] if not row["source"].endswith("alone")
         ]  # fmt: skip
         lines.append(f"Training on {data[0]['images']:,} pictures, of the speed in memory: {', '.join(shares)}.")
-    for recipe, images in dict.fromkeys((row["recipe"], row["images"]) for row in workers):
-        _, *of_two = (row for row in workers if (row["recipe"], row["images"]) == (recipe, images))
-        over = ", ".join(f"{row['workers']} {spread(row['over_one'], '{:.2f}'.format)}" for row in of_two)
+    for recipe in dict.fromkeys(row["recipe"] for row in workers):
+        of_two = [row for row in workers if row["recipe"] == recipe and row["workers"] != workers[0]["workers"]]
+        pictures = " / ".join(f"{images:,}" for images in dict.fromkeys(row["images"] for row in of_two))
+        over = ", ".join(
+            f"{name} {' / '.join(spread(row['over_one'], '{:.2f}'.format) for row in of_two if row['workers'] == name)}"
+            for name in dict.fromkeys(row["workers"] for row in of_two)
+        )
         peaks = [row["peak_over_one"]["median"] for row in of_two]
         grown = f"the FMA peak of two threads, {min(peaks):.2f} to {max(peaks):.2f}"
-        lines.append(f"Fits of `{recipe}` to {images:,} pictures by two workers, times one: {over}; {grown}.")
+        lines.append(f"Fits of `{recipe}` to {pictures} pictures by two workers, times one: {over}; {grown}.")
     return lines
 
 
