@@ -136,22 +136,25 @@ def test_what_changed_since_is_said(tmp_path):
     assert changed_by("csrc/cuda/run.c", "training-flux") == changed_by("pymnistcnn/cli/bench.py", "kernels") == []
     assert changed_by("pymnistcnn/plots/a.py", "accuracy-best") == []
 
-    kind = next(kind for kind in measured.kinds() if "accuracy" in kind.files)
-    report = {**kind.files["accuracy"], "code": fingerprints.of("accuracy"), "commit": "0123abc", "clean": False}
-    fresh = replace(kind, files={"accuracy": report})
+    kind = next(kind for kind in measured.kinds() if "accuracy-fast" in kind.files)
+    report = {
+        **kind.files["accuracy-fast"],
+        "code": fingerprints.of("accuracy-fast"),
+        "commit": "0123abc",
+        "clean": False,
+    }
+    fresh = replace(kind, files={"accuracy-fast": report})
     (line,) = measured.standing(fresh, "accuracy").values()
     assert line.startswith("measured at `0123abc` with changes that were not committed on ") and "since" not in line
-    report["code"] = {"the kernels": "another", "the Python code": fingerprints.of("accuracy")["the Python code"]}
-    assert measured.standing(fresh, "accuracy")["accuracy"].endswith("**changed since: the kernels**")
+    report["code"] = {"the kernels": "another", "the Python code": fingerprints.of("accuracy-fast")["the Python code"]}
+    assert measured.standing(fresh, "accuracy")["accuracy (fast)"].endswith("**changed since: the kernels**")
 
 
 def test_measuring_writes_each_file_as_soon_as_it_is_there(tmp_path, monkeypatch):
-    there = {path.stem for path in FILES if path.parent.name == "amd-zen-5"} - {"accuracy"}  # of several recipes, once
-    younger = {"training-fast", "serving", "distributed", "slow-network", "data", "sweeps"}
-    younger |= {f"bf16-{name}" for name in measure.NETWORKS}
-    younger |= {f"precision-{network}" for network in measure.precision.CASES.values()}
+    of_recipe = "accuracy-", "robustness-"
     jobs = measure.jobs([], [], None, tmp_path)
-    assert {name for name in jobs if not name.startswith(("accuracy-", "robustness-"))} == there | younger
+    there = {path.stem for path in FILES if not path.stem.startswith(of_recipe)} - {"training"}  # of all networks, once
+    assert {name for name in jobs if not name.startswith(of_recipe)} == there
     of_recipes = {f"{what}-{name}" for what in ("accuracy", "robustness") for name in measure.RECIPES if name != "few"}
     assert of_recipes <= jobs.keys()
 
