@@ -283,10 +283,10 @@ def past_one_core(kind) -> list[str]:
     for recipe in dict.fromkeys(row["recipe"] for row in workers):
         of_two = [row for row in workers if row["recipe"] == recipe and row["workers"] != workers[0]["workers"]]
         pictures = " / ".join(f"{images:,}" for images in dict.fromkeys(row["images"] for row in of_two))
-        over = ", ".join(
-            f"{name} {' / '.join(spread(row['over_one'], '{:.2f}'.format) for row in of_two if row['workers'] == name)}"
-            for name in dict.fromkeys(row["workers"] for row in of_two)
-        )
+        ratios = {name: [] for name in dict.fromkeys(row["workers"] for row in of_two)}
+        for row in of_two:
+            ratios[row["workers"]].append(spread(row["over_one"], "{:.2f}".format))
+        over = ", ".join(f"{name} {' / '.join(found)}" for name, found in ratios.items())
         peaks = [row["peak_over_one"]["median"] for row in of_two]
         grown = f"the FMA peak of two threads, {min(peaks):.2f} to {max(peaks):.2f}"
         lines.append(f"Fits of `{recipe}` to {pictures} pictures by two workers, times one: {over}; {grown}.")

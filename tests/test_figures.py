@@ -136,17 +136,12 @@ def test_what_changed_since_is_said(tmp_path):
     assert changed_by("csrc/cuda/run.c", "training-flux") == changed_by("pymnistcnn/cli/bench.py", "kernels") == []
     assert changed_by("pymnistcnn/plots/a.py", "accuracy-best") == []
 
-    kind = next(kind for kind in measured.kinds() if "accuracy-fast" in kind.files)
-    report = {
-        **kind.files["accuracy-fast"],
-        "code": fingerprints.of("accuracy-fast"),
-        "commit": "0123abc",
-        "clean": False,
-    }
-    fresh = replace(kind, files={"accuracy-fast": report})
+    kind, name = next((kind, name) for kind in measured.kinds() for name in kind.files if name == "accuracy-fast")
+    report = {**kind.files[name], "code": fingerprints.of(name), "commit": "0123abc", "clean": False}
+    fresh = replace(kind, files={name: report})
     (line,) = measured.standing(fresh, "accuracy").values()
     assert line.startswith("measured at `0123abc` with changes that were not committed on ") and "since" not in line
-    report["code"] = {"the kernels": "another", "the Python code": fingerprints.of("accuracy-fast")["the Python code"]}
+    report["code"] = {"the kernels": "another", "the Python code": fingerprints.of(name)["the Python code"]}
     assert measured.standing(fresh, "accuracy")["accuracy (fast)"].endswith("**changed since: the kernels**")
 
 
