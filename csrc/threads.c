@@ -1,9 +1,10 @@
 /* The one place where threads exist.
  *
- * A run is one parallel region: its first thread does the steps, the others wait for the tasks of a phase. Handing
- * out a phase costs a few atomic operations. The first thread waits until all *tasks* are done, not until all
- * threads have come: on a busy machine, where a thread may not get a processor for milliseconds, the others do its
- * share. */
+ * A run is one parallel region: its first thread does the steps, the others wait for the tasks of a phase. Each thread
+ * has a share of them, in a cache line of its own, the same numbers in every phase, so that what it has in its caches
+ * is what it needs; who has done his takes from the others'. Handing out a phase costs each thread a line that comes
+ * and goes. The first thread waits until all *tasks* are done, not until all threads have come: on a busy machine,
+ * where a thread may not get a processor for milliseconds, the others do its share. */
 #define _GNU_SOURCE /* dladdr */
 #include "threads.h"
 
@@ -21,15 +22,22 @@
 #include <omp.h>
 #endif
 
-/* A phase's tasks. `next` is the phase's number, in the upper half, and the next task to take, in the lower. It is
- * set to NO_TASK before the other fields change: who has raised it knows that they were this phase's. */
-#define NO_TASK UINT32_MAX
-struct pmc_team {
-    int64_t threads;
-    _Atomic uint64_t next;
-    _Atomic int64_t tasks, done;
+/* A thread's share of a phase. `left` is what nobody has taken yet: the phase's number in the upper half, and below it
+ * the first and the end, of MOST_UNITS. While any is left the other fields do not change, and none is left when a phase
+ * is over: who takes some knows that they were that phase's. */
+enum { LINE = 128, MOST_UNITS = UINT16_MAX }; /* lines are fetched in pairs */
+typedef struct {
+    _Alignas(LINE) _Atomic uint64_t left;
     _Atomic(pmc_thread_task) task;
     _Atomic(void *) context;
+    _Atomic int64_t tasks, unit; /* of all threads; so many are taken at once */
+    _Atomic int64_t done;        /* units that this thread has done, in all phases */
+} share;
+
+struct pmc_team {
+    share shares[PMC_SHARDS];
+    int64_t phase, units; /* so many have been handed out, in all phases */
+    _Alignas(LINE) int64_t threads;
     atomic_int closing;
 };
 
@@ -47,47 +55,76 @@ static void pause_at(int64_t moment) {
 #endif
 }
 
-static void wait_for(_Atomic int64_t *counter, int64_t value) {
-    for (int64_t moment = 0; atomic_load_explicit(counter, memory_order_acquire) < value; moment++) pause_at(moment);
+static void do_unit(share *own, pmc_thread_task task, void *context, int64_t first, int64_t end, int64_t thread) {
+    for (int64_t i = first; i < end; i++) task(context, i, thread);
+    atomic_store_explicit(&own->done, atomic_load_explicit(&own->done, memory_order_relaxed) + 1, memory_order_release);
 }
 
-/* Takes a task and does it; 0 if there is none. */
-static int take_task(pmc_team *team, int64_t thread) {
-    uint64_t next = atomic_load_explicit(&team->next, memory_order_acquire);
-    const int64_t index = (int64_t)(next & UINT32_MAX);
-    if (index >= atomic_load_explicit(&team->tasks, memory_order_acquire)) return 0;
-    const pmc_thread_task task = atomic_load_explicit(&team->task, memory_order_acquire);
-    void *context = atomic_load_explicit(&team->context, memory_order_acquire);
-    if (!atomic_compare_exchange_strong_explicit(&team->next, &next, next + 1, memory_order_acq_rel,
-                                                 memory_order_relaxed))
-        return 1;
-    task(context, index, thread);
-    atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
+/* Takes a unit of a share, from its front where it is the thread's own, and does it; 0 if there is none. */
+static int take_unit(pmc_team *team, int64_t owner, int64_t thread) {
+    share *from = &team->shares[owner], *own = &team->shares[thread];
+    uint64_t left = atomic_load_explicit(&from->left, memory_order_acquire);
+    const int64_t first = (int64_t)(left >> 16 & MOST_UNITS), end = (int64_t)(left & MOST_UNITS);
+    if (first == end) return 0;
+    const pmc_thread_task task = atomic_load_explicit(&from->task, memory_order_acquire);
+    void *context = atomic_load_explicit(&from->context, memory_order_acquire);
+    const int64_t tasks = atomic_load_explicit(&from->tasks, memory_order_acquire);
+    const int64_t unit = atomic_load_explicit(&from->unit, memory_order_acquire);
+    const uint64_t rest = from == own ? left + (1 << 16) : left - 1;
+    if (atomic_compare_exchange_strong_explicit(&from->left, &left, rest, memory_order_acq_rel, memory_order_relaxed)) {
+        const int64_t begin = (from == own ? first : end - 1) * unit;
+        do_unit(own, task, context, begin, begin + unit < tasks ? begin + unit : tasks, thread);
+    }
     return 1;
 }
 
+/* Does a thread's share, and then what is left of the others'; returns whether there was anything. */
+static int take_all(pmc_team *team, int64_t thread) {
+    int any = 0;
+    for (int64_t i = 0; i < team->threads; i++)
+        while (take_unit(team, (thread + i) % team->threads, thread)) any = 1;
+    return any;
+}
+
+static int all_done(pmc_team *team) {
+    int64_t done = 0;
+    for (int64_t i = 0; i < team->threads; i++)
+        done += atomic_load_explicit(&team->shares[i].done, memory_order_acquire);
+    return done == team->units;
+}
+
 void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_thread_task task, void *context) {
-    if (!team || team->threads < 2 || tasks < 2 || tasks > INT32_MAX) {
+    if (!team || tasks < 2) {
         for (int64_t i = 0; i < tasks; i++) task(context, i, 0);
         return;
     }
-    const uint64_t phase = (atomic_load_explicit(&team->next, memory_order_relaxed) >> 32) + 1;
-    atomic_store_explicit(&team->next, phase << 32 | NO_TASK, memory_order_relaxed);
-    atomic_store_explicit(&team->done, 0, memory_order_release);
-    atomic_store_explicit(&team->task, task, memory_order_release);
-    atomic_store_explicit(&team->context, context, memory_order_release);
-    atomic_store_explicit(&team->tasks, tasks, memory_order_release);
-    atomic_store_explicit(&team->next, phase << 32, memory_order_release);
-    while (take_task(team, 0)) {
+    const int64_t unit = (tasks - 1) / MOST_UNITS + 1, units = (tasks - 1) / unit + 1;
+    team->phase++;
+    team->units += units;
+    /* the others' first; the first thread's own first unit is taken already, as it would be next */
+    for (int64_t i = team->threads - 1; i >= 0; i--) {
+        share *of = &team->shares[i];
+        const int64_t first = pmc_blocks(units * i, team->threads) + (i == 0);
+        const int64_t end = pmc_blocks(units * (i + 1), team->threads);
+        if (first >= end) continue;
+        atomic_store_explicit(&of->task, task, memory_order_relaxed);
+        atomic_store_explicit(&of->context, context, memory_order_relaxed);
+        atomic_store_explicit(&of->tasks, tasks, memory_order_relaxed);
+        atomic_store_explicit(&of->unit, unit, memory_order_relaxed);
+        atomic_store_explicit(&of->left, (uint64_t)(team->phase << 32 | first << 16 | end), memory_order_release);
     }
-    wait_for(&team->done, tasks);
+    do_unit(&team->shares[0], task, context, 0, unit, 0);
+    take_all(team, 0);
+    for (int64_t moment = 0; !all_done(team); moment++) pause_at(moment);
 }
 
 #ifdef _OPENMP
 static void wait_for_tasks(pmc_team *team, int64_t thread) {
     for (int64_t moment = 0; !atomic_load_explicit(&team->closing, memory_order_acquire); moment++) {
-        if (take_task(team, thread)) moment = 0;
-        else pause_at(moment);
+        if (take_unit(team, thread, thread)) {
+            take_all(team, thread);
+            moment = 0;
+        } else pause_at(moment);
     }
 }
 #endif
@@ -194,7 +231,7 @@ int64_t pmc_usable_threads(int64_t threads) {
 
 void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *team), void *context) {
 #ifdef _OPENMP
-    threads = forked ? 1 : pmc_usable_threads(threads);
+    threads = forked ? 1 : pmc_usable_threads(threads < PMC_SHARDS ? threads : PMC_SHARDS);
     const int64_t start = threads > 1 ? pmc_nanoseconds() : 0;
     if (threads > 1 && start >= atomic_load_explicit(&alone_until, memory_order_relaxed)) {
         pmc_team team = {.threads = threads};
