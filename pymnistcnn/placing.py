@@ -16,6 +16,7 @@ from .operands import SCRATCH, Buffer, Gradient, Packed, Parameter, PlannedOp, R
 
 MICROBATCH_BYTES = 192 * 1024  # what a thread's microbatch may take: a part of any L2
 MICROBATCH_MOST = 8
+PREDICTED_MOST = 16  # where nothing is learnt: pictures share weights that are in L1
 
 
 def assemble(
@@ -43,7 +44,8 @@ def assemble(
         sample = Extents(ops, sizes).sample
         in_thread = [sum(sample[b] for b in some if b.arena == Arena.THREAD) for some in buffers]
         fitting = MICROBATCH_BYTES // max(*in_thread, 1)
-        sizes["microbatch"] = max(1, min(capacity, fitting, MICROBATCH_MOST))
+        most = MICROBATCH_MOST if Program.TRAIN in programs else PREDICTED_MOST
+        sizes["microbatch"] = max(1, min(capacity, fitting, most))
     else:
         sizes["microbatch"] = capacity
     places = Places(Extents(ops, sizes), sizes, buffers, dtype.itemsize)

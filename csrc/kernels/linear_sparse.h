@@ -4,7 +4,8 @@
 #include "gemm.h"
 #include "linear_words.h"
 
-enum { ABREAST = 2, LISTED = 1024, PROBED = 6 };
+enum { ABREAST = 2, TOGETHER = 32, LISTED = 1024, PROBED = 6 };
+enum { RESIDENT = 40960 / sizeof(real), RESIDENT_MOST = 256 }; /* reals and rows of weights that L1 holds */
 
 /* Is it worth making lists for rows of x? The first ones tell. */
 static int mostly_zeros(const real *x, int64_t n, int64_t columns, int64_t stride) {
@@ -75,33 +76,51 @@ static void listed_sums(real *out, const real *x, const real *w, int64_t rows, i
     }
 }
 
-/* y [n][out] = x [n][in] * w [in][out] + b, of rows of factors that are mostly zeros, no more than a chain: cut into
- * stretches, a sum would not be the same without its zeros. */
-static void linear_zeros(real *y, factors x, const real *w, const real *words, const real *b, const pmc_linear *s,
-                         int64_t n) {
+/* Rows of so many columns that stay in L1, of 32 KiB or 48, while samples read some of them: whole vectors of inputs. */
+INLINE int64_t resident_rows(int64_t columns) { return MIN(RESIDENT_MOST, MAX(VL, RESIDENT / columns / VL * VL)); }
+
+/* y [n][out] = x [n][in] * w [in][out] + b for no more than TOGETHER samples: some rows of the weights at a time, which
+ * come from L2 once for all of them. */
+static void linear_zeros_of_some(real *y, factors x, const real *w, const real *words, const real *b,
+                                 const pmc_linear *s, int64_t n) {
     const int64_t out = pmc_padded(s->out), y_stride = pmc_vector_stride(s->out), length = words_of(s->in);
-    lane list[LISTED + VL];
-    listed sums = {.row = x.pitch, .step = 1, .out_pitch = y_stride, .list = list};
-    for (int64_t i = 0, rows; i < n; i += rows, x.at += rows * x.pitch, y += rows * y_stride) {
-        rows = MIN(ABREAST, n - i);
-        for (int64_t p = 0; p < rows; p++)
-            for (int64_t e = 0; e < out; e += VL) v_store(y + p * y_stride + e, b ? v_load(b + e) : (vf){0});
-        for (int64_t first = 0; first < length; first += LISTED) {
-            const int64_t some = MIN(LISTED, length - first);
-            sums.count = 0;
+    const int64_t rows = resident_rows(linear_width(0, out));
+    lane lists[TOGETHER / ABREAST][RESIDENT_MOST + VL];
+    int64_t counts[TOGETHER / ABREAST];
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t e = 0; e < out; e += VL) v_store(y + i * y_stride + e, b ? v_load(b + e) : (vf){0});
+    for (int64_t first = 0; first < length; first += rows) {
+        const int64_t some = MIN(rows, length - first);
+        for (int64_t i = 0; i < n; i += ABREAST) {
+            lane *list = lists[i / ABREAST];
+            int64_t count = 0;
             for (int64_t k = 0; k < some; k += VL) {
                 vi seen = (vi){0};
-                for (int64_t p = 0; p < rows; p++) seen |= v_seen(v_load_n(x.at + p * x.pitch + first + k, some - k));
-                sums.count += append_numbers(list + sums.count, numbers_from(k), v_bits(seen));
+                for (int64_t p = i; p < MIN(n, i + ABREAST); p++)
+                    seen |= v_seen(v_load_n(x.at + p * x.pitch + first + k, some - k));
+                count += append_numbers(list + count, numbers_from(k), v_bits(seen));
             }
-            for (int64_t c = 0, width; c < out; c += width) {
-                const factors weights = linear_weights(w, words, s, c);
-                width = linear_width(c, out - c);
-                sums.pitch = weights.pitch;
-                listed_sums(y + c, x.at + first, weights.at + first * weights.pitch, rows, width, &sums);
+            counts[i / ABREAST] = count;
+        }
+        for (int64_t c = 0, width; c < out; c += width) {
+            const factors weights = linear_weights(w, words, s, c);
+            width = linear_width(c, out - c);
+            for (int64_t i = 0; i < n; i += ABREAST) {
+                const listed sums = {x.pitch, 1, weights.pitch, y_stride, counts[i / ABREAST], lists[i / ABREAST]};
+                listed_sums(y + i * y_stride + c, x.at + i * x.pitch + first, weights.at + first * weights.pitch,
+                            MIN(ABREAST, n - i), width, &sums);
             }
         }
     }
+}
+
+/* The same of any number. Rows of factors are mostly zeros, and no more than a chain: cut into stretches, a sum would not be
+ * the same without its zeros. */
+static void linear_zeros(real *y, factors x, const real *w, const real *words, const real *b, const pmc_linear *s,
+                         int64_t n) {
+    for (int64_t i = 0; i < n; i += TOGETHER)
+        linear_zeros_of_some(y + i * pmc_vector_stride(s->out), (factors){x.at + i * x.pitch, x.pitch}, w, words, b, s,
+                             MIN(TOGETHER, n - i));
 }
 
 /* `inputs` rows of dw = x' * dy, of `columns` columns, which are gemm's product of these */
