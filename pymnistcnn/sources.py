@@ -19,6 +19,7 @@ from .network import Targets
 from .ranks import Ranks
 
 MOST_SAMPLES, MOST_BYTES = 8192, 1 << 25  # of what is made ready at once, or a batch that is larger
+SMALL = 2 * MOST_BYTES  # a file of so many bytes is read once: what is used and what is read ahead would take as much
 HELD_OUT_OF, FEWEST_HELD_OUT = 10, 100  # one of so many samples at most, and not fewer
 
 
@@ -75,6 +76,10 @@ class Arrays:
         self.x, self.targets, self.held_out, self._shuffle = x, targets, held_out, shuffle
         self.samples = len(x) - (0 if held_out is None else len(held_out))
         self._mapped = mapped_of(x)
+        if self._mapped and ranks is None and x.nbytes <= SMALL:
+            with self._mapped.opened() as rows:
+                if rows is not None:
+                    self.x, self._mapped = rows.read(np.arange(len(x))), None
 
     def described(self) -> dict[str, Any]:
         """What must be the same for a training to go on."""

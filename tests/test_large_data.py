@@ -52,8 +52,9 @@ def folder(tmp_path):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    """Parts of 5 batches of 16."""
+    """Parts of 5 batches of 16, of any file."""
     monkeypatch.setattr(sources, "MOST_SAMPLES", 80)
+    monkeypatch.setattr(sources, "SMALL", 0)
 
 
 # ---- files ----
@@ -159,12 +160,28 @@ class Cut(pm.Callback):
             training.stop()
 
 
-def test_rows_that_are_soon_needed_are_asked_for(folder, monkeypatch):
+@pytest.mark.parametrize("small, reads", [(X.nbytes, 1), (X.nbytes - 1, 2)])
+def test_a_small_file_is_read_once(folder, monkeypatch, small, reads):
+    found, read = [], mapped.Rows.read
+    monkeypatch.setattr(sources, "SMALL", small)
+    monkeypatch.setattr(mapped.Rows, "read", lambda *given: found.append(len(given[1])) or read(*given))
+    bits, _ = fit((np.load(folder / "x_train.npy", mmap_mode="r"), Y), epochs=2)
+    assert found == [N] * reads
+    assert bits == fit((X, Y), epochs=2)[0]
+
+
+def test_a_small_file_that_was_replaced_is_read_from_its_map(folder):
+    images = np.load(folder / "x_train.npy", mmap_mode="r")
+    (folder / "other.npy").write_bytes((folder / "x_train.npy").read_bytes()[::-1])
+    os.replace(folder / "other.npy", folder / "x_train.npy")
+    assert fit((images, Y))[0] == fit((X, Y))[0]
+
+
+def test_rows_that_are_soon_needed_are_asked_for(folder, small_parts, monkeypatch):
     """A slow disk: nothing is in the system's cache, and what was not asked for comes late."""
     asked, late = set(), []
     monkeypatch.setattr(mapped.Rows, "_is_cached", lambda rows, place: False)
     monkeypatch.setattr(os, "posix_fadvise", lambda file, begin, size, advice: asked.add(begin))
-    monkeypatch.setattr(sources, "MOST_SAMPLES", 80)
     read = mapped.Rows.read
 
     def noted(rows, numbers, wanted):
