@@ -261,21 +261,27 @@ class Network:
             x = np.asarray(x)
         except ValueError:  # such as a pair of images and labels
             raise ValueError(f"{name} must be an array, or what makes one, not {shown(x)}") from None
+        if x.ndim == 0 or x.shape[1:] != self.input_shape:
+            x = self._in_shape(x, name)
+        if len(x) == 0:
+            raise ValueError(f"{name} must hold at least one sample, not an empty batch of shape {x.shape}")
+        if x.dtype is UINT8 and x.flags.c_contiguous:  # a picture at a time, this is a part of what it takes
+            return x
+        return exact_cast(x, UINT8 if x.dtype == UINT8 else self.dtype, name)
+
+    def _in_shape(self, x: Array, name: str) -> Array:
+        """Inputs without their channel, or flat, as (n, *input_shape)."""
         shape = self.input_shape
         without_channel = shape[1:] if len(shape) == 3 and shape[0] == 1 else None
         if x.ndim == len(shape) and x.shape[1:] == without_channel:
-            x = x[:, None]
-        elif len(shape) == 3 and x.shape[1:] == (math.prod(shape),):
-            x = x.reshape(len(x), *shape)
-        if x.ndim == 0 or x.shape[1:] != shape:
-            also = f" or (n, {', '.join(map(str, without_channel))})" if without_channel else ""
-            expected = f"(n, {', '.join(map(str, shape))}){also}"
-            last = len(shape) == 3 and x.shape[1:] == (*shape[1:], shape[0])
-            hint = ", which has channels last: transpose(0, 3, 1, 2) puts them first" * last
-            raise ValueError(f"{name} must have shape {expected}, not {x.shape}{hint}")
-        if len(x) == 0:
-            raise ValueError(f"{name} must hold at least one sample, not an empty batch of shape {x.shape}")
-        return exact_cast(x, UINT8 if x.dtype == UINT8 else self.dtype, name)
+            return x[:, None]
+        if x.ndim == 2 and len(shape) == 3 and x.shape[1] == math.prod(shape):
+            return x.reshape(len(x), *shape)
+        also = f" or (n, {', '.join(map(str, without_channel))})" if without_channel else ""
+        expected = f"(n, {', '.join(map(str, shape))}){also}"
+        last = len(shape) == 3 and x.shape[1:] == (*shape[1:], shape[0])
+        hint = ", which has channels last: transpose(0, 3, 1, 2) puts them first" * last
+        raise ValueError(f"{name} must have shape {expected}, not {x.shape}{hint}")
 
     def class_labels(self, labels: Array, n: int, name: str = "labels") -> Array:
         """labels as int32 (n,), each from 0 to the number of classes - 1."""

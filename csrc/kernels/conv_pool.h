@@ -65,12 +65,13 @@ static void conv_first(uint8_t *argmax, const pmc_conv *s, const conv_part *part
 
 static void conv_pool(real *y, uint8_t *argmax, const real *rows, int64_t pitch, const pmc_conv *s,
                       const conv_part *part) {
-    const int one = s->pool_h == 1 && s->pool_w == 1, two = s->pool_h == 2 && s->pool_w == 2;
+    const int64_t side = s->pool_h == s->pool_w ? s->pool_h : 0;
     const int relu = s->activation.kind == PMC_RELU, done = y == rows && s->activation.kind == PMC_IDENTITY;
     if (done) conv_first(argmax, s, part);
-    else if (two && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, part);
-    else if (two) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, part);
-    else if (one && relu) conv_pool_row(1, 1, 1, y, argmax, rows, pitch, s, part);
-    else if (one) conv_pool_row(1, 1, 0, y, argmax, rows, pitch, s, part);
+    else if (side == 2 && relu) conv_pool_row(2, 2, 1, y, argmax, rows, pitch, s, part);
+    else if (side == 2) conv_pool_row(2, 2, 0, y, argmax, rows, pitch, s, part);
+    else if (side == 1 && relu) conv_pool_row(1, 1, 1, y, argmax, rows, pitch, s, part);
+    else if (side == 1) conv_pool_row(1, 1, 0, y, argmax, rows, pitch, s, part);
+    else if (side == 3 && !relu) conv_pool_row(3, 3, 0, y, argmax, rows, pitch, s, part);
     else conv_pool_row((int)s->pool_h, (int)s->pool_w, relu, y, argmax, rows, pitch, s, part);
 }
