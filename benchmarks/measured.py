@@ -130,18 +130,22 @@ def standing(kind, *names) -> dict[str, str]:
 
 
 def _standing(name, report):
-    """Whatever, but for the commit, is to be said of a file."""
+    """Whatever, but for commit and date, is to be said of a file: what comes before these, between and behind them."""
     if report["commit"] is None:
-        return report.get("source", "of a commit that is not known"), ""
-    behind = " with changes that were not committed" * (report["clean"] is False)
-    behind += f" on {report['date']}" + f", {report.get('source')}" * ("source" in report)
+        return report.get("source", "of a commit that is not known"), "", ""
+    uncommitted = " with changes that were not committed" * (report["clean"] is False)
+    source = f", {report.get('source')}" * ("source" in report)
     since = fingerprints.changed(name, report["code"])
-    return "measured at", behind + (f"; **changed since: {joined(since)}**" if since else "")
+    return "measured at", uncommitted, source + (f"; **changed since: {joined(since)}**" if since else "")
 
 
-def _in_words(before, behind, kind, names) -> str:
-    commits = dict.fromkeys(f"`{kind.files[name]['commit']}`" for name in names if kind.files[name]["commit"])
-    return f"{before} {joined([*commits])}{behind}" if commits else before
+def _in_words(before, between, behind, kind, names) -> str:
+    reports = [kind.files[name] for name in names if kind.files[name]["commit"]]
+    if not reports:
+        return before
+    commits = dict.fromkeys(f"`{report['commit']}`" for report in reports)
+    dates = sorted({report["date"] for report in reports})
+    return f"{before} {joined([*commits])}{between} on {joined(dates)}{behind}"
 
 
 def _named(names, kind):
