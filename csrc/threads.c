@@ -131,10 +131,11 @@ static void wait_for_tasks(pmc_team *team, int64_t thread) {
 
 #ifdef _OPENMP
 /* Where other processes hold the processors, OpenMP's barriers around a region may cost a time slice, milliseconds, and
- * a prediction takes a tenth of one. A region that cost more than what was done in it is therefore not opened again for
- * ALONE times as long: results are the same with any number of threads. */
-enum { ALONE = 20 };
-static _Atomic int64_t alone_until;
+ * a prediction takes a tenth of one. A region that cost more than what was done in it is therefore not opened again for as
+ * long; for twice as long each time that it comes again, up to ALONE times, and half as long after each that did not:
+ * results are the same with any number of threads. */
+enum { ALONE = 16 };
+static _Atomic int64_t alone_until, alone_times = 1;
 #endif
 
 /* ---- the floating-point mode ---- */
@@ -250,7 +251,11 @@ void pmc_with_threads(int64_t threads, void (*body)(void *context, pmc_team *tea
             pmc_set_floating_mode(before);
         }
         const int64_t end = pmc_nanoseconds(), around = end - start - work;
-        if (around > work) atomic_store_explicit(&alone_until, end + ALONE * around, memory_order_relaxed);
+        const int64_t times = atomic_load_explicit(&alone_times, memory_order_relaxed);
+        if (around > work) {
+            atomic_store_explicit(&alone_until, end + times * around, memory_order_relaxed);
+            if (times < ALONE) atomic_store_explicit(&alone_times, 2 * times, memory_order_relaxed);
+        } else if (times > 1) atomic_store_explicit(&alone_times, times / 2, memory_order_relaxed);
         return;
     }
 #else

@@ -44,7 +44,7 @@ def assemble(
         sample = Extents(ops, sizes).sample
         in_thread = [sum(sample[b] for b in some if b.arena == Arena.THREAD) for some in buffers]
         fitting = MICROBATCH_BYTES // max(*in_thread, 1)
-        most = MICROBATCH_MOST if Program.TRAIN in programs else PREDICTED_MOST
+        most = MICROBATCH_MOST if programs.keys() & {Program.TRAIN, Program.BACKWARD} else PREDICTED_MOST
         sizes["microbatch"] = max(1, min(capacity, fitting, most))
     else:
         sizes["microbatch"] = capacity

@@ -172,3 +172,22 @@ def test_network_by_hand(name):
             slope = derivative(forward, layer.parameters[parameter])
             np.testing.assert_allclose(gradient, slope, rtol=0, atol=TOLERANCE)
             assert np.abs(gradient).max() > 1e-3
+
+
+def test_large_batches_have_the_gradients_of_fit():
+    """To the bit: sums over samples are cut at the same places by hand."""
+    rng, n = np.random.default_rng(0), 300
+    x, labels = rng.normal(size=(n, 1, 8, 8)).astype(np.float32), rng.integers(0, 10, n)
+    layers = [pm.Conv2d(4, 3), pm.ReLU(), pm.MaxPool2d(2), pm.Flatten(), pm.Linear(10)]
+    model, loss = pm.Sequential(layers, (1, 8, 8)), pm.CrossEntropyLoss()
+    loss.forward(model.forward(x), labels)
+    model.backward(loss.backward())
+    expected = {
+        (i, name): layer.parameters[name] - gradient
+        for i, layer in enumerate(model.layers)
+        for name, gradient in layer.gradients.items()
+    }
+    model.fit(x, labels, epochs=1, batch_size=n, shuffle=False, optimizer=pm.SGD(1.0), progress=False)
+    assert len(expected) == 4
+    for (i, name), value in expected.items():
+        assert (model.layers[i].parameters[name] == value).all()
