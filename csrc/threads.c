@@ -1,8 +1,8 @@
 /* The one place where threads exist.
  *
  * A run is one parallel region: its first thread does the steps, the others wait for the tasks of a phase. Each thread
- * has a share of them, in a cache line of its own, the same numbers in every phase, so that what it has in its caches
- * is what it needs; who has done his takes from the others'. Handing out a phase costs each thread a line that comes
+ * has a share of them, in a cache line of its own: the same numbers in every phase, so that its caches have what it
+ * needs. When its own are done, it takes from the others' shares. Handing out a phase costs each thread a line that comes
  * and goes. The first thread waits until all *tasks* are done, not until all threads have come: on a busy machine,
  * where a thread may not get a processor for milliseconds, the others do its share. */
 #define _GNU_SOURCE /* dladdr */
@@ -36,7 +36,8 @@ typedef struct {
 
 struct pmc_team {
     share shares[PMC_SHARDS];
-    int64_t phase, units; /* so many have been handed out, in all phases */
+    uint64_t phase;
+    int64_t units; /* so many have been handed out, in all phases */
     _Alignas(LINE) int64_t threads;
     atomic_int closing;
 };
@@ -111,7 +112,8 @@ void pmc_parallel_for(pmc_team *team, int64_t tasks, pmc_thread_task task, void 
         atomic_store_explicit(&of->context, context, memory_order_relaxed);
         atomic_store_explicit(&of->tasks, tasks, memory_order_relaxed);
         atomic_store_explicit(&of->unit, unit, memory_order_relaxed);
-        atomic_store_explicit(&of->left, (uint64_t)(team->phase << 32 | first << 16 | end), memory_order_release);
+        const uint64_t left = team->phase << 32 | (uint64_t)(first << 16 | end);
+        atomic_store_explicit(&of->left, left, memory_order_release);
     }
     do_unit(&team->shares[0], task, context, 0, unit, 0);
     take_all(team, 0);
