@@ -427,7 +427,7 @@ class Sequential:
         """This network as it is now, frozen, to predict with: from many threads at once, and with as little work around
         a call as can be.
 
-        batch : samples that are computed together, at most; 256 if not given. Memory grows with it
+        batch : samples that are computed together, at most; 512 if not given. Memory grows with it
         threads : that a call uses; all processors if not given. A server that answers in several threads wants 1
 
         ValueError for what `predict_outputs` refuses.

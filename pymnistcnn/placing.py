@@ -16,7 +16,7 @@ from .operands import SCRATCH, Buffer, Gradient, Packed, Parameter, PlannedOp, R
 
 MICROBATCH_BYTES = 192 * 1024  # what a thread's microbatch may take: a part of any L2
 MICROBATCH_MOST = 8
-PREDICTED_MOST = 16  # where nothing is learnt: pictures share weights that are in L1
+PREDICTED_MOST = 32  # where nothing is learnt: pictures share weights that are in L1
 
 
 def assemble(

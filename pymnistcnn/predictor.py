@@ -12,11 +12,13 @@ from ._types import Array, ArrayLike, Shape
 from .checks import names_in, whole
 from .datasets import Dataset
 from .layers import Layer, LogSoftmax, Sigmoid, Softmax
-from .network import EVALUATION_BATCH, Network, aligned_zeros, checked_threads, lowered
+from .network import Network, aligned_zeros, checked_threads, lowered
 from .plan import prediction_plan
 from .target import target_of
 
 __all__ = ["Predictor"]
+
+BATCH = 512  # in shards of as many pictures as may share weights that are in L1
 
 
 def classes_of(outputs: Array) -> np.ndarray:
@@ -87,7 +89,7 @@ class Predictor:
         frozen[:] = param
         self._network = Network(layers, input_shape, param.dtype, memory=(frozen, None))
         inference = lowered(layers, self._network.input_shape, inference=True)
-        batch = EVALUATION_BATCH if batch is None else whole("batch", batch)
+        batch = BATCH if batch is None else whole("batch", batch)
         self._first = prediction_plan(inference, param.dtype, batch, target)
         self._idle: list[Plan] = [self._first]  # a call takes one, so that no two use the same workspaces
 

@@ -13,9 +13,11 @@ INLINE pmc_image as_row(const pmc_image *s) {
 /* One row of pixels 0-255, scaled; `readable`: bytes from its first pixel to the end of the picture. */
 INLINE void scale_pixels(real *to, const uint8_t *from, int64_t width, int64_t readable, real scale, real offset) {
     int64_t column = 0;
-    for (; column < width && column + VL <= readable; column += VL) {
-        const vf pixels = v_to_real(v_load_bytes(from + column));
-        v_store_n(to + column, pixels * scale + offset, width - column);
+    for (; column + VL <= width; column += VL)
+        v_store(to + column, v_to_real(v_load_bytes(from + column)) * scale + offset);
+    if (column < width && column + VL <= readable) {
+        v_store_n(to + column, v_to_real(v_load_bytes(from + column)) * scale + offset, width - column);
+        return;
     }
     for (; column < width; column++) to[column] = (real)from[column] * scale + offset;
 }

@@ -1,13 +1,18 @@
-/* A large linear layer whose x is mostly zeros, as pictures are. Of two samples, or inputs, abreast only those terms are
- * added up in which one is not zero: exact for finite weights, and in the order of gemm.h, the same bits. */
+/* A large linear layer whose x is mostly zeros, as pictures are. Only those terms are added up whose x is not zero: exact for
+ * finite weights, and in the order of gemm.h, the same bits. */
 #pragma once
 #include "gemm.h"
 #include "linear_words.h"
 
-enum { ABREAST = 2, TOGETHER = 32, LISTED = 1024, PROBED = 6 };
-enum { RESIDENT = 40960 / sizeof(real), RESIDENT_MOST = 256 }; /* reals and rows of weights that L1 holds */
+enum { TOGETHER = 32, PROBED = 6 }; /* samples */
+enum {
+    SEEN = 64,
+    SEEN_MOST = 4,
+    SEEN_LONG = 16,
+    RESIDENT = 65536 / sizeof(real)
+}; /* half of which, as rows are skipped, is in L1 */
 
-/* Is it worth making lists for rows of x? The first ones tell. */
+/* Is it worth looking for the zeros of rows of x? The first ones tell. */
 static int mostly_zeros(const real *x, int64_t n, int64_t columns, int64_t stride) {
     int64_t others = 0;
     n = MIN(n, PROBED);
@@ -17,98 +22,88 @@ static int mostly_zeros(const real *x, int64_t n, int64_t columns, int64_t strid
     return 2 * others < n * columns;
 }
 
-/* first, first + 1, ... */
-INLINE vi numbers_from(int64_t first) {
-    vi v;
-    for (int l = 0; l < VL; l++) v[l] = (lane)l;
-    return v + (lane)first;
+/* Which of the next 64 words are not zero; behind n there are none. */
+INLINE uint64_t seen_of(const real *x, int64_t n) {
+    uint64_t bits = 0;
+    if (n >= SEEN)
+        for (int e = 0; e < SEEN; e += VL) bits |= (uint64_t)v_bits(v_seen(v_load(x + e))) << e;
+    else
+        for (int64_t e = 0; e < n; e += VL) bits |= (uint64_t)v_bits(v_seen(v_load_n(x + e, n - e))) << e;
+    return bits;
 }
 
-/* Appends the lanes whose bits are set to a list, which has room for all; returns how many there are. */
-INLINE int64_t append_numbers(lane *list, vi numbers, uint32_t bits) {
-    v_store((real *)list, v_compress((vf)numbers, bits));
-    return __builtin_popcount(bits);
-}
-
-/* The k of x[p * row + k * step] and of w[k * pitch + v] that are in a list: of words. */
+/* Terms x[k * step] * w[k * pitch + v], of those k whose bit is set. */
 typedef struct {
-    int64_t row, step, pitch, out_pitch, count;
-    const lane *list;
-} listed;
+    const uint64_t *bits;
+    int64_t count; /* of their words */
+    int64_t step, pitch, panel;
+} seen_terms;
 
-/* out[p][v] += the sum over the list of x[p][k] * w[k][v], for P rows of V vectors */
-INLINE void listed_microkernel(const int P, const int V, real *out, const real *x, const real *w, const listed *s) {
-    vf sum[ABREAST][8];
-    for (int p = 0; p < P; p++)
-        for (int v = 0; v < V; v++) sum[p][v] = v_load(out + p * s->out_pitch + v * VL);
-    for (int64_t e = 0; e < s->count; e++) {
-        const real *value = x + s->list[e] * s->step, *from = w + s->list[e] * s->pitch;
-        vf weight[8];
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++) weight[v] = v_load(from + v * VL);
-#pragma GCC unroll 2
-        for (int p = 0; p < P; p++)
-#pragma GCC unroll 8
-            for (int v = 0; v < V; v++) sum[p][v] = v_product(v_splat_word(value + p * s->row), weight[v], sum[p][v]);
-    }
-    for (int p = 0; p < P; p++)
-        for (int v = 0; v < V; v++) v_store(out + p * s->out_pitch + v * VL, sum[p][v]);
+/* Where in w a column is: words are in panels, so far apart. */
+INLINE int64_t seen_column(int64_t c, int64_t panel) {
+    return PAIR == 1 ? c : c / PMC_PACKED_COLUMNS * panel + c % PMC_PACKED_COLUMNS;
 }
 
-typedef void listed_block(real *out, const real *x, const real *w, const listed *s);
-#define LISTED_BLOCK(P, V)                                                                                             \
-    static void listed_##P##x##V(real *out, const real *x, const real *w, const listed *s) {                           \
-        listed_microkernel(P, V, out, x, w, s);                                                                        \
-    }
-#define LISTED_BLOCKS(P) LISTED_BLOCK(P, 1) LISTED_BLOCK(P, 4) LISTED_BLOCK(P, 8)
-LISTED_BLOCKS(1)
-LISTED_BLOCKS(2)
-#define LISTED_ENTRIES(P) [P] = {listed_##P##x1, listed_##P##x4, (P)*8 <= ACCUMULATORS ? listed_##P##x8 : NULL}
-static listed_block *const listed_blocks[ABREAST + 1][3] = {LISTED_ENTRIES(1), LISTED_ENTRIES(2)};
-
-/* Some rows of out, `columns` of them, a multiple of VL. */
-static void listed_sums(real *out, const real *x, const real *w, int64_t rows, int64_t columns, const listed *s) {
-    for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
-        const int64_t left = (columns - column) / VL;
-        const int wide = left >= 8 && rows * 8 <= ACCUMULATORS ? 2 : left >= 4;
-        vectors = wide ? 4 * wide : 1;
-        listed_blocks[rows][wide](out + column, x, w + column, s);
-    }
+/* out[v] += the sum of the terms, for V vectors. GCC keeps sums in registers if every loop over them is unrolled. */
+INLINE void seen_microkernel(const int V, real *out, const real *x, const real *w, const seen_terms *s) {
+    const int64_t step = s->step, pitch = s->pitch, panel = s->panel;
+    vf sum[8];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) sum[v] = v_load(out + v * VL);
+    for (int64_t e = 0; e < s->count; e++, x += SEEN * step, w += SEEN * pitch)
+        for (uint64_t left = s->bits[e]; left; left &= left - 1) {
+            const int64_t k = __builtin_ctzll(left);
+            const vf value = v_splat_word(x + k * step);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; v++)
+                sum[v] = v_product(value, v_load(w + k * pitch + seen_column(v * VL, panel)), sum[v]);
+        }
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) v_store(out + v * VL, sum[v]);
 }
 
-/* Rows of so many columns that stay in L1, of 32 KiB or 48, while samples read some of them: whole vectors of inputs. */
-INLINE int64_t resident_rows(int64_t columns) { return MIN(RESIDENT_MOST, MAX(VL, RESIDENT / columns / VL * VL)); }
+typedef void seen_block(real *out, const real *x, const real *w, const seen_terms *s);
+#define SEEN_BLOCK(V)                                                                                                  \
+    static void seen_##V(real *out, const real *x, const real *w, const seen_terms *s) {                               \
+        seen_microkernel(V, out, x, w, s);                                                                             \
+    }
+SEEN_BLOCK(1)
+SEEN_BLOCK(4)
+SEEN_BLOCK(8)
+
+/* out [columns] += the sum of the terms; columns: a multiple of VL. */
+static void seen_sums(real *out, const real *x, const real *w, int64_t columns, const seen_terms *s) {
+    for (int64_t c = 0, vectors; c < columns; c += vectors * VL) {
+        const int64_t left = (columns - c) / VL;
+        vectors = left >= 8 ? 8 : left >= 4 ? 4 : 1;
+        seen_block *block = vectors == 8 ? seen_8 : vectors == 4 ? seen_4 : seen_1;
+        block(out + c, x, w + seen_column(c, s->panel), s);
+    }
+}
 
 /* y [n][out] = x [n][in] * w [in][out] + b for no more than TOGETHER samples: some rows of the weights at a time, which
  * come from L2 once for all of them. */
 static void linear_zeros_of_some(real *y, factors x, const real *w, const real *words, const real *b,
                                  const pmc_linear *s, int64_t n) {
     const int64_t out = pmc_padded(s->out), y_stride = pmc_vector_stride(s->out), length = words_of(s->in);
-    const int64_t rows = resident_rows(linear_width(0, out));
-    lane lists[TOGETHER / ABREAST][RESIDENT_MOST + VL];
-    int64_t counts[TOGETHER / ABREAST];
+    const int64_t count = MIN(MAX(RESIDENT / SEEN / out, 1), SEEN_MOST);
+    const int64_t whole = PAIR == 1 ? out : out / PMC_PACKED_COLUMNS * PMC_PACKED_COLUMNS; /* panels; one is narrower */
+    uint64_t bits[TOGETHER][SEEN_MOST];
     for (int64_t i = 0; i < n; i++)
         for (int64_t e = 0; e < out; e += VL) v_store(y + i * y_stride + e, b ? v_load(b + e) : (vf){0});
-    for (int64_t first = 0; first < length; first += rows) {
-        const int64_t some = MIN(rows, length - first);
-        for (int64_t i = 0; i < n; i += ABREAST) {
-            lane *list = lists[i / ABREAST];
-            int64_t count = 0;
-            for (int64_t k = 0; k < some; k += VL) {
-                vi seen = (vi){0};
-                for (int64_t p = i; p < MIN(n, i + ABREAST); p++)
-                    seen |= v_seen(v_load_n(x.at + p * x.pitch + first + k, some - k));
-                count += append_numbers(list + count, numbers_from(k), v_bits(seen));
-            }
-            counts[i / ABREAST] = count;
-        }
+    for (int64_t first = 0; first < length; first += count * SEEN) {
+        const int64_t some = MIN(count * SEEN, length - first);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t k = 0; k < some; k += SEEN)
+                bits[i][k / SEEN] = seen_of(x.at + i * x.pitch + first + k, some - k);
         for (int64_t c = 0, width; c < out; c += width) {
             const factors weights = linear_weights(w, words, s, c);
-            width = linear_width(c, out - c);
-            for (int64_t i = 0; i < n; i += ABREAST) {
-                const listed sums = {x.pitch, 1, weights.pitch, y_stride, counts[i / ABREAST], lists[i / ABREAST]};
-                listed_sums(y + i * y_stride + c, x.at + i * x.pitch + first, weights.at + first * weights.pitch,
-                            MIN(ABREAST, n - i), width, &sums);
+            width = c < whole ? whole : out - whole;
+            for (int64_t i = 0; i < n; i++) {
+                const seen_terms terms = {bits[i], pmc_blocks(some, SEEN), 1, weights.pitch,
+                                          pmc_linear_depth(s) * PMC_PACKED_COLUMNS};
+                seen_sums(y + i * y_stride + c, x.at + i * x.pitch + first, weights.at + first * weights.pitch, width,
+                          &terms);
             }
         }
     }
@@ -127,28 +122,32 @@ static void linear_zeros(real *y, factors x, const real *w, const real *words, c
 static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *x, int64_t inputs, int64_t columns,
                                           const gemm_shape *product) {
     const int64_t x_stride = product->step, dy_stride = product->w_pitch, out = product->out_pitch;
-    lane list[LISTED + VL], seen[LISTED + VL]; /* of each sample, or pair of samples, a bit an input, of 16 */
-    listed sums = {.row = 1, .step = x_stride, .pitch = dy_stride, .out_pitch = out, .list = list};
+    lane seen[SEEN_LONG * SEEN]; /* of each sample, or pair of samples, a bit an input, of 16 */
+    uint64_t bits[SEEN_LONG];
     for (int64_t i = 0; i < inputs; i++) memset(dw + i * out, 0, (size_t)columns * sizeof *dw);
-    for (int64_t first = 0; first < product->length;
-         first += LISTED, x += LISTED * x_stride, dy += LISTED * dy_stride) {
-        const int64_t samples = MIN(LISTED, product->length - first);
-        for (int64_t k = 0; k < inputs; k += ABREAST) {
-            const lane these = (lane)((1 << ABREAST) - 1) << k % PMC_PAD;
+    for (int64_t first = 0, samples; first < product->length;
+         first += samples, x += samples * x_stride, dy += samples * dy_stride) {
+        samples = MIN(SEEN_LONG * SEEN, product->length - first);
+        const seen_terms terms = {bits, pmc_blocks(samples, SEEN), x_stride, dy_stride, PMC_PACKED_COLUMNS};
+        for (int64_t k = 0; k < inputs; k++) {
             for (int64_t i = 0; k % PMC_PAD == 0 && i < samples; i++) {
-                uint32_t bits = 0;
+                uint32_t of_sample = 0;
                 for (int part = 0; part < PARTS; part++) {
                     const int64_t at = k + part * VL;
-                    bits |= v_bits(v_seen(v_load_n(x + i * x_stride + at, MAX(inputs - at, 0)))) << part * VL;
+                    of_sample |= v_bits(v_seen(v_load_n(x + i * x_stride + at, MAX(inputs - at, 0)))) << part * VL;
                 }
-                seen[i] = (lane)bits;
+                seen[i] = (lane)of_sample;
             }
-            sums.count = 0;
-            for (int64_t i = 0; i < samples; i += VL) {
-                const vi bits = (vi)v_load_n((const real *)(seen + i), samples - i) & these;
-                sums.count += append_numbers(list + sums.count, numbers_from(i), v_bits(bits != 0));
+            for (int64_t i = 0; i < samples; i += SEEN) {
+                uint64_t some = 0;
+                for (int e = 0; e < SEEN; e += VL) {
+                    const vi of_input =
+                        (vi)v_load_n((const real *)(seen + i + e), MAX(samples - i - e, 0)) & (lane)1 << k % PMC_PAD;
+                    some |= (uint64_t)v_bits(of_input != 0) << e;
+                }
+                bits[i / SEEN] = some;
             }
-            listed_sums(dw + k * out, x + k, dy, MIN(ABREAST, inputs - k), columns, &sums);
+            seen_sums(dw + k * out, x + k, dy, columns, &terms);
         }
     }
 }
