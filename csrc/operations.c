@@ -165,6 +165,7 @@ BYTES(conv_argmax, pmc_argmax_stride(&CONV->out))
 REALS(conv_weights, CONV->out.c * CONV->kh * pmc_filter_row(CONV))
 REALS(conv_packed, sizes->bf16 ? pmc_conv_words(CONV) + pmc_conv_filters(CONV) : pmc_conv_packed(CONV))
 REALS(conv_channels, pmc_padded(CONV->out.c))
+REALS(conv_norm, PMC_NORM_ROWS *pmc_padded(CONV->out.c))
 /* vectors of the last group reach over it */
 REALS(conv_bias, pmc_padded(CONV->out.c) + (CONV->groups > 1 ? PMC_PAD : 0))
 
@@ -323,7 +324,8 @@ BY_TILES(conv_pack, conv_fits, conv_pack_parts, conv_pack_work,
 SHARED(conv_forward, conv_fits, conv_forward_parts, conv_work,
        {"y", conv_out, SAMPLE | WRITTEN}, {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
        {"x", conv_in, SAMPLE}, {"packed", conv_packed, PACKED}, {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
-       {"rows", conv_rows, SCRATCH}, {"w", conv_weights, WEIGHT}, {"scale", conv_channels, PACKED | OPTIONAL})
+       {"rows", conv_rows, SCRATCH}, {"w", conv_weights, WEIGHT}, {"scale", conv_channels, PACKED | OPTIONAL},
+       {"norm", conv_norm, PACKED | OPTIONAL})
 SHARED(conv_weight_gradient, conv_fits, conv_parts, conv_work,
        {"dw", conv_weights, SHARD}, {"db", conv_channels, SHARD | OPTIONAL}, {"dy", conv_out, SAMPLE},
        {"argmax", conv_argmax, SAMPLE}, {"x", conv_in, SAMPLE}, {"nonzeros", conv_nonzeros, SCRATCH})

@@ -74,7 +74,7 @@ typedef struct {
     int64_t arena, offset; /* bytes, a multiple of PMC_ALIGN */
 } pmc_ref;
 
-enum { PMC_REFS = 8, PMC_FIELDS = 26 };
+enum { PMC_REFS = 9, PMC_FIELDS = 26 };
 
 /* An operation with its tensors: `ref` in the order of its record. `layer` is what an error names. */
 typedef struct {

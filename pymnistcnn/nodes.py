@@ -77,7 +77,8 @@ def pair_up(items: Any) -> Any:
 
 
 class Conv(Node):
-    """The convolution block; activation and pool, and in inference a batch norm, are added to it by fusion."""
+    """The convolution block; activation and pool, and in inference batch norms, are added to it by fusion: `norm` is
+    before the pool, `normed` behind it."""
 
     activation: Activation
     argmax: Buffer
@@ -85,6 +86,7 @@ class Conv(Node):
     groups: int
     kernel: tuple[int, ...]
     norm: Any
+    normed: Any
     pool: tuple[int, ...]
     stride: tuple[int, ...]
 
@@ -102,7 +104,7 @@ class Conv(Node):
     ) -> None:
         super().__init__(layer, x, y)
         self.kernel, self.stride, self.dilation, self.groups = kernel, stride, dilation, groups
-        self.pool, self.activation, self.norm = (1, 1), Activation(), None
+        self.pool, self.activation, self.norm, self.normed = (1, 1), Activation(), None, None
         self.argmax = Buffer()
 
     @property
@@ -119,7 +121,8 @@ class Conv(Node):
         if self.norm:
             bias, scale = self.norm.row(Constant.NORM_SHIFT), self.norm.row(Constant.NORM_SCALE)
         argmax = self.argmax if training else None
-        refs = [self.y.value, argmax, self.x.value, self.packed, bias, SCRATCH, weight, scale]
+        behind = self.normed and self.normed.statistics
+        refs = [self.y.value, argmax, self.x.value, self.packed, bias, SCRATCH, weight, scale, behind]
         return [self.op(Op.CONV_FORWARD, refs, self.shape())]
 
     def backward(self, input_gradient: bool) -> list[PlannedOp]:
@@ -136,11 +139,10 @@ class Conv(Node):
         return ops
 
     def prepare(self, updated: bool) -> list[PlannedOp]:
-        weight, bias = pair_up(self.parameters)
-        if self.norm:
-            scale = self.norm.row(Constant.NORM_SCALE)
-            return [self.norm.fold(bias), self.op(Op.CONV_PACK, [self.packed, weight, scale], self.shape())]
-        return [self.op(Op.CONV_PACK, [self.packed, weight], self.shape())]
+        (weight, bias), scale = pair_up(self.parameters), self.norm and self.norm.row(Constant.NORM_SCALE)
+        folds = [self.norm.fold(bias)] if self.norm else []
+        behind = self.normed.prepare(updated) if self.normed else []
+        return [*folds, *behind, self.op(Op.CONV_PACK, [self.packed, weight, scale], self.shape())]
 
 
 class MaxPool(Node):

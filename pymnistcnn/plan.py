@@ -140,9 +140,11 @@ class PlanBuilder:
 
     def batch_norm(self, epsilon: float, momentum: float, affine: bool) -> None:
         x, last = self.current, self._last
-        plain = isinstance(last, nodes.Conv) and last.activation == Activation() and last.pool == (1, 1)
+        plain = isinstance(last, nodes.Conv) and last.activation == Activation() and not last.normed
         if not self.inference:
             node = self._append(nodes.Norm, Tensor(x.geometry, gradient=x.gradient), epsilon, momentum)
+        elif plain and last.pool != (1, 1):
+            node = last.normed = nodes.FoldedNorm(self.layer, x, x, epsilon, momentum)
         elif plain and not last.norm:
             node = last.norm = nodes.FoldedNorm(self.layer, x, x, epsilon, momentum)
         else:

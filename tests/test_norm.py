@@ -259,9 +259,47 @@ def test_prediction_follows_what_the_layers_hold(isa, dtype):
     assert all(np.abs(a - b).max() > 1e-3 for a, b in zip(seen, seen[1:], strict=False))
 
 
+BEHIND_POOLS = [c for c in cases.CONVS if c.name in ("one channel 3x3", "lenet", "few behind 16 channels", "2 groups")]
+BEHIND_POOLS += [c for c in cases.WINOGRAD_CONVS if c.name == "rows and columns left over"]
+BEHIND_POOLS += [c for c in cases.DEPTHWISE_CONVS if c.name == "depthwise 17"]
+
+
+@pytest.mark.parametrize("conv", BEHIND_POOLS, ids=str)
+@pytest.mark.parametrize("activation", [None, "relu", "elu", "gelu"])
+@pytest.mark.parametrize("pool", [(2, 2), (3, 3), (3, 2)], ids=str)
+@pytest.mark.parametrize("before", [False, True])
+def test_a_norm_behind_a_pool(conv, activation, pool, before, isa, dtype, ran):
+    """The block takes it in, and what comes behind it, and a norm before the pool, too."""
+    rng, shape = np.random.default_rng(0), (conv.c, conv.h, conv.w)
+    norms = [pm.BatchNorm2d() for _ in range(1 + before)]
+    first = pm.Conv2d(conv.k, conv.kernel, padding=conv.padding, groups=conv.groups)
+    layers = [first, *norms[1:], pm.MaxPool2d(pool), norms[0]]
+    layers += [ACTIVATIONS[activation].layer()] if activation else []
+    model = pm.Sequential(layers, shape, dtype=dtype)
+    for norm in norms:
+        norm.parameters["weight"][...] = rng.uniform(0.5, 1.5, conv.k) * rng.choice([-1, 1], conv.k)
+        norm.parameters["bias"][...] = rng.normal(size=conv.k)
+        norm.buffers["running_mean"][...] = rng.normal(size=conv.k)
+        norm.buffers["running_var"][...] = rng.uniform(0.5, 2, conv.k)
+
+    def normed(a, norm):
+        statistics = norm.buffers["running_mean"], norm.buffers["running_var"]
+        return reference.batch_norm_inference(a, *statistics, *norm.parameters.values())
+
+    x = normal(rng, (conv.n, *shape), dtype)
+    x[:, :, 0] = 0  # a margin, whose outputs are made of the bias alone
+    a = reference.conv2d(x, *first.parameters.values(), *conv.geometry)
+    a = normed(a, norms[1]) if before else a
+    a = normed(reference.max_pool2d(a, pool)[0], norms[0])
+    a = getattr(reference, activation)(a) if activation else a
+    for threads in (1, 2):
+        agree(model.predict_outputs(x, isa=isa, threads=threads), a, 2 * TOLERANCE[dtype])
+    ran("conv_forward", (conv, activation, pool, before, "norm behind"))
+
+
 @pytest.mark.parametrize("order", ["norm first", "activation between", "pool between", "twice"])
 def test_what_cannot_be_folded_is_not(order, isa, dtype):
-    """A norm before a padded convolution, after a ReLU or a pool that it does not commute with."""
+    """A norm before a padded convolution, after a ReLU, after a pool, after another norm."""
     rng = np.random.default_rng(0)
     layers = {
         "norm first": [pm.BatchNorm2d(), pm.Conv2d(8, 3, padding=1)],

@@ -7,6 +7,7 @@
 #pragma once
 #include "tile.h"
 #include "../kernels/activation.h"
+#include "../kernels/moments.h"
 
 INLINE int64_t group_inputs(const pmc_conv *s) { return s->in.c / s->groups; }
 INLINE int64_t group_outputs(const pmc_conv *s) { return s->out.c / s->groups; }
@@ -143,13 +144,18 @@ BLOCK conv_forward_block(const pmc_job *j, int64_t block) {
             }
         }
     }
+    const real *norm = (const real *)j->ref[8];
     FOR_THREADS(t) {
         FOR_FRAGMENT(e) {
             const fragment_place own = fragment_at(j->precision, t, e);
-            const int64_t o = here.column + own.column, channel = group * outputs + o;
-            const int dead = s->activation.kind == PMC_RELU && best[OWN(t)][e] <= 0;
+            const int64_t o = here.column + own.column, channel = group * outputs + o, row = pmc_padded(s->out.c);
+            real value = best[OWN(t)][e];
             if (here.row + own.row >= out_pixels || o >= outputs) continue;
-            ((real *)j->ref[0])[at[own.row].y_pixel + channel] = activated(best[OWN(t)][e], &s->activation);
+            if (norm)
+                value = normed(value, norm[PMC_NORM_MEAN * row + channel], norm[PMC_NORM_SCALE * row + channel],
+                               norm[PMC_NORM_BIAS * row + channel]);
+            const int dead = s->activation.kind == PMC_RELU && value <= 0;
+            ((real *)j->ref[0])[at[own.row].y_pixel + channel] = activated(value, &s->activation);
             if (j->ref[1])
                 ((uint8_t *)j->ref[1])[at[own.row].argmax + channel] = dead ? PMC_NO_GRADIENT : index[OWN(t)][e];
         }

@@ -6,7 +6,7 @@
 RUN(conv_pack, REF(0), REF(1), REF(2), SHAPE(conv), t->part)
 KERNEL_OF(conv_forward) {
     const pmc_piece piece = pmc_conv_piece(SHAPE(conv), t->n, t->part, t->parts);
-    conv_forward(REF(0), REF(1), REF(2), REF(3), REF(4), REF(6), REF(7), SHAPE(conv), &piece, REF(5));
+    conv_forward(REF(0), REF(1), REF(2), REF(3), REF(4), REF(6), REF(7), REF(8), SHAPE(conv), &piece, REF(5));
     return 1;
 }
 KERNEL_OF(conv_weight_gradient) {

@@ -89,8 +89,8 @@ static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
 }
 
 /* The other output pixels, which see zeros alone: one is made from the bias, the others are its copies. */
-static void conv_blank(real *y, uint8_t *argmax, real *rows, int64_t pitch, const real *b, const pmc_conv *s,
-                       const conv_part *part) {
+static void conv_blank(real *y, uint8_t *argmax, real *rows, int64_t pitch, const real *b, const real *norm,
+                       const pmc_conv *s, const conv_part *part) {
     const int64_t k = s->out.c, first = part->first, size = part->last - first;
     const int32_t out_pixel = part->out_pixels.begin > 0 ? 0 : part->out_pixels.end;
     const conv_part one = {first, part->last, {out_pixel, out_pixel + 1}};
@@ -99,7 +99,7 @@ static void conv_blank(real *y, uint8_t *argmax, real *rows, int64_t pitch, cons
         for (int64_t j = 0; j < s->pool_w; j++)
             for (int64_t co = first; co < part->last; co += VL)
                 v_store(rows + ((r * s->out.w + out_pixel) * s->pool_w + j) * pitch + co, b ? v_load(b + co) : (vf){0});
-    conv_pool(y, argmax, rows, pitch, s, &one);
+    conv_pool(y, argmax, rows, pitch, norm, s, &one);
     for (int64_t ox = 0; ox < s->out.w; ox++) {
         if (ox == out_pixel || (ox >= part->out_pixels.begin && ox < part->out_pixels.end)) continue;
         memcpy(y + ox * k + first, y + out_pixel * k + first, (size_t)size * sizeof *y);
@@ -141,12 +141,12 @@ INLINE int conv_in_place(const pmc_conv *s) {
 }
 
 /* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, packed and b [k]; rows [pool_h][ow * pool_w][pitch]; w and
- * scale: what was packed. The first of a piece's output channels is a multiple of 16 (with groups: it has all). */
+ * scale: what was packed; norm: the statistics of a batch norm behind the pool, or NULL. The first of a piece's output channels is a multiple of 16 (with groups: it has all). */
 static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *packed, const real *b, const real *w,
-                         const real *scale, const pmc_conv *s, const pmc_piece *piece, real *rows) {
+                         const real *scale, const real *norm, const pmc_conv *s, const pmc_piece *piece, real *rows) {
     const int64_t first = piece->channels.first, last = piece->channels.last, h = s->out.h;
     if (conv_winograd(s)) {
-        const winograd_filters filters = {packed, b, w, scale};
+        const winograd_filters filters = {packed, b, w, scale, norm};
         winograd_forward(y, argmax, x, &filters, s, piece, rows);
         return;
     }
@@ -173,8 +173,8 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
                 if (channels) conv_channels_row(row, x_i + at, packed, b, seen, pitch, s);
                 else conv_row(row, picture + at, packed, b, seen, &products, first, last);
             }
-            conv_pool(y_row, argmax_row, rows, pitch, s, &part);
-            conv_blank(y_row, argmax_row, rows, pitch, b, s, &part);
+            conv_pool(y_row, argmax_row, rows, pitch, norm, s, &part);
+            conv_blank(y_row, argmax_row, rows, pitch, b, norm, s, &part);
         }
     }
     conv_rows_end();

@@ -2,6 +2,7 @@
  * a picture of words: a filter row, or a tap, is a row of words, the last perhaps half empty; a picture has a word for
  * every element, which is that and the next one. amx_conv.h is the same on tiles. */
 #pragma once
+#include "conv_single.h"
 #include "dots.h"
 #include "gemm.h"
 #include "transpose.h"
@@ -66,41 +67,50 @@ typedef struct {
     dot_shape dots;
     int64_t columns, few; /* of a group: channels in lanes, padded, and those behind them */
     int64_t groups, group_x, group_rows, group_packed;
+    int single;
+    single_taps taps;
 } conv_products;
 
 static conv_products conv_products_of(const pmc_conv *s, int64_t pitch, real *room) {
     const int64_t c = s->in.c / s->groups, row = pmc_filter_row(s), x_row = s->dilation_h * pmc_image_pitch(&s->in);
     const int64_t columns = conv_columns(s), run = pmc_conv_run(s);
     (void)room;
-    return (conv_products){.lanes = {.rows = s->kh,
-                                     .columns = pmc_conv_runs(s) / s->kh,
-                                     .length = run / PAIR,
-                                     .odd = run % PAIR,
-                                     .pixel = s->stride_w * s->in.c,
-                                     .row = x_row,
-                                     .column = s->dilation_w * s->in.c,
-                                     .step = PAIR,
-                                     .w_pitch = columns,
-                                     .out_pitch = pitch},
-                           .dots = {.rows = s->kh,
-                                    .length = s->kw * c,
-                                    .x_pitch = s->stride_w * c,
-                                    .x_row = x_row,
-                                    .w_pitch = s->kh * row,
-                                    .w_row = row,
-                                    .out_pitch = pitch},
-                           .columns = columns,
-                           .few = conv_dots(s),
-                           .groups = s->groups,
-                           .group_x = c,
-                           .group_rows = s->out.c / s->groups,
-                           .group_packed = conv_group_packed(s)};
+    conv_products products = {.lanes = {.rows = s->kh,
+                                        .columns = pmc_conv_runs(s) / s->kh,
+                                        .length = run / PAIR,
+                                        .odd = run % PAIR,
+                                        .pixel = s->stride_w * s->in.c,
+                                        .row = x_row,
+                                        .column = s->dilation_w * s->in.c,
+                                        .step = PAIR,
+                                        .w_pitch = columns,
+                                        .out_pitch = pitch},
+                              .dots = {.rows = s->kh,
+                                       .length = s->kw * c,
+                                       .x_pitch = s->stride_w * c,
+                                       .x_row = x_row,
+                                       .w_pitch = s->kh * row,
+                                       .w_row = row,
+                                       .out_pitch = pitch},
+                              .columns = columns,
+                              .few = conv_dots(s),
+                              .groups = s->groups,
+                              .group_x = c,
+                              .group_rows = s->out.c / s->groups,
+                              .group_packed = conv_group_packed(s),
+                              .single = conv_is_single(s)};
+    if (products.single) single_taps_of(&products.taps, s, pitch);
+    return products;
 }
 
 /* rows [pixels][pitch] <- output channels first to last - 1 of a row of pixels of x */
 static void conv_row(real *rows, const conv_element *x, const real *packed, const real *b, int64_t pixels,
                      const conv_products *products, int64_t first, int64_t last) {
     const int64_t groups = products->groups, k = products->group_rows, columns = products->columns;
+    if (products->single) {
+        single_row(rows, x, packed, b, pixels, &products->taps);
+        return;
+    }
     for (int64_t group = 0; group < groups; group++) /* a group's padding is overwritten by the next */
         gemm(rows + group * k + first, x + group * products->group_x, packed + group * products->group_packed + first,
              b ? b + group * k + first : NULL, pixels, (MIN(MIN(last, k), columns) - first + VL - 1) / VL * VL,

@@ -161,6 +161,35 @@ INLINE vf v_keep_n(vf v, int64_t n) {
 INLINE vf v_select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 INLINE vi v_select_lane(vi mask, vi yes, vi no) { return (mask & yes) | (~mask & no); }
 
+/* Lanes to choose, where a is larger than b or NaN. In AVX-512 comparisons give masks that are no vectors; compilers do not
+ * see that a mask which became one need not have. */
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+typedef __mmask8 v_lanes;
+INLINE v_lanes v_larger_or_nan(vf a, vf b) {
+    const __mmask8 larger = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ);
+    return _kor_mask8(larger, _mm512_cmp_pd_mask((__m512d)a, (__m512d)a, _CMP_UNORD_Q));
+}
+INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return (vf)_mm512_mask_mov_pd((__m512d)no, lanes, (__m512d)yes); }
+INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
+    return (vi)_mm512_mask_mov_epi64((__m512i)no, lanes, (__m512i)yes);
+}
+#elif PMC_ISA == PMC_AVX512
+typedef __mmask16 v_lanes;
+INLINE v_lanes v_larger_or_nan(vf a, vf b) {
+    const __mmask16 larger = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+    return _kor_mask16(larger, _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q));
+}
+INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return (vf)_mm512_mask_mov_ps((__m512)no, lanes, (__m512)yes); }
+INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
+    return (vi)_mm512_mask_mov_epi32((__m512i)no, lanes, (__m512i)yes);
+}
+#else
+typedef vi v_lanes;
+INLINE v_lanes v_larger_or_nan(vf a, vf b) { return (a > b) | (a != a); }
+INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return v_select(lanes, yes, no); }
+INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) { return v_select_lane(lanes, yes, no); }
+#endif
+
 /* A bit a lane of a mask, the first lane's the lowest. */
 INLINE uint32_t v_bits(vi mask) {
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE

@@ -147,7 +147,7 @@ INLINE void winograd_patch(const int side, real *patches, const real *x, const p
 /* y [n], argmax [n] or NULL <- products [points][PMC_WINOGRAD_TILES][PMC_WINOGRAD_COLUMNS] of one tile, b [n] or NULL;
  * returns 1 if all was finite, and the sum of a window, too. */
 INLINE int winograd_window(const int side, const int relu, real *y, uint8_t *argmax, const real *products,
-                           const real *b, const pmc_conv *s, int64_t n) {
+                           const real *b, const real *norm, const pmc_conv *s, int64_t n) {
     vf finite = (vf){0};
     for (int64_t e = 0; e < n; e += VL) {
         const vf bias = b ? v_load(b + e) : (vf){0};
@@ -158,19 +158,17 @@ INLINE int winograd_window(const int side, const int relu, real *y, uint8_t *arg
             winograd_outputs(side, m + j, side);
         }
         for (int i = 0; i < 2; i++) winograd_outputs(side, m + i * side, 1);
-        best_of best = {m[0] + bias, (vi){0}};
-        best = better(best, m[1] + bias, 1);
-        best = better(best, m[side] + bias, 2);
-        best = better(best, m[side + 1] + bias, 3);
+        const best_of above = better(single(m[0] + bias, 0), single(m[1] + bias, 1));
+        const best_of best = better(above, better(single(m[side] + bias, 2), single(m[side + 1] + bias, 3)));
         finite += v_finite(m[0] + m[1] + (m[side] + m[side + 1]));
-        conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, s, n - e);
+        conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, norm ? norm + e : NULL, s, n - e);
     }
     return all_finite(finite);
 }
 
-/* What a convolution's outputs are made of: w and scale as winograd_pack has them. */
+/* What a convolution's outputs are made of: w and scale as winograd_pack has them, norm as conv_keep has it. */
 typedef struct {
-    const real *packed, *b, *w, *scale;
+    const real *packed, *b, *w, *scale, *norm;
 } winograd_filters;
 
 /* y [k] and argmax [k] or NULL of one window, whose patch begins at x, by the definition. */
@@ -188,10 +186,10 @@ static void defined_window(real *y, uint8_t *argmax, const real *x, const winogr
                         weight[l] = f->w[((e + l) * s->kh + i) * row + at] * (f->scale ? f->scale[e + l] : 1);
                     sum = v_fma(v_splat(patch[i * pitch + at]), weight, sum);
                 }
-            best = window ? better(best, sum, window) : (best_of){sum, (vi){0}};
+            best = window ? better(best, single(sum, window)) : single(sum, 0);
         }
         const int relu = s->activation.kind == PMC_RELU;
-        conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, s, last - e);
+        conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, f->norm ? f->norm + e : NULL, s, last - e);
     }
 }
 
@@ -229,7 +227,8 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
                  (n + VL - 1) / VL * VL, &product);
         for (int64_t tile = 0; tile < end - begin; tile++)
             finite[tile] &= winograd_window(side, relu, y_of[tile] + from, argmax ? argmax_of[tile] + from : NULL,
-                                            products + tile * PMC_WINOGRAD_COLUMNS, f->b ? f->b + from : NULL, s, n);
+                                            products + tile * PMC_WINOGRAD_COLUMNS, f->b ? f->b + from : NULL,
+                                            f->norm ? f->norm + from : NULL, s, n);
     }
     for (int64_t tile = begin; tile < end; tile++) {
         const int64_t i = tile / out_pixels, oy = tile % out_pixels / s->out.w, ox = tile % s->out.w;

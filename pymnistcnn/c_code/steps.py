@@ -8,7 +8,7 @@ ones may share memory is decided in memory.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,7 +189,7 @@ class Reader:
 
     def read(self) -> Any:
         first = self.value(self.builder.input)
-        steps = [step for node in self.builder.nodes if (step := self.step(node)) is not None]
+        steps = [step for node in self.builder.nodes for step in self.steps(node)]
         for step in steps:
             if any(not np.isfinite(a).all() for a in vars(step).values() if isinstance(a, np.ndarray)):
                 raise ValueError(f"{step.label} cannot be written as C code: it has weights of NaN or infinity")
@@ -208,36 +208,46 @@ class Reader:
         leaves = self.network.leaves[node.layer : behind]
         return ", ".join(str(leaf) for leaf in leaves if not isinstance(leaf, RANDOM))
 
-    def step(self, node: nodes.Node) -> Any:
-        """None where there is nothing to compute."""
+    def steps(self, node: nodes.Node) -> list[Step]:
         if isinstance(node, nodes.Fork):
-            return None
+            return []
         x = self.value(node.x)
         if isinstance(node, nodes.Copy):
             self.value_of[node.y] = x
-            return None
+            return []
         skip = [self.value(node.skip)] if isinstance(node, nodes.Add) else []
         self.value_of.pop(node.y, None)  # what a node does in place makes a new value
         where = (self.label(node), node.layer, x, self.value(node.y))
-        if type(node) not in READERS:
+        if type(node) not in READERS and not isinstance(node, nodes.Conv):
             raise ValueError(f"{where[0]} cannot be written as C code")
-        return READERS[type(node)](self, node, where, *skip)
+        if isinstance(node, nodes.Conv):
+            return self.conv(node, where)
+        return [READERS[type(node)](self, node, where, *skip)]
 
     def weights(self, parameters: Any) -> Any:
         """A weight, and a bias, or zeros."""
         arrays = [flushed(p.view(self.network.param)) for p in parameters]
         return (*arrays, np.zeros(len(arrays[0]), np.float32)) if len(arrays) == 1 else tuple(arrays)
 
-    def conv(self, node: nodes.Node, where: tuple[Any, ...]) -> Any:
+    def conv(self, node: nodes.Conv, where: tuple[Any, ...]) -> list[Step]:
+        """A product; with a norm behind its pool that, too, and what is behind the norm."""
         weight, bias = self.weights(node.parameters)
         if node.norm:
             _, scale, shift = self.folded(node.norm, bias)
             weight, bias = flushed(weight * scale[:, None, None, None]), shift
         _, kw = node.kernel
-        few = where[3].c % PAD
+        label, number, x, y = where
+        few = y.c % PAD
         dots = few if few <= 4 and node.groups == 1 and node.dilation[1] == 1 and kw * node.x.geometry.c >= 32 else 0
-        return Product(*where, weight, bias, node.stride, node.x.geometry.border, node.dilation, node.groups,
-                       node.pool, node.activation, dots)  # fmt: skip
+        product = Product(label, number, x, y, weight, bias, node.stride, node.x.geometry.border, node.dilation,
+                          node.groups, node.pool, node.activation, dots)  # fmt: skip
+        if not node.normed:
+            return [product]
+        pooled, normed = Value(y.h, y.w, y.c), Value(y.h, y.w, y.c)
+        plain, layer = node.activation == PLAIN, node.normed.layer
+        norm = Norm(label, layer, pooled, y if plain else normed, *self.folded(node.normed, None))
+        behind = [] if plain else [Elementwise(label, layer, normed, y, node.activation)]
+        return [replace(product, y=pooled, activation=PLAIN), norm, *behind]
 
     def linear(self, node: nodes.Node, where: tuple[Any, ...]) -> Any:
         weight, bias = self.weights(node.parameters)
@@ -263,7 +273,6 @@ class Reader:
 
 
 READERS: dict[type[nodes.Node], Callable[..., Step]] = {
-    nodes.Conv: Reader.conv,
     nodes.SmallLinear: Reader.linear,
     nodes.LargeLinear: Reader.linear,
     nodes.SparseLinear: Reader.linear,
