@@ -77,9 +77,9 @@ static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
     if (s->in.c > 1) return (range){0, (int32_t)s->out.w};
     for (int64_t e = 0; e < width; e += VL) {
         const real *row = x + conv_patch_of(s, oy, 0) + e;
-        vi seen = (vi){0};
-        for (int64_t i = 0; i < height; i++, row += pmc_image_pitch(&s->in)) seen |= v_load_n(row, width - e) != 0;
-        const uint32_t bits = v_bits(seen);
+        uint32_t bits = 0;
+        for (int64_t i = 0; i < height; i++, row += pmc_image_pitch(&s->in))
+            bits |= v_nonzero(v_load_n(row, width - e));
         if (!bits) continue;
         left = MIN(left, e + __builtin_ctz(bits));
         right = e + 31 - __builtin_clz(bits);

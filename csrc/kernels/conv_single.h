@@ -44,8 +44,10 @@ INLINE void single_microkernel(const int P, real *rows, const real *x, const rea
 typedef void single_block(real *rows, const real *x, const real *packed, const real *b, const single_taps *taps);
 #define BESIDE(F)                                                                                                      \
     F(1)                                                                                                               \
-    F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14) F(15) F(16) F(17) F(18) F(19) F(20) F(21)    \
-        F(22) F(23) F(24) F(25) F(26) F(27) F(28)
+    F(2)                                                                                                               \
+    F(3)                                                                                                               \
+    F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14) F(15) F(16) F(17) F(18) F(19) F(20) F(21) F(22) F(23)  \
+        F(24) F(25) F(26) F(27) F(28)
 #define SINGLE_BLOCK(P)                                                                                                \
     static void single_##P(real *rows, const real *x, const real *packed, const real *b, const single_taps *taps) {    \
         single_microkernel(P, rows, x, packed, b, taps);                                                               \

@@ -118,12 +118,12 @@ INLINE void v_unweave(vf sums[2]) { (void)sums; }
 #endif
 #endif
 
-/* Is any of a word's factors other than zero? */
-INLINE vi v_seen(vf word) {
+/* A bit a word of which any factor is not zero. */
+INLINE uint32_t v_seen(vf word) {
 #if PMC_BF16
-    return (vi)word != 0; /* as a number, it may be subnormal */
+    return v_nonzero_lanes((vi)word); /* as a number, it may be subnormal */
 #else
-    return word != 0;
+    return v_nonzero(word);
 #endif
 }
 

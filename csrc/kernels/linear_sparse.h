@@ -17,8 +17,7 @@ static int mostly_zeros(const real *x, int64_t n, int64_t columns, int64_t strid
     int64_t others = 0;
     n = MIN(n, PROBED);
     for (int64_t i = 0; i < n; i++, x += stride)
-        for (int64_t e = 0; e < columns; e += VL)
-            others += __builtin_popcount(v_bits(v_load_n(x + e, columns - e) != 0));
+        for (int64_t e = 0; e < columns; e += VL) others += __builtin_popcount(v_nonzero(v_load_n(x + e, columns - e)));
     return 2 * others < n * columns;
 }
 
@@ -26,9 +25,9 @@ static int mostly_zeros(const real *x, int64_t n, int64_t columns, int64_t strid
 INLINE uint64_t seen_of(const real *x, int64_t n) {
     uint64_t bits = 0;
     if (n >= SEEN)
-        for (int e = 0; e < SEEN; e += VL) bits |= (uint64_t)v_bits(v_seen(v_load(x + e))) << e;
+        for (int e = 0; e < SEEN; e += VL) bits |= (uint64_t)v_seen(v_load(x + e)) << e;
     else
-        for (int64_t e = 0; e < n; e += VL) bits |= (uint64_t)v_bits(v_seen(v_load_n(x + e, n - e))) << e;
+        for (int64_t e = 0; e < n; e += VL) bits |= (uint64_t)v_seen(v_load_n(x + e, n - e)) << e;
     return bits;
 }
 
@@ -134,7 +133,7 @@ static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *
                 uint32_t of_sample = 0;
                 for (int part = 0; part < PARTS; part++) {
                     const int64_t at = k + part * VL;
-                    of_sample |= v_bits(v_seen(v_load_n(x + i * x_stride + at, MAX(inputs - at, 0)))) << part * VL;
+                    of_sample |= v_seen(v_load_n(x + i * x_stride + at, MAX(inputs - at, 0))) << part * VL;
                 }
                 seen[i] = (lane)of_sample;
             }
@@ -143,7 +142,7 @@ static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *
                 for (int e = 0; e < SEEN; e += VL) {
                     const vi of_input =
                         (vi)v_load_n((const real *)(seen + i + e), MAX(samples - i - e, 0)) & (lane)1 << k % PMC_PAD;
-                    some |= (uint64_t)v_bits(of_input != 0) << e;
+                    some |= (uint64_t)v_nonzero_lanes(of_input) << e;
                 }
                 bits[i / SEEN] = some;
             }

@@ -161,35 +161,6 @@ INLINE vf v_keep_n(vf v, int64_t n) {
 INLINE vf v_select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 INLINE vi v_select_lane(vi mask, vi yes, vi no) { return (mask & yes) | (~mask & no); }
 
-/* Lanes to choose, where a is larger than b or NaN. In AVX-512 comparisons give masks that are no vectors; compilers do not
- * see that a mask which became one need not have. */
-#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
-typedef __mmask8 v_lanes;
-INLINE v_lanes v_larger_or_nan(vf a, vf b) {
-    const __mmask8 larger = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ);
-    return _kor_mask8(larger, _mm512_cmp_pd_mask((__m512d)a, (__m512d)a, _CMP_UNORD_Q));
-}
-INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return (vf)_mm512_mask_mov_pd((__m512d)no, lanes, (__m512d)yes); }
-INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
-    return (vi)_mm512_mask_mov_epi64((__m512i)no, lanes, (__m512i)yes);
-}
-#elif PMC_ISA == PMC_AVX512
-typedef __mmask16 v_lanes;
-INLINE v_lanes v_larger_or_nan(vf a, vf b) {
-    const __mmask16 larger = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
-    return _kor_mask16(larger, _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q));
-}
-INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return (vf)_mm512_mask_mov_ps((__m512)no, lanes, (__m512)yes); }
-INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
-    return (vi)_mm512_mask_mov_epi32((__m512i)no, lanes, (__m512i)yes);
-}
-#else
-typedef vi v_lanes;
-INLINE v_lanes v_larger_or_nan(vf a, vf b) { return (a > b) | (a != a); }
-INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return v_select(lanes, yes, no); }
-INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) { return v_select_lane(lanes, yes, no); }
-#endif
-
 /* A bit a lane of a mask, the first lane's the lowest. */
 INLINE uint32_t v_bits(vi mask) {
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
@@ -210,6 +181,79 @@ INLINE uint32_t v_bits(vi mask) {
     return bits;
 #endif
 }
+
+/* A bit a lane that is not 0: of numbers, and of integers. */
+INLINE uint32_t v_nonzero(vf v) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return _mm512_cmp_pd_mask((__m512d)v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+#elif PMC_ISA == PMC_AVX512
+    return _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+#else
+    return v_bits(v != 0);
+#endif
+}
+INLINE uint32_t v_equal(vi a, vi b) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return _mm512_cmpeq_epi64_mask((__m512i)a, (__m512i)b);
+#elif PMC_ISA == PMC_AVX512
+    return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b);
+#else
+    return v_bits(a == b);
+#endif
+}
+INLINE uint32_t v_not_negative(vi v) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return _mm512_cmpge_epi64_mask((__m512i)v, _mm512_setzero_si512());
+#elif PMC_ISA == PMC_AVX512
+    return _mm512_cmpge_epi32_mask((__m512i)v, _mm512_setzero_si512());
+#else
+    return v_bits(v >= 0);
+#endif
+}
+INLINE uint32_t v_nonzero_lanes(vi v) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
+#elif PMC_ISA == PMC_AVX512
+    return _mm512_test_epi32_mask((__m512i)v, (__m512i)v);
+#else
+    return v_bits(v != 0);
+#endif
+}
+
+/* Lanes to choose, where a is larger than b or NaN. In AVX-512 comparisons give masks that are no vectors; compilers do not
+ * see that a mask which became one need not have. */
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+enum { LANES_ARE_CHEAP = 1 };
+typedef __mmask8 v_lanes;
+INLINE v_lanes v_at_least(vi a, lane b) { return _mm512_cmpge_epi64_mask((__m512i)a, _mm512_set1_epi64(b)); }
+INLINE v_lanes v_larger_or_nan(vf a, vf b) {
+    const __mmask8 larger = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ);
+    return _kor_mask8(larger, _mm512_cmp_pd_mask((__m512d)a, (__m512d)a, _CMP_UNORD_Q));
+}
+INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return (vf)_mm512_mask_mov_pd((__m512d)no, lanes, (__m512d)yes); }
+INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
+    return (vi)_mm512_mask_mov_epi64((__m512i)no, lanes, (__m512i)yes);
+}
+#elif PMC_ISA == PMC_AVX512
+enum { LANES_ARE_CHEAP = 1 };
+typedef __mmask16 v_lanes;
+INLINE v_lanes v_at_least(vi a, lane b) { return _mm512_cmpge_epi32_mask((__m512i)a, _mm512_set1_epi32(b)); }
+INLINE v_lanes v_larger_or_nan(vf a, vf b) {
+    const __mmask16 larger = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+    return _kor_mask16(larger, _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q));
+}
+INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return (vf)_mm512_mask_mov_ps((__m512)no, lanes, (__m512)yes); }
+INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
+    return (vi)_mm512_mask_mov_epi32((__m512i)no, lanes, (__m512i)yes);
+}
+#else
+enum { LANES_ARE_CHEAP = 0 };
+typedef vi v_lanes;
+INLINE v_lanes v_at_least(vi a, lane b) { return a >= b; }
+INLINE v_lanes v_larger_or_nan(vf a, vf b) { return (a > b) | (a != a); }
+INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return v_select(lanes, yes, no); }
+INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) { return v_select_lane(lanes, yes, no); }
+#endif
 
 #if PMC_ISA == PMC_AVX2 || PMC_ISA == PMC_NEON
 /* For every set of bits: the numbers of those that are set, a byte each, the first in the lowest. */
