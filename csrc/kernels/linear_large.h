@@ -9,30 +9,39 @@
 /* Rows of the weights that one sample's sums go through together: streams that the processor fetches ahead. */
 enum { STREAMS = 8, STREAM_COLUMNS = 512 };
 
-/* sum [columns] += x [R words] * w [R words][pitch], in the order of the rows. */
-INLINE void linear_rows(const int R, real *sum, const real *x, factors w, int64_t columns) {
+/* sum [columns] += x [words] * w [words][pitch], of R inputs `at`, in their order. */
+INLINE void linear_rows(const int R, real *sum, const real *x, factors w, const int64_t *at, int64_t columns) {
+    vf value[STREAMS];
+    const real *row[STREAMS];
+    for (int r = 0; r < R; r++) value[r] = v_splat_word(x + at[r]), row[r] = w.at + at[r] * w.pitch;
     for (int64_t c = 0; c < columns; c += VL) {
-        vf value = v_load(sum + c);
-        for (int r = 0; r < R; r++) value = v_product(v_splat_word(x + r), v_load(w.at + r * w.pitch + c), value);
-        v_store(sum + c, value);
+        vf of_column = v_load(sum + c);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) of_column = v_product(value[r], v_load(row[r] + c), of_column);
+        v_store(sum + c, of_column);
     }
 }
 
 /* One sample: y [columns] = x [words] * w [words][pitch] + b, with gemm's order of additions. The weights are read once,
- * row by row: what takes time is memory. */
+ * row by row, and those of inputs that are zero not at all, exact for finite weights: what takes time is memory. */
 static void linear_row(real *y, const real *x, factors w, const real *b, int64_t words, int64_t columns) {
     const int64_t stretch = stretch_of(PAIR * words) / PAIR;
     real piece[STREAM_COLUMNS];
     for (int64_t c = 0; c < columns; c += STREAM_COLUMNS) {
         const int64_t width = MIN(STREAM_COLUMNS, columns - c);
+        const factors here = {w.at + c, w.pitch};
         for (int64_t k = 0; k < words; k += stretch) {
             const int64_t end = MIN(words, k + stretch);
-            factors row = {w.at + k * w.pitch + c, w.pitch};
-            int64_t i = k;
+            int64_t at[STREAMS], count = 0;
             for (int64_t v = 0; v < width; v += VL) v_store(piece + v, k == 0 && b ? v_load(b + c + v) : (vf){0});
-            for (; i + STREAMS <= end; i += STREAMS, row.at += STREAMS * w.pitch)
-                linear_rows(STREAMS, piece, x + i, row, width);
-            for (; i < end; i++, row.at += w.pitch) linear_rows(1, piece, x + i, row, width);
+            for (int64_t i = k; i < end; i += SEEN)
+                for (uint64_t left = seen_of(x + i, end - i); left; left &= left - 1) {
+                    at[count++] = i + __builtin_ctzll(left);
+                    if (count < STREAMS) continue;
+                    linear_rows(STREAMS, piece, x, here, at, width);
+                    count = 0;
+                }
+            for (int64_t r = 0; r < count; r++) linear_rows(1, piece, x, here, at + r, width);
             for (int64_t v = 0; v < width; v += VL)
                 v_store(y + c + v, k ? v_load(y + c + v) + v_load(piece + v) : v_load(piece + v));
         }
