@@ -221,6 +221,20 @@ def test_linear_on_mostly_zeros_gives_the_same_bits(n, features, out, share, isa
     ran("linear_tile_weight_gradient", (n, features, out, share))
 
 
+@pytest.mark.parametrize("share", [0.02, 0.45, 0.8, 1])
+@pytest.mark.parametrize("features, out", [(129, 129), (625, 17), (1152, 625), (5000, 50)])
+def test_linear_of_one_sample_gives_the_bits_of_a_batch(features, out, share, isa, dtype, ran):
+    """It reads no weights of inputs that are zero; in a batch they are multiplied."""
+    (x, w, b, dy), _ = linear_case(7, features, out, dtype)
+    x[np.random.default_rng(1).random(x.shape) >= share] = 0
+    together = run_linear((x, w, b, dy), isa, dtype, first=False)[0]
+    agree(together, reference.linear(x, w, b), TOLERANCE[dtype])
+    for i in range(7):
+        alone = run_linear((x[i : i + 1], w, b, dy[i : i + 1]), isa, dtype, first=False)[0]
+        np.testing.assert_array_equal(alone[0], together[i])
+    ran("linear_tile_forward", (features, out, share, "one sample"))
+
+
 @pytest.mark.parametrize("n, features, out", [(33, 129, 50), (7, 129, 17), (33, 129, 130), (7, 1152, 17)])
 def test_linear_of_numbers_on_a_grid_is_exact(n, features, out, isa, dtype):
     data, expected = linear_case(n, features, out, dtype, draw=grid)
