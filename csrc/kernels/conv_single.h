@@ -2,9 +2,10 @@
  * long as its products. Here all taps are one loop, and pixels side by side, whose distances the compiler knows. The order of
  * additions is gemm.h's. */
 #pragma once
-#include "vectors.h"
+#include "factors.h"
 
-enum { TAPS_MOST = 64, BESIDE_MOST = REGISTERS - 4 };
+enum { SINGLE = VL == PMC_PAD && PAIR == 1 }; /* is there code? */
+enum { TAPS_MOST = 64, BESIDE_MOST = 28 };    /* pixels side by side, whose sums stay in registers */
 
 /* Where in x each tap is from the first. */
 typedef struct {
@@ -13,8 +14,7 @@ typedef struct {
 } single_taps;
 
 INLINE int conv_is_single(const pmc_conv *s) {
-    return VL == PMC_PAD && PAIR == 1 && s->in.c == 1 && s->out.c <= VL && s->stride_w == 1 &&
-           s->kh * s->kw <= TAPS_MOST;
+    return SINGLE && s->in.c == 1 && s->out.c <= VL && s->stride_w == 1 && s->kh * s->kw <= TAPS_MOST;
 }
 
 static void single_taps_of(single_taps *taps, const pmc_conv *s, int64_t pitch) {
@@ -42,19 +42,16 @@ INLINE void single_microkernel(const int P, real *rows, const real *x, const rea
 }
 
 typedef void single_block(real *rows, const real *x, const real *packed, const real *b, const single_taps *taps);
-#define BESIDE(F)                                                                                                      \
-    F(1)                                                                                                               \
-    F(2)                                                                                                               \
-    F(3)                                                                                                               \
-    F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14) F(15) F(16) F(17) F(18) F(19) F(20) F(21) F(22) F(23)  \
-        F(24) F(25) F(26) F(27) F(28)
+#define FEW(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
+#define MANY(F) F(15) F(16) F(17) F(18) F(19) F(20) F(21) F(22) F(23) F(24) F(25) F(26) F(27) F(28)
 #define SINGLE_BLOCK(P)                                                                                                \
     static void single_##P(real *rows, const real *x, const real *packed, const real *b, const single_taps *taps) {    \
         single_microkernel(P, rows, x, packed, b, taps);                                                               \
     }
-#define SINGLE_ENTRY(P) [P] = single_##P,
-BESIDE(SINGLE_BLOCK)
-static single_block *const single_blocks[29] = {BESIDE(SINGLE_ENTRY)};
+#define SINGLE_ENTRY(P) [P] = SINGLE ? single_##P : NULL,
+FEW(SINGLE_BLOCK)
+MANY(SINGLE_BLOCK)
+static single_block *const single_blocks[BESIDE_MOST + 1] = {FEW(SINGLE_ENTRY) MANY(SINGLE_ENTRY)};
 
 /* rows [pixels][pitch] <- all output channels of a row of pixels of x */
 static void single_row(real *rows, const real *x, const real *packed, const real *b, int64_t pixels,

@@ -4,13 +4,14 @@
 #include "gemm.h"
 #include "linear_words.h"
 
-enum { TOGETHER = 32, PROBED = 6 }; /* samples */
 enum {
-    SEEN = 64,
-    SEEN_MOST = 4,
-    SEEN_LONG = 16,
-    RESIDENT = 65536 / sizeof(real)
-}; /* half of which, as rows are skipped, is in L1 */
+    TOGETHER = 32,                   /* samples that share weights in L1 */
+    PROBED = 6,                      /* samples that tell whether there are zeros */
+    SEEN = 64,                       /* bits of a word */
+    SEEN_MOST = 4,                   /* words of a sample's inputs at a time, */
+    SEEN_LONG = 16,                  /* and of an input's samples */
+    RESIDENT = 65536 / sizeof(real), /* weights at a time: about half of their rows are skipped, the others are in L1 */
+};
 
 /* Is it worth looking for the zeros of rows of x? The first ones tell. */
 static int mostly_zeros(const real *x, int64_t n, int64_t columns, int64_t stride) {
