@@ -8,8 +8,7 @@ enum {
     TOGETHER = 32,                   /* samples that share weights in L1 */
     PROBED = 6,                      /* samples that tell whether there are zeros */
     SEEN = 64,                       /* bits of a word */
-    SEEN_MOST = 4,                   /* words of a sample's inputs at a time, */
-    SEEN_LONG = 16,                  /* and of an input's samples */
+    SEEN_MOST = 4,                   /* words of a sample's inputs at a time */
     RESIDENT = 65536 / sizeof(real), /* weights at a time: about half of their rows are skipped, the others are in L1 */
 };
 
@@ -118,18 +117,17 @@ static void linear_zeros(real *y, factors x, const real *w, const real *words, c
                              MIN(TOGETHER, n - i));
 }
 
-/* `inputs` rows of dw = x' * dy, of `columns` columns, which are gemm's product of these */
+/* `inputs` rows of dw = x' * dy, of `columns` columns, which are gemm's product of these; so many samples at a time that their
+ * dy is in L1 for all inputs. */
 static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *x, int64_t inputs, int64_t columns,
                                           const gemm_shape *product) {
     const int64_t x_stride = product->step, dy_stride = product->w_pitch, out = product->out_pitch;
-    lane seen[SEEN_LONG * SEEN]; /* of each sample, or pair of samples, a bit an input, of 16 */
-    uint64_t bits[SEEN_LONG];
-    for (int64_t i = 0; i < inputs; i++) memset(dw + i * out, 0, (size_t)columns * sizeof *dw);
-    for (int64_t first = 0, samples; first < product->length;
-         first += samples, x += samples * x_stride, dy += samples * dy_stride) {
-        samples = MIN(SEEN_LONG * SEEN, product->length - first);
-        const seen_terms terms = {bits, pmc_blocks(samples, SEEN), x_stride, dy_stride, PMC_PACKED_COLUMNS};
+    lane seen[SEEN]; /* of each sample, or pair of samples, a bit an input, of 16 */
+    for (int64_t k = 0; k < inputs; k++) memset(dw + k * out, 0, (size_t)columns * sizeof *dw);
+    for (int64_t first = 0; first < product->length; first += SEEN, x += SEEN * x_stride, dy += SEEN * dy_stride) {
+        const int64_t samples = MIN(SEEN, product->length - first);
         for (int64_t k = 0; k < inputs; k++) {
+            uint64_t bits = 0;
             for (int64_t i = 0; k % PMC_PAD == 0 && i < samples; i++) {
                 uint32_t of_sample = 0;
                 for (int part = 0; part < PARTS; part++) {
@@ -138,15 +136,11 @@ static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *
                 }
                 seen[i] = (lane)of_sample;
             }
-            for (int64_t i = 0; i < samples; i += SEEN) {
-                uint64_t some = 0;
-                for (int e = 0; e < SEEN; e += VL) {
-                    const vi of_input =
-                        (vi)v_load_n((const real *)(seen + i + e), MAX(samples - i - e, 0)) & (lane)1 << k % PMC_PAD;
-                    some |= (uint64_t)v_nonzero_lanes(of_input) << e;
-                }
-                bits[i / SEEN] = some;
+            for (int64_t i = 0; i < samples; i += VL) {
+                const vi of_input = (vi)v_load_n((const real *)(seen + i), samples - i) & (lane)1 << k % PMC_PAD;
+                bits |= (uint64_t)v_nonzero_lanes(of_input) << i;
             }
+            const seen_terms terms = {&bits, 1, x_stride, dy_stride, PMC_PACKED_COLUMNS};
             seen_sums(dw + k * out, x + k, dy, columns, &terms);
         }
     }
