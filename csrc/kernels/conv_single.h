@@ -4,8 +4,8 @@
 #pragma once
 #include "factors.h"
 
-enum { SINGLE = VL == PMC_PAD && PAIR == 1 }; /* is there code? */
-enum { TAPS_MOST = 64, BESIDE_MOST = 28 };    /* pixels side by side, whose sums stay in registers */
+enum { SINGLE = PARTS == 1 && PAIR == 1 }; /* is there code? */
+enum { TAPS_MOST = 64, BESIDE_MOST = 28 }; /* pixels side by side, whose sums stay in registers */
 
 /* Where in x each tap is from the first. */
 typedef struct {
