@@ -141,7 +141,8 @@ INLINE int conv_in_place(const pmc_conv *s) {
 }
 
 /* y image `out`, argmax [oh][ow][k] or NULL, x image `in`, packed and b [k]; rows [pool_h][ow * pool_w][pitch]; w and
- * scale: what was packed; norm: the statistics of a batch norm behind the pool, or NULL. The first of a piece's output channels is a multiple of 16 (with groups: it has all). */
+ * scale: what was packed; norm: the statistics of a batch norm behind the pool, or NULL. The first of a piece's output
+ * channels is a multiple of 16 (with groups: it has all). */
 static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *packed, const real *b, const real *w,
                          const real *scale, const real *norm, const pmc_conv *s, const pmc_piece *piece, real *rows) {
     const int64_t first = piece->channels.first, last = piece->channels.last, h = s->out.h;

@@ -7,8 +7,8 @@
  * In bfloat16, too: x and w are rounded before, dy while the lists are made.
  *
  * A block without pool or ReLU is the case where every window index carries a gradient. Where every channel is a
- * group of its own (depthwise), and in the first layer, lanes go across channels instead. On tiles zeros are multiplied,
- * too, as long as they are few: amx_conv_gradient.h. */
+ * group of its own (depthwise), and in the first layer, lanes go across channels instead (conv_taps.h). On tiles
+ * zeros are multiplied, too, as long as they are few: amx_conv_gradient.h. */
 #pragma once
 #include "conv.h"
 #include "conv_taps.h"

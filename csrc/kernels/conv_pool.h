@@ -33,8 +33,8 @@ INLINE best_of better(best_of best, best_of other) {
 }
 INLINE best_of single(vf value, int index) { return (best_of){value, v_splat_lane(index)}; }
 
-/* y [n], argmax [n] (or NULL) <- the best, normed by statistics [PMC_NORM_ROWS][k, padded] (or NULL) and activated; with ReLU
- * a constant, so that the other code is left out. */
+/* y [n], argmax [n] (or NULL) <- the best, normed by statistics [PMC_NORM_ROWS][k, padded] (or NULL) and activated;
+ * with ReLU a constant, so that the other code is left out. */
 INLINE void conv_keep(const int relu, real *y, uint8_t *argmax, best_of best, const real *norm, const pmc_conv *s,
                       int64_t n) {
     if (norm) {

@@ -1,6 +1,6 @@
-/* Pictures of one channel, and output channels that are one vector: a filter's rows are so short that gemm.h's loops take as
- * long as its products. Here all taps are one loop, and pixels side by side, whose distances the compiler knows. The order of
- * additions is gemm.h's. */
+/* Pictures of one channel, and output channels that are one vector: a filter's rows are so short that gemm.h's loops
+ * take as long as its products. Here all taps are one loop, and pixels lie side by side, at distances that the compiler
+ * knows. The order of additions is gemm.h's. */
 #pragma once
 #include "factors.h"
 

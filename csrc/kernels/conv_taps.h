@@ -3,8 +3,8 @@
 #include "conv.h"
 #include "patch.h"
 
-/* sum [R][C] += gradient * the taps that each lane's window index sees, where a pool's windows are P x P neighbouring pixels: a
- * lane chooses its pixels, instead of adding up what all indices see, all but one of them times zero. */
+/* sum [R][C] += gradient * the taps that each lane's window index sees, where a pool's windows are P x P neighbouring
+ * pixels: a lane chooses its pixels, instead of adding up what all indices see, all but one of them times zero. */
 INLINE void conv_chosen_taps(const int R, const int C, const int P, vf (*sum)[8], const real *x, vf gradient, vi where,
                              int64_t row) {
     v_lanes below[3], right[3];

@@ -1,5 +1,5 @@
-/* A large linear layer whose x is mostly zeros, as pictures are. Only those terms are added up whose x is not zero: exact for
- * finite weights, and in the order of gemm.h, the same bits. */
+/* A large linear layer whose x is mostly zeros, as pictures are. Only those terms are added up whose x is not zero:
+ * exact for finite weights, and in the order of gemm.h, the same bits. */
 #pragma once
 #include "gemm.h"
 #include "linear_words.h"
@@ -117,8 +117,8 @@ static void linear_zeros(real *y, factors x, const real *w, const real *words, c
                              MIN(TOGETHER, n - i));
 }
 
-/* `inputs` rows of dw = x' * dy, of `columns` columns, which are gemm's product of these; so many samples at a time that their
- * dy is in L1 for all inputs. */
+/* `inputs` rows of dw = x' * dy, of `columns` columns, which are gemm's product of these; so many samples at a
+ * time that their dy is in L1 for all inputs. */
 static void linear_sparse_weight_gradient(real *dw, const real *dy, const real *x, int64_t inputs, int64_t columns,
                                           const gemm_shape *product) {
     const int64_t x_stride = product->step, dy_stride = product->w_pitch, out = product->out_pitch;

@@ -192,6 +192,17 @@ INLINE uint32_t v_nonzero(vf v) {
     return v_bits(v != 0);
 #endif
 }
+INLINE uint32_t v_nonzero_lanes(vi v) {
+#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
+    return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
+#elif PMC_ISA == PMC_AVX512
+    return _mm512_test_epi32_mask((__m512i)v, (__m512i)v);
+#else
+    return v_bits(v != 0);
+#endif
+}
+
+/* A bit a lane: is it as large as the other one; is it 0 or more? */
 INLINE uint32_t v_equal(vi a, vi b) {
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
     return _mm512_cmpeq_epi64_mask((__m512i)a, (__m512i)b);
@@ -208,15 +219,6 @@ INLINE uint32_t v_not_negative(vi v) {
     return _mm512_cmpge_epi32_mask((__m512i)v, _mm512_setzero_si512());
 #else
     return v_bits(v >= 0);
-#endif
-}
-INLINE uint32_t v_nonzero_lanes(vi v) {
-#if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
-    return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
-#elif PMC_ISA == PMC_AVX512
-    return _mm512_test_epi32_mask((__m512i)v, (__m512i)v);
-#else
-    return v_bits(v != 0);
 #endif
 }
 

@@ -1,8 +1,8 @@
 """What a network computes when it predicts, as steps from value to value: what C code is written from.
 
 The steps are the nodes of the plan that predicts (nodes.py), with their weights as the kernels see them: a batch norm
-behind a convolution is folded into it, numbers too small for a normal float32 are zero. A value is never changed: which
-ones may share memory is decided in memory.py.
+behind a convolution is folded into it, unless a pool is between; numbers too small for a normal float32 are zero. A
+value is never changed: which ones may share memory is decided in memory.py.
 """
 
 from __future__ import annotations
@@ -209,6 +209,7 @@ class Reader:
         return ", ".join(str(leaf) for leaf in leaves if not isinstance(leaf, RANDOM))
 
     def steps(self, node: nodes.Node) -> list[Step]:
+        """Empty where there is nothing to compute; several of a convolution that took in a norm behind its pool."""
         if isinstance(node, nodes.Fork):
             return []
         x = self.value(node.x)
@@ -218,10 +219,10 @@ class Reader:
         skip = [self.value(node.skip)] if isinstance(node, nodes.Add) else []
         self.value_of.pop(node.y, None)  # what a node does in place makes a new value
         where = (self.label(node), node.layer, x, self.value(node.y))
-        if type(node) not in READERS and not isinstance(node, nodes.Conv):
-            raise ValueError(f"{where[0]} cannot be written as C code")
         if isinstance(node, nodes.Conv):
             return self.conv(node, where)
+        if type(node) not in READERS:
+            raise ValueError(f"{where[0]} cannot be written as C code")
         return [READERS[type(node)](self, node, where, *skip)]
 
     def weights(self, parameters: Any) -> Any:
