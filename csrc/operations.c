@@ -374,7 +374,8 @@ BY_SAMPLE(activation_forward, activation_fits, {"y", image, SAMPLE | WRITTEN}, {
 BY_SAMPLE(activation_backward, activation_fits, {"dy", image, SAMPLE | WRITTEN}, {"from", image, SAMPLE})
 /* Without b, a copy of a. */
 BY_SAMPLE(add, add_fits, {"y", sum_out, SAMPLE | WRITTEN}, {"a", sum_a, SAMPLE}, {"b", sum_b, SAMPLE | OPTIONAL})
-BY_SAMPLE(dropout, dropout_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
+BY_SAMPLE(dropout, dropout_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE},
+          {"kept", image, SAMPLE | OPTIONAL})
 BY_SAMPLE(noise, image_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 BY_SAMPLE(warp_forward, warp_fits,
           {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE}, {"field", warp_field, SCRATCH | PMC_EACH_SAMPLE})

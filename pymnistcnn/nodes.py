@@ -427,24 +427,27 @@ class Add(Node):
 
 
 class Dropout(Node):
-    """Its random stream is its layer's index. Forward and backward are one mask, drawn twice."""
+    """Its random stream is its layer's index. Backward is the mask of forward: drawn again or, where zeros of x have no
+    gradient (`rectified`), seen in y."""
 
     scale: float
     threshold: int
 
-    def __init__(self, layer: int, x: Tensor, y: Tensor, p: float) -> None:
+    def __init__(self, layer: int, x: Tensor, y: Tensor, p: float, rectified: bool) -> None:
         super().__init__(layer, x, y)
         self.threshold, self.scale = min(round(p * 2**32), 2**32 - 1), 1 / (1 - p)
+        self.rectified = rectified
 
-    def mask(self, y: Buffer, x: Buffer) -> list[PlannedOp]:
+    def mask(self, y: Buffer, x: Buffer, kept: Buffer | None) -> list[PlannedOp]:
         shape = [*self.x.geometry.words, self.threshold, self.layer, real_word(self.scale)]
-        return [self.op(Op.DROPOUT, [y, x], shape)]
+        return [self.op(Op.DROPOUT, [y, x, kept], shape)]
 
     def forward(self, training: bool) -> list[PlannedOp]:
-        return self.mask(self.y.value, self.x.value)
+        return self.mask(self.y.value, self.x.value, None)
 
     def backward(self, input_gradient: bool) -> list[PlannedOp]:
-        return self.mask(self.y.gradient, self.y.gradient) if input_gradient else []
+        kept = self.y.value if self.rectified else None
+        return self.mask(self.y.gradient, self.y.gradient, kept) if input_gradient else []
 
 
 class Noise(Node):

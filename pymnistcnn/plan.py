@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _native, nodes
-from ._native import Constant, Op, Program, padded
+from ._native import ActivationKind, Constant, Op, Program, padded
 from ._types import DTypeLike, Shape
 from .operands import (
     Activation,
@@ -219,7 +219,8 @@ class PlanBuilder:
 
     def dropout(self, p: float) -> None:
         if p > 0 and not self.inference:
-            self._append(nodes.Dropout, self._overwritten_or_new(kept=False), p)
+            rectified = self._rectified
+            self._append(nodes.Dropout, self._overwritten_or_new(kept=rectified), p, rectified)
 
     def noise(self, std: float) -> None:
         if std > 0 and not self.inference:
@@ -258,6 +259,13 @@ class PlanBuilder:
     @property
     def _last(self) -> Any:
         return self.nodes[-1] if self.nodes else None
+
+    @property
+    def _rectified(self) -> bool:
+        """Have the current tensor's zeros no gradient, as behind a ReLU?"""
+        moved = (nodes.Flatten, nodes.Dropout)  # by which zeros stay zeros
+        last = next((node for node in reversed(self.nodes) if not isinstance(node, moved)), None)
+        return isinstance(last, (nodes.Conv, nodes.Elementwise)) and last.activation == Activation(ActivationKind.RELU)
 
     def _overwritten_or_new(self, kept: bool) -> Tensor:
         """The current tensor, to work in place, or one of the same geometry where it must survive."""

@@ -73,6 +73,45 @@ def test_dropout_in_training_draws_by_epoch_and_position(isa, dtype):
         agree(actual, wanted, TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("convolution", [False, True])
+@pytest.mark.parametrize("behind", [[], [pm.Tanh], [pm.Tanh, pm.Flatten]])
+def test_dropout_of_zeros_has_a_gradient(convolution, behind, isa, dtype):
+    """But behind a ReLU, whose zeros have none."""
+    layers = [pm.Conv2d(3, 1, bias=False)] * convolution + [kind() for kind in behind]
+    model = pm.Sequential([*layers, pm.Dropout(0.5)], (3, 4, 5), seed=7, dtype=dtype)
+    if convolution:
+        model.load_state_dict({"0.weight": np.eye(3).reshape(3, 3, 1, 1)})
+    x = np.zeros((7, 3, 4, 5), dtype)
+    y = model.forward(x, isa=isa)
+    kept = dropout_mask(y.shape, 0.5, 7, layer=len(layers), epoch=1).reshape(x.shape)
+    np.testing.assert_array_equal(model.backward(np.ones_like(y), isa=isa), 2 * kept)
+
+
+@pytest.mark.parametrize("target", [*ISAS, "emulated"])
+@pytest.mark.parametrize("border", [False, True])
+def test_dropout_behind_a_relu_sees_its_mask(target, border, dtype):
+    """Behind a convolution block's ReLU, a ReLU alone, and dropout that was flattened; behind another activation, which
+    changes nothing here, the mask is drawn again."""
+    rng = np.random.default_rng(4)
+    x, labels = normal(rng, (21, 2, 9, 10), dtype), rng.integers(0, 10, 21)
+
+    def trained(*order):
+        """The layers of a block, and those behind a ReLU of its own, in an order; all have their number."""
+        first, second = ([layer() for layer in order] for _ in range(2))
+        layers = [
+            *(pm.Conv2d(5, 3), *first, pm.Dropout(0.5), pm.Conv2d(6, 3, padding=int(border)), pm.MaxPool2d(2)),
+            *(*second, pm.Flatten(), pm.Dropout(0.4), pm.Dropout(0.1), pm.Linear(10)),
+        ]
+        model = pm.Sequential(layers, x.shape[1:], seed=2, dtype=dtype)
+        how = dict(shuffle=False, progress=False, isa=target, threads=1)
+        model.fit((x, labels), epochs=2, batch_size=8, optimizer=pm.SGD(0.1, momentum=0.9), **how)
+        return [w.tobytes() for w in model.state_dict().values()]
+
+    seen = trained(pm.ReLU, lambda: pm.Dropout(0.0))
+    assert trained(lambda: pm.Dropout(0.0), pm.ReLU) == seen
+    assert trained(pm.ReLU, lambda: pm.LeakyReLU(0.0)) == seen
+
+
 # ---- noise ----------------------------------------------------------------------------------------------
 
 

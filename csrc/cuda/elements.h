@@ -94,12 +94,14 @@ KERNEL void dropout_item(const pmc_job *j, int64_t sample, int64_t block) {
     const pmc_dropout *s = &j->op.shape.dropout;
     const pmc_random random = pmc_step_random(j->step, 0);
     const int64_t stride = pmc_image_stride(&s->image), elements = image_elements(&s->image);
+    const real *kept = j->ref[2] ? SAMPLE(2, sample, stride) : NULL;
     uint32_t words[4];
-    random_words(words, (uint32_t)block, 1, random.position + (uint32_t)sample, s->stream, random);
+    if (!kept) random_words(words, (uint32_t)block, 1, random.position + (uint32_t)sample, s->stream, random);
     for (int64_t e = 4 * block; e < MIN(4 * block + 4, elements); e++) {
         const int64_t at = inside(&s->image, e);
         const real x = SAMPLE(1, sample, stride)[at];
-        SAMPLE(0, sample, stride)[at] = words[e % 4] >= (uint32_t)s->threshold ? x * (real)s->scale : 0;
+        const int is_kept = kept ? kept[at] != 0 : words[e % 4] >= (uint32_t)s->threshold;
+        SAMPLE(0, sample, stride)[at] = is_kept ? x * (real)s->scale : 0;
     }
 }
 PER_SAMPLE(dropout)

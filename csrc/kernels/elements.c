@@ -13,7 +13,7 @@ RUN(add, REF(0), REF(1), REF(2), SHAPE(sum), t->n)
 /* Augmentation goes by the picture's number in the data set, and dropout by the position in the epoch. */
 #define RANDOM pmc_step_random(t->step, t->first)
 #define NUMBERS pmc_step_numbers(t->step, t->first)
-RUN(dropout, REF(0), REF(1), SHAPE(dropout), t->n, RANDOM)
+RUN(dropout, REF(0), REF(1), REF(2), SHAPE(dropout), t->n, RANDOM)
 RUN(noise, REF(0), REF(1), SHAPE(noise), t->n, RANDOM, NUMBERS)
 RUN(warp_forward, REF(0), REF(1), SHAPE(warp), t->n, RANDOM, NUMBERS, REF(2))
 RUN(warp_backward, REF(0), REF(1), SHAPE(warp), t->n, RANDOM, NUMBERS, REF(2))

@@ -45,10 +45,11 @@ static void add(real *y, const real *a, const real *b, const pmc_sum *s, int64_t
     }
 }
 
-/* y <- x * scale where kept, 0 elsewhere (Hinton et al., 2012; scaled in training). Forward and backward are
- * the same: the mask is drawn again. Element e, in the order h, w, c, of the sample at `position` is word
- * e % 4 of Philox(counter = (e / 4, position, stream, epoch), key = seed). */
-static void dropout(real *y, const real *x, const pmc_dropout *s, int64_t n, pmc_random random) {
+/* y <- x * scale where kept, 0 elsewhere (Hinton et al., 2012; scaled in training). Backward, the mask is drawn again,
+ * or seen in `kept`, the output of forward: where an output that was kept is 0, no gradient is wanted. Element e, in the
+ * order h, w, c, of the sample at `position` is word e % 4 of Philox(counter = (e / 4, position, stream, epoch),
+ * key = seed). */
+static void dropout(real *y, const real *x, const real *kept, const pmc_dropout *s, int64_t n, pmc_random random) {
     const pmc_image *image = &s->image;
     const uint32_t threshold = (uint32_t)s->threshold;
     const real scale = (real)s->scale;
@@ -58,7 +59,11 @@ static void dropout(real *y, const real *x, const pmc_dropout *s, int64_t n, pmc
         image_clear_border(y, image);
         for (int64_t row = 0; row < image->h; row++) {
             const int64_t at = (image->top + row) * pmc_image_pitch(image) + image->left * image->c;
-            for (int64_t e = 0, count; e < width; e += count) {
+            for (int64_t e = 0; kept && e < width; e += VL) {
+                const vi mask = v_load(kept + i * stride + at + e) != 0;
+                v_store_n(y + at + e, v_select(mask, v_load(x + at + e) * v_splat(scale), (vf){0}), width - e);
+            }
+            for (int64_t e = 0, count; !kept && e < width; e += count) {
                 const int64_t element = row * width + e, skip = element % 4;
                 count = MIN(4 * RANDOM_BLOCKS - skip, width - e);
                 random_words(words, (uint32_t)(element / 4), (skip + count + 3) / 4, random.position + (uint32_t)i,
