@@ -90,24 +90,25 @@ def test_dropout_of_zeros_has_a_gradient(convolution, behind, isa, dtype):
 @pytest.mark.parametrize("target", [*ISAS, "emulated"])
 @pytest.mark.parametrize("border", [False, True])
 def test_dropout_behind_a_relu_sees_its_mask(target, border, dtype):
-    """Behind a convolution block's ReLU, a ReLU alone, and dropout that was flattened; behind another activation, which
-    changes nothing here, the mask is drawn again."""
+    """Behind a convolution block's ReLU, a flattened one, another dropout, and a ReLU alone; behind another activation,
+    which changes nothing here, the mask is drawn again. Noise, which works in place, must not overwrite it."""
     rng = np.random.default_rng(4)
     x, labels = normal(rng, (21, 2, 9, 10), dtype), rng.integers(0, 10, 21)
 
     def trained(*order):
-        """The layers of a block, and those behind a ReLU of its own, in an order; all have their number."""
-        first, second = ([layer() for layer in order] for _ in range(2))
+        """A network whose ReLUs are two layers in this order: dropout draws by a layer's number."""
+        first, second, third = ([layer() for layer in order] for _ in range(3))
         layers = [
             *(pm.Conv2d(5, 3), *first, pm.Dropout(0.5), pm.Conv2d(6, 3, padding=int(border)), pm.MaxPool2d(2)),
-            *(*second, pm.Flatten(), pm.Dropout(0.4), pm.Dropout(0.1), pm.Linear(10)),
+            *(*second, pm.Flatten(), pm.Dropout(0.4), pm.Dropout(0.1), pm.GaussianNoise(0.1)),
+            *(pm.Linear(24), *third, pm.Dropout(0.5), pm.Linear(10)),
         ]
         model = pm.Sequential(layers, x.shape[1:], seed=2, dtype=dtype)
         how = dict(shuffle=False, progress=False, isa=target, threads=1)
         model.fit((x, labels), epochs=2, batch_size=8, optimizer=pm.SGD(0.1, momentum=0.9), **how)
         return [w.tobytes() for w in model.state_dict().values()]
 
-    seen = trained(pm.ReLU, lambda: pm.Dropout(0.0))
+    seen = trained(pm.ReLU, pm.ReLU)
     assert trained(lambda: pm.Dropout(0.0), pm.ReLU) == seen
     assert trained(pm.ReLU, lambda: pm.LeakyReLU(0.0)) == seen
 
