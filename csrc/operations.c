@@ -182,15 +182,18 @@ static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
     return (side ? tiles : rows) * pmc_real_bytes(sizes);
 }
 
-/* Three offsets an output pixel and the nonzeros of a vector of output channels, or the ranges of the microbatch; one
- * output pixel's nonzeros over window indices and channels; or, where every channel is a group of its own, packed
- * weights. Before them, pictures of factors. Or what tiles need. */
+/* Three offsets an output pixel and the nonzeros of a vector of output channels, or the ranges of the microbatch; nonzeros
+ * over window indices and channels, of one output pixel or of some, and then their sums, too; or, where every channel
+ * is a group of its own, packed weights. Before them, pictures of factors. Or what tiles need. */
 static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t of_weights = (sizes->bf16 ? 2 : 1) * 9 * PMC_NONZEROS + 9 * PMC_PAD + sizes->microbatch * CONV->out.h;
-    const int64_t of_input = CONV->pool_h * CONV->pool_w * pmc_padded(CONV->out.c) + PMC_PAD;
+    const int64_t indices = CONV->pool_h * CONV->pool_w, list = indices * pmc_padded(CONV->out.c);
+    const int apart = pmc_conv_apart(CONV, sizes->bf16 ? 2 : pmc_real_bytes(sizes));
+    const int64_t sums = apart ? PMC_APART * indices * conv_weights(op, sizes) / CONV->out.c : 0;
+    const int64_t of_input = NONZERO_BYTES * (PMC_APART * list + PMC_PAD) + sums;
     const int64_t pictures = sizes->bf16 ? sizes->microbatch * pmc_image_stride(&CONV->in) * pmc_real_bytes(sizes) : 0;
     if (pmc_conv_depthwise(CONV)) return pictures + NONZERO_BYTES * pmc_conv_packed(CONV);
-    const int64_t lists = pictures + NONZERO_BYTES * (of_weights > of_input ? of_weights : of_input);
+    const int64_t lists = pictures + (NONZERO_BYTES * of_weights > of_input ? NONZERO_BYTES * of_weights : of_input);
     const int64_t tiles = sizes->bf16 && pmc_conv_spread(CONV) ? pmc_conv_spread_room(CONV) * pmc_real_bytes(sizes) : 0;
     return lists > tiles ? lists : tiles;
 }

@@ -88,6 +88,8 @@ CONVS = (
     Conv("72 taps of one channel", 2, 1, 11, 10, 8, (9, 8)),
     Conv("wide row of many channels", 1, 10, 6, 61, 50),
     Conv("filter rows of 387", 2, 129, 6, 6, 10, padding=(1, 1, 1, 1)),
+    Conv("filters larger than L1", 7, 129, 7, 6, 50, stride=(2, 1), padding=(1, 0, 2, 1)),
+    Conv("dilated filters larger than L1", 2, 40, 9, 8, 97, padding=(2, 0, 1, 1), dilation=(1, 2)),
     Conv("stride 2", 2, 8, 9, 9, 10, stride=(2, 2), padding=(1, 1, 1, 1)),
     Conv("stride over kernel", 33, 2, 10, 9, 3, (2, 2), stride=(3, 3)),
     Conv("stride over one channel", 7, 1, 7, 13, 3, (1, 1), stride=(2, 3)),

@@ -177,11 +177,62 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
     }
 }
 
+/* The nonzeros of an output pixel's k channels, to the lists [indices][pitch] of its window indices. */
+INLINE void conv_list_channels(nonzero *lists, int64_t pitch, int64_t *living, int64_t indices, const real *dy,
+                               const uint8_t *argmax, int64_t k, int64_t filter) {
+    vi channel; /* 0, 1, 2, ... */
+    for (int l = 0; l < VL; l++) channel[l] = l;
+    memset(living, 0, (size_t)indices * sizeof *living);
+    for (int64_t co = 0; co < k; co += VL) {
+        const vi where = v_load_bytes(argmax + co) | (channel >= (lane)(k - co));
+        const vi offset = (channel + (lane)co) * (lane)filter;
+        for (int64_t index = 0; index < indices; index++)
+            living[index] += append_nonzeros(lists + index * pitch + living[index], offset, v_round(v_load(dy + co)),
+                                             v_equal(where, v_splat_lane((lane)index)));
+    }
+}
+
+/* Where an output pixel's gradients and argmax lie, those of picture i. */
+INLINE const real *conv_dy_of(const real *dy, const pmc_conv *s, int64_t i, int64_t oy, int64_t ox) {
+    return dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
+           (s->out.left + ox) * s->out.c;
+}
+INLINE const uint8_t *conv_argmax_of(const uint8_t *argmax, const pmc_conv *s, int64_t i, int64_t oy, int64_t ox) {
+    return argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c;
+}
+
+/* As conv_input_gradient, of large filters, which would come from L2 one by one: the sums of a few output pixels are made
+ * apart, a tile of all filters at a time, and then added to dx in the pixels' order. */
+static void conv_input_gradient_apart(real *dx, const real *dy, const uint8_t *argmax, const factor *filters,
+                                      const pmc_conv *s, int64_t n, nonzero *lists, const int32_t *at) {
+    const int64_t k = s->out.c, filter = s->kh * pmc_filter_row(s), indices = s->pool_h * s->pool_w;
+    const int64_t pitch = pmc_padded(k), out_pixels = s->out.h * s->out.w;
+    const patch_shape shape = patch_reversed(conv_patch(s));
+    real *sums = (real *)(lists + PMC_APART * indices * pitch + PMC_PAD), *to[PMC_APART];
+    int64_t living[PMC_APART * PMC_NO_GRADIENT];
+    for (int64_t i = 0, some = 0; i < n; i++) {
+        real *picture = dx + i * pmc_image_stride(&s->in);
+        memset(picture, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
+        for (int64_t pixel = 0; pixel < out_pixels; pixel++) {
+            const int64_t oy = pixel / s->out.w, ox = pixel % s->out.w;
+            to[some] = picture + conv_patch_of(s, oy, ox);
+            conv_list_channels(lists + some * indices * pitch, pitch, living + some * indices, indices,
+                               conv_dy_of(dy, s, i, oy, ox), conv_argmax_of(argmax, s, i, oy, ox), k, filter);
+            const int last = i + 1 == n && pixel + 1 == out_pixels;
+            if (++some < PMC_APART && !last) continue;
+            patch_sums_apart(sums, filter, filters, k, lists, pitch, living, some * indices, &shape);
+            for (int64_t item = 0; item < some * indices; item++)
+                if (living[item]) patch_add(to[item / indices] + at[item % indices], sums + item * filter, &shape);
+            some = 0;
+        }
+    }
+}
+
 /* dx image `in`, dy image `out`, argmax [oh][ow][k], w the master and what is packed of it */
 static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w, const pmc_conv *s,
                                 int64_t n, void *nonzeros, const real *packed) {
-    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, row = pmc_filter_row(s), filter = s->kh * row;
-    const int64_t indices = s->pool_h * s->pool_w, pitch = pmc_image_pitch(&s->out);
+    const int64_t c = s->in.c / s->groups, k = s->out.c / s->groups, filter = s->kh * pmc_filter_row(s);
+    const int64_t indices = s->pool_h * s->pool_w, list_pitch = pmc_padded(k);
     const patch_shape shape = patch_reversed(conv_patch(s));
     const factor *filters = (const factor *)conv_filters(packed, w, s);
     int32_t at[PMC_NO_GRADIENT + 1];
@@ -196,29 +247,19 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
         return;
     }
 #endif
-    const int64_t list_pitch = pmc_padded(k);
+    if (pmc_conv_apart(s, sizeof(factor))) {
+        conv_input_gradient_apart(dx, dy, argmax, filters, s, n, nonzeros, at);
+        return;
+    }
     nonzero *lists = nonzeros; /* [window indices][list_pitch] */
     int64_t living[PMC_NO_GRADIENT];
-    vi channel; /* 0, 1, 2, ... */
-    for (int l = 0; l < VL; l++) channel[l] = l;
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
         memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
         for (int64_t oy = 0; oy < s->out.h; oy++)
             for (int64_t ox = 0; ox < s->out.w; ox++)
                 for (int64_t group = 0; group < s->groups; group++) {
-                    const uint8_t *a =
-                        argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c + group * k;
-                    const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch +
-                                    (s->out.left + ox) * s->out.c + group * k;
-                    memset(living, 0, (size_t)indices * sizeof *living);
-                    for (int64_t co = 0; co < k; co += VL) {
-                        const vi where = v_load_bytes(a + co) | (channel >= (lane)(k - co));
-                        const vi offset = (channel + (lane)co) * (lane)filter;
-                        for (int64_t index = 0; index < indices; index++)
-                            living[index] +=
-                                append_nonzeros(lists + index * list_pitch + living[index], offset,
-                                                v_round(v_load(g + co)), v_equal(where, v_splat_lane((lane)index)));
-                    }
+                    conv_list_channels(lists, list_pitch, living, indices, conv_dy_of(dy, s, i, oy, ox) + group * k,
+                                       conv_argmax_of(argmax, s, i, oy, ox) + group * k, k, filter);
                     for (int64_t index = 0; index < indices; index++)
                         patch_sum(dx + conv_patch_of(s, oy, ox) + at[index] + group * c, filters + group * k * filter,
                                   lists + index * list_pitch, living[index], &shape);

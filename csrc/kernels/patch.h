@@ -98,28 +98,29 @@ INLINE void patch_walk(const int R, const int C, patch_sums sum, const factor *f
 }
 #endif
 
-/* `tail`: elements of the last column that are there. */
-INLINE void patch_microkernel(const int R, const int C, real *to, const factor *from, const nonzero *nonzeros,
-                              int64_t count, int64_t to_row, int64_t from_row, int64_t tail) {
+/* to <- old + the sums, where old is to, or rows of zeros; `tail`: elements of the last column that are there. */
+INLINE void patch_microkernel(const int R, const int C, real *to, const real *old, const factor *from,
+                              const nonzero *nonzeros, int64_t count, int64_t to_row, int64_t from_row, int64_t tail) {
     patch_sums sum;
+    const int64_t old_row = old == to ? to_row : 0;
     for (int r = 0; r < R; r++)
         for (int v = 0; v < PAIR * C; v++) sum[r][v] = (vf){0};
     patch_walk(R, C, sum, from, nonzeros, count, from_row);
-    for (int r = 0; r < R; r++) {
-        real *at = to + r * to_row;
-        for (int v = 0; v < PAIR * (C - 1); v++, at += VL) v_store(at, v_load(at) + sum[r][v]);
+    for (int r = 0; r < R; r++, to += to_row, old += old_row) {
+        int64_t e = 0;
+        for (int v = 0; v < PAIR * (C - 1); v++, e += VL) v_store(to + e, v_load(old + e) + sum[r][v]);
         int64_t left = tail;
-        for (int v = PAIR * (C - 1); v < PAIR * C && left > 0; v++, at += VL, left -= VL)
-            v_store_n(at, v_load_n(at, left) + sum[r][v], left);
+        for (int v = PAIR * (C - 1); v < PAIR * C && left > 0; v++, e += VL, left -= VL)
+            v_store_n(to + e, v_load_n(old + e, left) + sum[r][v], left);
     }
 }
 
-typedef void patch_tile(real *to, const factor *from, const nonzero *nonzeros, int64_t count, int64_t to_row,
-                        int64_t from_row, int64_t tail);
+typedef void patch_tile(real *to, const real *old, const factor *from, const nonzero *nonzeros, int64_t count,
+                        int64_t to_row, int64_t from_row, int64_t tail);
 #define PATCH_TILE(R, C)                                                                                               \
-    static void patch_##R##x##C(real *to, const factor *from, const nonzero *nonzeros, int64_t count, int64_t to_row,  \
-                                int64_t from_row, int64_t tail) {                                                      \
-        patch_microkernel(R, C, to, from, nonzeros, count, to_row, from_row, tail);                                    \
+    static void patch_##R##x##C(real *to, const real *old, const factor *from, const nonzero *nonzeros, int64_t count, \
+                                int64_t to_row, int64_t from_row, int64_t tail) {                                      \
+        patch_microkernel(R, C, to, old, from, nonzeros, count, to_row, from_row, tail);                               \
     }
 PATCH_TILES(PATCH_TILE)
 #define PATCH_ENTRY(R, C) [R][C] = (R) * (C)*PAIR <= ACCUMULATORS ? patch_##R##x##C : NULL,
@@ -133,8 +134,44 @@ static void patch_sum(real *to, const factor *from, nonzero *nonzeros, int64_t c
         for (int64_t c = 0; c < columns_there; c += s->tile_columns)
             for (int64_t r = 0; r < s->rows; r += s->tile_rows) {
                 const int64_t columns = MIN(s->tile_columns, columns_there - c), rows = MIN(s->tile_rows, s->rows - r);
-                patch_tiles[rows][columns](to + o * s->to_outer + r * s->to_row + c * COLUMN,
-                                           from + o * s->from_outer + r * s->from_row + c * COLUMN, nonzeros, count,
-                                           s->to_row, s->from_row, s->length - (c + columns - 1) * COLUMN);
+                real *at = to + o * s->to_outer + r * s->to_row + c * COLUMN;
+                patch_tiles[rows][columns](at, at, from + o * s->from_outer + r * s->from_row + c * COLUMN, nonzeros,
+                                           count, s->to_row, s->from_row, s->length - (c + columns - 1) * COLUMN);
             }
+}
+
+/* The sums of n lists, `pitch` apart, as `from` lies, each in a place of its own: sums [n][from]. Of all a tile is made, and
+ * then the next, so that no more of `patches` patches is read at a time than L1 holds beside them. */
+static void patch_sums_apart(real *sums, int64_t sums_pitch, const factor *from, int64_t patches, nonzero *lists,
+                             int64_t pitch, const int64_t *counts, int64_t n, const patch_shape *s) {
+    enum { L1_SHARE = 40 * 1024 };
+    static const real zeros[PATCH_COLUMNS * COLUMN];
+    const int64_t columns_there = (s->length + COLUMN - 1) / COLUMN;
+    const int64_t row = patches * s->tile_columns * COLUMN * (int64_t)sizeof *from;
+    const int64_t tile_rows = MAX(1, MIN(s->tile_rows, L1_SHARE / row));
+    for (int64_t i = 0; i < n; i++)
+        if (counts[i] % PAIR) lists[i * pitch + counts[i]] = (nonzero){lists[i * pitch + counts[i] - 1].index, 0};
+    for (int64_t o = 0; o < s->outer; o++)
+        for (int64_t c = 0; c < columns_there; c += s->tile_columns)
+            for (int64_t r = 0; r < s->rows; r += tile_rows) {
+                const int64_t columns = MIN(s->tile_columns, columns_there - c), rows = MIN(tile_rows, s->rows - r);
+                const int64_t at = o * s->from_outer + r * s->from_row + c * COLUMN;
+                patch_tile *tile = patch_tiles[rows][columns];
+                for (int64_t i = 0; i < n; i++)
+                    if (counts[i])
+                        tile(sums + i * sums_pitch + at, zeros, from + at, lists + i * pitch, counts[i], s->from_row,
+                             s->from_row, s->length - (c + columns - 1) * COLUMN);
+            }
+}
+
+/* to += sums that were made apart */
+static void patch_add(real *to, const real *sums, const patch_shape *s) {
+    for (int64_t o = 0; o < s->outer; o++)
+        for (int64_t r = 0; r < s->rows; r++) {
+            real *at = to + o * s->to_outer + r * s->to_row;
+            const real *sum = sums + o * s->from_outer + r * s->from_row;
+            int64_t e = 0;
+            for (; e + VL <= s->length; e += VL) v_store(at + e, v_load(at + e) + v_load(sum + e));
+            if (e < s->length) v_store_n(at + e, v_load_n(at + e, s->length - e) + v_load(sum + e), s->length - e);
+        }
 }
