@@ -176,11 +176,21 @@ static void part_task(void *context, int64_t part, int64_t thread) {
     run_op(s->c, s->op, s->at, part, s->parts, thread);
 }
 
+/* The shard of a task. A thread's own follow each other as tasks, and lie as many apart as there are threads, so that
+ * each has as many of the larger ones. */
+static int64_t shard_of(const pmc_step_context *c, int64_t task) {
+    const int64_t threads = c->args->threads, each = c->owned / threads, more = c->owned % threads;
+    const int64_t longer = more * (each + 1); /* tasks of the threads that have one more */
+    const int64_t thread = task < longer ? task / (each + 1) : more + (task - longer) / each;
+    const int64_t before = thread * each + smaller(thread, more);
+    return c->first_own + thread + (task - before) * threads;
+}
+
 /* A shard, a microbatch at a time, each through all ops of the phase while it is in L2. If it is the only shard, the
  * other threads help where they can. */
 static void shard_task(void *context, int64_t task, int64_t thread) {
     const pmc_step_context *c = context;
-    const int64_t shard = c->first_own + task;
+    const int64_t shard = shard_of(c, task);
     const int64_t begin = pmc_shard_begin(shard, c->shards, c->n), end = pmc_shard_begin(shard + 1, c->shards, c->n);
     for (int64_t first = begin; first < end && !pmc_stopping(c->args, thread == 0);
          first += c->plan->sizes.microbatch) {
