@@ -176,14 +176,21 @@ static void part_task(void *context, int64_t part, int64_t thread) {
     run_op(s->c, s->op, s->at, part, s->parts, thread);
 }
 
-/* The shard of a task. A thread's own follow each other as tasks, and lie as many apart as there are threads, so that
- * each has as many of the larger ones. */
+/* The shard of a task: so that each thread has as many of the larger ones, which come first, and its own follow each
+ * other in memory, they are ordered by thread, in each the larger ones and then the others. */
 static int64_t shard_of(const pmc_step_context *c, int64_t task) {
-    const int64_t threads = c->args->threads, each = c->owned / threads, more = c->owned % threads;
-    const int64_t longer = more * (each + 1); /* tasks of the threads that have one more */
-    const int64_t thread = task < longer ? task / (each + 1) : more + (task - longer) / each;
-    const int64_t before = thread * each + smaller(thread, more);
-    return c->first_own + thread + (task - before) * threads;
+    const int64_t threads = c->args->threads, behind = c->n % c->shards - c->first_own;
+    const int64_t larger = smaller(behind > 0 ? behind : 0, c->owned), others = c->owned - larger;
+    for (int64_t thread = 0;; thread++) {
+        const int64_t first = pmc_blocks(larger * thread, threads);
+        const int64_t many = pmc_blocks(larger * (thread + 1), threads) - first;
+        if (task < many) return c->first_own + first + task;
+        task -= many;
+        const int64_t first_other = others * thread / threads;
+        const int64_t many_others = others * (thread + 1) / threads - first_other;
+        if (task < many_others) return c->first_own + larger + first_other + task;
+        task -= many_others;
+    }
 }
 
 /* A shard, a microbatch at a time, each through all ops of the phase while it is in L2. If it is the only shard, the
