@@ -126,15 +126,16 @@ INLINE void warp_places(real *field, const pmc_warp *s, uint32_t picture, pmc_ra
 static void warp_forward(real *y, const real *x, const pmc_warp *s, int64_t n, pmc_random random, const int64_t *index,
                          real *field) {
     const pmc_image *image = &s->image;
-    const int64_t w = image->w, size = image->h * w, c = image->c;
+    const pmc_image rows = image_joined(image);
+    const int64_t w = rows.w, size = rows.h * w, c = image->c, pitch = pmc_image_pitch(image);
     const real fill = (real)s->fill;
     for (int64_t i = 0; i < n; i++, y += pmc_image_stride(image), x += pmc_image_stride(image)) {
         const uint32_t picture = picture_of(random, index, i);
         const rectangle covered = cutout_of(s, picture, random);
         warp_places(field, s, picture, random);
         image_clear_border(y, image);
-        for (int64_t row = 0; row < image->h; row++) {
-            real *to = image_inside(y, image) + row * pmc_image_pitch(image);
+        for (int64_t row = 0; row < rows.h; row++) {
+            real *to = image_inside(y, image) + row * pitch;
             for (int64_t column = 0; column < w; column += VL) {
                 const real *place = field + row * w + column;
                 const corners from = corners_of(v_load_n(place, w - column), v_load_n(place + size, w - column), image);
@@ -144,7 +145,7 @@ static void warp_forward(real *y, const real *x, const pmc_warp *s, int64_t n, p
         }
         for (int64_t row = covered.top; row < covered.bottom; row++)
             for (int64_t e = covered.left * c; e < covered.right * c; e++)
-                image_inside(y, image)[row * pmc_image_pitch(image) + e] = fill;
+                image_inside(y, image)[row * pitch + e] = fill;
     }
 }
 

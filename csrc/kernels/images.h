@@ -18,3 +18,10 @@ INLINE void image_clear_border(real *x, const pmc_image *s) {
 /* Where the inside begins. */
 INLINE int64_t image_start(const pmc_image *s) { return s->top * pmc_image_pitch(s) + s->left * s->c; }
 INLINE real *image_inside(real *x, const pmc_image *s) { return x + image_start(s); }
+
+/* The same pixels in as few rows as there can be: in one, where no border lies between them. */
+INLINE pmc_image image_joined(const pmc_image *s) {
+    pmc_image rows = *s;
+    if (s->left + s->right == 0) rows.w *= s->h, rows.h = 1;
+    return rows;
+}

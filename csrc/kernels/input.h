@@ -109,16 +109,10 @@ static void output_real(real *array, const real *x, const pmc_transfer *s, int64
             }
 }
 
-/* y [c * h * w] in the order c, h, w <- x image; s is x's image. Without a border all its rows are one. */
-INLINE pmc_image flatten_rows(const pmc_image *s) {
-    pmc_image rows = *s;
-    if (s->left + s->right == 0) rows.w *= s->h, rows.h = 1;
-    return rows;
-}
-
+/* y [c * h * w] in the order c, h, w <- x image; s is x's image. */
 static void flatten_forward(real *y, const real *x, const pmc_image *s, int64_t n) {
     const int64_t count = s->c * s->h * s->w, stride = pmc_vector_stride(count);
-    const pmc_image rows = flatten_rows(s);
+    const pmc_image rows = image_joined(s);
     for (int64_t i = 0; i < n; i++, y += stride, x += pmc_image_stride(s)) {
         for (int64_t row = 0; row < rows.h; row++)
             transpose(y + row * rows.w, x + s->top * pmc_image_pitch(s) + s->left * s->c + row * pmc_image_pitch(s),
@@ -129,7 +123,7 @@ static void flatten_forward(real *y, const real *x, const pmc_image *s, int64_t 
 
 static void flatten_backward(real *dx, const real *dy, const pmc_image *s, int64_t n) {
     const int64_t count = s->c * s->h * s->w, stride = pmc_vector_stride(count);
-    const pmc_image rows = flatten_rows(s);
+    const pmc_image rows = image_joined(s);
     for (int64_t i = 0; i < n; i++, dy += stride, dx += pmc_image_stride(s)) {
         image_clear_border(dx, s);
         for (int64_t row = 0; row < rows.h; row++)
