@@ -175,7 +175,7 @@ REALS(conv_bias, pmc_padded(CONV->out.c) + (CONV->groups > 1 ? PMC_PAD : 0))
  * Winograd's method, the patches of a block, and the products of one of its columns. */
 static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t side = pmc_conv_winograd(CONV), c = pmc_padded(CONV->in.c), k = pmc_padded(CONV->out.c);
-    const int64_t tiles = side * side * (PMC_WINOGRAD_TILES * (c + PMC_WINOGRAD_COLUMNS) + PMC_PAD);
+    const int64_t tiles = side * side * (PMC_WINOGRAD_TILES * (c + PMC_WINOGRAD_MOST) + PMC_PAD);
     const int64_t rows = CONV->pool_h * CONV->pool_w * CONV->out.w * (k + PMC_PAD) + PMC_PAD;
     const int64_t gathered = PMC_PAD * pmc_gathered(pmc_conv_runs(CONV), pmc_conv_run(CONV));
     if (sizes->bf16) return (rows + pmc_image_stride(&CONV->in) + gathered) * pmc_real_bytes(sizes);

@@ -61,8 +61,8 @@ typedef struct {
  * what the pool leaves, out.c output channels.
  *   w      [k][kh][kw * c/groups, padded to 16]                   the weights, whose gradient has the same layout
  *   packed [groups][kh][kw][c/groups][k/groups, padded to 16]     derived from them, what the forward pass reads
- * or, where every channel is a group of its own, packed [kh][kw][k, padded to 16], or, by Winograd's method,
- * [k / 32][side * side][c * 32 + 16]. */
+ * or, where every channel is a group of its own, packed [kh][kw][k, padded to 16], or, by Winograd's method, blocks of 32
+ * output channels, [side * side][c * 32 + 16]; the last may have 48. */
 typedef struct {
     pmc_image in, out;
     int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups, pool_h, pool_w;
@@ -214,7 +214,7 @@ PMC_INLINE int64_t pmc_conv_pack_parts(const pmc_conv *s) {
     if (pmc_conv_depthwise(s)) return pmc_padded(s->out.c) / PMC_PAD;
     return s->groups * (pmc_padded(s->out.c / s->groups) / PMC_PAD);
 }
-enum { PMC_WINOGRAD_TILES = 28, PMC_WINOGRAD_COLUMNS = 32 }; /* of a block */
+enum { PMC_WINOGRAD_TILES = 28, PMC_WINOGRAD_COLUMNS = 32, PMC_WINOGRAD_MOST = 48 }; /* of a block */
 /* Elements of the packed weights. */
 PMC_INLINE int64_t pmc_conv_packed(const pmc_conv *s) {
     const int64_t side = pmc_conv_winograd(s), c = s->in.c / s->groups, k = s->out.c / s->groups;

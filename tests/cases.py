@@ -121,6 +121,8 @@ WINOGRAD_CONVS = (
     Conv("rows and columns left over", 7, 17, 9, 7, 19),
     Conv("rows and columns of 5x5 left over", 33, 16, 10, 7, 33, (5, 5), padding=(2, 1, 0, 2)),
     Conv("29 windows", 1, 32, 4, 60, 64),
+    Conv("16 channels to 43", 7, 16, 9, 8, 43),
+    Conv("17 channels to 75", 2, 17, 8, 10, 75, (5, 5), padding=(1, 1, 0, 1)),
     Conv("5x5 of four sides", 2, 20, 7, 8, 3, (5, 5), padding=(1, 2, 3, 4)),
     Conv("batch 300 of many channels", 300, 16, 7, 7, 32, padding=(1, 1, 1, 1)),
 )

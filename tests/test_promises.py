@@ -402,15 +402,16 @@ def test_batch_and_capacity_do_not_matter_for_predictions(dtype):
 @BOTH
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_threads_that_share_the_work_of_a_few_samples_do_not_matter(batch_size, dtype):
-    """Convolutions and linear layers that are large enough to be shared: rows of outputs, by Winograd's method and
-    straight to the output, or, where there are 3, channels; odd ones, so that pieces are, too."""
+    """Convolutions and linear layers that are large enough to be shared: rows of outputs or, where there are 2,
+    channels, by Winograd's method and straight to the output; odd ones, so that pieces are, too."""
     x, labels = samples((1, 20, 20), 12)
     results = set()
     for threads in (1, 2, 3, 7):
         layers = [
             *(pm.Rescaling(1 / 255), pm.Conv2d(37, 5, padding=2), pm.ReLU(), pm.MaxPool2d(2)),
             *(pm.Conv2d(67, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(48, 3, padding=1)),
-            *(pm.Conv2d(115, 3), pm.Tanh(), pm.Flatten(), pm.Linear(130), pm.ReLU(), pm.Linear(10)),
+            *(pm.Conv2d(80, 3, padding=1), pm.ReLU(), pm.MaxPool2d(2), pm.Conv2d(115, 3, padding=1), pm.Tanh()),
+            *(pm.Flatten(), pm.Linear(130), pm.ReLU(), pm.Linear(10)),
         ]
         model = pm.Sequential(layers, (1, 20, 20), seed=1, dtype=dtype)
         for _ in range(3):

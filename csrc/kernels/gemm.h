@@ -16,20 +16,23 @@ typedef struct {
     int64_t w_pitch, out_pitch;
 } gemm_shape;
 
-/* Pixels whose sums, of V vectors each, fit the registers beside V weights and a value. */
+/* Pixels whose sums, of V vectors each, fit the registers beside V weights and a value. Three vectors are for what would
+ * be two and one, which loads as much as it multiplies; with few registers, two are as good. */
 #define MR(V) ((REGISTERS - 1 - (V)) / (V))
-enum { MR_MAX = MR(2), MR_WIDE = MR(4), NR_MAX = 4 * VL };
+enum { MR_MAX = MR(2), MR_THREE = REGISTERS < 32 ? 0 : MR(3), MR_WIDE = MR(4), NR_MAX = 4 * VL };
 
 /* sum += x * w, a word of each pixel; half: only the first of its factors. */
 INLINE void gemm_step(const int P, const int V, const int half, vf (*sum)[4], const real *x0, const real *x4,
                       const real *x8, const real *x12, const real *w, int64_t pixel, int64_t pixel3) {
     vf weight[4];
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
 #pragma GCC unroll 14
     for (int p = 0; p < P; p++) {
         const real *base = p < 4 ? x0 : p < 8 ? x4 : p < 12 ? x8 : x12;
         vf value = v_splat_word(base + (p % 4 == 3 ? pixel3 : p % 4 * pixel));
         if (half) value = v_first_of_pair(value);
+#pragma GCC unroll 4
         for (int v = 0; v < V; v++) sum[p][v] = v_product(value, weight[v], sum[p][v]);
     }
 }
@@ -39,8 +42,10 @@ INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x,
                              const gemm_shape *s) {
     vf sum[MR_MAX][4];
     const int64_t pixel = s->pixel, pixel3 = 3 * s->pixel;
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) {
-        vf first = start ? v_load(start + v * VL) : (vf){0};
+        const vf first = start ? v_load(start + v * VL) : (vf){0};
+#pragma GCC unroll 14
         for (int p = 0; p < P; p++) sum[p][v] = first;
     }
     for (int64_t i = 0; i < s->rows; i++)
@@ -58,35 +63,39 @@ INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x,
         }
 #pragma GCC unroll 14
     for (int p = 0; p < P; p++)
+#pragma GCC unroll 4
         for (int v = 0; v < V; v++) v_store(out + p * s->out_pitch + v * VL, sum[p][v]);
 }
 
 typedef void gemm_block(real *out, const real *x, const real *w, const real *start, const gemm_shape *s);
 
-/* Blocks with their own code: 1 to MR_MAX pixels x 1 or 2 vectors, 1 to MR_WIDE pixels x 4. */
+/* Blocks with their own code: 1 to MR_MAX pixels x 1 or 2 vectors, 1 to MR_THREE pixels x 3, 1 to MR_WIDE pixels x 4. */
 #define ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
 _Static_assert(MR_MAX <= 14, "there is code for every block");
 #define GEMM_BLOCK(P, V)                                                                                               \
     static void gemm_##P##x##V(real *out, const real *x, const real *w, const real *start, const gemm_shape *s) {      \
         gemm_microkernel(P, V, out, x, w, start, s);                                                                   \
     }
-#define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2) GEMM_BLOCK(P, 4)
+#define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2) GEMM_BLOCK(P, 3) GEMM_BLOCK(P, 4)
 ROWS(GEMM_BLOCKS)
-#define GEMM_ENTRY(P, V) ((P) <= MIN(MR_MAX, MR(V)) ? gemm_##P##x##V : NULL)
-#define GEMM_ENTRIES(P) [P] = {GEMM_ENTRY(P, 1), GEMM_ENTRY(P, 2), GEMM_ENTRY(P, 4)},
-static gemm_block *const gemm_blocks[15][3] = {ROWS(GEMM_ENTRIES)};
+#define GEMM_ENTRY(P, V, MOST) ((P) <= (MOST) ? gemm_##P##x##V : NULL)
+#define GEMM_ENTRIES(P)                                                                                                \
+    [P] = {NULL, GEMM_ENTRY(P, 1, MR_MAX), GEMM_ENTRY(P, 2, MR_MAX), GEMM_ENTRY(P, 3, MR_THREE),                       \
+           GEMM_ENTRY(P, 4, MR_WIDE)},
+static gemm_block *const gemm_blocks[15][5] = {ROWS(GEMM_ENTRIES)};
 
 /* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in balanced blocks of pixels; one chain each. */
 static void gemm_chain(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
                        const gemm_shape *s) {
-    int64_t blocks = (pixels + MR_MAX - 1) / MR_MAX, smaller = pixels / blocks, larger = pixels % blocks;
     for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
-        const int64_t left = (columns - column) / VL, wide = pixels <= MR_WIDE && left >= 4 ? 2 : left >= 2;
-        vectors = 1 << wide;
+        const int64_t left = (columns - column) / VL;
+        vectors = pixels <= MR_WIDE && left >= 4 ? 4 : left == 3 && MR_THREE > 0 ? 3 : MIN(left, 2);
+        const int64_t most = vectors == 3 ? MR_THREE : MR_MAX, blocks = (pixels + most - 1) / most;
+        const int64_t smaller = pixels / blocks, larger = pixels % blocks;
         for (int64_t block = 0, pixel = 0, size; block < blocks; block++, pixel += size) {
             size = smaller + (block < larger);
-            gemm_blocks[size][wide](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
-                                    start ? start + column : NULL, s);
+            gemm_blocks[size][vectors](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
+                                       start ? start + column : NULL, s);
         }
     }
 }

@@ -5,7 +5,7 @@
  * -2/3, and at infinity); there a convolution is a product point by point, so that each point is a matrix product over
  * the channels,
  *
- *   products[point][tile][k] = sum over c of patches[point][tile][c] * packed[k / 32][point][c][k % 32]
+ *   products[point][tile][k] = sum over c of patches[point][tile][c] * packed[block of k][point][c][k]
  *
  * and comes back with a few additions. That takes 16 multiplications where the 2x2 outputs had 36, or 36 for 100. The
  * outputs are rounded otherwise than the sum of the definition, not worse for 3x3; for 5x5 these points, each other's
@@ -82,14 +82,25 @@ INLINE void winograd_outputs(const int side, vf *m, const int step) {
     m[step] = v_fma(v_splat(POINT_A), difference, v_fma(v_splat(POINT_B), difference_b, m[5 * step]));
 }
 
+/* A block of the packed weights' columns. */
+typedef struct {
+    int64_t first, width;
+} winograd_columns;
+
+/* That of output channel o: the last block has 16 more, rather than that a vector is left by itself. */
+INLINE winograd_columns winograd_columns_of(const pmc_conv *s, int64_t o) {
+    const int64_t k = pmc_padded(s->out.c), last = MAX(1, k / PMC_WINOGRAD_COLUMNS) - 1;
+    const int64_t block = MIN(o / PMC_WINOGRAD_COLUMNS, last), first = block * PMC_WINOGRAD_COLUMNS;
+    return (winograd_columns){first, block == last ? k - first : PMC_WINOGRAD_COLUMNS};
+}
+
 /* Elements from a point to the next, of patches and of a block of the packed weights: not a power of 2, since so
  * many points are written in turns that they would fight for the same lines of L1. */
 INLINE int64_t patches_apart(const pmc_conv *s) { return PMC_WINOGRAD_TILES * pmc_padded(s->in.c) + PMC_PAD; }
-INLINE int64_t packed_apart(const pmc_conv *s) { return s->in.c * PMC_WINOGRAD_COLUMNS + PMC_PAD; }
+INLINE int64_t packed_apart(const pmc_conv *s, winograd_columns block) { return s->in.c * block.width + PMC_PAD; }
 
-/* The packed from output channel o on, which is the first, or half-way in a block. */
-INLINE real *packed_block(const real *packed, const pmc_conv *s, int points, int64_t o) {
-    return (real *)packed + o / PMC_WINOGRAD_COLUMNS * points * packed_apart(s) + o % PMC_WINOGRAD_COLUMNS;
+INLINE real *packed_block(const real *packed, const pmc_conv *s, int points, winograd_columns block) {
+    return (real *)packed + block.first * points * s->in.c + block.first / PMC_WINOGRAD_COLUMNS * points * PMC_PAD;
 }
 
 /* packed <- w [k][kh][kw * c, padded], times scale [k] or NULL: 16 output channels from `first`, n of which there are.
@@ -99,7 +110,8 @@ INLINE void winograd_pack_block(const int side, real *packed, const real *w, con
     enum { SIDE_MAX = 6, TAPS_MAX = 25 };
     const int taps = side - 1;
     const int64_t c = s->in.c, row = pmc_filter_row(s), filter = s->kh * row;
-    real *to = packed_block(packed, s, side * side, first);
+    const winograd_columns block = winograd_columns_of(s, first);
+    real *to = packed_block(packed, s, side * side, block) + first - block.first;
     real turned[TAPS_MAX][VL * PMC_PAD]; /* [taps][c][k] of a vector of input channels */
     for (int64_t from = 0; from < c; from += VL) {
         const int64_t channels = MIN(VL, c - from);
@@ -117,7 +129,7 @@ INLINE void winograd_pack_block(const int side, real *packed, const real *w, con
             }
             for (int j = 0; j < side; j++) winograd_taps(side, g + j, side);
             for (int point = 0; point < side * side; point++)
-                v_store(to + point * packed_apart(s) + (from + e / PMC_PAD) * PMC_WINOGRAD_COLUMNS + e % PMC_PAD,
+                v_store(to + point * packed_apart(s, block) + (from + e / PMC_PAD) * block.width + e % PMC_PAD,
                         g[point]);
         }
     }
@@ -144,8 +156,9 @@ INLINE void winograd_patch(const int side, real *patches, const real *x, const p
     }
 }
 
-/* y [n], argmax [n] or NULL <- products [points][PMC_WINOGRAD_TILES][PMC_WINOGRAD_COLUMNS] of one tile, b [n] or NULL;
- * returns 1 if all was finite, and the sum of a window, too. */
+/* y [n], argmax [n] or NULL <- products [points][PRODUCTS] of one tile, b [n] or NULL; returns 1 if all was finite, and
+ * the sum of a window, too. */
+enum { PRODUCTS = PMC_WINOGRAD_TILES * PMC_WINOGRAD_MOST }; /* a constant: loads then need no address of their own */
 INLINE int winograd_window(const int side, const int relu, real *y, uint8_t *argmax, const real *products,
                            const real *b, const real *norm, const pmc_conv *s, int64_t n) {
     vf finite = (vf){0};
@@ -153,8 +166,7 @@ INLINE int winograd_window(const int side, const int relu, real *y, uint8_t *arg
         const vf bias = b ? v_load(b + e) : (vf){0};
         vf m[36];
         for (int j = 0; j < side; j++) {
-            for (int i = 0; i < side; i++)
-                m[i * side + j] = v_load(products + (i * side + j) * PMC_WINOGRAD_TILES * PMC_WINOGRAD_COLUMNS + e);
+            for (int i = 0; i < side; i++) m[i * side + j] = v_load(products + (i * side + j) * PRODUCTS + e);
             winograd_outputs(side, m + j, side);
         }
         for (int i = 0; i < 2; i++) winograd_outputs(side, m + i * side, 1);
@@ -203,13 +215,7 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
     real *y_of[PMC_WINOGRAD_TILES];
     uint8_t *argmax_of[PMC_WINOGRAD_TILES];
     int finite[PMC_WINOGRAD_TILES];
-    const gemm_shape product = {.rows = 1,
-                                .columns = 1,
-                                .length = s->in.c,
-                                .pixel = c,
-                                .step = 1,
-                                .w_pitch = PMC_WINOGRAD_COLUMNS,
-                                .out_pitch = PMC_WINOGRAD_COLUMNS};
+    gemm_shape product = {.rows = 1, .columns = 1, .length = s->in.c, .pixel = c, .step = 1};
     for (int64_t tile = begin; tile < end; tile++) {
         const int64_t i = tile / out_pixels, oy = tile % out_pixels / s->out.w, ox = tile % s->out.w;
         y_of[tile - begin] =
@@ -220,14 +226,16 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
                        s);
     }
     for (int64_t from = first, n; from < last; from += n) {
-        n = MIN(PMC_WINOGRAD_COLUMNS - from % PMC_WINOGRAD_COLUMNS, last - from);
+        const winograd_columns block = winograd_columns_of(s, from);
+        const real *packed = packed_block(f->packed, s, points, block) + from - block.first;
+        product.w_pitch = product.out_pitch = block.width;
+        n = MIN(block.first + block.width, last) - from;
         for (int point = 0; point < points; point++)
-            gemm(products + point * PMC_WINOGRAD_TILES * PMC_WINOGRAD_COLUMNS, patches + point * patches_apart(s),
-                 packed_block(f->packed, s, points, from) + point * packed_apart(s), NULL, end - begin,
-                 (n + VL - 1) / VL * VL, &product);
+            gemm(products + point * PRODUCTS, patches + point * patches_apart(s),
+                 packed + point * packed_apart(s, block), NULL, end - begin, (n + VL - 1) / VL * VL, &product);
         for (int64_t tile = 0; tile < end - begin; tile++)
             finite[tile] &= winograd_window(side, relu, y_of[tile] + from, argmax ? argmax_of[tile] + from : NULL,
-                                            products + tile * PMC_WINOGRAD_COLUMNS, f->b ? f->b + from : NULL,
+                                            products + tile * block.width, f->b ? f->b + from : NULL,
                                             f->norm ? f->norm + from : NULL, s, n);
     }
     for (int64_t tile = begin; tile < end; tile++) {
