@@ -188,7 +188,7 @@ static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
 static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t of_weights = (sizes->bf16 ? 2 : 1) * 9 * PMC_NONZEROS + 9 * PMC_PAD + sizes->microbatch * CONV->out.h;
     const int64_t indices = CONV->pool_h * CONV->pool_w, list = indices * pmc_padded(CONV->out.c);
-    const int apart = pmc_conv_apart(CONV, sizes->bf16 ? 2 : pmc_real_bytes(sizes));
+    const int apart = !sizes->bf16 && pmc_conv_apart(CONV, pmc_real_bytes(sizes));
     const int64_t sums = apart ? PMC_APART * indices * conv_weights(op, sizes) / CONV->out.c : 0;
     const int64_t of_input = NONZERO_BYTES * (PMC_APART * list + PMC_PAD) + sums;
     const int64_t pictures = sizes->bf16 ? sizes->microbatch * pmc_image_stride(&CONV->in) * pmc_real_bytes(sizes) : 0;

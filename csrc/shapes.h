@@ -270,11 +270,11 @@ PMC_INLINE int64_t pmc_conv_spread_room(const pmc_conv *s) {
     return pixels * pmc_conv_spread_pitch(s->out.c) / 2 + (of_weights > of_input ? of_weights : of_input);
 }
 
-/* Are the input gradient's sums made apart from it, of PMC_APART output pixels at a time? Where filters are larger than
- * L1, twice over. */
+/* Are the input gradient's sums made apart from it, of PMC_APART output pixels at a time, in full precision? Where
+ * filters are larger than L1, twice over. */
 enum { PMC_APART = 16 };
-PMC_INLINE int pmc_conv_apart(const pmc_conv *s, int64_t bytes_of_factor) {
-    return s->groups == 1 && s->out.c * s->kh * pmc_filter_row(s) * bytes_of_factor > 96 * 1024;
+PMC_INLINE int pmc_conv_apart(const pmc_conv *s, int64_t real_bytes) {
+    return s->groups == 1 && s->out.c * s->kh * pmc_filter_row(s) * real_bytes > 96 * 1024;
 }
 
 /* Radius of the elastic distortion's blur, in pixels. */

@@ -202,7 +202,8 @@ INLINE const uint8_t *conv_argmax_of(const uint8_t *argmax, const pmc_conv *s, i
 }
 
 /* As conv_input_gradient, of large filters, which would come from L2 one by one: the sums of a few output pixels are made
- * apart, a tile of all filters at a time, and then added to dx in the pixels' order. */
+ * apart, a tile of all filters at a time, and then added to dx in the pixels' order. In bfloat16 filters are half as
+ * large, and it would take longer. */
 static void conv_input_gradient_apart(real *dx, const real *dy, const uint8_t *argmax, const factor *filters,
                                       const pmc_conv *s, int64_t n, nonzero *lists, const int32_t *at) {
     const int64_t k = s->out.c, filter = s->kh * pmc_filter_row(s), indices = s->pool_h * s->pool_w;
@@ -247,7 +248,7 @@ static void conv_input_gradient(real *dx, const real *dy, const uint8_t *argmax,
         return;
     }
 #endif
-    if (pmc_conv_apart(s, sizeof(factor))) {
+    if (PAIR == 1 && pmc_conv_apart(s, sizeof(real))) {
         conv_input_gradient_apart(dx, dy, argmax, filters, s, n, nonzeros, at);
         return;
     }

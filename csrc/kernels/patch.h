@@ -141,16 +141,14 @@ static void patch_sum(real *to, const factor *from, nonzero *nonzeros, int64_t c
 }
 
 /* The sums of n lists, `pitch` apart, as `from` lies, each in a place of its own: sums [n][from]. Of all a tile is made, and
- * then the next, so that no more of `patches` patches is read at a time than L1 holds beside them. */
-static void patch_sums_apart(real *sums, int64_t sums_pitch, const factor *from, int64_t patches, nonzero *lists,
+ * then the next, so that no more of `patches` patches is read at a time than L1 holds beside them. In full precision. */
+static void patch_sums_apart(real *sums, int64_t sums_pitch, const factor *from, int64_t patches, const nonzero *lists,
                              int64_t pitch, const int64_t *counts, int64_t n, const patch_shape *s) {
     enum { L1_SHARE = 40 * 1024 };
     static const real zeros[PATCH_COLUMNS * COLUMN];
     const int64_t columns_there = (s->length + COLUMN - 1) / COLUMN;
     const int64_t row = patches * s->tile_columns * COLUMN * (int64_t)sizeof *from;
     const int64_t tile_rows = MAX(1, MIN(s->tile_rows, L1_SHARE / row));
-    for (int64_t i = 0; i < n; i++)
-        if (counts[i] % PAIR) lists[i * pitch + counts[i]] = (nonzero){lists[i * pitch + counts[i] - 1].index, 0};
     for (int64_t o = 0; o < s->outer; o++)
         for (int64_t c = 0; c < columns_there; c += s->tile_columns)
             for (int64_t r = 0; r < s->rows; r += tile_rows) {
