@@ -190,7 +190,7 @@ static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t indices = CONV->pool_h * CONV->pool_w, list = indices * pmc_padded(CONV->out.c);
     const int apart = !sizes->bf16 && pmc_conv_apart(CONV, pmc_real_bytes(sizes));
     const int64_t sums = apart ? PMC_APART * indices * conv_weights(op, sizes) / CONV->out.c : 0;
-    const int64_t of_input = NONZERO_BYTES * (PMC_APART * list + PMC_PAD) + sums;
+    const int64_t of_input = NONZERO_BYTES * ((apart ? PMC_APART : 1) * list + PMC_PAD) + sums;
     const int64_t pictures = sizes->bf16 ? sizes->microbatch * pmc_image_stride(&CONV->in) * pmc_real_bytes(sizes) : 0;
     if (pmc_conv_depthwise(CONV)) return pictures + NONZERO_BYTES * pmc_conv_packed(CONV);
     const int64_t lists = pictures + (NONZERO_BYTES * of_weights > of_input ? NONZERO_BYTES * of_weights : of_input);

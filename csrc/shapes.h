@@ -271,10 +271,11 @@ PMC_INLINE int64_t pmc_conv_spread_room(const pmc_conv *s) {
 }
 
 /* Are the input gradient's sums made apart from it, of PMC_APART output pixels at a time, in full precision? Where
- * filters are larger than L1, twice over. */
-enum { PMC_APART = 16 };
+ * filters are larger than L1, twice over, and window indices so few that the sums are not too many. */
+enum { PMC_APART = 16, PMC_APART_INDICES = 16 };
 PMC_INLINE int pmc_conv_apart(const pmc_conv *s, int64_t real_bytes) {
-    return s->groups == 1 && s->out.c * s->kh * pmc_filter_row(s) * real_bytes > 96 * 1024;
+    return s->groups == 1 && s->pool_h * s->pool_w <= PMC_APART_INDICES &&
+           s->out.c * s->kh * pmc_filter_row(s) * real_bytes > 96 * 1024;
 }
 
 /* Radius of the elastic distortion's blur, in pixels. */

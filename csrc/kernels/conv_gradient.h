@@ -210,7 +210,7 @@ static void conv_input_gradient_apart(real *dx, const real *dy, const uint8_t *a
     const int64_t pitch = pmc_padded(k), out_pixels = s->out.h * s->out.w;
     const patch_shape shape = patch_reversed(conv_patch(s));
     real *sums = (real *)(lists + PMC_APART * indices * pitch + PMC_PAD), *to[PMC_APART];
-    int64_t living[PMC_APART * PMC_NO_GRADIENT];
+    int64_t living[PMC_APART * PMC_APART_INDICES];
     for (int64_t i = 0, some = 0; i < n; i++) {
         real *picture = dx + i * pmc_image_stride(&s->in);
         memset(picture, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
