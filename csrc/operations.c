@@ -119,7 +119,8 @@ CHECK(erasing_fits) {
 
 CHECK(norm_fits) {
     const pmc_norm *s = &op->shape.norm;
-    return image_fits(op, sizes) && FITS(PMC_NORM_ROWS, pmc_padded(s->image.c), 8) && s->epsilon >= 0;
+    return image_fits(op, sizes) && FITS(PMC_NORM_ROWS, pmc_padded(s->image.c), 8) && between(s->rectified, 0, 1) &&
+           s->epsilon >= 0;
 }
 
 static int port_fits(const pmc_op *op, const pmc_plan_sizes *sizes, int64_t port) {

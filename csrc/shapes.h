@@ -140,10 +140,11 @@ typedef struct {
     double p, area_least, area_most, ratio_least, ratio_most, low, high;
 } pmc_erasing;
 
-/* Batch norm of an image's channels. momentum < 0: the average of all steps. Rows of its statistics:
- * PMC_NORM_MEAN... */
+/* Batch norm of an image's channels; rectified: and a ReLU behind it. momentum < 0: the average of all steps. Rows of its
+ * statistics: PMC_NORM_MEAN... */
 typedef struct {
     pmc_image image;
+    int64_t rectified;
     double epsilon, momentum;
 } pmc_norm;
 enum { PMC_MOMENTS_MEAN, PMC_MOMENTS_REST, PMC_MOMENTS_DEVIATION, PMC_MOMENTS_ROWS }; /* of a sample */

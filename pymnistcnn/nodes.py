@@ -220,8 +220,10 @@ class Python(Weights):
 
 
 class Norm(Weights):
-    """Batch norm with the batch's statistics: phases of samples around a look at the whole batch."""
+    """Batch norm with the batch's statistics, and, if it is `rectified`, a ReLU behind it: phases of samples around a
+    look at the whole batch."""
 
+    rectified = False
     epsilon: float
     means: Packed
     moments: Buffer
@@ -244,7 +246,7 @@ class Norm(Weights):
 
     def shape(self) -> list[int]:
         momentum = -1.0 if self.momentum is None else self.momentum
-        return [*self.x.geometry.words, real_word(self.epsilon), real_word(momentum)]
+        return [*self.x.geometry.words, self.rectified, real_word(self.epsilon), real_word(momentum)]
 
     @property
     def scale_and_bias(self) -> list[Parameter]:

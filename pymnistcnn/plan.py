@@ -103,6 +103,9 @@ class PlanBuilder:
             last.activation = activation
             last.y.kept = not activation.in_argmax
             return
+        if type(last) is nodes.Norm and not last.rectified and activation == Activation(ActivationKind.RELU):
+            last.rectified = True
+            return
         if not activation.from_y and not self.inference:
             self.current.kept = True
         y = self._overwritten_or_new(kept=activation.from_y)
@@ -265,6 +268,8 @@ class PlanBuilder:
         """Have the current tensor's zeros no gradient, as behind a ReLU?"""
         moved = (nodes.Flatten, nodes.Dropout)  # by which zeros stay zeros
         last = next((node for node in reversed(self.nodes) if not isinstance(node, moved)), None)
+        if isinstance(last, nodes.Norm):
+            return last.rectified
         return isinstance(last, (nodes.Conv, nodes.Elementwise)) and last.activation == Activation(ActivationKind.RELU)
 
     def _overwritten_or_new(self, kept: bool) -> Tensor:

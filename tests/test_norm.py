@@ -4,10 +4,11 @@ import cases
 import numpy as np
 import pytest
 import reference
-from comparing import TOLERANCE, agree, normal, reference_fit
+from comparing import TOLERANCE, agree, dropout_mask, normal, reference_fit
 from operations import ACTIVATIONS
 
 import pymnistcnn as pm
+from pymnistcnn.target import ISAS
 
 OPTIONS = [{}, {"eps": 1e-2, "momentum": 0.7}, {"momentum": None}]
 
@@ -60,6 +61,34 @@ def test_batch_norm(options, shape, isa, dtype, ran):
     ran("batch_norm_forward", (shape, str(options)))
     ran("batch_norm_backward", (shape, str(options)))
     ran("batch_norm_inference", (shape, str(options)))
+
+
+@pytest.mark.parametrize("shape", cases.NORMS, ids=str)
+@pytest.mark.parametrize("target", [*ISAS, "emulated"])
+@pytest.mark.parametrize("p", [0, 0.5])
+def test_a_relu_behind_it_is_part_of_it(p, shape, target, dtype):
+    """As the reference has it, and to the bit as by a leaky one that leaks nothing. Dropout sees its mask in zeros."""
+    rng = np.random.default_rng(0)
+    x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
+    w, b = normal(rng, shape[1], dtype), normal(rng, shape[1], dtype)
+    results = {}
+    for behind in (pm.ReLU(), pm.LeakyReLU(0.0)):
+        model = pm.Sequential([norm(shape), behind, pm.Dropout(p)], shape[1:], seed=3, dtype=dtype)
+        first = model.layers[0]
+        first.parameters["weight"][...], first.parameters["bias"][...] = w, b
+        y, dx = model.forward(x, isa=target, threads=1), model.backward(dy, isa=target, threads=1)
+        results[str(behind)] = y, dx, first.gradients["weight"].copy(), first.gradients["bias"].copy()
+    for one, other in zip(*results.values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    kept, scale = dropout_mask(shape, p, 3, layer=2, epoch=1), 1 / (1 - p)
+    y, dx, dw, db = results["ReLU()"]
+    expected = reference.batch_norm(x, w, b)
+    close(y, scale * kept * np.maximum(expected, 0), dtype, among=4)
+    alive = (y > 0) | (~kept & (expected > 0))
+    steepest = (1 / np.sqrt(x.astype(np.float64).var(axis=(0, *range(2, x.ndim))) + 1e-5)).max()
+    expected = reference.batch_norm_backward(scale * kept * alive * dy, x, w)
+    for actual, wanted, among in zip((dx, dw, db), expected, (8 * steepest, *[8 * np.sqrt(x.size)] * 2), strict=True):
+        close(actual, wanted, dtype, among)
 
 
 @pytest.mark.parametrize("shape", [(1, 17), (1, 8, 1, 1)])

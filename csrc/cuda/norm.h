@@ -54,8 +54,8 @@ KERNEL void norm_apply_item(const pmc_job *j, int64_t sample, int64_t e) {
     const int64_t stride = pmc_image_stride(&s->image), at = inside(&s->image, e);
     const real *all = (const real *)j->ref[2];
     SAMPLE(0, sample, stride)
-    [at] = normed(SAMPLE(1, sample, stride)[at], statistic(all, PMC_NORM_MEAN, s, e),
-                  statistic(all, PMC_NORM_SCALE, s, e), statistic(all, PMC_NORM_BIAS, s, e));
+    [at] = norm_at(SAMPLE(1, sample, stride)[at], statistic(all, PMC_NORM_MEAN, s, e),
+                   statistic(all, PMC_NORM_SCALE, s, e), statistic(all, PMC_NORM_BIAS, s, e), s);
 }
 PER_SAMPLE(norm_apply)
 
@@ -79,9 +79,11 @@ KERNEL void norm_input_gradient_item(const pmc_job *j, int64_t sample, int64_t e
     const int64_t stride = pmc_image_stride(&s->image), at = inside(&s->image, e);
     const int64_t channel = (int32_t)e % (int32_t)s->image.c;
     const real *all = (const real *)j->ref[3], *means = (const real *)j->ref[4];
+    const real mean = statistic(all, PMC_NORM_MEAN, s, e), scale = statistic(all, PMC_NORM_SCALE, s, e);
+    const real x = SAMPLE(2, sample, stride)[at];
+    const real dy = norm_dy(SAMPLE(1, sample, stride)[at], x, mean, scale, statistic(all, PMC_NORM_BIAS, s, e), s);
     SAMPLE(0, sample, stride)
-    [at] = norm_gradient_at(SAMPLE(1, sample, stride)[at], SAMPLE(2, sample, stride)[at],
-                            statistic(all, PMC_NORM_MEAN, s, e), statistic(all, PMC_NORM_INVERSE, s, e),
-                            statistic(all, PMC_NORM_SCALE, s, e), means[channel], means[channels_of(j) + channel]);
+    [at] = norm_gradient_at(dy, x, mean, statistic(all, PMC_NORM_INVERSE, s, e), scale, means[channel],
+                            means[channels_of(j) + channel]);
 }
 PER_SAMPLE(norm_input_gradient)

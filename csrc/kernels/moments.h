@@ -167,19 +167,31 @@ INLINE void folded_statistics(real *statistics, const real *w, const real *b, co
 
 INLINE vf normed(vf x, vf mean, vf scale, vf bias) { return v_fma(x - mean, scale, bias); }
 
+/* y of x, from statistics of its channels */
+INLINE vf norm_at(vf x, vf mean, vf scale, vf bias, const pmc_norm *s) {
+    const vf y = normed(x, mean, scale, bias);
+    return s->rectified ? v_select(y <= 0, (vf){0}, y) : y;
+}
+/* The gradient that passes the ReLU. */
+INLINE vf norm_dy(vf dy, vf x, vf mean, vf scale, vf bias, const pmc_norm *s) {
+    return s->rectified ? v_select(normed(x, mean, scale, bias) <= 0, (vf){0}, dy) : dy;
+}
+
 /* sums [2][c, padded] of a sample: dy, and dy * (x - mean) * inverse */
 INLINE void gradient_sums_of(real *sums, const real *dy, const real *x, const real *statistics, const pmc_norm *s,
                              int64_t c) {
     const int64_t row = pmc_padded(s->image.c);
     const vf mean = v_load(statistics + PMC_NORM_MEAN * row + c);
     const vf inverse = v_load(statistics + PMC_NORM_INVERSE * row + c);
+    const vf scale = v_load(statistics + PMC_NORM_SCALE * row + c), bias = v_load(statistics + PMC_NORM_BIAS * row + c);
     vf sum = (vf){0}, along = (vf){0};
     for (int64_t i = 0; i < s->image.h; i++) {
         vf sum_row = (vf){0}, along_row = (vf){0};
         FOR_ROW(&s->image, i, at) {
-            const vf gradient = v_load_n(dy + at + c, channels_from(s, c));
+            const vf value = v_load_n(x + at + c, channels_from(s, c));
+            const vf gradient = norm_dy(v_load_n(dy + at + c, channels_from(s, c)), value, mean, scale, bias, s);
             sum_row += gradient;
-            along_row = v_fma(gradient, (v_load_n(x + at + c, channels_from(s, c)) - mean) * inverse, along_row);
+            along_row = v_fma(gradient, (value - mean) * inverse, along_row);
         }
         sum += sum_row, along += along_row;
     }

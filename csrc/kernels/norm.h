@@ -39,7 +39,7 @@ static void norm_apply(real *y, const real *x, const real *statistics, const pmc
             const vf scale = v_load(statistics + PMC_NORM_SCALE * row + c);
             const vf bias = v_load(statistics + PMC_NORM_BIAS * row + c);
             FOR_PIXELS(&s->image, at)
-            v_store_n(y + at + c, normed(v_load(x + at + c), mean, scale, bias), channels_from(s, c));
+            v_store_n(y + at + c, norm_at(v_load(x + at + c), mean, scale, bias, s), channels_from(s, c));
         }
     }
 }
@@ -65,10 +65,13 @@ static void norm_input_gradient(real *dx, const real *dy, const real *x, const r
             const vf mean = v_load(statistics + PMC_NORM_MEAN * row + c);
             const vf inverse = v_load(statistics + PMC_NORM_INVERSE * row + c);
             const vf scale = v_load(statistics + PMC_NORM_SCALE * row + c);
+            const vf bias = v_load(statistics + PMC_NORM_BIAS * row + c);
             const vf level = v_load(means + c), slope = v_load(means + row + c);
-            FOR_PIXELS(&s->image, at)
-            v_store_n(dx + at + c,
-                      norm_gradient_at(v_load(dy + at + c), v_load(x + at + c), mean, inverse, scale, level, slope),
-                      channels_from(s, c));
+            FOR_PIXELS(&s->image, at) {
+                const vf value = v_load(x + at + c);
+                const vf gradient = norm_dy(v_load(dy + at + c), value, mean, scale, bias, s);
+                v_store_n(dx + at + c, norm_gradient_at(gradient, value, mean, inverse, scale, level, slope),
+                          channels_from(s, c));
+            }
         }
 }
