@@ -103,6 +103,7 @@ class PlanBuilder:
             last.activation = activation
             last.y.kept = not activation.in_argmax
             return
+        # that of running statistics stays alone: so does its step in C code
         if type(last) is nodes.Norm and not last.rectified and activation == Activation(ActivationKind.RELU):
             last.rectified = True
             return

@@ -106,7 +106,7 @@ def train(
     """Train a network, test it, save it.
 
     RECIPE says which network, and how to train it: `fast`, the default, comes to about 99 % on MNIST; `accurate` to
-    about 99.6 %, in twenty times the time; `best` is larger, and takes six times as long as that; `small` is about as
+    about 99.6 %, in twenty times the time; `best` is larger, and takes seven times as long as that; `small` is about as
     good on MNIST, with 53,114 parameters; `few` is for data of some thousand pictures at most. `tiny`, `tiny-4800` and
     `tiny-8900` have at most 700, 4,800 and 8,900 parameters, for microcontrollers; `ensemble` trains five networks as
     `best` does, side by side, which are one file and answer as one. Ctrl-C ends the training and saves what was learnt
