@@ -3,10 +3,11 @@ of `pm.CNNClassifier("accurate")`, two of which slow each other down, whoever st
 
     python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask, Ray if there
 
-In each round, one after the other: four fits one by one, on one thread; and as many by two workers of each kind, from
-the call to the last result. The workers are there before; the pictures go to them with each call. joblib's workers are
-told nothing: they find their share of the processors themselves; to others a fit says that it takes one thread. After
-each, the FMA peak of two threads and of one: where it does not grow twofold, the machine gave less than two cores.
+In each round, one after the other: four fits one by one, on one thread; and as many by two workers, from the call to
+the last result. A kind after the other: what Dask and Ray keep beside their workers takes a part of a processor, and
+would from the others, too. The workers are there before; the pictures go to them with each call. joblib's are told
+nothing: they find their share of the processors themselves; to others a fit says that it takes one thread. After each,
+the FMA peak of two threads and of one: where it does not grow twofold, the machine gave less than two cores.
 
 Batch norm goes over whole batches. Those of `accurate` are in L3, which two fits share; those of `fast` are in L2.
 """
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from itertools import product
 
 import click
 from joblib import Parallel, delayed, parallel_config
@@ -114,12 +116,13 @@ def installed() -> list[str]:
     return [kind for kind in KINDS if find_spec(wanted.get(kind, "joblib"))]
 
 
-def measure(kinds, rounds, images, recipe) -> list[Row]:
+def measure(kind, rounds, images, recipe) -> list[Row]:
+    """One by one, and by two workers of a kind."""
     epochs = EPOCHS[recipe]
     train = pm.datasets.mnist()[0][:images]
+    seconds, grown = {ONE: [], kind: []}, {ONE: [], kind: []}
     with ExitStack() as stack:
-        ways = {ONE: one_by_one} | {kind: KINDS[kind](stack) for kind in kinds}
-        seconds, grown = {name: [] for name in ways}, {name: [] for name in ways}
+        ways = {ONE: one_by_one, kind: KINDS[kind](stack)}
         for number in range(rounds + 1):  # once before: processes start, pages are touched
             for name, way in ways.items():
                 started = time.perf_counter()
@@ -144,7 +147,8 @@ def measure(kinds, rounds, images, recipe) -> list[Row]:
 def main(kinds, rounds, images, recipes, as_json):
     if processors() < 2:
         raise click.ClickException("this process may use one processor only: there is nothing to compare")
-    rows = [row for recipe in recipes for number in images for row in measure(kinds, rounds, number, recipe)]
+    every = product(recipes, images, kinds)
+    rows = [row for recipe, number, kind in every for row in measure(kind, rounds, number, recipe)]
     verdicts = [
         Verdict(f"two workers, {row.workers}, `{row.recipe}`, {row.images:,} pictures", row.over_one.median, AT_LEAST,
                 unit="x one")

@@ -139,7 +139,7 @@ def test_packets_are_delayed_and_wait_for_the_line():
 def test_fits_by_two_workers():
     pytest.importorskip("sklearn", reason="needs scikit-learn")
     sweeps = module("sweeps")
-    rows = sweeps.measure(["joblib's threads"], 1, 100, "fast")
+    rows = sweeps.measure("joblib's threads", 1, 100, "fast")
     assert [row.workers for row in rows] == [sweeps.ONE, "joblib's threads"]
     assert rows[0].over_one.median == 1 and rows[1].over_one.low > 0 and rows[1].seconds.low > 0
     assert all(row.peak_over_one.low > 0 for row in rows)
