@@ -216,16 +216,27 @@ static void shard_task(void *context, int64_t task, int64_t thread) {
     }
 }
 
+/* Where an op of TILES scope works: on all samples, or on those of this process. */
+static place tiled_place(const pmc_step_context *c, const pmc_op *op) {
+    if (!pmc_operations[op->kind]->by_sample) return (place){.n = c->n};
+    const int64_t first = pmc_shard_begin(c->first_own, c->shards, c->n);
+    return (place){.first = first, .n = pmc_shard_begin(c->first_own + c->owned, c->shards, c->n) - first};
+}
+static int64_t tiles_of(const pmc_step_context *c, const pmc_op *op) {
+    return pmc_parts_of(op, tiled_place(c, op).n, c->args->threads);
+}
+
 /* The tasks of a phase in TILES scope are the parts of its ops, one after the other. */
 static void tile_task(void *context, int64_t task, int64_t thread) {
     const pmc_step_context *c = context;
     const pmc_op *op = c->plan->ops + c->phase->first_op;
     int64_t parts;
     if (pmc_stopping(c->args, thread == 0)) return;
-    for (; task >= (parts = pmc_parts_of(op, c->n, c->args->threads)); op++) task -= parts;
-    const place whole = {.n = c->n, .thread = thread};
+    for (; task >= (parts = tiles_of(c, op)); op++) task -= parts;
+    place at = tiled_place(c, op);
+    at.thread = thread;
     const double started = clock_of(c);
-    run_op(c, op, &whole, task, parts, thread);
+    run_op(c, op, &at, task, parts, thread);
     clocked(c, op, thread, started);
 }
 
@@ -254,8 +265,7 @@ static void run_program(pmc_step_context *c, pmc_program_kind program) {
         if (c->phase->scope == PMC_SCOPE_TILES) {
             int64_t tasks = 0;
             if (c->args->ranks > 1) pmc_share_what_is_read(c, p);
-            for (int64_t op = 0; op < c->phase->ops; op++)
-                tasks += pmc_parts_of(&c->plan->ops[c->phase->first_op + op], c->n, c->args->threads);
+            for (int64_t op = 0; op < c->phase->ops; op++) tasks += tiles_of(c, &c->plan->ops[c->phase->first_op + op]);
             pmc_parallel_for(team, tasks, tile_task, c);
         } else if (c->owned) pmc_parallel_for(team, c->owned, shard_task, c);
     }

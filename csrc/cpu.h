@@ -30,7 +30,7 @@ PMC_INLINE int64_t pmc_own_first_shard(const pmc_step_context *c, int64_t rank) 
     return pmc_first_shard(rank, c->args->ranks ? c->args->ranks : 1, c->shards);
 }
 
-/* Parts of an op of TILES scope. */
+/* Parts of an op of TILES scope, of n samples. */
 PMC_INLINE int64_t pmc_parts_of(const pmc_op *op, int64_t n, int64_t threads) {
     const pmc_operation *operation = pmc_operations[op->kind];
     return operation->parts ? operation->parts(op, n, threads) : 1;

@@ -279,7 +279,7 @@ PARTS(tile_forward_parts) {
     return pmc_blocks(n, PMC_TILE_ROWS) * pmc_blocks(LINEAR->out, pmc_tile_columns(n, LINEAR->out, threads));
 }
 PARTS(tile_weight_gradient_parts) { return pmc_blocks(LINEAR->in, PMC_TILE_BAND) + 1; }
-PARTS(tile_input_gradient_parts) { return pmc_blocks(pmc_padded(LINEAR->in), PMC_TILE_COLUMNS); }
+PARTS(tile_input_gradient_parts) { return n ? pmc_blocks(pmc_padded(LINEAR->in), PMC_TILE_COLUMNS) : 0; }
 WORK(tile_work) { return LINEAR->in * LINEAR->out / PMC_PAD * (n > 8 ? n : 8); } /* a few wait for the weights */
 
 PARTS(alone) { return 1; }
@@ -312,6 +312,13 @@ enum {
 #define BY_TILES(name, check, in_parts, of_work, ...)                                                                  \
     static const pmc_operation name = {                                                                                \
         .scope = PMC_SCOPE_TILES, .fits = check, .parts = in_parts, .work = of_work, .ref = {__VA_ARGS__}};
+#define SAMPLES_BY_TILES(name, check, in_parts, of_work, ...)                                                          \
+    static const pmc_operation name = {.scope = PMC_SCOPE_TILES,                                                       \
+                                       .by_sample = 1,                                                                 \
+                                       .fits = check,                                                                  \
+                                       .parts = in_parts,                                                              \
+                                       .work = of_work,                                                                \
+                                       .ref = {__VA_ARGS__}};
 #define LOSS(name)                                                                                                     \
     static const pmc_operation name = {                                                                                \
         .is_loss = 1, .fits = loss_fits, .ref = {{"dz", scores, SAMPLE | WRITTEN}, {"z", scores, SAMPLE}}};
@@ -359,9 +366,10 @@ BY_SAMPLE(linear_sparse_forward, linear_fits,
           {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
           {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_microbatch, SCRATCH},
           {"words", linear_words, PACKED})
-BY_TILES(linear_tile_forward, linear_fits, tile_forward_parts, tile_work,
-         {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
-         {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_tile, SCRATCH}, {"words", linear_words, PACKED})
+SAMPLES_BY_TILES(linear_tile_forward, linear_fits, tile_forward_parts, tile_work,
+                 {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
+                 {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_tile, SCRATCH},
+                 {"words", linear_words, PACKED})
 /* Where w and b are given, the update follows, which may leave the new weights' words; on the processor dw stays as it
  * is then. */
 BY_TILES(linear_tile_weight_gradient, linear_fits, tile_weight_gradient_parts, tile_work,
@@ -369,9 +377,9 @@ BY_TILES(linear_tile_weight_gradient, linear_fits, tile_weight_gradient_parts, t
          {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT | WRITTEN | OPTIONAL},
          {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}, {"band", linear_band, SCRATCH},
          {"words", linear_words, PACKED | WRITTEN | OPTIONAL})
-BY_TILES(linear_tile_input_gradient, linear_fits, tile_input_gradient_parts, tile_work,
-         {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", large_weights, WEIGHT},
-         {"packed", linear_packed, SCRATCH}, {"words", linear_words, PACKED})
+SAMPLES_BY_TILES(linear_tile_input_gradient, linear_fits, tile_input_gradient_parts, tile_work,
+                 {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", large_weights, WEIGHT},
+                 {"packed", linear_packed, SCRATCH}, {"words", linear_words, PACKED})
 
 BY_SAMPLE(activation_forward, activation_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 /* dy becomes dx; `from` is what the gradient is computed from, y or x. */

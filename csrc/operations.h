@@ -135,6 +135,7 @@ enum {
 typedef struct {
     pmc_scope scope;
     int is_loss;
+    int by_sample; /* in TILES scope: what comes of a sample depends on it alone, so that a process computes its own */
     int (*fits)(const pmc_op *op, const pmc_plan_sizes *sizes); /* is the shape sound? */
     pmc_reference ref[PMC_REFS];
     /* In how many parts threads share it: in TILES scope its tasks; in SHARD scope NULL where it is not shared. */

@@ -109,17 +109,18 @@ static int is_scattered(const pmc_step_context *c, const pmc_program *p, const p
             for (int i = 0; i < PMC_REFS; i++) {
                 const int written = pmc_operations[op->kind]->ref[i].flags & PMC_WRITTEN;
                 if (!same_place(&op->ref[i], ref)) continue;
-                if (phase->scope == PMC_SCOPE_TILES) return 0; /* it wrote, or had shared, all of it */
+                const int whole = phase->scope == PMC_SCOPE_TILES && !pmc_operations[op->kind]->by_sample;
+                if (whole) return 0; /* it wrote, or had shared, all of it */
                 if (written) return 1;
             }
     }
     return 0;
 }
 
-/* Before a phase in TILES scope: what it reads of samples and of shards. */
+/* Before a phase in TILES scope: what it reads of other processes' samples and of shards. */
 void pmc_share_what_is_read(pmc_step_context *c, const pmc_program *p) {
     for (const pmc_op *op = c->plan->ops + c->phase->first_op, *behind = op + c->phase->ops; op < behind; op++)
-        for (int i = 0; i < PMC_REFS; i++) {
+        for (int i = 0; i < PMC_REFS && !pmc_operations[op->kind]->by_sample; i++) {
             const pmc_ref *ref = &op->ref[i];
             const int64_t of_sample = c->plan->extents[op - c->plan->ops][i].sample;
             if ((ref->arena != PMC_BATCH && ref->arena != PMC_SHARD) || !is_scattered(c, p, op, ref)) continue;

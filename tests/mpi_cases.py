@@ -55,6 +55,7 @@ CASES = {
     "mixed": (everything, lambda: dict(mixing=pm.MixUp(), sample_weight=np.linspace(0.5, 2, 90))),
     "mixed, of a mapped file": (everything, lambda: dict(mixing=pm.CutMix(), mapped=True)),
     "float64": (everything, lambda: dict(dtype="float64")),
+    "bf16": (everything, lambda: dict(precision="bf16")),
 }
 
 
