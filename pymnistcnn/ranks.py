@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 from .checks import shown
@@ -48,7 +49,7 @@ class Ranks:
         """Let all have some arrays, by one message of what each has of all of them."""
         if len(arrays) == 1:
             ((memory, unit, bounds),) = arrays
-            self._comm.Allgatherv(self._mpi.IN_PLACE, [memory, parts([unit * bound for bound in bounds])])
+            self._send_to_all(memory, [unit * bound for bound in bounds])
             return
         flat, begins, at = bytearray(sum(len(memory) for memory, _, _ in arrays)), [0], 0
         view, places = memoryview(flat), []
@@ -61,10 +62,19 @@ class Ranks:
         for rank, part, place in places:
             if rank == self.rank:
                 place[:] = part
-        self._comm.Allgatherv(self._mpi.IN_PLACE, [flat, parts(begins)])
+        self._send_to_all(view, begins)
         for rank, part, place in places:
             if rank != self.rank:
                 part[:] = place
+
+    def _send_to_all(self, memory: memoryview, bounds: list[int]) -> None:
+        """Rank i has bytes bounds[i] to bounds[i + 1], and sends them to each of the others. So does an Allgatherv, but
+        MPICH's by pieces of 32 kB, each of which waits for the one before."""
+        sizes = [end - begin for begin, end in pairwise(bounds)]
+        others = [int(rank != self.rank) for rank in range(self.size)]
+        sent = [sizes[self.rank] * other for other in others], [bounds[self.rank]] * self.size
+        received = [size * other for size, other in zip(sizes, others, strict=True)], bounds[:-1]
+        self._comm.Alltoallv([memory, sent], [memory, received])
 
     def exchange(self, memory: memoryview, row_bytes: int, rows: list[int], columns: list[int]) -> None:
         """Of rows of bytes, of which rank i has those from rows[i] to rows[i + 1], let it have the bytes from
@@ -108,11 +118,6 @@ class Ranks:
             for block in self._blocks.values():
                 block.Free()
             self._comm.Free()
-
-
-def parts(bounds: list[int]) -> tuple[list[int], list[int]]:
-    """How long parts between bounds are, and where they begin: as MPI takes them."""
-    return [end - begin for begin, end in zip(bounds, bounds[1:], strict=False)], bounds[:-1]
 
 
 def world() -> Any:

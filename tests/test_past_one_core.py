@@ -40,8 +40,8 @@ def run(*arguments, exit_code=0):
 def test_a_step_on_paper():
     link = paper.Link("", latency_seconds=1e-3, gap_seconds=1e-4, bytes_per_second=1e8)
     assert paper.Work(1.0).on(link, 128) == 1.0
-    assert paper.Work(1.0, shares=2, bytes=5e7).on(link, 8) == pytest.approx(1.0 + 2 * 3 * 1e-3 + 0.5)
-    assert paper.Work(1.0, exchanges=1).on(link, 12) == pytest.approx(1.0 + 1e-3 + 10 * 1e-4)
+    assert paper.Work(1.0, messages=2, bytes=5e7).on(link, 2) == pytest.approx(1.0 + 2 * 1e-3 + 0.5)
+    assert paper.Work(1.0, messages=1).on(link, 12) == pytest.approx(1.0 + 1e-3 + 10 * 1e-4)
 
 
 def test_where_machines_begin_to_pay():
@@ -59,8 +59,9 @@ def test_where_machines_begin_to_pay():
 def test_what_the_busiest_rank_computes_and_receives():
     works = paper.works("scratch", (2, 16), None, 1, 1, 0.001, (32, 64))
     alone, two, sixteen = (works[n][0] for n in (1, 2, 16))
-    assert (alone.shares, alone.exchanges, alone.bytes) == (0, 0, 0) and alone.seconds > 0
-    assert (two.shares, two.exchanges) == (sixteen.shares, sixteen.exchanges) == (1, 1)  # one vector, in two halves
+    assert (alone.messages, alone.bytes) == (0, 0) and alone.seconds > 0
+    assert two.messages == sixteen.messages == 2  # one vector, in two halves
+    assert paper.works("mxnet-mlp", (2,), None, 1, 1, 0.001, (32, 64))[2][0].messages == 2  # large layers add none
     blocks = 875  # of 64 bytes: 13,602 numbers, padded; the last rank adds up 438 of them
     assert two.bytes == 64 * (8 * (blocks - blocks // 2) + blocks // 2) + 16 * 9  # and losses, and what was correct
     assert len(works[1]) == 2 + len(paper.LARGER)

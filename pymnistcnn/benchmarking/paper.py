@@ -1,14 +1,12 @@
 """From which batch on several machines pay: on paper, from what one rank of so many computes, which is measured on
 one; from what it would receive, which is counted; and from the latency and bandwidth of a network.
 
-A step takes what its busiest rank computes; for each message that all have a latency for each doubling of the ranks,
-for each in which each sends all others a part a latency, and for each of the others but the first the gap between two
-messages; and the bytes over the bandwidth. Nothing is computed meanwhile.
+A step takes what its busiest rank computes; for each message, in which each sends all others a part, a latency, and for
+each of the others but the first the gap between two; and the bytes over the bandwidth. Nothing is computed meanwhile.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -58,28 +56,26 @@ ASSUMED = (  # what such networks have by their makers' and users' word
 
 @dataclass(frozen=True)
 class Work:
-    """What the busiest of so many ranks does in a step: seconds of computing; messages of both kinds, bytes."""
+    """What the busiest of so many ranks does in a step: seconds of computing; messages of all to all, bytes."""
 
     seconds: float
-    shares: float = 0.0
-    exchanges: float = 0.0
+    messages: float = 0.0
     bytes: float = 0.0
 
     def on(self, link: Link, ranks: int) -> float:
         """Seconds of a step.
 
-        >>> Work(0.01, shares=1, exchanges=1, bytes=1e6).on(Link("", 1e-3, 0.0, 1e8), 4)
-        0.023
+        >>> Work(0.01, messages=2, bytes=1e6).on(Link("", 1e-3, 0.5e-3, 1e8), 4)
+        0.024
         """
-        of_all = self.shares * math.ceil(math.log2(ranks)) * link.latency_seconds
-        of_parts = self.exchanges * (link.latency_seconds + max(0, ranks - 2) * link.gap_seconds)
-        return self.seconds + of_all + of_parts + self.bytes / link.bytes_per_second
+        of_message = link.latency_seconds + max(0, ranks - 2) * link.gap_seconds
+        return self.seconds + self.messages * of_message + self.bytes / link.bytes_per_second
 
     def and_more(self, before: Work, factor: float) -> Work:
         """A step of a larger batch, which grows as from `before` to this one."""
         seconds, received = (b + factor * (b - a) for a, b in
                              ((before.seconds, self.seconds), (before.bytes, self.bytes)))  # fmt: skip
-        return Work(seconds, self.shares, self.exchanges, received)
+        return Work(seconds, self.messages, received)
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,7 @@ def works(network: str, machines: tuple[int, ...], isa: str | None, threads: int
             steps.here.traffic.restart()
             steps.run(1)
             traffic = steps.here.traffic
-            made[n].append(Work(statistics.median(taken[n]), traffic.shares, traffic.exchanges, traffic.bytes))
+            made[n].append(Work(statistics.median(taken[n]), traffic.messages, traffic.bytes))
     for of_one in made.values():
         before, last = of_one[-2:]
         of_one += [last.and_more(before, (n - batches[-1]) / (batches[-1] - batches[-2])) for n in LARGER]

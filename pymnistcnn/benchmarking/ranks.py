@@ -49,7 +49,7 @@ class Training(Step):
         self.counted.restart()
         self.run(self.steps)
         self.ranks, traffic = plain, self.counted.traffic
-        mine = (traffic.shares + traffic.exchanges, traffic.bytes, self.counted.moving, self.counted.waiting)
+        mine = (traffic.messages, traffic.bytes, self.counted.moving, self.counted.waiting)
         meetings, received, moving, waiting = zip(*self.comm.allgather(mine), strict=True)
         return dict(
             messages=meetings[0] / self.steps, bytes=max(received) / self.steps,

@@ -9,11 +9,9 @@ from ..ranks import Ranks, Scattered
 
 
 class Traffic:
-    """What one rank has received, and in how many meetings: those where all had some arrays, and those where each had
-    its columns of all rows."""
+    """What one rank has received, and by how many messages of all to all."""
 
-    shares: int
-    exchanges: int
+    messages: int
     bytes: int
 
     def __init__(self, rank: int) -> None:
@@ -21,15 +19,15 @@ class Traffic:
         self.restart()
 
     def restart(self) -> None:
-        self.shares = self.exchanges = self.bytes = 0
+        self.messages = self.bytes = 0
 
     def shared(self, arrays: list[Scattered]) -> None:
-        self.shares += 1
+        self.messages += 1
         for _, unit, bounds in arrays:
             self.bytes += unit * (bounds[-1] - (bounds[self.rank + 1] - bounds[self.rank]))
 
     def exchanged(self, rows: list[int], columns: list[int]) -> None:
-        self.exchanges += 1
+        self.messages += 1
         others = rows[-1] - (rows[self.rank + 1] - rows[self.rank])
         self.bytes += others * (columns[self.rank + 1] - columns[self.rank])
 
