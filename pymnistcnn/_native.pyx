@@ -3,6 +3,8 @@
 
 from collections import namedtuple
 from enum import IntEnum
+from os import register_at_fork
+from threading import main_thread
 
 import numpy as np
 
@@ -375,14 +377,34 @@ cdef int exchange(void *caught, const pmc_scattered *rows, const int64_t *column
     return 0
 
 
-cdef int interrupted(void *caught) noexcept with gil:
-    """Let the handlers of signals run; 1, and what was raised kept, if one of them raised."""
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() noexcept nogil
+
+cdef unsigned long main_ident  # of the only thread in which handlers of signals run
+
+
+def know_main_thread():
+    global main_ident
+    main_ident = main_thread().ident
+
+
+know_main_thread()
+register_at_fork(after_in_child=know_main_thread)
+
+
+cdef int handle_signals(void *caught) noexcept with gil:
     try:
         PyErr_CheckSignals()
     except BaseException as error:
         (<list> caught).append(error)
         return 1
     return 0
+
+
+cdef int interrupted(void *caught) noexcept nogil:
+    """Let the handlers of signals run; 1, and what was raised kept, if one of them raised. Other threads have none to run,
+    and do not wait for Python's lock: so this function is without Python's objects, for which Cython would take it."""
+    return PyThread_get_thread_ident() == main_ident and handle_signals(caught)
 
 
 cdef class Plan:

@@ -38,7 +38,7 @@ __all__ = [
 
 SEEN_AGAIN = 16 * EVALUATION_BATCH  # samples that the statistics of batch norm are computed anew from
 ROWS = 10  # of the first epochs, and of the last, in a notebook
-SLICE_SECONDS = 0.05  # how long C may run before Python looks at callbacks and Ctrl-C
+SLICE_SECONDS = 0.1  # how long C may run before Python looks at callbacks and Ctrl-C
 
 
 @dataclass

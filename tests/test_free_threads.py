@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -100,3 +101,27 @@ def test_importing_leaves_the_global_lock_off():
     code = "import sys, pymnistcnn; print(sys._is_gil_enabled())"
     run = subprocess.run([sys.executable, "-X", "gil=0", "-W", "error", "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == "False", run.stderr
+
+
+def test_a_step_does_not_wait_for_the_lock():
+    """Handlers of signals run in the main thread alone: others need not look, which they could not without the lock."""
+    layers = [pm.Conv2d(16, 5), pm.ReLU(), pm.Conv2d(64, 5), pm.MaxPool2d(4), pm.Flatten(), pm.Linear(10)]
+    model = pm.Sequential(layers, (1, 28, 28))
+    x, y = np.random.default_rng(0).normal(size=(4000, 1, 28, 28)).astype(np.float32), np.arange(4000) % 10
+    weights = model.layers[0].parameters["bias"]
+    how = dict(epochs=1, batch_size=len(x), optimizer=pm.SGD(0.1), threads=1, progress=False)
+    training = threading.Thread(target=model.fit, args=(x, y), kwargs=how)
+    before, interval = weights[0], sys.getswitchinterval()
+    training.start()
+    time.sleep(0.3)  # by then it computes, and would for a second
+    assert weights[0] == before
+    sys.setswitchinterval(1000)
+    try:  # nobody else gets the lock
+        deadline = time.monotonic() + 60
+        while weights[0] == before and time.monotonic() < deadline:
+            pass
+        after = weights[0]
+    finally:
+        sys.setswitchinterval(interval)
+    training.join()
+    assert after != before
