@@ -26,10 +26,10 @@ Made by `python benchmarks/results.py` from the JSON in [measurements](measureme
 file a command, which `python benchmarks/measure.py` writes. Beside it: [what was learnt on the way](notes.md), what
 [recipes](../docs/accuracy.md) and [tutorials](../docs/tutorials.md) learn, and in what time.
 
-**How.** Each side is a process of its own, in turns. A figure is the median of all rounds, with the range in brackets; a
-ratio is of what was measured in the same round: compare ratios, not speeds, as machines are shared. float32, two threads
-on two cores. Networks and batches are the [tutorials' own](../pymnistcnn/benchmarking/networks.py); `fast` is that of
-`pymnistcnn train`. PyTorch runs at its best of 1 and 2 threads, contiguous and channels last, eager and compiled.
+**How.** Each side is a process of its own, in turns. A figure is the median of all rounds, with the range in brackets;
+a ratio is of what was measured in the same round: compare ratios, not speeds, as machines are shared. float32, two
+threads on two cores. Networks and batches are the [tutorials' own](../pymnistcnn/benchmarking/networks.py); `fast` is
+that of `pymnistcnn train`. PyTorch: its best of 1 and 2 threads, contiguous and channels last, eager and compiled.
 
 ![Training speed over PyTorch's, by network and processor](results.svg)"""
 
