@@ -107,7 +107,7 @@ def test_a_step_does_not_wait_for_the_lock():
     """Handlers of signals run in the main thread alone: others need not look, which they could not without the lock."""
     layers = [pm.Conv2d(16, 5), pm.ReLU(), pm.Conv2d(64, 5), pm.MaxPool2d(4), pm.Flatten(), pm.Linear(10)]
     model = pm.Sequential(layers, (1, 28, 28))
-    x, y = np.random.default_rng(0).normal(size=(4000, 1, 28, 28)).astype(np.float32), np.arange(4000) % 10
+    x, y = np.random.default_rng(0).normal(size=(8000, 1, 28, 28)).astype(np.float32), np.arange(8000) % 10
     weights = model.layers[0].parameters["bias"]
     how = dict(epochs=1, batch_size=len(x), optimizer=pm.SGD(0.1), threads=1, progress=False)
     training = threading.Thread(target=model.fit, args=(x, y), kwargs=how)
