@@ -22,9 +22,8 @@ VERSIONS = {"compiler": "", "python": "Python", "numpy": "NumPy"} | {
 OWN = {name: make().batch_size for name, make in NETWORKS.items()}
 BEGINNING = """# Results
 
-Made by `python benchmarks/results.py` from the JSON in [measurements](measurements), a folder a kind of processor and a
-file a command, which `python benchmarks/measure.py` writes. Beside it: [what was learnt on the way](notes.md), what
-[recipes](../docs/accuracy.md) and [tutorials](../docs/tutorials.md) learn, and in what time.
+Made by `python benchmarks/results.py` from the JSON in [measurements](measurements), which `benchmarks/measure.py`
+writes. Beside it: [notes](notes.md); what [recipes](../docs/accuracy.md) and [tutorials](../docs/tutorials.md) learn.
 
 **How.** Each side is a process of its own, in turns. A figure is the median of all rounds, with the range in brackets;
 a ratio is of what was measured in the same round: compare ratios, not speeds, as machines are shared. float32, two
