@@ -34,7 +34,8 @@ def everything():
 
 
 def linear():
-    return [pm.Flatten(), pm.Linear(300), pm.ReLU(), pm.Linear(77), pm.ReLU(), pm.Linear(4)]
+    """One behind another without anything between, too."""
+    return [*(pm.Flatten(), pm.Linear(300), pm.ReLU(), pm.Linear(110), pm.Linear(200), pm.ReLU(), pm.Linear(4))]
 
 
 FILE = "x.npy"
