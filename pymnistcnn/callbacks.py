@@ -61,7 +61,7 @@ class Callback:
         """After every `every` batches: `training.batch` of `training.batches` are done."""
 
     def on_slice(self, training: Any) -> None:
-        """Some 20 times a second, whenever Python gets its turn: for what is drawn."""
+        """Some ten times a second, whenever Python gets its turn: for what is drawn."""
 
     def on_epoch_end(self, training: Any) -> None:
         """After each epoch and its validation: `training.history` has them."""
