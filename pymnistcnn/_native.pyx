@@ -284,6 +284,7 @@ cdef extern from "Python.h":
     object memory_view "PyMemoryView_FromMemory"(char *begin, Py_ssize_t size, int flags)
     int PyBUF_WRITE
     int get_buffer "PyObject_GetBuffer"(object array, Py_buffer *view, int flags)  # -1: an exception is set
+    unsigned long thread_ident "PyThread_get_thread_ident"() noexcept nogil
 
 
 cdef void *address(array, str name, bytes kind, int64_t elements, bint writable=False) except? NULL:
@@ -377,9 +378,6 @@ cdef int exchange(void *caught, const pmc_scattered *rows, const int64_t *column
     return 0
 
 
-cdef extern from "Python.h":
-    unsigned long PyThread_get_thread_ident() noexcept nogil
-
 cdef unsigned long main_ident  # of the only thread in which handlers of signals run
 
 
@@ -404,7 +402,7 @@ cdef int handle_signals(void *caught) noexcept with gil:
 cdef int interrupted(void *caught) noexcept nogil:
     """Let the handlers of signals run; 1, and what was raised kept, if one of them raised. Other threads have none to run,
     and do not wait for Python's lock: so this function is without Python's objects, for which Cython would take it."""
-    return PyThread_get_thread_ident() == main_ident and handle_signals(caught)
+    return thread_ident() == main_ident and handle_signals(caught)
 
 
 cdef class Plan:
