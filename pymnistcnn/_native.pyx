@@ -381,13 +381,13 @@ cdef int exchange(void *caught, const pmc_scattered *rows, const int64_t *column
 cdef unsigned long main_ident  # of the only thread in which handlers of signals run
 
 
-def know_main_thread():
+def _know_main_thread():
     global main_ident
     main_ident = main_thread().ident
 
 
-know_main_thread()
-register_at_fork(after_in_child=know_main_thread)
+_know_main_thread()
+register_at_fork(after_in_child=_know_main_thread)
 
 
 cdef int handle_signals(void *caught) noexcept with gil:
