@@ -14,6 +14,7 @@ typedef struct {
     int64_t odd;                      /* and half a word behind them, or 0 */
     int64_t pixel, row, column, step; /* elements of x from one to the next */
     int64_t w_pitch, out_pitch;
+    int64_t ahead; /* elements of w from what is used to what is fetched into L1, which may be behind its end; or 0 */
 } gemm_shape;
 
 /* Pixels whose sums, of V vectors each, fit the registers beside V weights and a value. Three vectors are for what would
@@ -53,6 +54,7 @@ INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x,
             const real *x0 = x + i * s->row + j * s->column, *x4 = x0 + 4 * pixel;
             const real *x8 = x4 + 4 * pixel, *x12 = x8 + 4 * pixel;
             for (int64_t k = 0; k < s->length; k++) {
+                for (int v = 0; v < V; v++) __builtin_prefetch(w + s->ahead + v * VL);
                 gemm_step(P, V, 0, sum, x0, x4, x8, x12, w, pixel, pixel3);
                 x0 += s->step, x4 += s->step, x8 += s->step, x12 += s->step;
                 w += s->w_pitch;

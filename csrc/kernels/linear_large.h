@@ -48,7 +48,9 @@ static void linear_row(real *y, const real *x, factors w, const real *b, int64_t
     }
 }
 
-/* y [n][columns] = x [n][in] * w [in][columns] + b */
+/* y [n][columns] = x [n][in] * w [in][columns] + b. A few lines of each row of w are read, which no processor foresees: rows
+ * are fetched ahead. */
+enum { ROWS_AHEAD = 12 };
 static void linear_piece(real *y, factors x, factors w, const real *b, const pmc_linear *s, int64_t n,
                          int64_t columns) {
     const gemm_shape product = {.rows = 1,
@@ -57,6 +59,7 @@ static void linear_piece(real *y, factors x, factors w, const real *b, const pmc
                                 .pixel = x.pitch,
                                 .step = 1,
                                 .w_pitch = w.pitch,
+                                .ahead = ROWS_AHEAD * w.pitch,
                                 .out_pitch = pmc_vector_stride(s->out)};
     if (n == 1) linear_row(y, x.at, w, b, product.length, columns);
     else gemm(y, x.at, w.at, b, n, columns, &product);
