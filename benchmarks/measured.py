@@ -26,9 +26,8 @@ class Kind:
 
     @property
     def label(self):
-        """For people; with a mark if it was measured by somebody else's means."""
-        name = " ".join(NAMES.get(word, word.capitalize()) for word in self.name.split("-"))
-        return name + " †" * any(report["commit"] is None for report in self.files.values())
+        """For people."""
+        return " ".join(NAMES.get(word, word.capitalize()) for word in self.name.split("-"))
 
     @property
     def date(self):

@@ -255,16 +255,16 @@ def section(kind) -> str:
 
 
 def beside_others(kind) -> list[str]:
-    """What stands beside others than PyTorch, at the networks' own batches."""
+    """What stands beside others than PyTorch, at the networks' own batches, on a line."""
     jax = [found for name, n in OWN.items() if (found := kind.beside(name, "training", n, peer="JAX"))]
     numpy = kind.beside("scratch", "training", OWN["scratch"], peer=NUMPY)
-    lines = []
+    parts = []
     if jax:
         ratios = [found["ratio"]["median"] for found in jax]
-        lines.append(f"Training over JAX: {times(min(ratios))} to {times(max(ratios))} times.")
+        parts.append(f"over JAX {times(min(ratios))} to {times(max(ratios))} times")
     if numpy:
-        lines.append(f"`scratch` over the tutorial's own NumPy code: {times(numpy['ratio']['median'])} times.")
-    return lines
+        parts.append(f"`scratch` over the tutorial's own NumPy code {times(numpy['ratio']['median'])} times")
+    return [f"Training: {'; '.join(parts)}."] if parts else []
 
 
 def past_one_core(kind) -> list[str]:

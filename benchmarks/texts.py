@@ -18,8 +18,10 @@ REGION = re.compile(r"(<!-- figures: ([\w-]+) -->)(.*?)(<!-- end -->)", re.DOTAL
 
 def written(text, kinds) -> str:
     """The text with the figures of these measurements: of the kinds of processors that were measured with the code as
-    it is, or, if there are none, of all, with what has changed since. The others are in results.md."""
-    kinds = [kind for kind in kinds if kind.is_current] or kinds
+    it is, if nothing was measured on the others alone; or else of all, with what has changed since."""
+    current = [kind for kind in kinds if kind.is_current]
+    if {name for kind in current for name in kind.files} >= {name for kind in kinds for name in kind.files}:
+        kinds = current
     return REGION.sub(lambda found: found[1] + REGIONS[found[2]](found[3], kinds) + found[4], text)
 
 
