@@ -71,6 +71,11 @@ INLINE vf activated(vf x, const pmc_activation *f) {
     return x;
 }
 
+/* y [n] <- x [n], activated; y may be x */
+static void activate(real *y, const real *x, int64_t n, const pmc_activation *f) {
+    for (int64_t e = 0; e < n; e += VL) v_store_n(y + e, activated(v_load_n(x + e, n - e), f), n - e);
+}
+
 /* from: y or x */
 INLINE vf activation_gradient(vf dy, vf from, const pmc_activation *f) {
     const vf y = from, x = from;

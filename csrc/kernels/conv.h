@@ -77,9 +77,9 @@ static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
     if (s->in.c > 1) return (range){0, (int32_t)s->out.w};
     for (int64_t e = 0; e < width; e += VL) {
         const real *row = x + conv_patch_of(s, oy, 0) + e;
-        uint32_t bits = 0;
-        for (int64_t i = 0; i < height; i++, row += pmc_image_pitch(&s->in))
-            bits |= v_nonzero(v_load_n(row, width - e));
+        vi any = {0};
+        for (int64_t i = 0; i < height; i++, row += pmc_image_pitch(&s->in)) any |= (vi)v_load_n(row, width - e);
+        const uint32_t bits = v_nonzero_lanes(any << 1); /* but for their signs */
         if (!bits) continue;
         left = MIN(left, e + __builtin_ctz(bits));
         right = e + 31 - __builtin_clz(bits);
@@ -88,22 +88,25 @@ static range conv_range(const real *x, const pmc_conv *s, int64_t oy) {
     return right < 0 ? (range){0, 0} : (range){(int32_t)begin, (int32_t)MIN(s->out.w, right / step + 1)};
 }
 
-/* The other output pixels, which see zeros alone: one is made from the bias, the others are its copies. */
-static void conv_blank(real *y, uint8_t *argmax, real *rows, int64_t pitch, const real *b, const real *norm,
-                       const pmc_conv *s, const conv_part *part) {
-    const int64_t k = s->out.c, first = part->first, size = part->last - first;
-    const int32_t out_pixel = part->out_pixels.begin > 0 ? 0 : part->out_pixels.end;
-    const conv_part one = {first, part->last, {out_pixel, out_pixel + 1}};
-    if (out_pixel == s->out.w) return;
-    for (int64_t r = 0; r < s->pool_h; r++)
-        for (int64_t j = 0; j < s->pool_w; j++)
-            for (int64_t co = first; co < part->last; co += VL)
-                v_store(rows + ((r * s->out.w + out_pixel) * s->pool_w + j) * pitch + co, b ? v_load(b + co) : (vf){0});
-    conv_pool(y, argmax, rows, pitch, norm, s, &one);
-    for (int64_t ox = 0; ox < s->out.w; ox++) {
-        if (ox == out_pixel || (ox >= part->out_pixels.begin && ox < part->out_pixels.end)) continue;
-        memcpy(y + ox * k + first, y + out_pixel * k + first, (size_t)size * sizeof *y);
-        if (argmax) memcpy(argmax + ox * k + first, argmax + out_pixel * k + first, (size_t)size);
+/* The other output pixels, which see zeros alone: what the bias gives, of whose window indices all are alike. */
+static void conv_blank(real *y, uint8_t *argmax, const real *b, const real *norm, const pmc_conv *s,
+                       const conv_part *part) {
+    const int64_t k = s->out.c, begin = part->out_pixels.begin, end = part->out_pixels.end;
+    if (begin == 0 && end == s->out.w) return;
+    for (int64_t co = part->first; co < part->last; co += VL) {
+        const vf bias = b ? v_load(b + co) : (vf){0};
+        const lane nan = (lane)(s->pool_h * s->pool_w - 1); /* the last one wins */
+        best_of blank =
+            conv_normed(conv_relu(s), (best_of){bias, v_select_lane(bias != bias, v_splat_lane(nan), (vi){0})},
+                        norm ? norm + co : NULL, s);
+        if (!conv_relu(s)) {
+            real lanes[VL];
+            v_store(lanes, blank.value);
+            activate(lanes, lanes, VL, &s->activation);
+            blank.value = v_load(lanes);
+        }
+        for (int64_t ox = begin ? 0 : end; ox < s->out.w; ox = ox + 1 == begin ? end : ox + 1)
+            conv_keep(y + ox * k + co, argmax ? argmax + ox * k + co : NULL, blank, part->last - co);
     }
 }
 
@@ -175,7 +178,7 @@ static void conv_forward(real *y, uint8_t *argmax, const real *x, const real *pa
                 else conv_row(row, picture + at, packed, b, seen, &products, first, last);
             }
             conv_pool(y_row, argmax_row, rows, pitch, norm, s, &part);
-            conv_blank(y_row, argmax_row, rows, pitch, b, norm, s, &part);
+            conv_blank(y_row, argmax_row, b, norm, s, &part);
         }
     }
     conv_rows_end();

@@ -124,16 +124,17 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     enum { MOST = PAIR * PMC_NONZEROS, LIST = MOST + VL };
     int32_t *x_of = nonzeros, *dy_of = x_of + MOST, *argmax_of = dy_of + MOST;
     nonzero *lists = (nonzero *)((char *)nonzeros + 12 * MOST); /* [VL][LIST] */
-    const int64_t out_pixels = s->out.h * s->out.w, items = n * out_pixels;
+    const int64_t items = n * s->out.h * s->out.w;
     const int64_t some = PAIR == 1 ? MOST : equal_parts(items, MOST);
+    out_pixel pixel = {0};
     for (int64_t begin = 0; begin < items; begin += some) {
         const int64_t count = MIN(some, items - begin);
-        for (int64_t item = 0; item < count; item++) {
-            const int64_t i = (begin + item) / out_pixels, out_pixel = (begin + item) % out_pixels,
-                          oy = out_pixel / s->out.w, ox = out_pixel % s->out.w;
-            x_of[item] = (int32_t)(i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, ox));
-            dy_of[item] = (int32_t)(i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + ox) * k);
-            argmax_of[item] = (int32_t)(i * pmc_argmax_stride(&s->out) + out_pixel * k);
+        for (int64_t item = 0; item < count; item++, next_out_pixel(&pixel, s)) {
+            x_of[item] = (int32_t)(pixel.picture * pmc_image_stride(&s->in) + conv_patch_of(s, pixel.y, pixel.x));
+            dy_of[item] = (int32_t)(pixel.picture * pmc_image_stride(&s->out) + (s->out.top + pixel.y) * pitch +
+                                    (s->out.left + pixel.x) * k);
+            argmax_of[item] =
+                (int32_t)(pixel.picture * pmc_argmax_stride(&s->out) + (pixel.y * s->out.w + pixel.x) * k);
         }
         for (int64_t co = first; co < last; co += VL) {
             int64_t living[VL] = {0};
@@ -147,6 +148,15 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     }
 }
 
+/* Where an output pixel's gradients and argmax lie, those of picture i. */
+INLINE const real *conv_dy_of(const real *dy, const pmc_conv *s, int64_t i, int64_t oy, int64_t ox) {
+    return dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
+           (s->out.left + ox) * s->out.c;
+}
+INLINE const uint8_t *conv_argmax_of(const uint8_t *argmax, const pmc_conv *s, int64_t i, int64_t oy, int64_t ox) {
+    return argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c;
+}
+
 /* Every channel a group of its own: lanes over channels; packed is a workspace. */
 static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t *argmax, const real *w,
                                          const pmc_conv *s, int64_t n, real *packed, const int32_t *at) {
@@ -155,11 +165,9 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
     for (int64_t task = 0; task < pmc_conv_pack_parts(s); task++) conv_pack(packed, w, NULL, s, task);
     for (int64_t i = 0; i < n; i++, dx += pmc_image_stride(&s->in)) {
         memset(dx, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
-        for (int64_t out_pixel = 0; out_pixel < s->out.h * s->out.w; out_pixel++) {
-            const int64_t oy = out_pixel / s->out.w, ox = out_pixel % s->out.w;
-            const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + out_pixel * k;
-            const real *g = dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
-                            (s->out.left + ox) * k;
+        for (out_pixel pixel = {0}; pixel.picture == 0; next_out_pixel(&pixel, s)) {
+            const uint8_t *a = conv_argmax_of(argmax, s, i, pixel.y, pixel.x);
+            const real *g = conv_dy_of(dy, s, i, pixel.y, pixel.x);
             for (int64_t c = 0; c < k; c += VL) {
                 const vf gradient = v_round(v_load(g + c));
                 const vi where = v_load_bytes(a + c);
@@ -168,7 +176,8 @@ static void conv_channels_input_gradient(real *dx, const real *dy, const uint8_t
                     const real *weight = packed + c;
                     for (int64_t r = 0; r < s->kh; r++)
                         for (int64_t j = 0; j < s->kw; j++, weight += pitch) {
-                            real *to = dx + conv_patch_of(s, oy, ox) + at[index] + r * row + j * s->dilation_w * k + c;
+                            real *to = dx + conv_patch_of(s, pixel.y, pixel.x) + at[index] + r * row +
+                                       j * s->dilation_w * k + c;
                             v_store_n(to, v_fma(here, v_load(weight), v_load(to)), k - c);
                         }
                 }
@@ -192,40 +201,32 @@ INLINE void conv_list_channels(nonzero *lists, int64_t pitch, int64_t *living, i
     }
 }
 
-/* Where an output pixel's gradients and argmax lie, those of picture i. */
-INLINE const real *conv_dy_of(const real *dy, const pmc_conv *s, int64_t i, int64_t oy, int64_t ox) {
-    return dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pmc_image_pitch(&s->out) +
-           (s->out.left + ox) * s->out.c;
-}
-INLINE const uint8_t *conv_argmax_of(const uint8_t *argmax, const pmc_conv *s, int64_t i, int64_t oy, int64_t ox) {
-    return argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * s->out.c;
-}
-
 /* As conv_input_gradient, of large filters, which would come from L2 one by one: the sums of a few output pixels are made
  * apart, a tile of all filters at a time, and then added to dx in the pixels' order. In bfloat16 filters are half as
  * large, and it would take longer. */
 static void conv_input_gradient_apart(real *dx, const real *dy, const uint8_t *argmax, const factor *filters,
                                       const pmc_conv *s, int64_t n, nonzero *lists, const int32_t *at) {
     const int64_t k = s->out.c, filter = s->kh * pmc_filter_row(s), indices = s->pool_h * s->pool_w;
-    const int64_t pitch = pmc_padded(k), out_pixels = s->out.h * s->out.w;
+    const int64_t pitch = pmc_padded(k), items = n * s->out.h * s->out.w;
     const patch_shape shape = patch_reversed(conv_patch(s));
     real *sums = (real *)(lists + PMC_APART * indices * pitch + PMC_PAD), *to[PMC_APART];
     int64_t living[PMC_APART * PMC_APART_INDICES];
-    for (int64_t i = 0, some = 0; i < n; i++) {
-        real *picture = dx + i * pmc_image_stride(&s->in);
-        memset(picture, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
-        for (int64_t pixel = 0; pixel < out_pixels; pixel++) {
-            const int64_t oy = pixel / s->out.w, ox = pixel % s->out.w;
-            to[some] = picture + conv_patch_of(s, oy, ox);
-            conv_list_channels(lists + some * indices * pitch, pitch, living + some * indices, indices,
-                               conv_dy_of(dy, s, i, oy, ox), conv_argmax_of(argmax, s, i, oy, ox), k, filter);
-            const int last = i + 1 == n && pixel + 1 == out_pixels;
-            if (++some < PMC_APART && !last) continue;
-            patch_sums_apart(sums, filter, filters, k, lists, pitch, living, some * indices, &shape);
-            for (int64_t item = 0; item < some * indices; item++)
-                if (living[item]) patch_add(to[item / indices] + at[item % indices], sums + item * filter, &shape);
-            some = 0;
+    out_pixel pixel = {0};
+    for (int64_t begin = 0; begin < items; begin += PMC_APART) {
+        const int64_t some = MIN(PMC_APART, items - begin);
+        for (int64_t item = 0; item < some; item++, next_out_pixel(&pixel, s)) {
+            real *picture = dx + pixel.picture * pmc_image_stride(&s->in);
+            if (pixel.y + pixel.x == 0) memset(picture, 0, (size_t)pmc_image_stride(&s->in) * sizeof *dx);
+            to[item] = picture + conv_patch_of(s, pixel.y, pixel.x);
+            conv_list_channels(lists + item * indices * pitch, pitch, living + item * indices, indices,
+                               conv_dy_of(dy, s, pixel.picture, pixel.y, pixel.x),
+                               conv_argmax_of(argmax, s, pixel.picture, pixel.y, pixel.x), k, filter);
         }
+        patch_sums_apart(sums, filter, filters, k, lists, pitch, living, some * indices, &shape);
+        for (int64_t item = 0; item < some; item++)
+            for (int64_t index = 0; index < indices; index++)
+                if (living[item * indices + index])
+                    patch_add(to[item] + at[index], sums + (item * indices + index) * filter, &shape);
     }
 }
 

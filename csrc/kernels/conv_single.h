@@ -56,9 +56,9 @@ static single_block *const single_blocks[BESIDE_MOST + 1] = {FEW(SINGLE_ENTRY) M
 /* rows [pixels][pitch] <- all output channels of a row of pixels of x */
 static void single_row(real *rows, const real *x, const real *packed, const real *b, int64_t pixels,
                        const single_taps *taps) {
-    const int64_t blocks = pmc_blocks(pixels, BESIDE_MOST);
-    for (int64_t block = 0; block < blocks; block++) {
-        const int64_t begin = block * pixels / blocks, end = (block + 1) * pixels / blocks;
-        single_blocks[end - begin](rows + begin * taps->pitch, x + begin, packed, b, taps);
+    for (int64_t begin = 0, some; begin < pixels; begin += some) {
+        const int64_t left = pixels - begin; /* of the last two, about half each */
+        some = left <= BESIDE_MOST ? left : MIN(BESIDE_MOST, (left + 1) / 2);
+        single_blocks[some](rows + begin * taps->pitch, x + begin, packed, b, taps);
     }
 }

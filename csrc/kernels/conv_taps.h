@@ -64,20 +64,19 @@ INLINE void conv_taps(const int R, const int C, const int own, const int pair, c
             const real *g =
                 dy + i * pmc_image_stride(&s->out) + (s->out.top + oy) * pitch + (s->out.left + seen.begin) * k + co;
             const uint8_t *a = argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + seen.begin) * k + co;
-            const real *out_pixel =
-                x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, seen.begin) + (own ? co : 0);
-            for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, out_pixel += step) {
+            const real *window = x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, seen.begin) + (own ? co : 0);
+            for (int64_t ox = seen.begin; ox < seen.end; ox++, g += k, a += k, window += step) {
                 vf gradient = v_round(v_load(g));
                 vi where = v_load_bytes(a);
                 if (chosen) {
                     const vf here = v_choose(v_at_least(where, (lane)indices), (vf){0}, gradient);
-                    conv_chosen_taps(R, C, chosen, sum, out_pixel, here, where, row);
+                    conv_chosen_taps(R, C, chosen, sum, window, here, where, row);
                     continue;
                 }
                 for (int index = 0; index < indices; index += pair) {
                     vf here = pair == 1 ? v_select(where == index, gradient, (vf){0})
                                         : v_as_one_of_pair(where == index, where == index + 1, gradient);
-                    const real *patch = out_pixel + at[index];
+                    const real *patch = window + at[index];
                     for (int r = 0; r < R; r++)
                         for (int c = 0; c < C; c++) {
                             const real *tap = patch + r * row + c * column;

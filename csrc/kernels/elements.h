@@ -11,8 +11,7 @@ static void activation_forward(real *y, const real *x, const pmc_elements *s, in
         if (y != x) image_clear_border(y, image);
         for (int64_t row = 0; row < image->h; row++) {
             const int64_t at = (image->top + row) * pitch + image->left * image->c;
-            for (int64_t e = 0; e < width; e += VL)
-                v_store_n(y + at + e, activated(v_load(x + at + e), &s->activation), width - e);
+            activate(y + at, x + at, width, &s->activation);
         }
     }
 }

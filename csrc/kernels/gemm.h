@@ -92,10 +92,10 @@ static void gemm_chain(real *out, const real *x, const real *w, const real *star
     for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
         const int64_t left = (columns - column) / VL;
         vectors = pixels <= MR_WIDE && left >= 4 ? 4 : left == 3 && MR_THREE > 0 ? 3 : MIN(left, 2);
-        const int64_t most = vectors == 3 ? MR_THREE : MR_MAX, blocks = (pixels + most - 1) / most;
-        const int64_t smaller = pixels / blocks, larger = pixels % blocks;
-        for (int64_t block = 0, pixel = 0, size; block < blocks; block++, pixel += size) {
-            size = smaller + (block < larger);
+        const int64_t most = vectors == 3 ? MR_THREE : MR_MAX;
+        for (int64_t pixel = 0, size; pixel < pixels; pixel += size) {
+            const int64_t still = pixels - pixel; /* of the last two blocks, about half each: a division takes longer */
+            size = still <= most ? still : MIN(most, (still + 1) / 2);
             gemm_blocks[size][vectors](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
                                        start ? start + column : NULL, s);
         }

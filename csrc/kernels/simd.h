@@ -222,15 +222,15 @@ INLINE uint32_t v_not_negative(vi v) {
 #endif
 }
 
-/* Lanes to choose, where a is larger than b or NaN. In AVX-512 comparisons give masks that are no vectors; compilers do not
+/* Lanes to choose, where a is larger than b, or NaN. In AVX-512 comparisons give masks that are no vectors; compilers do not
  * see that a mask which became one need not have. */
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
 enum { LANES_ARE_CHEAP = 1 };
 typedef __mmask8 v_lanes;
 INLINE v_lanes v_at_least(vi a, lane b) { return _mm512_cmpge_epi64_mask((__m512i)a, _mm512_set1_epi64(b)); }
+INLINE v_lanes v_greater(vf a, vf b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ); }
 INLINE v_lanes v_larger_or_nan(vf a, vf b) {
-    const __mmask8 larger = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ);
-    return _kor_mask8(larger, _mm512_cmp_pd_mask((__m512d)a, (__m512d)a, _CMP_UNORD_Q));
+    return _kor_mask8(v_greater(a, b), _mm512_cmp_pd_mask((__m512d)a, (__m512d)a, _CMP_UNORD_Q));
 }
 INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return (vf)_mm512_mask_mov_pd((__m512d)no, lanes, (__m512d)yes); }
 INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
@@ -240,9 +240,9 @@ INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
 enum { LANES_ARE_CHEAP = 1 };
 typedef __mmask16 v_lanes;
 INLINE v_lanes v_at_least(vi a, lane b) { return _mm512_cmpge_epi32_mask((__m512i)a, _mm512_set1_epi32(b)); }
+INLINE v_lanes v_greater(vf a, vf b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ); }
 INLINE v_lanes v_larger_or_nan(vf a, vf b) {
-    const __mmask16 larger = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
-    return _kor_mask16(larger, _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q));
+    return _kor_mask16(v_greater(a, b), _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q));
 }
 INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return (vf)_mm512_mask_mov_ps((__m512)no, lanes, (__m512)yes); }
 INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
@@ -252,6 +252,7 @@ INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) {
 enum { LANES_ARE_CHEAP = 0 };
 typedef vi v_lanes;
 INLINE v_lanes v_at_least(vi a, lane b) { return a >= b; }
+INLINE v_lanes v_greater(vf a, vf b) { return a > b; }
 INLINE v_lanes v_larger_or_nan(vf a, vf b) { return (a > b) | (a != a); }
 INLINE vf v_choose(v_lanes lanes, vf yes, vf no) { return v_select(lanes, yes, no); }
 INLINE vi v_choose_lane(v_lanes lanes, vi yes, vi no) { return v_select_lane(lanes, yes, no); }

@@ -170,11 +170,13 @@ INLINE int winograd_window(const int side, const int relu, real *y, uint8_t *arg
             winograd_outputs(side, m + j, side);
         }
         for (int i = 0; i < 2; i++) winograd_outputs(side, m + i * side, 1);
-        const best_of above = better(single(m[0] + bias, 0), single(m[1] + bias, 1));
-        const best_of best = better(above, better(single(m[side] + bias, 2), single(m[side + 1] + bias, 3)));
-        finite += v_finite(m[0] + m[1] + (m[side] + m[side + 1]));
-        conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, norm ? norm + e : NULL, s, n - e);
+        const best_of above = better(1, single(m[0] + bias, 0), single(m[1] + bias, 1));
+        const best_of below = better(1, single(m[side] + bias, 2), single(m[side + 1] + bias, 3));
+        finite += v_finite(m[0] + m[1] + (m[side] + m[side + 1]) + bias);
+        conv_keep(y + e, argmax ? argmax + e : NULL,
+                  conv_normed(relu, better(1, above, below), norm ? norm + e : NULL, s), n - e);
     }
+    if (!relu) activate(y, y, n, &s->activation);
     return all_finite(finite);
 }
 
@@ -198,32 +200,35 @@ static void defined_window(real *y, uint8_t *argmax, const real *x, const winogr
                         weight[l] = f->w[((e + l) * s->kh + i) * row + at] * (f->scale ? f->scale[e + l] : 1);
                     sum = v_fma(v_splat(patch[i * pitch + at]), weight, sum);
                 }
-            best = window ? better(best, single(sum, window)) : single(sum, 0);
+            best = window ? better(0, best, single(sum, window)) : single(sum, 0);
         }
-        const int relu = s->activation.kind == PMC_RELU;
-        conv_keep(relu, y + e, argmax ? argmax + e : NULL, best, f->norm ? f->norm + e : NULL, s, last - e);
+        conv_keep(y + e, argmax ? argmax + e : NULL, conv_normed(conv_relu(s), best, f->norm ? f->norm + e : NULL, s),
+                  last - e);
     }
+    if (!conv_relu(s)) activate(y + first, y + first, last - first, &s->activation);
 }
 
 /* Tiles begin to end - 1 of all windows of a few pictures, at most PMC_WINOGRAD_TILES of them. */
 INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *argmax, const real *x,
                            const winograd_filters *f, const pmc_conv *s, int64_t begin, int64_t end, int64_t first,
                            int64_t last, real *workspace) {
-    const int64_t c = pmc_padded(s->in.c), k = s->out.c, out_pixels = s->out.h * s->out.w;
+    const int64_t c = pmc_padded(s->in.c), k = s->out.c;
     const int points = side * side;
     real *patches = workspace, *products = patches + points * patches_apart(s);
     real *y_of[PMC_WINOGRAD_TILES];
     uint8_t *argmax_of[PMC_WINOGRAD_TILES];
+    const real *x_of[PMC_WINOGRAD_TILES];
     int finite[PMC_WINOGRAD_TILES];
     gemm_shape product = {.rows = 1, .columns = 1, .length = s->in.c, .pixel = c, .step = 1};
-    for (int64_t tile = begin; tile < end; tile++) {
-        const int64_t i = tile / out_pixels, oy = tile % out_pixels / s->out.w, ox = tile % s->out.w;
-        y_of[tile - begin] =
-            image_inside(y, &s->out) + i * pmc_image_stride(&s->out) + oy * pmc_image_pitch(&s->out) + ox * k;
-        argmax_of[tile - begin] = argmax ? argmax + i * pmc_argmax_stride(&s->out) + (oy * s->out.w + ox) * k : NULL;
-        finite[tile - begin] = 1;
-        winograd_patch(side, patches + (tile - begin) * c, x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, ox),
-                       s);
+    out_pixel at = out_pixel_of(s, begin);
+    for (int64_t tile = 0; tile < end - begin; tile++, next_out_pixel(&at, s)) {
+        y_of[tile] = image_inside(y, &s->out) + at.picture * pmc_image_stride(&s->out) +
+                     at.y * pmc_image_pitch(&s->out) + at.x * k;
+        argmax_of[tile] =
+            argmax ? argmax + at.picture * pmc_argmax_stride(&s->out) + (at.y * s->out.w + at.x) * k : NULL;
+        x_of[tile] = x + at.picture * pmc_image_stride(&s->in) + conv_patch_of(s, at.y, at.x);
+        finite[tile] = 1;
+        winograd_patch(side, patches + tile * c, x_of[tile], s);
     }
     for (int64_t from = first, n; from < last; from += n) {
         const winograd_columns block = winograd_columns_of(s, from);
@@ -238,12 +243,8 @@ INLINE void winograd_block(const int side, const int relu, real *y, uint8_t *arg
                                             products + tile * block.width, f->b ? f->b + from : NULL,
                                             f->norm ? f->norm + from : NULL, s, n);
     }
-    for (int64_t tile = begin; tile < end; tile++) {
-        const int64_t i = tile / out_pixels, oy = tile % out_pixels / s->out.w, ox = tile % s->out.w;
-        if (finite[tile - begin]) continue;
-        defined_window(y_of[tile - begin], argmax_of[tile - begin],
-                       x + i * pmc_image_stride(&s->in) + conv_patch_of(s, oy, ox), f, s, first, last);
-    }
+    for (int64_t tile = 0; tile < end - begin; tile++)
+        if (!finite[tile]) defined_window(y_of[tile], argmax_of[tile], x_of[tile], f, s, first, last);
 }
 
 /* As conv_forward. */
@@ -252,7 +253,7 @@ static void winograd_forward(real *y, uint8_t *argmax, const real *x, const wino
     const int64_t tiles = (piece->last_row - piece->first_row) * s->out.w, first_tile = piece->first_row * s->out.w;
     const int64_t blocks = (tiles + PMC_WINOGRAD_TILES - 1) / PMC_WINOGRAD_TILES, h = s->out.h;
     const int64_t first = piece->channels.first, last = piece->channels.last;
-    const int relu = s->activation.kind == PMC_RELU, small = pmc_conv_winograd(s) == 4;
+    const int relu = conv_relu(s), small = pmc_conv_winograd(s) == 4;
     for (int64_t i = (piece->first_row + h - 1) / h; first == 0 && i * h < piece->last_row; i++)
         image_clear_border(y + i * pmc_image_stride(&s->out), &s->out);
     for (int64_t block = 0; block < blocks; block++) {
