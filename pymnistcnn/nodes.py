@@ -109,7 +109,8 @@ class Conv(Node):
 
     @property
     def packed(self) -> Packed:
-        return Packed("filters with a norm" if self.norm else "filters", self.layer)
+        """Of pooled blocks filters lie otherwise; in inference a block may take in a pool that in training it does not."""
+        return Packed(f"filters{' with a norm' if self.norm else ''}, pooled by {self.pool}", self.layer)
 
     def shape(self) -> list[int]:
         window = [*self.kernel, *self.stride, *self.dilation]

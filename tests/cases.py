@@ -108,6 +108,13 @@ CONVS = (
     Conv("depthwise of 129", 1, 129, 6, 6, 129, groups=129),
     Conv("depthwise to twice as many", 2, 8, 7, 7, 16, groups=8),
     Conv("all at once", 2, 8, 12, 13, 10, (3, 2), (2, 1), (1, 0, 2, 1), (1, 2), 2),
+    *(  # whose patches begin at any quarter of a line of memory
+        Conv("quarters of a line", 7, 20, 6, 2, 20, padding=(1, 1, 1, 1)),
+        Conv("quarters of five lines", 2, 12, 5, 8, 17, (2, 5), stride=(1, 3)),
+        Conv("halves of a line", 33, 8, 6, 7, 18, (5, 7), padding=(2, 0, 1, 0)),
+        Conv("quarters of eight lines", 3, 28, 5, 8, 17, (3, 4), stride=(2, 1), padding=(1, 1, 0, 0)),
+        Conv("quarters of dilated rows", 5, 20, 11, 8, 7, (4, 5), dilation=(2, 1)),
+    ),
 )
 CHANNEL_CONVS = tuple(
     Conv(f"{c} to {k}", BATCHES[(i + j) % 3], c, 5, 6, k, padding=(1, 1, 1, 1))
@@ -175,6 +182,8 @@ BLOCKS = tuple(
         (WINOGRAD_CONVS, (*OFTEN, "leaky_relu"), ((2, 2),)),
         (DEPTHWISE_CONVS, (None, "relu"), POOLS),
         (MIXED_CONVS, SELDOM, POOLS),
+        (MIXED_CONVS, (None, "relu", "tanh"), ((3, 3),)),
+        (WINOGRAD_CONVS[2:4], SELDOM, ((2, 2),)),
     )
     for conv in convs
     for activation in activations

@@ -146,18 +146,47 @@ def test_conv_without_bias(conv, isa, dtype, ran):
     ran("conv_weight_gradient", (conv, "without bias"))
 
 
-@pytest.mark.parametrize("name", ["plain", "2 groups", "one channel 5x5", "all at once", "depthwise 17"])
+@pytest.mark.parametrize(
+    "name", ["plain", "2 groups", "one channel 5x5", "all at once", "depthwise 17", "17 channels to 75"]
+)
 @pytest.mark.parametrize("activation", cases.OFTEN + cases.SELDOM)
-def test_nan_passes_through_a_conv_block(name, activation, isa, dtype):
-    conv = next(c for c in cases.CONVS + cases.DEPTHWISE_CONVS if c.name == name)
-    (x, w, b, _), _, _ = block_case(conv, activation, (2, 2), dtype)
+@pytest.mark.parametrize("pool", [(2, 2), (3, 3)], ids=str)
+def test_nan_passes_through_a_conv_block(name, activation, pool, isa, dtype):
+    conv = next(c for c in cases.CONVS + cases.WINOGRAD_CONVS + cases.DEPTHWISE_CONVS if c.name == name)
+    (x, w, b, _), _, _ = block_case(conv, activation, pool, dtype)
     x = x.copy()
     x[0, 0, 3, 4] = np.nan
-    y = block(conv, activation, (2, 2), dtype, w, b).forward(x, isa=isa)
-    expected = reference.conv_block(x, w, b, *conv.geometry, activation, (2, 2))
+    model = block(conv, activation, pool, dtype, w, b)
+    expected = reference.conv_block(x, w, b, *conv.geometry, activation, pool)
     assert 0 < np.isnan(expected).sum() < expected.size
-    np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
-    agree(np.nan_to_num(y), np.nan_to_num(expected), TOLERANCE[dtype])
+    for training in (False, True):
+        y = model.forward(x, training, isa=isa)
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
+        agree(np.nan_to_num(y), np.nan_to_num(expected), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("name", ["plain", "one channel 5x5", "lenet"])
+@pytest.mark.parametrize("pool", [(2, 2), (3, 3)], ids=str)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_pooled_as_it_says(name, pool, value, isa, dtype):
+    """Infinity and NaN win as numbers do, and the gradient goes to whoever won."""
+    conv = replace(next(c for c in cases.CONVS if c.name == name), kernel=(1, 1), padding=(0, 0, 0, 0))
+    (x, w, b, dy), _, _ = block_case(conv, None, pool, dtype, np.abs)
+    w, x = np.abs(w) + 1, x.copy()
+    x[:, :, 1:5, 2:4][np.random.default_rng(0).random(x[:, :, 1:5, 2:4].shape) < 0.1] = value
+    with np.errstate(invalid="ignore"):
+        z = reference.conv2d(x, w, b, *conv.geometry)
+    y, argmax = reference.max_pool2d(z, pool)
+    dz = reference.max_pool2d_backward(dy, argmax, z.shape)
+    model = block(conv, None, pool, dtype, w, b)
+    finite = np.isfinite(y)
+    assert 0 < finite.sum() < finite.size or value == -np.inf
+    for training in (False, True):
+        of_kernel = model.forward(x, training, isa=isa)
+        np.testing.assert_array_equal(of_kernel[~finite], y[~finite])
+        agree(of_kernel[finite], y[finite], TOLERANCE[dtype])
+    dx, *_ = reference.conv2d_backward(dz, np.zeros_like(x), w, *conv.geometry)
+    agree(model.backward(dy, isa=isa), dx, TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("conv", [c for c in cases.CONVS if c.name in ("plain", "one channel 5x5")], ids=str)
