@@ -187,7 +187,8 @@ static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
  * over window indices and channels, of one output pixel or of some, and then their sums, too; or, where every channel
  * is a group of its own, packed weights. Before them, pictures of factors. Or what tiles need. */
 static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
-    const int64_t of_weights = (sizes->bf16 ? 2 : 1) * 9 * PMC_NONZEROS + 9 * PMC_PAD + sizes->microbatch * CONV->out.h;
+    const int64_t lists_of = sizes->bf16 ? 2 : pmc_conv_quarters(CONV) ? PMC_QUARTERS : 1;
+    const int64_t of_weights = lists_of * 9 * (PMC_NONZEROS + PMC_PAD) + sizes->microbatch * CONV->out.h;
     const int64_t indices = CONV->pool_h * CONV->pool_w, list = indices * pmc_padded(CONV->out.c);
     const int apart = !sizes->bf16 && pmc_conv_apart(CONV, pmc_real_bytes(sizes));
     const int64_t sums = apart ? PMC_APART * indices * conv_weights(op, sizes) / CONV->out.c : 0;

@@ -12,6 +12,7 @@
 #pragma once
 #include "conv.h"
 #include "conv_taps.h"
+#include "patch_quarters.h"
 #if PMC_TILES
 #include "amx_conv_gradient.h"
 #endif
@@ -70,10 +71,10 @@ INLINE vi conv_window_offset(vi where, const pmc_conv *s) {
 }
 
 /* The nonzeros of a square of VL output pixels (the first n are there) and VL output channels, to the lists of the
- * channels. */
-INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], const real *dy, const uint8_t *argmax,
-                      const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of, int64_t n,
-                      const pmc_conv *s) {
+ * channels, of which each has one, or PMC_QUARTERS: patch_sum_quarters. */
+INLINE void conv_list(const int quarters, nonzero *lists, const int64_t pitch, int64_t *living, const real *dy,
+                      const uint8_t *argmax, const int32_t *x_of, const int32_t *dy_of, const int32_t *argmax_of,
+                      int64_t n, const pmc_conv *s) {
     const lane indices = (lane)(s->pool_h * s->pool_w); /* what is none is dead: memory is safe whatever argmax holds */
     vf offset[VL], scale[VL];
     for (int j = 0; j < VL; j++) {
@@ -87,8 +88,13 @@ INLINE void conv_list(nonzero *lists, const int64_t pitch, int64_t living[VL], c
     transpose_square(offset);
     transpose_square(scale);
     for (int l = 0; l < VL; l++)
-        living[l] +=
-            append_nonzeros(lists + l * pitch + living[l], (vi)offset[l], scale[l], v_not_negative((vi)offset[l]));
+        for (int quarter = 0; quarter < quarters; quarter++, lists += pitch, living++) {
+            const vi at = (vi)offset[l];
+            uint32_t bits = v_not_negative(at);
+            if (quarters > 1)
+                bits &= v_equal(at & (PMC_PAD - 1), v_splat_lane((lane)((quarters - 1 - quarter) * PMC_QUARTER)));
+            *living += append_nonzeros(lists + *living, at, scale[l], bits);
+        }
 }
 
 /* The factors of n pictures: x itself, or in `room`. */
@@ -120,12 +126,13 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
     }
 #endif
     const factor *pictures = conv_pictures(x, s, n, room);
-    /* So many output pixels at a time that their x is in L1: it is read for every output channel. */
+    /* So many output pixels at a time that their x is in L1, or L2: it is read for every output channel. */
     enum { MOST = PAIR * PMC_NONZEROS, LIST = MOST + VL };
     int32_t *x_of = nonzeros, *dy_of = x_of + MOST, *argmax_of = dy_of + MOST;
-    nonzero *lists = (nonzero *)((char *)nonzeros + 12 * MOST); /* [VL][LIST] */
+    nonzero *lists = (nonzero *)((char *)nonzeros + 12 * MOST); /* [VL][quarters][LIST] */
     const int64_t items = n * s->out.h * s->out.w;
-    const int64_t some = PAIR == 1 ? MOST : equal_parts(items, MOST);
+    const int in_quarters = PAIR == 1 && pmc_conv_quarters(s);
+    const int64_t some = in_quarters ? MOST / 2 : PAIR == 1 ? MOST : equal_parts(items, MOST);
     out_pixel pixel = {0};
     for (int64_t begin = 0; begin < items; begin += some) {
         const int64_t count = MIN(some, items - begin);
@@ -137,13 +144,21 @@ static void conv_weight_gradient(real *dw, real *db, const real *dy, const uint8
                 (int32_t)(pixel.picture * pmc_argmax_stride(&s->out) + (pixel.y * s->out.w + pixel.x) * k);
         }
         for (int64_t co = first; co < last; co += VL) {
-            int64_t living[VL] = {0};
+            int64_t living[VL * PMC_QUARTERS] = {0};
             for (int64_t item = 0; item < count; item += VL)
-                conv_list(lists, LIST, living, dy + co, argmax + co, x_of + item, dy_of + item, argmax_of + item,
-                          count - item, s);
-            for (int64_t o = co; o < MIN(co + VL, last); o++)
-                patch_sum(dw + o * s->kh * row, pictures + o / (k / s->groups) * c, lists + (o - co) * LIST,
-                          living[o - co], &shape);
+                if (in_quarters)
+                    conv_list(PMC_QUARTERS, lists, LIST, living, dy + co, argmax + co, x_of + item, dy_of + item,
+                              argmax_of + item, count - item, s);
+                else
+                    conv_list(1, lists, LIST, living, dy + co, argmax + co, x_of + item, dy_of + item, argmax_of + item,
+                              count - item, s);
+            for (int64_t o = co, l = 0; o < MIN(co + VL, last); o++, l++)
+                if (in_quarters)
+                    patch_sum_quarters(dw + o * s->kh * row, pictures, lists + l * PMC_QUARTERS * LIST, LIST,
+                                       living + l * PMC_QUARTERS, &shape);
+                else
+                    patch_sum(dw + o * s->kh * row, pictures + o / (k / s->groups) * c, lists + l * LIST, living[l],
+                              &shape);
         }
     }
 }

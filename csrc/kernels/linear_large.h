@@ -48,9 +48,10 @@ static void linear_row(real *y, const real *x, factors w, const real *b, int64_t
     }
 }
 
-/* y [n][columns] = x [n][in] * w [in][columns] + b. A few lines of each row of w are read, which no processor foresees: rows
- * are fetched ahead. */
+/* Rows of the weights that are fetched ahead: a few lines of each are read, which no processor foresees. */
 enum { ROWS_AHEAD = 12 };
+
+/* y [n][columns] = x [n][in] * w [in][columns] + b */
 static void linear_piece(real *y, factors x, factors w, const real *b, const pmc_linear *s, int64_t n,
                          int64_t columns) {
     const gemm_shape product = {.rows = 1,

@@ -416,6 +416,11 @@ INLINE vf v_gather(const real *p, vi at, vf otherwise) {
 #endif
 }
 
+#if PMC_ISA == PMC_AVX512 && !PMC_DOUBLE
+/* Lanes 4 to 19 of two vectors that follow each other. */
+INLINE vf v_quarter_up(vf v, vf next) { return (vf)_mm512_alignr_epi32((__m512i)next, (__m512i)v, 4); }
+#endif
+
 /* The first n lanes, so many elements apart. */
 INLINE void v_store_apart_n(real *p, int64_t apart, vf v, int64_t n) {
     if (apart == 1) v_store_n(p, v, n);
