@@ -109,7 +109,7 @@ class Conv(Node):
 
     @property
     def packed(self) -> Packed:
-        """Of pooled blocks filters lie otherwise; in inference a block may take in a pool that in training it does not."""
+        """Filters of a pooled block lie otherwise: in inference it may have taken in a pool, and in training not."""
         return Packed(f"filters{' with a norm' if self.norm else ''}, pooled by {self.pool}", self.layer)
 
     def shape(self) -> list[int]:
