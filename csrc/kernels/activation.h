@@ -72,7 +72,7 @@ INLINE vf activated(vf x, const pmc_activation *f) {
 }
 
 /* y [n] <- x [n], activated; y may be x */
-static void activate(real *y, const real *x, int64_t n, const pmc_activation *f) {
+KERNEL void activate(real *y, const real *x, int64_t n, const pmc_activation *f) {
     for (int64_t e = 0; e < n; e += VL) v_store_n(y + e, activated(v_load_n(x + e, n - e), f), n - e);
 }
 

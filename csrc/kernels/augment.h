@@ -6,28 +6,33 @@
 
 /* ---- noise ---- */
 
+/* Normal numbers are made 32 at a time, and so many of these beside each other: each is a chain of multiplications that wait
+ * for one another. */
+enum { NORMALS = 2 * PMC_PAD, NORMALS_BESIDE = RANDOM_BLOCKS * 4 / NORMALS };
+
 /* y <- x + std * normal; y may be x. Element e, in the order h, w, c, is number e % 32 of blocks 8 (e / 32) on. */
 static void noise(real *y, const real *x, const pmc_noise *s, int64_t n, pmc_random random, const int64_t *index) {
     const pmc_image *image = &s->image;
-    const int64_t width = image->w * image->c, stride = pmc_image_stride(image);
+    const int64_t width = image->w * image->c, stride = pmc_image_stride(image), all = image->h * width;
     const vf std = v_splat((real)s->std);
     for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
         const uint32_t picture = picture_of(random, index, i);
-        real numbers[2 * PMC_PAD];
-        int64_t have = -1; /* which 32 are in `numbers` */
+        real numbers[NORMALS_BESIDE * NORMALS];
+        int64_t have = -1; /* which of them are in `numbers` */
         if (y != x) image_clear_border(y, image);
         for (int64_t row = 0; row < image->h; row++) {
             const int64_t at = (image->top + row) * pmc_image_pitch(image) + image->left * image->c;
             for (int64_t e = 0, count; e < width; e += count) {
-                const int64_t element = row * width + e, chunk = element / (2 * PMC_PAD),
-                              skip = element % (2 * PMC_PAD);
-                if (chunk != have) {
-                    uint32_t words[2 * PMC_PAD];
-                    random_words(words, (uint32_t)(chunk * (PMC_PAD / 2)), PMC_PAD / 2, picture, s->stream, random);
-                    normal_numbers(numbers, words);
-                    have = chunk;
+                const int64_t element = row * width + e, most = NORMALS_BESIDE * NORMALS;
+                const int64_t first = element / most * most, skip = element - first;
+                if (first != have) {
+                    uint32_t words[NORMALS_BESIDE * NORMALS];
+                    const int64_t beside = pmc_blocks(MIN(most, all - first), NORMALS);
+                    random_words(words, (uint32_t)(first / 4), beside * NORMALS / 4, picture, s->stream, random);
+                    for (int64_t i = 0; i < beside; i++) normal_numbers(numbers + i * NORMALS, words + i * NORMALS);
+                    have = first;
                 }
-                count = MIN(2 * PMC_PAD - skip, width - e);
+                count = MIN(most - skip, width - e);
                 for (int64_t j = 0; j < count; j += VL) {
                     const vf number = v_load_n(numbers + skip + j, count - j);
                     v_store_n(y + at + e + j, v_fma(std, number, v_load(x + at + e + j)), count - j);
