@@ -249,7 +249,8 @@ def section(kind) -> str:
     facts += [f"FMA peak of one thread up to {max(peaks):,.0f} GFLOP/s with {kind.isa}"] if peaks else []
     facts += [f"{VERSIONS[key]} {version}".strip() for key, version in versions.items()]
     lines = ["; ".join(facts) + "."]
-    lines += [f"{names.capitalize()}: {line}." for names, line in standing(kind, *SUBJECTS).items()]
+    measured = (f"{names.capitalize()}: {line}." for names, line in standing(kind, *SUBJECTS).items())
+    lines += filter(None, [" ".join(measured)])
     lines += [*beside_others(kind), *past_one_core(kind), *missed(kind)]
     return f"## {kind.label}\n\n" + "\n".join(f"- {line}" for line in lines)
 
