@@ -3,11 +3,12 @@ of `pm.CNNClassifier("accurate")`, two of which slow each other down, whoever st
 
     python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask, Ray if there
 
-In each round, one after the other: four fits one by one, on one thread; and as many by two workers, from the call to
+In each round, one after the other: eight fits one by one, on one thread; and as many by two workers, from the call to
 the last result. A kind after the other: what Dask and Ray keep beside their workers takes a part of a processor, and
-would from the others, too. The workers are there before; the pictures go to them with each call. joblib's are told
-nothing: they find their share of the processors themselves; to others a fit says that it takes one thread. After each,
-the FMA peak of two threads and of one: where it does not grow twofold, the machine gave less than two cores.
+would from the others, too. The workers are there before, and Dask's have the pictures, as in docs/jobs/sweep_dask.py;
+to others they go with each call. joblib's are told nothing: they find their share of the processors themselves; to
+others a fit says that it takes one thread. After each, the FMA peak of two threads and of one: where it does not grow
+twofold, the machine gave less than two cores.
 
 Batch norm goes over whole batches. Those of `accurate` are in L3, which two fits share; those of `fast` are in L2.
 """
@@ -33,11 +34,17 @@ from pymnistcnn.benchmarking.targets import Verdict
 from pymnistcnn.processors import cpu_model, processors
 from pymnistcnn.target import default_target
 
-FITS, IMAGES = 4, (6_000, 30_000)
+FITS, IMAGES = 8, (6_000, 30_000)
 EPOCHS = {"fast": 10, "accurate": 1}
 ONE = "one by one"
 AT_LEAST = 1.9  # times one worker
 PEAK_SECONDS = 0.1  # of each look at the FMA peak
+DASK = {  # as in docs/jobs/sweep_dask.py
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.tick.interval": "1s",
+}
 
 
 @dataclass(frozen=True)
@@ -79,21 +86,23 @@ def one_by_one(*data):
         fit(1, *data)
 
 
-def by_joblib(stack, backend, threads=None) -> Callable[..., None]:
-    with parallel_config(backend, n_jobs=2):
+def by_joblib(stack, backend, threads=None, **options) -> Callable[..., None]:
+    with parallel_config(backend, n_jobs=2, **options):
         parallel = stack.enter_context(Parallel())
     return lambda *data: parallel(delayed(fit)(threads, *data) for _ in range(FITS))
 
 
-def by_dask(stack):
+def by_dask(stack, images, labels):
+    import dask
     from distributed import Client, LocalCluster
 
+    stack.enter_context(dask.config.set(DASK))
     cluster = stack.enter_context(LocalCluster(2, threads_per_worker=1, dashboard_address=None))
     stack.enter_context(Client(cluster))
-    return by_joblib(stack, "dask", 1)
+    return by_joblib(stack, "dask", 1, scatter=[images, labels])
 
 
-def by_ray(stack):
+def by_ray(stack, images, labels):
     import ray
     from ray.util.joblib import register_ray
 
@@ -103,9 +112,9 @@ def by_ray(stack):
     return by_joblib(stack, "ray", 1)
 
 
-KINDS = {  # what starts them; they end with a stack
-    "joblib's threads": lambda stack: by_joblib(stack, "threading"),
-    "joblib's processes": lambda stack: by_joblib(stack, "loky"),
+KINDS = {  # what starts them, with a fit's pictures and labels; they end with a stack
+    "joblib's threads": lambda stack, *data: by_joblib(stack, "threading"),
+    "joblib's processes": lambda stack, *data: by_joblib(stack, "loky"),
     "Dask": by_dask,
     "Ray": by_ray,
 }
@@ -122,7 +131,7 @@ def measure(kind, rounds, images, recipe) -> list[Row]:
     train = pm.datasets.mnist()[0][:images]
     seconds, grown = {ONE: [], kind: []}, {ONE: [], kind: []}
     with ExitStack() as stack:
-        ways = {ONE: one_by_one, kind: KINDS[kind](stack)}
+        ways = {ONE: one_by_one, kind: KINDS[kind](stack, train.images, train.labels)}
         for number in range(rounds + 1):  # once before: processes start, pages are touched
             for name, way in ways.items():
                 started = time.perf_counter()

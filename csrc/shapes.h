@@ -280,13 +280,13 @@ PMC_INLINE int pmc_conv_apart(const pmc_conv *s, int64_t real_bytes) {
 }
 
 /* Do patches begin at any quarter of a line of memory, and are their rows so long that this takes time, but no longer than
- * eight lines? Then the weight gradient takes those of each quarter by themselves, of half as many output pixels at a
+ * there is code for? Then the weight gradient takes those of each quarter by themselves, of half as many output pixels at a
  * time. */
-enum { PMC_QUARTERS = 4, PMC_QUARTER = PMC_PAD / PMC_QUARTERS };
+enum { PMC_QUARTERS = 4, PMC_QUARTER = PMC_PAD / PMC_QUARTERS, PMC_QUARTERS_LINES = 8 };
 PMC_INLINE int pmc_conv_quarters(const pmc_conv *s) {
     const int64_t lines = pmc_blocks(pmc_conv_run(s) + PMC_PAD - PMC_QUARTER, PMC_PAD);
     return pmc_conv_rows_contiguous(s) && s->in.c % PMC_PAD && s->in.c % PMC_QUARTER == 0 &&
-           pmc_image_pitch(&s->in) % PMC_PAD == 0 && lines > 3 && lines <= 8;
+           pmc_image_pitch(&s->in) % PMC_PAD == 0 && lines > 3 && lines <= PMC_QUARTERS_LINES;
 }
 
 /* Radius of the elastic distortion's blur, in pixels. */

@@ -57,8 +57,7 @@ static single_block *const single_blocks[BESIDE_MOST + 1] = {FEW(SINGLE_ENTRY) M
 static void single_row(real *rows, const real *x, const real *packed, const real *b, int64_t pixels,
                        const single_taps *taps) {
     for (int64_t begin = 0, some; begin < pixels; begin += some) {
-        const int64_t left = pixels - begin; /* of the last two, about half each */
-        some = left <= BESIDE_MOST ? left : MIN(BESIDE_MOST, (left + 1) / 2);
+        some = next_block(pixels - begin, BESIDE_MOST);
         single_blocks[some](rows + begin * taps->pitch, x + begin, packed, b, taps);
     }
 }

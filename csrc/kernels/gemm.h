@@ -86,7 +86,7 @@ ROWS(GEMM_BLOCKS)
            GEMM_ENTRY(P, 4, MR_WIDE)},
 static gemm_block *const gemm_blocks[15][5] = {ROWS(GEMM_ENTRIES)};
 
-/* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in balanced blocks of pixels; one chain each. */
+/* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in blocks of pixels; one chain each. */
 static void gemm_chain(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
                        const gemm_shape *s) {
     for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
@@ -94,8 +94,7 @@ static void gemm_chain(real *out, const real *x, const real *w, const real *star
         vectors = pixels <= MR_WIDE && left >= 4 ? 4 : left == 3 && MR_THREE > 0 ? 3 : MIN(left, 2);
         const int64_t most = vectors == 3 ? MR_THREE : MR_MAX;
         for (int64_t pixel = 0, size; pixel < pixels; pixel += size) {
-            const int64_t still = pixels - pixel; /* of the last two blocks, about half each: a division takes longer */
-            size = still <= most ? still : MIN(most, (still + 1) / 2);
+            size = next_block(pixels - pixel, most);
             gemm_blocks[size][vectors](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
                                        start ? start + column : NULL, s);
         }

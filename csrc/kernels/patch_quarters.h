@@ -8,6 +8,7 @@
 #include "patch.h"
 
 #if PMC_ISA == PMC_AVX512 && !PMC_DOUBLE && !PMC_BF16
+_Static_assert(PMC_QUARTERS_LINES <= PATCH_COLUMNS, "there is code for every row of lines");
 INLINE void patch_quarters(const int R, const int C, real *to, const real *from, nonzero *lists, int64_t pitch,
                            const int64_t *counts, int64_t to_row, int64_t from_row, int64_t length) {
     patch_sums sum;

@@ -430,11 +430,7 @@ INLINE void v_store_apart_n(real *p, int64_t apart, vf v, int64_t n) {
 
 /* 0 where x is finite, NaN elsewhere. */
 INLINE vf v_finite(vf x) { return x - x; }
-INLINE int all_finite(vf nan_or_zero) {
-    real sum = 0;
-    for (int i = 0; i < VL; i++) sum += nan_or_zero[i];
-    return sum == 0;
-}
+INLINE int all_finite(vf nan_or_zero) { return !v_nonzero(nan_or_zero); }
 
 /* The sum of 16 partials by one fixed tree, the same on every ISA. */
 INLINE real sum_partials(const vf partial[PARTS]) {

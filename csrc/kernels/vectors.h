@@ -40,3 +40,6 @@ INLINE int64_t equal_parts(int64_t size, int64_t most) {
     const int64_t parts = (size + most - 1) / most;
     return (size + parts - 1) / parts;
 }
+
+/* The size of the next block of what is left: `most`, or about half of the last two. Divisions by it would take longer. */
+INLINE int64_t next_block(int64_t left, int64_t most) { return left <= most ? left : MIN(most, (left + 1) / 2); }

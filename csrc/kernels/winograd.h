@@ -143,15 +143,24 @@ static void winograd_pack(real *packed, const real *w, const real *scale, const 
 
 /* patches [points][PMC_WINOGRAD_TILES][c, padded], of one tile, <- the patch at x */
 INLINE void winograd_patch(const int side, real *patches, const real *x, const pmc_conv *s) {
-    for (int64_t e = 0; e < pmc_padded(s->in.c); e += VL) {
+    const int64_t channels = s->in.c, pitch = pmc_image_pitch(&s->in), apart = patches_apart(s);
+    for (int64_t e = 0; e < channels; e += VL) {
         vf d[36];
-        for (int i = 0; i < side; i++) {
-            for (int j = 0; j < side; j++) d[i * side + j] = v_load(x + i * pmc_image_pitch(&s->in) + j * s->in.c + e);
+        const real *row = x + e;
+#pragma GCC unroll 6
+        for (int i = 0; i < side; i++, row = one_pointer(row + pitch)) {
+            const real *at = row;
+#pragma GCC unroll 6
+            for (int j = 0; j < side; j++, at += channels) d[i * side + j] = v_load(at);
             winograd_pixels(side, d + i * side, 1);
         }
+        real *to = patches + e;
+#pragma GCC unroll 6
         for (int j = 0; j < side; j++) {
             winograd_pixels(side, d + j, side);
-            for (int i = 0; i < side; i++) v_store(patches + (i * side + j) * patches_apart(s) + e, d[i * side + j]);
+            real *at = to + j * apart;
+#pragma GCC unroll 6
+            for (int i = 0; i < side; i++, at += side * apart) v_store(at, d[i * side + j]);
         }
     }
 }
