@@ -288,7 +288,8 @@ def past_one_core(kind) -> list[str]:
         over = ", ".join(f"{name} {' / '.join(found)}" for name, found in ratios.items())
         peaks = [row["peak_over_one"]["median"] for row in of_two]
         grown = f"the FMA peak of two threads, {min(peaks):.2f} to {max(peaks):.2f}"
-        lines.append(f"Fits of `{recipe}` to {pictures} pictures by two workers, times one: {over}; {grown}.")
+        fits = f"{of_two[0]['fits']} fits of `{recipe}` to {pictures} pictures"
+        lines.append(f"{fits} by two workers, times one: {over}; {grown}.")
     return lines
 
 

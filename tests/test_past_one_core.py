@@ -165,8 +165,8 @@ def test_the_page_shows_what_was_measured_and_only_that():
         "slow-network": dict(commit="0", rows=[mine | dict(batch=128)], notes=["1 ms each way."]),
         "data": dict(commit="0", rows=[dict(source=name, images=8_100_000, share=figure(share))
                                        for name, share in (("memory", 1.0), ("a mapped file", 0.97))]),
-        "sweeps": dict(commit="0", rows=[dict(recipe="fast", workers=name, images=images, over_one=figure(over),
-                                              peak_over_one=figure(1.98))
+        "sweeps": dict(commit="0", rows=[dict(recipe="fast", workers=name, fits=8, images=images,
+                                              over_one=figure(over), peak_over_one=figure(1.98))
                                          for images, joblib in ((6_000, 1.75), (30_000, 1.95))
                                          for name, over in (("one by one", 1.0), ("joblib's processes", joblib))]),
     }  # fmt: skip
@@ -180,6 +180,6 @@ def test_the_page_shows_what_was_measured_and_only_that():
     assert texts.machines_that_pay("not yet", [nothing]) == "not yet"
     assert page.past_one_core(kind) == [
         "Training on 8,100,000 pictures, of the speed in memory: a mapped file **97%** (97% to 97%).",
-        "Fits of `fast` to 6,000 / 30,000 pictures by two workers, times one: joblib's processes **1.75** (1.75 to "
+        "8 fits of `fast` to 6,000 / 30,000 pictures by two workers, times one: joblib's processes **1.75** (1.75 to "
         "1.75) / **1.95** (1.95 to 1.95); the FMA peak of two threads, 1.98 to 1.98.",
     ]

@@ -11,8 +11,8 @@ import pymnistcnn as pm
 train, test = pm.datasets.mnist()
 X, y = train.images[:2000].reshape(2000, -1), train.labels[:2000]
 
-# Dask would delete the copies of what was sent to all. And where each core has a worker, the profile of its code and what
-# is looked at every 20 or 100 milliseconds take some 3 % of the core from the fits.
+# Dask would delete the copies of what was sent to all. And where each core has a worker, the profile of its code and
+# what is looked at every 20 or 100 milliseconds take some 3 % of the core from the fits.
 dask.config.set(
     {
         "distributed.scheduler.active-memory-manager.start": False,
