@@ -164,7 +164,7 @@ REALS(conv_in, pmc_image_stride(&CONV->in))
 REALS(conv_out, pmc_image_stride(&CONV->out))
 BYTES(conv_argmax, pmc_argmax_stride(&CONV->out))
 REALS(conv_weights, CONV->out.c * CONV->kh * pmc_filter_row(CONV))
-REALS(conv_packed, sizes->bf16 ? pmc_conv_words(CONV) + pmc_conv_filters(CONV) : pmc_conv_packed(CONV))
+REALS(conv_packed, sizes->pairs ? pmc_conv_words(CONV) + pmc_conv_filters(CONV) : pmc_conv_packed(CONV))
 REALS(conv_channels, pmc_padded(CONV->out.c))
 REALS(conv_norm, PMC_NORM_ROWS *pmc_padded(CONV->out.c))
 /* vectors of the last group reach over it */
@@ -179,7 +179,7 @@ static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
     const int64_t tiles = side * side * (PMC_WINOGRAD_TILES * (c + PMC_WINOGRAD_MOST) + PMC_PAD);
     const int64_t rows = CONV->pool_h * CONV->pool_w * CONV->out.w * (k + PMC_PAD) + PMC_PAD;
     const int64_t gathered = PMC_PAD * pmc_gathered(pmc_conv_runs(CONV), pmc_conv_run(CONV));
-    if (sizes->bf16) return (rows + pmc_image_stride(&CONV->in) + gathered) * pmc_real_bytes(sizes);
+    if (sizes->pairs) return (rows + pmc_image_stride(&CONV->in) + gathered) * pmc_real_bytes(sizes);
     return (side ? tiles : rows) * pmc_real_bytes(sizes);
 }
 
@@ -187,16 +187,17 @@ static int64_t conv_rows(const pmc_op *op, const pmc_plan_sizes *sizes) {
  * over window indices and channels, of one output pixel or of some, and then their sums, too; or, where every channel
  * is a group of its own, packed weights. Before them, pictures of factors. Or what tiles need. */
 static int64_t conv_nonzeros(const pmc_op *op, const pmc_plan_sizes *sizes) {
-    const int64_t lists_of = sizes->bf16 ? 2 : pmc_conv_quarters(CONV) ? PMC_QUARTERS : 1;
+    const int64_t lists_of = sizes->pairs ? 2 : pmc_conv_quarters(CONV) ? PMC_QUARTERS : 1;
     const int64_t of_weights = lists_of * 9 * (PMC_NONZEROS + PMC_PAD) + sizes->microbatch * CONV->out.h;
     const int64_t indices = CONV->pool_h * CONV->pool_w, list = indices * pmc_padded(CONV->out.c);
-    const int apart = !sizes->bf16 && pmc_conv_apart(CONV, pmc_real_bytes(sizes));
+    const int apart = !sizes->pairs && pmc_conv_apart(CONV, pmc_real_bytes(sizes));
     const int64_t sums = apart ? PMC_APART * indices * conv_weights(op, sizes) / CONV->out.c : 0;
     const int64_t of_input = NONZERO_BYTES * ((apart ? PMC_APART : 1) * list + PMC_PAD) + sums;
-    const int64_t pictures = sizes->bf16 ? sizes->microbatch * pmc_image_stride(&CONV->in) * pmc_real_bytes(sizes) : 0;
+    const int64_t pictures = sizes->pairs ? sizes->microbatch * pmc_image_stride(&CONV->in) * pmc_real_bytes(sizes) : 0;
     if (pmc_conv_depthwise(CONV)) return pictures + NONZERO_BYTES * pmc_conv_packed(CONV);
     const int64_t lists = pictures + (NONZERO_BYTES * of_weights > of_input ? NONZERO_BYTES * of_weights : of_input);
-    const int64_t tiles = sizes->bf16 && pmc_conv_spread(CONV) ? pmc_conv_spread_room(CONV) * pmc_real_bytes(sizes) : 0;
+    const int64_t tiles =
+        sizes->pairs && pmc_conv_spread(CONV) ? pmc_conv_spread_room(CONV) * pmc_real_bytes(sizes) : 0;
     return lists > tiles ? lists : tiles;
 }
 
@@ -215,13 +216,13 @@ REALS(linear_bias, pmc_padded(LINEAR->out))
 
 /* Words of bfloat16 that a task packs: a piece of either factor, and in a column's room their rows' ends. */
 #define WORDS(n) pmc_vector_stride(pmc_blocks(n, 2))
-#define PACKED_REALS(name, size) REALS(name, sizes->bf16 ? (size) : 0)
+#define PACKED_REALS(name, size) REALS(name, sizes->pairs ? (size) : 0)
 PACKED_REALS(packed_microbatch, sizes->microbatch * WORDS(LINEAR->in))
 PACKED_REALS(packed_tile, PMC_TILE_ROWS * WORDS(LINEAR->in))
-PACKED_REALS(linear_words, pmc_linear_depth(LINEAR) * pmc_padded(LINEAR->out))
+REALS(linear_words, (sizes->pairs ? pmc_linear_depth(LINEAR) : LINEAR->in) * pmc_padded(LINEAR->out))
 REALS(linear_band, PMC_TILE_BAND * pmc_padded(LINEAR->out) +
-                       (sizes->bf16 ? (2 * PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity) : 0))
-REALS(linear_packed, sizes->bf16 ? (PMC_TILE_ROWS + PMC_TILE_COLUMNS) * WORDS(LINEAR->out)
+                       (sizes->pairs ? (2 * PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity) : 0))
+REALS(linear_packed, sizes->pairs ? (PMC_TILE_ROWS + PMC_TILE_COLUMNS) * WORDS(LINEAR->out)
                                  : LINEAR->out * PMC_TILE_COLUMNS)
 
 REALS(sum_out, pmc_image_stride(&op->shape.sum.out))
@@ -305,6 +306,7 @@ enum {
     SCRATCH = 1 << PMC_THREAD | PMC_SCRATCH | PMC_WRITTEN,
     WRITTEN = PMC_WRITTEN,
     OPTIONAL = PMC_OPTIONAL,
+    OF_PAIRS = PMC_OF_PAIRS,
 };
 
 #define BY_SAMPLE(name, check, ...) static const pmc_operation name = {.fits = check, .ref = {__VA_ARGS__}};
@@ -332,18 +334,18 @@ BY_SAMPLE(flatten_backward, image_fits, {"dx", image, SAMPLE | WRITTEN}, {"dy", 
 
 BY_TILES(conv_pack, conv_fits, conv_pack_parts, conv_pack_work,
          {"packed", conv_packed, PACKED | WRITTEN}, {"w", conv_weights, WEIGHT},
-         {"scale", conv_channels, PACKED | OPTIONAL})
+         {"scale", conv_channels, PACKED | OPTIONAL}, {"rounded", conv_weights, PACKED | WRITTEN | OPTIONAL})
 SHARED(conv_forward, conv_fits, conv_forward_parts, conv_work,
        {"y", conv_out, SAMPLE | WRITTEN}, {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
        {"x", conv_in, SAMPLE}, {"packed", conv_packed, PACKED}, {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
-       {"rows", conv_rows, SCRATCH}, {"w", conv_weights, WEIGHT}, {"scale", conv_channels, PACKED | OPTIONAL},
+       {"rows", conv_rows, SCRATCH}, {"w", conv_weights, WEIGHT | PACKED}, {"scale", conv_channels, PACKED | OPTIONAL},
        {"norm", conv_norm, PACKED | OPTIONAL})
 SHARED(conv_weight_gradient, conv_fits, conv_parts, conv_work,
        {"dw", conv_weights, SHARD}, {"db", conv_channels, SHARD | OPTIONAL}, {"dy", conv_out, SAMPLE},
        {"argmax", conv_argmax, SAMPLE}, {"x", conv_in, SAMPLE}, {"nonzeros", conv_nonzeros, SCRATCH})
 BY_SAMPLE(conv_input_gradient, conv_fits,
           {"dx", conv_in, SAMPLE | WRITTEN}, {"dy", conv_out, SAMPLE}, {"argmax", conv_argmax, SAMPLE},
-          {"w", conv_weights, WEIGHT}, {"nonzeros", conv_nonzeros, SCRATCH}, {"packed", conv_packed, PACKED})
+          {"w", conv_weights, WEIGHT | PACKED}, {"nonzeros", conv_nonzeros, SCRATCH}, {"packed", conv_packed, PACKED})
 
 BY_SAMPLE(pool_forward, pool_fits,
           {"y", pool_out, SAMPLE | WRITTEN}, {"argmax", pool_argmax, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE})
@@ -360,17 +362,17 @@ BY_SAMPLE(linear_weight_gradient, linear_fits,
           {"x", features_in, SAMPLE})
 BY_SAMPLE(linear_input_gradient, linear_fits,
           {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", small_weights, WEIGHT})
-/* In bfloat16, what products read of the weights. */
+/* In bfloat16, what products read of the weights: words of two factors, or, by themselves, rounded ones. */
 BY_TILES(linear_pack, linear_fits, linear_pack_parts, linear_pack_work,
          {"words", linear_words, PACKED | WRITTEN}, {"w", large_weights, WEIGHT})
 BY_SAMPLE(linear_sparse_forward, linear_fits,
-          {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
+          {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT | PACKED},
           {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_microbatch, SCRATCH},
-          {"words", linear_words, PACKED})
+          {"words", linear_words, PACKED | OF_PAIRS})
 SAMPLES_BY_TILES(linear_tile_forward, linear_fits, tile_forward_parts, tile_work,
-                 {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT},
+                 {"y", features_out, SAMPLE | WRITTEN}, {"x", features_in, SAMPLE}, {"w", large_weights, WEIGHT | PACKED},
                  {"b", linear_bias, WEIGHT | OPTIONAL}, {"packed", packed_tile, SCRATCH},
-                 {"words", linear_words, PACKED})
+                 {"words", linear_words, PACKED | OF_PAIRS})
 /* Where w and b are given, the update follows, which may leave the new weights' words; on the processor dw stays as it
  * is then. */
 BY_TILES(linear_tile_weight_gradient, linear_fits, tile_weight_gradient_parts, tile_work,
@@ -379,8 +381,8 @@ BY_TILES(linear_tile_weight_gradient, linear_fits, tile_weight_gradient_parts, t
          {"b", linear_bias, WEIGHT | WRITTEN | OPTIONAL}, {"band", linear_band, SCRATCH},
          {"words", linear_words, PACKED | WRITTEN | OPTIONAL})
 SAMPLES_BY_TILES(linear_tile_input_gradient, linear_fits, tile_input_gradient_parts, tile_work,
-                 {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", large_weights, WEIGHT},
-                 {"packed", linear_packed, SCRATCH}, {"words", linear_words, PACKED})
+                 {"dx", features_in, SAMPLE | WRITTEN}, {"dy", features_out, SAMPLE}, {"w", large_weights, WEIGHT | PACKED},
+                 {"packed", linear_packed, SCRATCH}, {"words", linear_words, PACKED | OF_PAIRS})
 
 BY_SAMPLE(activation_forward, activation_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 /* dy becomes dx; `from` is what the gradient is computed from, y or x. */
@@ -400,6 +402,8 @@ BY_SAMPLE(morphology_forward, morphology_fits,
 BY_SAMPLE(morphology_backward, morphology_fits,
           {"dx", image, SAMPLE | WRITTEN}, {"dy", image, SAMPLE}, {"x", image, SAMPLE},
           {"pictures", morphology_sources, SCRATCH | PMC_EACH_SAMPLE})
+/* To bfloat16. */
+BY_SAMPLE(rounding, image_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 /* Of a gradient, too: what is erased has none. */
 BY_SAMPLE(erase, erasing_fits, {"y", image, SAMPLE | WRITTEN}, {"x", image, SAMPLE})
 

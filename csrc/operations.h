@@ -35,6 +35,7 @@
     OP(WARP_BACKWARD, warp_backward)                                                                                   \
     OP(MORPHOLOGY_FORWARD, morphology_forward)                                                                         \
     OP(MORPHOLOGY_BACKWARD, morphology_backward)                                                                       \
+    OP(ROUNDING, rounding)                                                                                             \
     OP(ERASE, erase)                                                                                                   \
     OP(NORM_MOMENTS, norm_moments)                                                                                     \
     OP(NORM_STATISTICS, norm_statistics)                                                                               \
@@ -106,7 +107,7 @@ typedef struct {
     int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes;
     int64_t x_elements, y_elements; /* of a sample of the caller's inputs and outputs */
     int64_t ops, phases;
-    int64_t bf16; /* are factors of products packed to bfloat16? */
+    int64_t pairs; /* are factors of products packed to bfloat16, two in a word? */
 } pmc_plan_sizes;
 
 PMC_INLINE int64_t pmc_real_bytes(const pmc_plan_sizes *s) { return s->dtype == PMC_FLOAT64 ? 8 : 4; }
@@ -129,7 +130,8 @@ enum {
     PMC_EACH_SAMPLE = 1 << PMC_ARENAS, /* there is one for each sample, or else only one */
     PMC_WRITTEN = 2 << PMC_ARENAS,
     PMC_OPTIONAL = 4 << PMC_ARENAS,
-    PMC_SCRATCH = 8 << PMC_ARENAS /* a workspace: it means nothing before and after */
+    PMC_SCRATCH = 8 << PMC_ARENAS,  /* a workspace: it means nothing before and after */
+    PMC_OF_PAIRS = 16 << PMC_ARENAS /* optional, but where factors are packed, two in a word */
 };
 
 typedef struct {

@@ -62,7 +62,7 @@ static pmc_status check_op(pmc_extent extents[PMC_REFS], const pmc_op *op, const
     const pmc_operation *operation = pmc_operations[op->kind];
     for (int i = 0; i < PMC_REFS; i++) {
         const unsigned flags = operation->ref[i].flags;
-        const int needless = !operation->ref[i].name || flags & PMC_OPTIONAL;
+        const int needless = !operation->ref[i].name || flags & PMC_OPTIONAL || (flags & PMC_OF_PAIRS && !sizes->pairs);
         at[i] = (place){PMC_NOWHERE, 0, 0};
         if (op->ref[i].arena == PMC_NOWHERE && needless) continue;
         if (!operation->ref[i].name) return PMC_BAD_BOUNDS;
@@ -128,12 +128,12 @@ pmc_status pmc_plan_new(pmc_plan **out, const pmc_plan_sizes *sizes, const pmc_o
                         const pmc_program programs[PMC_PROGRAMS], const pmc_target *target, int64_t *bad_op) {
     *out = NULL;
     *bad_op = -1;
-    if (!sizes_fit(sizes) || (target->bf16 && sizes->dtype != PMC_FLOAT32)) return PMC_BAD_SHAPE;
+    if (!sizes_fit(sizes) || (!target->on && !target->kernels[sizes->dtype])) return PMC_BAD_SHAPE;
     pmc_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return PMC_NO_MEMORY;
     plan->target = target;
     plan->sizes = *sizes;
-    plan->sizes.bf16 = target->bf16;
+    plan->sizes.pairs = target->pairs;
     memcpy(plan->programs, programs, sizeof plan->programs);
     plan->ops = copy_of(ops, sizes->ops, sizeof *ops);
     plan->phases = copy_of(phases, sizes->phases, sizeof *phases);

@@ -22,7 +22,8 @@ struct pmc_target {
     const pmc_kernels *kernels[PMC_DTYPES]; /* of the processor */
     const pmc_device *on;                   /* another device */
     int (*usable)(void);                    /* can this processor (and its operating system) run the kernels? */
-    int bf16;                               /* do they pack factors of products to bfloat16? Only those of float32 */
+    int pairs;                              /* do they pack factors of products to bfloat16, two in a word? */
+    int (*slow)(void);                      /* are products of another target, with its precision, as fast? or NULL */
 };
 
 struct pmc_plan {

@@ -41,6 +41,10 @@ const char *pmc_target_isa(const pmc_target *target);
 const char *pmc_target_precision(const pmc_target *target);
 /* Why it cannot be used here, by this build; NULL: it can. */
 const char *pmc_target_problem(const pmc_target *target);
+/* Does it multiply words of two factors of bfloat16? Otherwise a plan has to round them. */
+int pmc_target_pairs(const pmc_target *target);
+/* Is it there to be asked for, as others of its precision are as fast here? */
+int pmc_target_slow(const pmc_target *target);
 const char *pmc_target_error(const pmc_target *target); /* what went wrong last, in this thread */
 
 const char *pmc_cuda_architectures(void); /* that this build has code for; NULL: it is without CUDA */

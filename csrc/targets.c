@@ -23,6 +23,8 @@ static int has_avx512(void) {
 }
 #ifdef PMC_HAVE_AVX512_BF16
 static int has_avx512_bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+/* Intel multiplies words on one port, FMAs on two: as many products, of which Winograd's method takes fewer. */
+static int has_one_of_two_ports(void) { return __builtin_cpu_is("intel"); }
 #endif
 #ifdef PMC_AMX_EMULATED
 static int has_amx(void) { return has_avx512_bf16(); }
@@ -46,19 +48,22 @@ static int has_amx(void) {
 extern const pmc_kernels pmc_kernels_portable_f32, pmc_kernels_portable_f64;
 extern const pmc_kernels pmc_kernels_avx2_f32, pmc_kernels_avx2_f64, pmc_kernels_avx512_f32, pmc_kernels_avx512_f64;
 extern const pmc_kernels pmc_kernels_neon_f32, pmc_kernels_neon_f64;
-extern const pmc_kernels pmc_kernels_portable_bf16, pmc_kernels_avx2_bf16, pmc_kernels_avx512_bf16_bf16;
-extern const pmc_kernels pmc_kernels_amx_bf16;
-extern const pmc_kernels pmc_kernels_neon_bf16;
+extern const pmc_kernels pmc_kernels_avx512_bf16_bf16, pmc_kernels_amx_bf16;
 
 #define PROCESSOR(name, test)                                                                                          \
     {                                                                                                                  \
         .device = "cpu", .isa = #name, .precision = "full", .backend = &pmc_cpu_backend,                               \
         .kernels = {&pmc_kernels_##name##_f32, &pmc_kernels_##name##_f64}, .usable = test                              \
     }
-#define PAIRS(name, test)                                                                                              \
+#define ROUNDED(name, test)                                                                                            \
     {                                                                                                                  \
-        .device = "cpu", .isa = #name, .precision = "bf16", .backend = &pmc_cpu_backend, .bf16 = 1,                    \
-        .kernels = {&pmc_kernels_##name##_bf16, NULL}, .usable = test                                                  \
+        .device = "cpu", .isa = #name, .precision = "bf16", .backend = &pmc_cpu_backend,                               \
+        .kernels = {&pmc_kernels_##name##_f32, NULL}, .usable = test                                                   \
+    }
+#define PAIRS(name, test, is_slow)                                                                                     \
+    {                                                                                                                  \
+        .device = "cpu", .isa = #name, .precision = "bf16", .backend = &pmc_cpu_backend, .pairs = 1,                   \
+        .kernels = {&pmc_kernels_##name##_bf16, NULL}, .usable = test, .slow = is_slow                                 \
     }
 #define DEVICE(name, of_products, on_device)                                                                           \
     { .device = name, .isa = "", .precision = of_products, .backend = &pmc_device_backend, .on = on_device }
@@ -66,7 +71,7 @@ extern const pmc_kernels pmc_kernels_neon_bf16;
     DEVICE(name, "full", &on_devices[PMC_FULL]), DEVICE(name, "tf32", &on_devices[PMC_TF32]),                          \
         DEVICE(name, "bf16", &on_devices[PMC_BF16])
 
-/* Slowest first; the processor's last one of a precision is its default. */
+/* Slowest first; the processor's last one of a precision that is not `slow` is its default. */
 static const pmc_target targets[] = {
     PROCESSOR(portable, any_processor),
 #ifdef __x86_64__
@@ -75,17 +80,18 @@ static const pmc_target targets[] = {
 #elif defined(__aarch64__)
     PROCESSOR(neon, any_processor),
 #endif
-    PAIRS(portable, any_processor),
+    ROUNDED(portable, any_processor),
 #ifdef __x86_64__
-    PAIRS(avx2, has_avx2),
+    ROUNDED(avx2, has_avx2),
+    ROUNDED(avx512, has_avx512),
 #ifdef PMC_HAVE_AVX512_BF16
-    PAIRS(avx512_bf16, has_avx512_bf16),
+    PAIRS(avx512_bf16, has_avx512_bf16, has_one_of_two_ports),
 #endif
 #ifdef PMC_HAVE_AMX
-    PAIRS(amx, has_amx),
+    PAIRS(amx, has_amx, NULL),
 #endif
 #elif defined(__aarch64__)
-    PAIRS(neon, any_processor),
+    ROUNDED(neon, any_processor),
 #endif
     DEVICES("emulated", pmc_emulated_devices),
 #ifdef PMC_HAVE_CUDA
@@ -102,6 +108,8 @@ const char *pmc_target_problem(const pmc_target *target) {
     if (target->on) return target->on->problem();
     return target->usable() ? NULL : "this processor, or its operating system, does not have these instructions";
 }
+int pmc_target_pairs(const pmc_target *target) { return target->pairs; }
+int pmc_target_slow(const pmc_target *target) { return target->slow && target->slow(); }
 const char *pmc_target_error(const pmc_target *target) { return target->on ? target->on->error() : ""; }
 
 double pmc_fma_peak(const pmc_target *target, int64_t dtype, void *sink, int64_t repeats) {

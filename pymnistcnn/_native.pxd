@@ -42,7 +42,7 @@ cdef extern from "pmc.h" nogil:
         int64_t model_bytes, pack_bytes, batch_bytes, shard_bytes, thread_bytes
         int64_t x_elements, y_elements
         int64_t ops, phases
-        int64_t bf16
+        int64_t pairs
 
     ctypedef struct pmc_reference:
         const char *name
@@ -115,6 +115,8 @@ cdef extern from "pmc.h" nogil:
     const char *pmc_target_isa(const pmc_target *target)
     const char *pmc_target_precision(const pmc_target *target)
     const char *pmc_target_problem(const pmc_target *target)
+    int pmc_target_pairs(const pmc_target *target)
+    int pmc_target_slow(const pmc_target *target)
     const char *pmc_target_error(const pmc_target *target)
     double pmc_fma_peak(const pmc_target *target, int64_t dtype, void *sink, int64_t repeats)
     pmc_status pmc_op_extents(pmc_extent *extents, const pmc_op *op, const pmc_plan_sizes *sizes)

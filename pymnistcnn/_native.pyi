@@ -40,24 +40,25 @@ class Op(IntEnum):
     WARP_BACKWARD = 26
     MORPHOLOGY_FORWARD = 27
     MORPHOLOGY_BACKWARD = 28
-    ERASE = 29
-    NORM_MOMENTS = 30
-    NORM_STATISTICS = 31
-    NORM_FOLD = 32
-    NORM_APPLY = 33
-    NORM_GRADIENT_SUMS = 34
-    NORM_GRADIENT = 35
-    NORM_INPUT_GRADIENT = 36
-    SOFTMAX_FORWARD = 37
-    SOFTMAX_BACKWARD = 38
-    LOG_SOFTMAX_FORWARD = 39
-    LOG_SOFTMAX_BACKWARD = 40
-    CROSS_ENTROPY = 41
-    LIKELIHOOD = 42
-    EXPECTED_PROBABILITY = 43
-    SQUARED_ERROR = 44
-    GRADIENT_SQUARES = 45
-    UPDATE = 46
+    ROUNDING = 29
+    ERASE = 30
+    NORM_MOMENTS = 31
+    NORM_STATISTICS = 32
+    NORM_FOLD = 33
+    NORM_APPLY = 34
+    NORM_GRADIENT_SUMS = 35
+    NORM_GRADIENT = 36
+    NORM_INPUT_GRADIENT = 37
+    SOFTMAX_FORWARD = 38
+    SOFTMAX_BACKWARD = 39
+    LOG_SOFTMAX_FORWARD = 40
+    LOG_SOFTMAX_BACKWARD = 41
+    CROSS_ENTROPY = 42
+    LIKELIHOOD = 43
+    EXPECTED_PROBABILITY = 44
+    SQUARED_ERROR = 45
+    GRADIENT_SQUARES = 46
+    UPDATE = 47
 
 class Arena(IntEnum):
     NOWHERE = 0
@@ -179,7 +180,9 @@ TOO_LARGE: str
 def named_op(ops: Any, i: int) -> str: ...
 def extents(ops: Any, sizes: dict[str, int]) -> np.ndarray: ...
 def padded(n: int) -> int: ...
+def target_pairs(target: Target) -> bool: ...
 def target_problem(target: Target) -> str | None: ...
+def target_slow(target: Target) -> bool: ...
 def cuda_build() -> tuple[str, str] | None: ...
 def default_threads() -> int: ...
 def usable_threads(threads: int) -> int: ...

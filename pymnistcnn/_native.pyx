@@ -155,6 +155,16 @@ def target_problem(target):
     return None if problem == NULL else problem.decode()
 
 
+def target_pairs(target):
+    """Do its kernels pack factors of products to bfloat16, two in a word? Otherwise a plan rounds them."""
+    return bool(pmc_target_pairs(pmc_target_at(TARGETS.index(target))))
+
+
+def target_slow(target):
+    """Is it there to be asked for, as others of its precision are as fast on this machine?"""
+    return bool(pmc_target_slow(pmc_target_at(TARGETS.index(target))))
+
+
 cdef const pmc_target *pointer_to(target) except NULL:
     problem = target_problem(target)
     if problem is not None:

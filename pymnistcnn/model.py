@@ -277,8 +277,9 @@ class Sequential:
             each of them; between them the last bits differ
         precision : of the factors of products in convolutions and large linear layers of float32: "full", as they are,
             if not given; "bf16", rounded to 8 bits; "tf32", to 11, on a GPU. Sums, weights and updates stay float32.
-            For "bf16" a processor has AMX or AVX512_BF16 (`pymnistcnn info` says so), or is slower than in full. Same
-            seed, same bits at any number of threads; between kinds of hardware for it the last bits may differ
+            For "bf16" a processor may have AMX or AVX512_BF16; otherwise factors are rounded for float32's products, at
+            about the speed of "full" (`pymnistcnn info` says which). Same seed, same bits at any number of threads;
+            between kinds of hardware for it the last bits may differ
         sample_weight : how much each training sample counts, (n,) numbers from 0 on
         class_weight : how much the samples of each class count: {class: number}, 1 for those that are not named, or
             numbers (classes,); as `weight` of the loss

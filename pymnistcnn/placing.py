@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from ._native import Arena, Constant, Op, Program
+from ._native import Arena, Constant, Op, Program, target_pairs
 from ._types import DTypeLike
+from .factors import for_factors
 from .operands import SCRATCH, Buffer, Gradient, Packed, Parameter, PlannedOp, Row, ShardGradient, WholeGradient
 
 MICROBATCH_BYTES = 192 * 1024  # what a thread's microbatch may take: a part of any L2
@@ -27,24 +28,19 @@ def assemble(
     lifetimes: ops by program; what the programs of one leave in memory the others of it find there. On a device all
     samples of a batch are in flight at once: they are one microbatch.
     """
-    bf16 = target.device == "cpu" and target.precision == "bf16"
     prepare = {op.refs[0]: op for builder in builders for op in builder.prepare()}.values()
     prepare = sorted(prepare, key=lambda op: op.kind == Op.CONV_PACK)  # norms are folded into filters
-    programs = {program: ops for lifetime in lifetimes for program, ops in lifetime.items()}
-    programs[Program.PREPARE] = prepare
-    phases = {
-        program: split_into_phases([op for op in ops if bf16 or op.kind != Op.LINEAR_PACK])
-        for program, ops in programs.items()
-    }
+    lifetimes = [for_factors(programs, target) for programs in [*lifetimes, {Program.PREPARE: prepare}]]
+    phases = {program: split_into_phases(ops) for lifetime in lifetimes for program, ops in lifetime.items()}
     ops = [op for program in phases.values() for phase in program for op in phase]
     sizes = sizes_of(builders[0], dtype, capacity)
-    buffers = [place_buffers({program: phases[program] for program in lifetime}) for lifetime in lifetimes]
+    buffers = [place_buffers({program: phases[program] for program in lifetime}) for lifetime in lifetimes[:-1]]
     if target.device == "cpu":
-        sizes["bf16"] = int(bf16)
+        sizes["pairs"] = int(target_pairs(target))
         sample = Extents(ops, sizes).sample
         in_thread = [sum(sample[b] for b in some if b.arena == Arena.THREAD) for some in buffers]
         fitting = MICROBATCH_BYTES // max(*in_thread, 1)
-        most = MICROBATCH_MOST if programs.keys() & {Program.TRAIN, Program.BACKWARD} else PREDICTED_MOST
+        most = MICROBATCH_MOST if phases.keys() & {Program.TRAIN, Program.BACKWARD} else PREDICTED_MOST
         sizes["microbatch"] = max(1, min(capacity, fitting, most))
     else:
         sizes["microbatch"] = capacity

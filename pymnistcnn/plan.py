@@ -1,4 +1,5 @@
-"""Builds plans: layers lower themselves into nodes, nodes emit ops; placing.py gives them phases and memory.
+"""Builds plans: layers lower themselves into nodes, nodes emit ops; factors.py makes them those of a precision, and
+placing.py gives them phases and memory.
 
 A plan is pure data for a backend in csrc. Nothing here computes.
 """

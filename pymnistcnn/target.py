@@ -7,17 +7,17 @@ import functools
 import os
 import warnings
 
-from ._native import TARGETS, Target, target_problem
+from ._native import TARGETS, Target, target_pairs, target_problem, target_slow
 from .checks import shown
 
 __all__ = ["devices"]
 
 DEVICES = ("cpu", "cuda", "auto")
 PRECISIONS = ("full", "tf32", "bf16")
-WITH_BF16 = ("avx512_bf16", "amx")  # instruction sets of the processor that multiply bfloat16
 USABLE = [target for target in TARGETS if target_problem(target) is None]
-ISAS, ISAS_OF_BF16 = (  # slowest first
-    tuple(t.isa for t in USABLE if t.device == "cpu" and t.precision == precision) for precision in ("full", "bf16")
+ISAS, ISAS_OF_BF16 = (  # slowest first, but for those that are not to be chosen
+    tuple(t.isa for t in sorted(USABLE, key=target_slow, reverse=True) if (t.device, t.precision) == ("cpu", precision))
+    for precision in ("full", "bf16")
 )
 BY_NAME = {str(target): target for target in TARGETS}
 CUDA = Target("cuda", "", "full")
@@ -58,7 +58,7 @@ def arithmetic_of(target: Target) -> str:
     """What the last bits depend on: targets with the same words give the same bits."""
     if target.device != "cpu":
         return str(target)
-    if target.isa in WITH_BF16:  # whose pairs of products other makers of processors might round otherwise
+    if target_pairs(target):  # whose pairs of products other makers of processors might round otherwise
         return str(target)
     return "bf16 " * (target.precision == "bf16") + ("without FMA" if target.isa == ISAS[0] else "FMA")
 

@@ -25,7 +25,7 @@ import numpy as np
 import pymnistcnn as pm
 from pymnistcnn import _native, placing
 from pymnistcnn._native import Program
-from pymnistcnn.target import ISAS, target_of
+from pymnistcnn.target import ISAS, ISAS_OF_BF16, target_of
 
 HOSTILE = [0, 1, -1, 2, 7, 15, 16, 17, 63, 64, 65, 255, 256, 2**15, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1, -(2**63)]
 
@@ -185,7 +185,7 @@ def parts_of_plan(rng):
     ][rng.integers(4)]
     dtype, target = ["float32", "float64"][rng.integers(2)], target_of(ISAS[rng.integers(len(ISAS))])
     if dtype == "float32" and rng.random() < 0.3:
-        target = target_of(precision="bf16")
+        target = target_of(ISAS_OF_BF16[rng.integers(len(ISAS_OF_BF16))], precision="bf16")
     elif rng.random() < 0.2:
         target = target_of(device="emulated")
     model = pm.Sequential(layers, shape, dtype=dtype)

@@ -13,7 +13,7 @@ from pymnistcnn.recipes import accurate
 from pymnistcnn.target import ISAS
 
 SIZES = ("dtype", "capacity", "microbatch", "model_bytes", "pack_bytes", "batch_bytes", "shard_bytes", "thread_bytes",
-         "x_elements", "y_elements", "ops", "phases", "bf16")  # as csrc/operations.h has them  # fmt: skip
+         "x_elements", "y_elements", "ops", "phases", "pairs")  # as csrc/operations.h has them  # fmt: skip
 PICTURES, THREADS = 50, 2
 
 

@@ -15,7 +15,7 @@ import pytest
 import pymnistcnn as pm
 from pymnistcnn import _native, placing
 from pymnistcnn._native import Constant, Op, OptimizerKind, Program
-from pymnistcnn.target import default_target
+from pymnistcnn.target import ISAS, ISAS_OF_BF16, target_of
 
 BATCH = 5
 PROGRAMS = [Program.TRAIN, Program.EVALUATE, Program.PREDICT, Program.FORWARD, Program.BACKWARD]
@@ -53,13 +53,13 @@ class Recorder:
         return getattr(_native, name)
 
 
-def recorded(dtype, by_hand, clip=False):
+def recorded(dtype, by_hand, clip=False, isa=None):
     """The arguments of a valid plan, and its network."""
     recorder, net = Recorder(), network(dtype)
     placing._native = recorder
     try:
         net.loss, net.clip = pm.CrossEntropyLoss(label_smoothing=0.1), clip
-        net.plan(by_hand, BATCH, default_target())
+        net.plan(by_hand, BATCH, target_of(isa))
     finally:
         placing._native = _native
     return recorder.arguments[-1], net
@@ -159,12 +159,12 @@ def mutations(arguments):
                 yield f"{name}[{', '.join(map(str, place))}] {word} -> {value}", sizes, ops, *tables
 
 
-def fuzz(dtype, by_hand, clip, first):
+def fuzz(isa, dtype, by_hand, clip, first):
     """What the subprocess does: prints the number and name of each mutation before it tries it."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    arguments, net = recorded(dtype, by_hand, clip)
+    arguments, net = recorded(dtype, by_hand, clip, isa)
     with open("/proc/self/statm") as file:  # sizes of 2**31 are to be refused, not to be filled with zeros
         most = int(file.read().split()[0]) * mmap.PAGESIZE + (64 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -187,12 +187,14 @@ def fuzz(dtype, by_hand, clip, first):
     print("done", accepted, flush=True)
 
 
-@pytest.mark.parametrize("dtype, by_hand, clip", [("float32", False, True), ("float64", True, False)],
-                         ids=["training", "by hand"])  # fmt: skip
-def test_a_plan_with_a_wrong_word_never_crashes(dtype, by_hand, clip):
+@pytest.mark.parametrize("isa, dtype, by_hand, clip", [
+    (ISAS[-1], "float32", False, True), (ISAS[-1], "float64", True, False),
+    *((f"{isa}-bf16", "float32", False, False) for isa in ISAS_OF_BF16 if isa == ISAS[-1] or isa not in ISAS),
+], ids=str)  # fmt: skip
+def test_a_plan_with_a_wrong_word_never_crashes(isa, dtype, by_hand, clip):
     crashes, first = [], 0
     while len(crashes) < 10:
-        command = [sys.executable, __file__, dtype, str(int(by_hand)), str(int(clip)), str(first)]
+        command = [sys.executable, __file__, isa, dtype, str(int(by_hand)), str(int(clip)), str(first)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
         last = result.stdout.splitlines()[-1] if result.stdout else "nothing"
         if last.startswith("done"):
@@ -270,4 +272,4 @@ def test_arrays_that_do_not_fit_a_run_are_refused():
 
 
 if __name__ == "__main__":
-    fuzz(sys.argv[1], *map(int, sys.argv[2:]))
+    fuzz(*sys.argv[1:3], *map(int, sys.argv[3:]))

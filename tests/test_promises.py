@@ -520,7 +520,7 @@ def test_a_forked_child_trains_and_predicts():
 ORDER = [
     {"checks", "_native", "processors", "turns"},
     {"operands", "mapped"},
-    {"nodes"},
+    {"nodes", "factors"},
     {"placing"},
     {"plan"},
     {"target"},

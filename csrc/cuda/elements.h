@@ -126,3 +126,8 @@ KERNEL void noise_item(const pmc_job *j, int64_t sample, int64_t chunk) {
     }
 }
 PER_SAMPLE(noise)
+
+/* On a device products round their factors themselves. */
+INLINE int64_t rounding_items(const pmc_job *j) { return (void)j, 0; }
+KERNEL void rounding_item(const pmc_job *j, int64_t copy, int64_t e) { (void)j, (void)copy, (void)e; }
+ALONE(rounding)

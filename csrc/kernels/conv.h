@@ -16,6 +16,7 @@
 #include "conv_rows.h"
 #endif
 #include "conv_pool.h"
+#include "rounding.h"
 #include "winograd.h"
 
 INLINE int64_t conv_winograd(const pmc_conv *s) { return PAIR > 1 ? 0 : pmc_conv_winograd(s); }
@@ -63,6 +64,15 @@ static void conv_pack(real *packed, const real *w, const real *scale, const pmc_
                 v_store(to + o, v_round(v_load(to + o) * factor));
             }
     }
+}
+
+/* rounded [k][kh][kw * c/g, padded] <- w times scale, of a task's channels */
+static void conv_round(real *rounded, const real *w, const real *scale, const pmc_conv *s, int64_t task) {
+    const int64_t k = pmc_conv_depthwise(s) ? s->out.c : s->out.c / s->groups, filter = s->kh * pmc_filter_row(s);
+    const int64_t blocks = pmc_padded(k) / PMC_PAD, first = task % blocks * PMC_PAD,
+                  channel = task / blocks * k + first;
+    round_rows(rounded + channel * filter, w + channel * filter, scale ? scale + channel : NULL,
+               MIN(PMC_PAD, k - first), filter);
 }
 
 /* The output pixels of row oy that see a pixel other than zero. A picture of one channel has margins: what they give

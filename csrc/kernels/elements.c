@@ -4,6 +4,7 @@
 #include "erasing.h"
 #include "morphology.h"
 #include "operation.h"
+#include "rounding.h"
 
 RUN(activation_forward, REF(0), REF(1), SHAPE(elements), t->n)
 RUN(activation_backward, REF(0), REF(1), SHAPE(elements), t->n)
@@ -19,4 +20,5 @@ RUN(warp_forward, REF(0), REF(1), SHAPE(warp), t->n, RANDOM, NUMBERS, REF(2))
 RUN(warp_backward, REF(0), REF(1), SHAPE(warp), t->n, RANDOM, NUMBERS, REF(2))
 RUN(morphology_forward, REF(0), REF(1), SHAPE(morphology), t->n, RANDOM, NUMBERS, REF(2))
 RUN(morphology_backward, REF(0), REF(1), REF(2), SHAPE(morphology), t->n, RANDOM, NUMBERS, REF(3))
+RUN(rounding, REF(0), REF(1), &t->op->shape.image, t->n)
 RUN(erase, REF(0), REF(1), SHAPE(erasing), t->n, RANDOM, NUMBERS)

@@ -1,7 +1,7 @@
 /* Factors of products. In full precision they are what they are. In bfloat16 (PMC_BF16) they are rounded to its 8 bits,
  * to the nearest, ties to even, and two that follow each other along a sum lie in a word, the first in its lower half;
- * their products are exact, and added up as float32: the second's first, as AVX512_BF16 does it. That instruction takes
- * subnormal numbers for zeros, as FMAs in a run do, so that there, too, it is two FMAs, in one.
+ * their products are exact, and added up as float32: the second's first. AVX512_BF16 does it in one instruction, which takes
+ * subnormal numbers for zeros, as FMAs in a run do. Where there is none, plans of float32's kernels round: rounding.h.
  *
  * What reads factors is written once: a word is PAIR factors. */
 #pragma once
@@ -50,7 +50,6 @@ INLINE vf v_splat_pair(const real *first, const real *second) {
     return (vf)v_splat_lane((lane)(a >> 16 | b));
 }
 
-#ifdef __AVX512BF16__
 INLINE vf v_round(vf v) {
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v)), 16);
 }
@@ -83,39 +82,6 @@ INLINE void v_unweave(vf sums[2]) { /* of the woven words, each has every other 
     sums[0] = (vf)_mm512_permutex2var_ps(low, first, high);
     sums[1] = (vf)_mm512_permutex2var_ps(low, second, high);
 }
-#else
-enum { SECOND = -0x10000 }; /* the bits of a word's second factor, and of a rounded number */
-INLINE vi rounded_bits(vf v) {
-    const vi bits = (vi)v;
-    return v_select_lane(v != v, bits | 0x400000, bits + 0x7fff + (bits >> 16 & 1));
-}
-INLINE vf v_round(vf v) { return (vf)(rounded_bits(v) & SECOND); }
-INLINE void v_store_factors(factor *p, vf v) {
-    const vi bits = rounded_bits(v) >> 16;
-    for (int l = 0; l < VL; l++) p[l] = (factor)bits[l];
-}
-INLINE vf v_pair(vf first, vf second) {
-    return (vf)((rounded_bits(first) >> 16 & 0xffff) | (rounded_bits(second) & SECOND));
-}
-/* The words of 2 * VL numbers that follow each other. */
-INLINE vf v_neighbours(const real *p) {
-    vf first, second;
-    for (int l = 0; l < VL; l++) first[l] = p[2 * l], second[l] = p[2 * l + 1];
-    return v_pair(first, second);
-}
-INLINE vf v_product(vf a, vf b, vf sum) {
-    sum = v_fma((vf)((vi)a & SECOND), (vf)((vi)b & SECOND), sum);
-    return v_fma((vf)((vi)a << 16), (vf)((vi)b << 16), sum);
-}
-INLINE void v_weave(vf words[2], const factor *first, const factor *second) {
-    for (int v = 0; v < 2; v++) {
-        vi word;
-        for (int l = 0; l < VL; l++) word[l] = (lane)(first[v * VL + l] | (uint32_t)second[v * VL + l] << 16);
-        words[v] = (vf)word;
-    }
-}
-INLINE void v_unweave(vf sums[2]) { (void)sums; }
-#endif
 #endif
 
 /* A bit a word of which any factor is not zero. */

@@ -21,6 +21,6 @@ KERNEL_OF(linear_tile_weight_gradient) { /* the last part is the bias */
     linear_tile_weight_gradient(dw, db, REF(2), REF(3), s, t->n, t->part, room + PMC_TILE_BAND * out);
     if (bias) return b ? updated(t->step, b, db, 1, out) : 1;
     if (w) finite = updated(t->step, w + row * out, dw, 1, MIN(PMC_TILE_BAND, s->in - row) * out);
-    if (words) linear_pack(words, w, s, t->part);
+    if (w && words) linear_pack(words, w, s, t->part);
     return finite;
 }

@@ -1,10 +1,12 @@
 /* The weights of a large linear layer, as products read them: w [in][out, padded] itself, or, in bfloat16, its words,
- * which updates leave behind: panels [words of in, padded][PMC_PACKED_COLUMNS], of which the last may be narrower. */
+ * which updates leave behind: panels [words of in, padded][PMC_PACKED_COLUMNS], of which the last may be narrower. Where
+ * factors are rounded by themselves, what they leave behind is rounded, and products read that for w. */
 #pragma once
 #include "factors.h"
+#include "rounding.h"
 #include "transpose.h"
 
-/* A task: the words of PMC_TILE_BAND rows, an even number; behind the last, zeros up to whole tiles of AMX. */
+/* A task: the words of PMC_TILE_BAND rows, an even number, or these rows, rounded; behind the last, zeros up to whole tiles of AMX. */
 static void linear_pack(real *words, const real *w, const pmc_linear *s, int64_t task) {
 #if PMC_BF16
     const int64_t out = pmc_padded(s->out), depth = pmc_linear_depth(s), in_all = words_of(s->in);
@@ -16,7 +18,8 @@ static void linear_pack(real *words, const real *w, const pmc_linear *s, int64_t
         if (behind == s->in) memset(panel + in_all * columns, 0, (size_t)((depth - in_all) * columns) * sizeof *panel);
     }
 #else
-    (void)words, (void)w, (void)s, (void)task;
+    const int64_t out = pmc_padded(s->out), first = task * PMC_TILE_BAND * out;
+    round_rows(words + first, w + first, NULL, MIN(PMC_TILE_BAND, s->in - task * PMC_TILE_BAND), out);
 #endif
 }
 

@@ -143,6 +143,7 @@ static void winograd_pack(real *packed, const real *w, const real *scale, const 
 
 /* patches [points][PMC_WINOGRAD_TILES][c, padded], of one tile, <- the patch at x */
 INLINE void winograd_patch(const int side, real *patches, const real *x, const pmc_conv *s) {
+    /* as variables: for all the compiler knows, a store could change the shape */
     const int64_t channels = s->in.c, pitch = pmc_image_pitch(&s->in), apart = patches_apart(s);
     for (int64_t e = 0; e < channels; e += VL) {
         vf d[36];

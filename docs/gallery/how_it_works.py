@@ -320,6 +320,7 @@ ax.set(xlabel="share of a step, %")
 # ==============================  =====================================================================
 # ``pymnistcnn/layers/``          what to compute: a layer lowers itself into nodes
 # ``pymnistcnn/plan.py``          which operations
+# ``pymnistcnn/factors.py``       what the precision of products makes of them
 # ``pymnistcnn/placing.py``       phases, lifetimes, arenas
 # ``csrc/operations.h``           the list of operations
 # ``csrc/cpu.c``                  shards, threads, the order of additions

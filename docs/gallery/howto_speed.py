@@ -66,9 +66,9 @@ ax.set(xlabel="pictures a second", xlim=(0, 1.2 * max(speeds)))
 # --------
 # ``precision="bf16"`` rounds the factors of products to 8 bits; sums, weights and updates stay float32. A processor with
 # AVX512_BF16 multiplies two at a time, and one with AMX whole tiles of them: large networks train faster, for about the
-# same accuracy. Intel's cores do only one such product where they do two in float32: without AMX, float32 is twice as fast
-# there. Without either it is slow, and for tests; ``pymnistcnn info`` says what there is. The same seed gives the same
-# bits at any number of threads; between kinds of processors the last bits may differ.
+# same accuracy. Elsewhere, and on Intel without AMX, whose cores do one such product where they do two in float32, factors
+# are rounded for float32's products: then nothing is gained but what the accuracy will be. ``pymnistcnn info`` says which
+# it is. The same seed gives the same bits at any number of threads; between kinds of processors the last bits may differ.
 #
 # One picture at a time
 # ---------------------

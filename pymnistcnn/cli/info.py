@@ -12,10 +12,10 @@ import numpy as np
 from .. import __version__, _native, datasets
 from ..openmp import openmp_runtimes
 from ..processors import cpu_model
-from ..target import ISAS, ISAS_OF_BF16, WITH_BF16, cuda_problem, devices
+from ..target import ISAS, ISAS_OF_BF16, cuda_problem, default_target, devices
 from .options import COMPUTE, JSON, print_json, sizes_of
 
-SLOW = ", which has no instruction for it: slower than full precision, for tests"
+ROUNDED = ", by factors that are rounded: about as fast as full precision"
 SEVERAL = """\
                  Each of these has threads of its own. Results do not change, but two libraries that compute at the same
                  time share the processors: give each a part of them, by threads=, torch.set_num_threads() and the
@@ -56,7 +56,7 @@ def info(beside: tuple[Any, ...], threads: int | None, isa: str | None, as_json:
     click.echo(f"pymnistcnn       {__version__}, Python {fields['python']}, NumPy {fields['numpy']}")
     click.echo(f"processor        {fields['cpu']}")
     click.echo(f"instruction set  {isa} (available: {', '.join(fields['isas'])})")
-    click.echo(f"bf16             {ISAS_OF_BF16[-1]}{'' if ISAS_OF_BF16[-1] in WITH_BF16 else SLOW}")
+    click.echo(f"bf16             {ISAS_OF_BF16[-1]}{'' if _native.target_pairs(default_target('bf16')) else ROUNDED}")
     click.echo(f"threads          {threads}, OpenMP runtime {fields['openmp']}")
     for path in fields["openmp_runtimes"]:
         click.echo(f"                 {path}")
