@@ -19,6 +19,7 @@ from .predictor import classes_of, log_probabilities_of
 __all__ = ["Ensemble"]
 
 MODELS, SHIFT = "ensemble", "shift"  # in a file's description
+MOVES = ((0, 1), (2, 1), (1, 0), (1, 2))  # of a picture, down and across, from (1, 1), where it is
 
 
 class Ensemble:
@@ -195,7 +196,7 @@ class Ensemble:
         if self.shift:
             height, width = x.shape[2:]
             wide = np.pad(x, ((0, 0), (0, 0), *[(self.shift, self.shift)] * 2), mode="edge")
-            for down, across in ((0, 1), (2, 1), (1, 0), (1, 2)):
+            for down, across in MOVES:
                 top, left = self.shift * down, self.shift * across
                 yield wide[:, :, top : top + height, left : left + width]
 

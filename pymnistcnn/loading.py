@@ -10,7 +10,7 @@ from ._types import Array, DTypeLike, Shape, StrPath
 from .architecture import UnknownLayer, checked_own_layers, layer_of, parameter_names
 from .checkpoints import TRAINING
 from .checks import checked_dtype, checked_shape
-from .ensemble import MODELS, SHIFT, Ensemble
+from .ensemble import MODELS, MOVES, SHIFT, Ensemble
 from .files import FORMAT, check_shapes
 from .layers import Layer
 from .model import Sequential
@@ -30,7 +30,7 @@ def load(
 
     max_bytes, max_work : what predicting one sample may take, in bytes of memory and in numbers read: a small file
         may describe a huge network, and nothing is computed before that is known. Each model of an ensemble may take
-        all of the bytes, and its share of the work
+        all of the bytes, and its share of the work, which is that of each picture it looks at, moved or not
     own_layers : the classes, each a `PythonLayer`, of layers of one's own
 
     ValueError if the file is damaged, not one of ours, or of a network that takes more.
@@ -113,7 +113,8 @@ def ensemble_of(
         if number not in numbers:
             raise ValueError(f"{name} is of none of its {len(described)} models")
         numbers[number][rest] = array
-    share = max_work // len(described)
+    shift = description.get(SHIFT, 0)
+    share = max_work // (len(described) * (1 + len(MOVES) if shift else 1))
     pairs = zip(described, states, strict=True)
     models = [model_of(dict(one), own, max_bytes, share, own_layers) for one, own in pairs]
-    return Ensemble(models, shift=description.get(SHIFT, 0))
+    return Ensemble(models, shift=shift)

@@ -260,6 +260,14 @@ def test_the_work_is_shared(tmp_path):
         pm.load(tmp_path / "file", max_work=100)
 
 
+@pytest.mark.parametrize("shift, pictures", [(0, 1), (1, 5)])
+def test_the_work_is_that_of_each_picture_looked_at(shift, pictures, tmp_path):
+    pm.Ensemble([pm.Sequential([pm.Flatten(), pm.Linear(10)], (1, 4, 4))], shift=shift).save(tmp_path / "file")
+    with pytest.raises(ValueError, match="takes 176 numbers, more than 175"):
+        pm.load(tmp_path / "file", max_work=176 * pictures - 1)
+    assert pm.load(tmp_path / "file", max_work=176 * pictures).shift == shift
+
+
 # ---- commands ----
 
 
