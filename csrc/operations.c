@@ -169,6 +169,8 @@ REALS(conv_channels, pmc_padded(CONV->out.c))
 REALS(conv_norm, PMC_NORM_ROWS *pmc_padded(CONV->out.c))
 /* vectors of the last group reach over it */
 REALS(conv_bias, pmc_padded(CONV->out.c) + (CONV->groups > 1 ? PMC_PAD : 0))
+/* and those of the last filters over these, which are read tap by tap: behind a model's parameters there is as much */
+REALS(filters, CONV->out.c * CONV->kh * pmc_filter_row(CONV) + PMC_PAD)
 
 /* clang-format on */
 
@@ -334,18 +336,18 @@ BY_SAMPLE(flatten_backward, image_fits, {"dx", image, SAMPLE | WRITTEN}, {"dy", 
 
 BY_TILES(conv_pack, conv_fits, conv_pack_parts, conv_pack_work,
          {"packed", conv_packed, PACKED | WRITTEN}, {"w", conv_weights, WEIGHT},
-         {"scale", conv_channels, PACKED | OPTIONAL}, {"rounded", conv_weights, PACKED | WRITTEN | OPTIONAL})
+         {"scale", conv_channels, PACKED | OPTIONAL}, {"rounded", filters, PACKED | WRITTEN | OPTIONAL})
 SHARED(conv_forward, conv_fits, conv_forward_parts, conv_work,
        {"y", conv_out, SAMPLE | WRITTEN}, {"argmax", conv_argmax, SAMPLE | WRITTEN | OPTIONAL},
        {"x", conv_in, SAMPLE}, {"packed", conv_packed, PACKED}, {"b", conv_bias, WEIGHT | PACKED | OPTIONAL},
-       {"rows", conv_rows, SCRATCH}, {"w", conv_weights, WEIGHT | PACKED}, {"scale", conv_channels, PACKED | OPTIONAL},
+       {"rows", conv_rows, SCRATCH}, {"w", filters, WEIGHT | PACKED}, {"scale", conv_channels, PACKED | OPTIONAL},
        {"norm", conv_norm, PACKED | OPTIONAL})
 SHARED(conv_weight_gradient, conv_fits, conv_parts, conv_work,
        {"dw", conv_weights, SHARD}, {"db", conv_channels, SHARD | OPTIONAL}, {"dy", conv_out, SAMPLE},
        {"argmax", conv_argmax, SAMPLE}, {"x", conv_in, SAMPLE}, {"nonzeros", conv_nonzeros, SCRATCH})
 BY_SAMPLE(conv_input_gradient, conv_fits,
           {"dx", conv_in, SAMPLE | WRITTEN}, {"dy", conv_out, SAMPLE}, {"argmax", conv_argmax, SAMPLE},
-          {"w", conv_weights, WEIGHT | PACKED}, {"nonzeros", conv_nonzeros, SCRATCH}, {"packed", conv_packed, PACKED})
+          {"w", filters, WEIGHT | PACKED}, {"nonzeros", conv_nonzeros, SCRATCH}, {"packed", conv_packed, PACKED})
 
 BY_SAMPLE(pool_forward, pool_fits,
           {"y", pool_out, SAMPLE | WRITTEN}, {"argmax", pool_argmax, SAMPLE | WRITTEN}, {"x", pool_in, SAMPLE})
