@@ -117,11 +117,12 @@ def in_bf16(kinds):
         (", inference at 1000", lambda kind, name: ratios(kind, name, "inference", 1000, IN_FULL, OPENVINO)),
         (", accuracy", points),
     ]
-    note = "Training at the networks' own batches, times the speed of ours in float32 / of PyTorch's under autocast; "
-    note += (
-        "inference, times ours in float32 / OpenVINO's in bfloat16. Test accuracy after the tutorials' training, in "
+    note = (
+        "Training at the networks' own batches, times the speed of ours in float32 / of PyTorch's under autocast; "
+        "inference, times ours in float32 / OpenVINO's in bfloat16. Where nothing multiplies two at a time any faster, "
+        "factors are rounded for float32's products. Test accuracy after the tutorials' training, in points over "
+        "float32's: the mean over ten seeds, and its standard error."
     )
-    note += "points over float32's: the mean over ten seeds, and its standard error."
     return table("bfloat16 on the processor", note, "network", kinds, columns, by_name())
 
 
