@@ -12,7 +12,7 @@ import numpy as np
 from .. import __version__, _native, datasets
 from ..openmp import openmp_runtimes
 from ..processors import cpu_model
-from ..target import ISAS, ISAS_OF_BF16, cuda_problem, default_target, devices
+from ..target import ISAS, ISAS_OF_BF16, cuda_problem, devices, target_of
 from .options import COMPUTE, JSON, print_json, sizes_of
 
 ROUNDED = ", by factors that are rounded: about as fast as full precision"
@@ -56,7 +56,8 @@ def info(beside: tuple[Any, ...], threads: int | None, isa: str | None, as_json:
     click.echo(f"pymnistcnn       {__version__}, Python {fields['python']}, NumPy {fields['numpy']}")
     click.echo(f"processor        {fields['cpu']}")
     click.echo(f"instruction set  {isa} (available: {', '.join(fields['isas'])})")
-    click.echo(f"bf16             {ISAS_OF_BF16[-1]}{'' if _native.target_pairs(default_target('bf16')) else ROUNDED}")
+    of_bf16 = target_of(ISAS_OF_BF16[-1], precision="bf16")
+    click.echo(f"bf16             {of_bf16.isa}{'' if _native.target_pairs(of_bf16) else ROUNDED}")
     click.echo(f"threads          {threads}, OpenMP runtime {fields['openmp']}")
     for path in fields["openmp_runtimes"]:
         click.echo(f"                 {path}")
