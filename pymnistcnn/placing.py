@@ -12,7 +12,7 @@ import numpy as np
 from . import _native
 from ._native import Arena, Constant, Op, Program, target_pairs
 from ._types import DTypeLike
-from .factors import for_factors
+from .factors import for_factors, in_full
 from .operands import SCRATCH, Buffer, Gradient, Packed, Parameter, PlannedOp, Row, ShardGradient, WholeGradient
 
 MICROBATCH_BYTES = 192 * 1024  # what a thread's microbatch may take: a part of any L2
@@ -61,9 +61,9 @@ def sizes_of(network: Any, dtype: DTypeLike, capacity: int) -> dict[str, Any]:
 
 
 def bytes_of(builder: Any, dtype: DTypeLike) -> int:
-    """What a forward pass of one sample takes, weights included."""
+    """What a forward pass of one sample takes in full precision, weights included."""
     sizes = sizes_of(builder, dtype, 1)
-    extents = Extents([*builder.prepare(), *builder.forward()], sizes)
+    extents = Extents(in_full([*builder.prepare(), *builder.forward()]), sizes)
     return sizes["model_bytes"] + sum(extents.sample.values()) + sum(extents.whole.values()) + extents.scratch
 
 
