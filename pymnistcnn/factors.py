@@ -35,6 +35,7 @@ class Rounding:
     """A lifetime's programs, whose products read rounded factors. What they alone read behind the op that wrote it is
     rounded where it is, but for forward and backward by hand: anything may be read in between."""
 
+    in_place: bool
     programs: dict[Program, list[PlannedOp]]
 
     def __init__(self, programs: dict[Program, list[PlannedOp]]) -> None:
