@@ -58,8 +58,7 @@ def recorded(dtype, by_hand, clip=False, isa=None):
     recorder, net = Recorder(), network(dtype)
     placing._native = recorder
     try:
-        net.loss, net.clip = pm.CrossEntropyLoss(label_smoothing=0.1), clip
-        net.plan(by_hand, BATCH, target_of(isa))
+        net.plan(by_hand, BATCH, target_of(isa), pm.CrossEntropyLoss(label_smoothing=0.1), clip)
     finally:
         placing._native = _native
     return recorder.arguments[-1], net

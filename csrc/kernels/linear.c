@@ -19,7 +19,7 @@ KERNEL_OF(linear_tile_weight_gradient) { /* the last part is the bias */
     real *db = REF(1), *w = REF(4), *b = REF(5), *room = REF(6), *words = REF(7);
     real *dw = w ? room : (real *)REF(0) + row * out; /* what an update follows need not leave the cache */
     linear_tile_weight_gradient(dw, db, REF(2), REF(3), s, t->n, t->part, room + PMC_TILE_BAND * out);
-    if (bias) return b ? updated(t->step, b, db, 1, out) : 1;
+    if (bias) return b && db ? updated(t->step, b, db, 1, out) : 1;
     if (w) finite = updated(t->step, w + row * out, dw, 1, MIN(PMC_TILE_BAND, s->in - row) * out);
     if (w && words) linear_pack(words, w, s, t->part);
     return finite;

@@ -6,7 +6,8 @@
 #include "rounding.h"
 #include "transpose.h"
 
-/* A task: the words of PMC_TILE_BAND rows, an even number, or these rows, rounded; behind the last, zeros up to whole tiles of AMX. */
+/* A task: the words of PMC_TILE_BAND rows, an even number, and behind the last of all zeros up to whole tiles of AMX; or
+ * these rows, rounded. */
 static void linear_pack(real *words, const real *w, const pmc_linear *s, int64_t task) {
 #if PMC_BF16
     const int64_t out = pmc_padded(s->out), depth = pmc_linear_depth(s), in_all = words_of(s->in);
