@@ -6,7 +6,7 @@
  * is a group of its own (depthwise), lanes go across channels. Where it takes fewer products, winograd.h. The margins
  * of a picture, where all is zero, are not computed at all.
  *
- * In bfloat16 all that is dense goes over words (factors.h): Winograd's factors would be others, and rounded
+ * In words of bfloat16 all that is dense goes over them (factors.h): Winograd's factors would be others, and rounded
  * otherwise. */
 #pragma once
 #include "factors.h"

@@ -4,7 +4,7 @@
  *   dw[co]     = sum over output pixels of dy[pixel][co] * x[patch at the argmax]
  *   dx[patch] += sum over co with that argmax of dy[pixel][co] * w[co]
  *
- * In bfloat16, too: x and w are rounded before, dy while the lists are made.
+ * In words of bfloat16, too: x and w are rounded before, dy while the lists are made.
  *
  * A block without pool or ReLU is the case where every window index carries a gradient. Where every channel is a
  * group of its own (depthwise), and in the first layer, lanes go across channels instead (conv_taps.h). On tiles

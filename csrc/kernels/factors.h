@@ -1,7 +1,8 @@
 /* Factors of products. In full precision they are what they are. In bfloat16 (PMC_BF16) they are rounded to its 8 bits,
  * to the nearest, ties to even, and two that follow each other along a sum lie in a word, the first in its lower half;
  * their products are exact, and added up as float32: the second's first. AVX512_BF16 does it in one instruction, which takes
- * subnormal numbers for zeros, as FMAs in a run do. Where there is none, plans of float32's kernels round: rounding.h.
+ * subnormal numbers for zeros, as FMAs in a run do. Where there is none, plans of float32's kernels round
+ * (rounding.h), and what other headers say of bfloat16, which is about words, does not hold.
  *
  * What reads factors is written once: a word is PAIR factors. */
 #pragma once
