@@ -1,5 +1,5 @@
 """Fits by two workers beside one: what joblib's threads and processes, Dask and Ray cost, of `pm.CNNClassifier()`; and
-of `pm.CNNClassifier("accurate")`, two of which slow each other down, whoever starts them.
+of `pm.CNNClassifier("accurate")`, two of which slow each other down on Zen 4 and Zen 5, whoever starts them.
 
     python benchmarks/sweeps.py [--workers Dask]      needs scikit-learn and two processors; Dask, Ray if there
 
