@@ -5,9 +5,9 @@ of `pm.CNNClassifier("accurate")`, two of which slow each other down on Zen 4 an
 
 In each round, one after the other: eight fits one by one, on one thread; and as many by two workers, from the call to
 the last result. A kind after the other: what Dask and Ray keep beside their workers takes a part of a processor, and
-would from the others, too. The workers are there before, and Dask's have the pictures, as in docs/jobs/sweep_dask.py;
-to others they go with each call. joblib's are told nothing: they find their share of the processors themselves; to
-others a fit says that it takes one thread. After each, the FMA peak of two threads and of one: where it does not grow
+would from the others, too. The workers are there before, and those of Dask and Ray have the pictures, as in docs/jobs;
+joblib's processes map them. joblib's are told nothing: they find their share of the processors themselves; to others a
+fit says that it takes one thread. After each, the FMA peak of two threads and of one: where it does not grow
 twofold, the machine gave less than two cores.
 
 Batch norm goes over whole batches. Those of `accurate` are in L3, which two fits share; those of `fast` are in L2.
@@ -83,15 +83,21 @@ def fit(threads, images, labels, recipe, epochs):
     pm.CNNClassifier(recipe, epochs=epochs, n_jobs=threads, random_state=0).fit(images, labels)
 
 
+def fit_to_references(threads, images, labels, recipe, epochs):
+    import ray
+
+    fit(threads, ray.get(images), ray.get(labels), recipe, epochs)
+
+
 def one_by_one(*data):
     for _ in range(FITS):
         fit(1, *data)
 
 
-def by_joblib(stack, backend, threads=None, **options) -> Callable[..., None]:
+def by_joblib(stack, backend, threads=None, how=fit, **options) -> Callable[..., None]:
     with parallel_config(backend, n_jobs=2, **options):
         parallel = stack.enter_context(Parallel())
-    return lambda *data: parallel(delayed(fit)(threads, *data) for _ in range(FITS))
+    return lambda *data: parallel(delayed(how)(threads, *data) for _ in range(FITS))
 
 
 def by_dask(stack, images, labels):
@@ -111,7 +117,9 @@ def by_ray(stack, images, labels):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     stack.callback(ray.shutdown)
     register_ray()
-    return by_joblib(stack, "ray", 1)
+    images, labels = ray.put(images), ray.put(labels)  # as in docs/jobs/sweep_ray.py
+    run = by_joblib(stack, "ray", 1, fit_to_references)
+    return lambda _images, _labels, *recipe: run(images, labels, *recipe)
 
 
 KINDS = {  # what starts them, with a fit's pictures and labels; they end with a stack
