@@ -187,7 +187,7 @@ class Lessons:
         self._softened = Network(layers, network.output_shape, network.dtype)
         given.logits(x[:PROBES], network.output_shape)
 
-    def described(self) -> dict[str, Any]:
+    def described(self, mapped: bool = True) -> dict[str, Any]:
         """What must be the same for a training to go on."""
         given = self._given
         fixed = [teacher for teacher in given.teachers if not isinstance(teacher, MeanTeacher)]

@@ -40,7 +40,7 @@ from .network import Network, checked_threads, default_threads, of_classes
 from .optimizers import IN_TRAINING, Adam, Optimizer, checked_optimizer
 from .predictor import Predictor, classes_of, probabilities_of
 from .progress import progress_bars
-from .ranks import ranks_of
+from .ranks import Ranks, check_together
 from .schedules import Constant, checked_schedule
 from .sources import Arrays, drawn_to_hold_out
 from .stepping import SlowWarning, in_python, runner_of
@@ -305,54 +305,58 @@ class Sequential:
         FloatingPointError, if a parameter becomes NaN or infinite, with all steps before that one kept; and
         KeyboardInterrupt (Ctrl-C) with all steps so far kept.
         """
-        epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
-        optimizer = Adam() if optimizer is None else checked_optimizer(optimizer)
-        if not self.network.parameters:
-            raise ValueError("this network has no parameters to train")
-        callbacks = checked_callbacks(callbacks)
-        schedule = Constant(optimizer.lr) if schedule is None else checked_schedule("schedule", schedule)
-        if checkpoint is not None:
-            instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
-        average = checked_average(average)
-        target = target_of(isa, device, precision)
-        loss = weighted(checked_loss(CrossEntropyLoss() if loss is None else loss), class_weight, self.output_shape)
-        ranks = None if comm is None else ranks_of(comm, self.network, loss, target)
-        if ranks is not None:
-            threads = max(1, default_threads() // ranks.here) if threads is None else threads
-            progress, checkpoint = (progress, checkpoint) if ranks.rank == 0 else (False, None)
-        shuffle, held_out = yes_or_no("shuffle", shuffle), whole("held_out", held_out, 0)
-        data = stream_of(self.network, loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
-        if data is None:
-            refuse_of_streams(shuffle_buffer=shuffle_buffer, steps_per_epoch=steps_per_epoch)
-            given = (x.inputs_and_labels(y), None) if isinstance(x, Distillation) else (x, y)
-            samples, targets = self._samples(loss, *given, "train", sample_weight)
-            kept = drawn_to_hold_out(len(samples), held_out, targets, self.network.seed)
-            if isinstance(x, Distillation):
-                data = Lessons(x, self.network, loss, samples, targets, shuffle, kept)
-            else:
-                own_rows = ranks if mixing is None else None  # a mixture may be with what another process computes
-                data = Arrays(samples, targets, shuffle, own_rows, kept)
-        else:
-            check_stream(data, x, epochs, schedule, average, sample_weight, held_out)
-            warn_of(self, data.first.x, "train inputs")
-        validation = None if validation is None else self._samples(loss, validation, None, "validation")
-        if mixing is not None:
-            mixing = checked_mixing(mixing, self.network, loss, data.targets, batch_size)
-        clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
-        callbacks += progress_bars(progress, verbose)
-        settings = Settings(epochs, batch_size, optimizer, loss, schedule, callbacks, target,
-                            checked_threads(threads), clip_norm, average, checkpoint, ranks, mixing)  # fmt: skip
-        if python := in_python(self.network, loss):
-            names = ", ".join(map(str, python))
-            warnings.warn(f"each step has Python in it, and is slower: {names}", SlowWarning, stacklevel=2)
-        with in_no_other_training(self, optimizer), settings.ranks.together() if settings.ranks else nullcontext():
-            training = Training(self, data, validation, settings)
+        ranks = None if comm is None else Ranks(comm)
+        with nullcontext() if ranks is None else ranks.together():
+            epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
+            optimizer = Adam() if optimizer is None else checked_optimizer(optimizer)
+            if not self.network.parameters:
+                raise ValueError("this network has no parameters to train")
+            callbacks = checked_callbacks(callbacks)
+            schedule = Constant(optimizer.lr) if schedule is None else checked_schedule("schedule", schedule)
+            if checkpoint is not None:
+                instance("checkpoint", checkpoint, Checkpoint, "a checkpoint, such as pm.Checkpoint(path)")
+            average = checked_average(average)
+            target = target_of(isa, device, precision)
+            loss = weighted(checked_loss(CrossEntropyLoss() if loss is None else loss), class_weight, self.output_shape)
             if ranks is not None:
-                ranks.check_same("model, data and arguments", training.beginning)
-            if resume is not None:
-                training.resume(checked_path("resume", resume))
-            self.loss = loss
-            return training.run()
+                check_together(self.network, loss, target)
+                threads = max(1, default_threads() // ranks.here) if threads is None else threads
+                progress, checkpoint = (progress, checkpoint) if ranks.rank == 0 else (False, None)
+            shuffle, held_out = yes_or_no("shuffle", shuffle), whole("held_out", held_out, 0)
+            data = stream_of(self.network, loss, x, y, batch_size, shuffle_buffer if shuffle else None, steps_per_epoch)
+            if data is None:
+                refuse_of_streams(shuffle_buffer=shuffle_buffer, steps_per_epoch=steps_per_epoch)
+                given = (x.inputs_and_labels(y), None) if isinstance(x, Distillation) else (x, y)
+                samples, targets = self._samples(loss, *given, "train", sample_weight)
+                kept = drawn_to_hold_out(len(samples), held_out, targets, self.network.seed)
+                if isinstance(x, Distillation):
+                    data = Lessons(x, self.network, loss, samples, targets, shuffle, kept)
+                else:
+                    own_rows = ranks if mixing is None else None  # a mixture may be with what another process computes
+                    data = Arrays(samples, targets, shuffle, own_rows, kept)
+            else:
+                check_stream(data, x, epochs, schedule, average, sample_weight, held_out)
+                warn_of(self, data.first.x, "train inputs")
+            validation = None if validation is None else self._samples(loss, validation, None, "validation")
+            if mixing is not None:
+                mixing = checked_mixing(mixing, self.network, loss, data.targets, batch_size)
+            clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 1e-30, 1e30)
+            callbacks += progress_bars(progress, verbose)
+            settings = Settings(epochs, batch_size, optimizer, loss, schedule, callbacks, target,
+                                checked_threads(threads), clip_norm, average, checkpoint, ranks, mixing)  # fmt: skip
+            if python := in_python(self.network, loss):
+                names = ", ".join(map(str, python))
+                warnings.warn(f"each step has Python in it, and is slower: {names}", SlowWarning, stacklevel=2)
+            with in_no_other_training(self, optimizer):
+                training = Training(self, data, validation, settings)
+                if ranks is not None:
+                    ranks.check_same("model, data and arguments", training.beginning)
+                if resume is not None:
+                    training.resume(checked_path("resume", resume))
+                if ranks is not None:
+                    ranks.check_same("where a training is resumed", training.place)
+                self.loss = loss
+                return training.run()
 
     def evaluate(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -102,8 +102,9 @@ class Ranks:
                 raise ValueError(f"{what} must be the same on all ranks: rank {rank} has others than rank 0")
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """While it lasts, an error or Ctrl-C on one rank ends all: others would wait for it for ever."""
+    def together(self, told: Callable[[Exception], str] | None = None) -> Iterator[None]:
+        """While it lasts, an error or Ctrl-C on one rank ends all: others would wait for it for ever. told: what is
+        said of an error."""
         try:
             yield
         except BaseException as error:
@@ -111,6 +112,8 @@ class Ranks:
                 time.sleep(self.rank and 1)  # what all of them have is told by rank 0, which ends the others
                 interrupted = isinstance(error, KeyboardInterrupt)
                 what = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+                if told is not None and isinstance(error, Exception):
+                    what = told(error)
                 print(f"rank {self.rank} of {self.size}: {what}", file=sys.stderr, flush=True)
                 self._comm.Abort(130 if interrupted else 1)
             raise
@@ -133,10 +136,9 @@ def mpi() -> Any:
         raise MissingExtra(f"mpi4py finds no MPI ({error}); run: pip install mpich, or install the system's") from error
 
 
-def ranks_of(comm: Any, network: Network, loss: Loss, target: Target) -> Ranks:
-    """The processes of a communicator, if they can train a network together."""
+def check_together(network: Network, loss: Loss, target: Target) -> None:
+    """ValueError for what processes cannot train together."""
     if target.device != "cpu":
         raise ValueError(f"comm is for the processor, not for {target}")
     if python := in_python(network, loss):
         raise ValueError(f"comm is for networks and losses without Python, not for {python[0]}")
-    return Ranks(comm)

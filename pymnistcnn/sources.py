@@ -81,10 +81,11 @@ class Arrays:
                 if rows is not None:
                     self.x, self._mapped = rows.read(np.arange(len(x))), None
 
-    def described(self) -> dict[str, Any]:
-        """What must be the same for a training to go on."""
-        everything = checksum(self.x, *self.targets.arrays)
-        return {"samples": self.samples, "shuffle": self._shuffle, "training data": everything}
+    def described(self, mapped: bool = True) -> dict[str, Any]:
+        """What must be the same for a training to go on; mapped: and what is in a mapped file, which is read for it."""
+        inputs = [self.x] if mapped or not self._mapped else []
+        seen = checksum(*inputs, *self.targets.arrays)
+        return {"samples": self.samples, "shuffle": self._shuffle, "training data": seen}
 
     @property
     def resident(self) -> tuple[Array | None, ...]:

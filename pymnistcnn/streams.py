@@ -118,8 +118,8 @@ class Stream:
         samples: int | None = None,
     ) -> None:
         self._chunks, self._checked, self._buffer, self._steps = chunks, checked, shuffle_buffer, steps
-        self.samples = math.inf if steps is None and samples is None else samples or steps * batch_size
         self._limit = math.inf if steps is None else steps * batch_size
+        self.samples = self._limit if samples is None else min(samples, self._limit)
         self._expected = (0, 0)  # where a training is resumed, and the checksum of what led there
         opened = self._open()
         first = next(opened, None)
@@ -128,7 +128,7 @@ class Stream:
         self._begun = chain([first], opened)
         self.first, self._kind, self.targets = first, first.kind, first.targets
 
-    def described(self) -> dict[str, Any]:
+    def described(self, mapped: bool = True) -> dict[str, Any]:
         """What must be the same for a training to go on."""
         return {"samples": None, "shuffle": self._buffer, "steps_per_epoch": self._steps, "training data": "a stream"}
 

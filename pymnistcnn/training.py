@@ -324,13 +324,13 @@ class Training:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What must be the same for a training to go on, as what JSON can say."""
-        validation = self.validation and checksum(self.validation[0], *self.validation[1].arrays)
-        return {**self.data.described(), **self.arguments, "validation data": validation}
+        return {**self.data.described(), **self.arguments}
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """All of that but the data."""
+        """All of that but the training data."""
         average = self.how.average
+        validation = self.validation and checksum(self.validation[0], *self.validation[1].arrays)
         return {
             "seed": self.network.seed,
             "epochs": self.epochs,
@@ -342,13 +342,19 @@ class Training:
             "arithmetic": arithmetic_of(self.how.target),
             "average": described(average) if isinstance(average, StochasticAverage) else average,
             "mixing": self.how.mixing and described(self.how.mixing),
+            "validation data": validation,
         }
 
     @property
     def beginning(self) -> str:
-        """What tells it from other trainings, without a look at all of the data."""
-        vectors = checksum(self.network.param, *self.state.moments)
-        return f"{vectors} {described(self.network.layers)} {self.data.samples} {self.arguments}"
+        """What tells it from other trainings, without a look into a mapped file."""
+        vectors, data = checksum(self.network.param, *self.state.moments), self.data.described(mapped=False)
+        return f"{vectors} {described(self.network.layers)} {self.data.samples} {data} {self.arguments}"
+
+    @property
+    def place(self) -> str:
+        """How far it has come."""
+        return f"epoch {self.epoch}, batch {self.batch}, weights {checksum(self.network.param)}"
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:
@@ -376,6 +382,9 @@ class Training:
         """The next part of an epoch; waiting for it takes time of the training."""
         started = time.perf_counter()
         part = next(parts, None)
+        if self.how.ranks is not None and self.data.streamed:
+            what = part and (part.first, part.count, part.is_last, part.checksum)
+            self.how.ranks.check_same("what a stream gives", str(what))
         self.totals[4] += time.perf_counter() - started
         return part
 

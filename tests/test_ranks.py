@@ -97,10 +97,34 @@ def test_an_error_of_all_is_told_once(tmp_path):
     assert done.returncode != 0 and done.stderr.count(" of 3: ") == done.stderr.count("rank 0 of 3: interrupted") == 1
 
 
-def test_ranks_that_do_not_fit_together_are_refused(tmp_path):
-    done = job(tmp_path, "how['batch_size'] += comm.rank\nmodel.fit(x, y, **how)", 2)
-    assert done.returncode != 0
-    assert "model, data and arguments must be the same on all ranks: rank 1 has others than rank 0" in done.stderr
+OTHER = "must be the same on all ranks: rank 1 has others than rank 0"
+
+
+@pytest.mark.parametrize(
+    "code, said",
+    [
+        ("how['batch_size'] += comm.rank\nmodel.fit(x, y, **how)", f"model, data and arguments {OTHER}"),
+        ("model.fit(x, y, shuffle=comm.rank == 0, **how)", f"model, data and arguments {OTHER}"),
+        ("model.fit(x ^ np.uint8(comm.rank), y, **how)", f"model, data and arguments {OTHER}"),
+        ("model.fit(x, (y + comm.rank) % 4, **how)", f"model, data and arguments {OTHER}"),
+        ("model.fit(x, y, validation=(x[comm.rank:], y[comm.rank:]), **how)", f"model, data and arguments {OTHER}"),
+        ("model.fit([(x, y)], shuffle_buffer=9 + comm.rank, **how)", f"model, data and arguments {OTHER}"),
+        ("model.fit(lambda: [(x, y)] * (1 + comm.rank), **how)", f"what a stream gives {OTHER}"),
+        ("model.fit(x, y, checkpoint=pm.Checkpoint('c', every=1), callbacks=[At()], **how)\n"
+         "model.fit(x, y, resume=None if comm.rank else 'c', **how)", "rank 0 of 2"),
+        ("model.fit(x, y + 4 * comm.rank, **how)", "rank 1 of 2: ValueError: train labels must be from 0 to 3"),
+        ("how['epochs'] = 1 - comm.rank\nmodel.fit(x, y, **how)", "rank 1 of 2: ValueError: epochs must be"),
+        ("model.fit(x[:, :, : 8 - comm.rank], y, **how)", "rank 1 of 2: ValueError: train"),
+        ("def read():\n    open('x' * comm.rank or __file__)\n    yield x, y\nmodel.fit(read, **how)",
+         "rank 1 of 2: FileNotFoundError"),
+    ],
+    ids=["batch size", "shuffle", "pictures", "labels", "validation", "buffer", "length of a stream", "resume",
+         "wrong label", "wrong epochs", "wrong shape", "unreadable stream"],
+)  # fmt: skip
+def test_ranks_that_do_not_fit_together_are_refused(code, said, tmp_path):
+    """At once: none waits for another that has given up."""
+    done = job(tmp_path, code, 2)
+    assert done.returncode != 0 and said in done.stderr
 
 
 def test_what_cannot_be_done_together():
@@ -117,6 +141,33 @@ def test_what_cannot_be_done_together():
 def test_a_file_that_is_missing_is_told_once(tmp_path):
     done = mpi(2, "-m", "pymnistcnn", "train", "--data", "nowhere", "--distributed", cwd=tmp_path)
     assert done.returncode != 0 and done.stderr.count("nowhere") == 1
+
+
+GONE = """
+import shutil, pymnistcnn as pm
+from pymnistcnn.cli import main
+fit = pm.Sequential.fit
+def fit_and_lose_the_folder(*arguments, **how):
+    history = fit(*arguments, **how)
+    shutil.rmtree("out", ignore_errors=True)
+    return history
+pm.Sequential.fit = fit_and_lose_the_folder
+main()
+"""
+
+
+def test_what_was_learnt_is_not_lost_where_it_cannot_be_saved(tmp_path):
+    train, _ = pm.datasets.mnist()
+    np.savez(tmp_path / "few.npz", x_train=train.images[:100], y_train=train.labels[:100])
+    (tmp_path / "gone.py").write_text(GONE)
+    (tmp_path / "out").mkdir()
+    done = mpi(2, "gone.py", "train", "--data", "few.npz", "--threads", 1, "--distributed", "--output",
+               "out/digits.safetensors", cwd=tmp_path)  # fmt: skip
+    (saved,) = tmp_path.glob("digits-*.safetensors")
+    assert done.returncode != 0 and f"what was learnt is in {saved} instead" in done.stderr
+    assert mpi(1, "-m", "pymnistcnn", "train", "--data", "few.npz", "--output", "alone.safetensors",
+               cwd=tmp_path).returncode == 0  # fmt: skip
+    assert saved.read_bytes() == (tmp_path / "alone.safetensors").read_bytes()
 
 
 def test_the_command_line(tmp_path):

@@ -60,8 +60,7 @@ def in_one_line(error: click.UsageError) -> click.ClickException:
 
 @contextmanager
 def no_traceback() -> Iterator[Any]:
-    """Turn whatever is raised into an exit code and a line for people. A network that could not be saved where it was
-    meant to be is saved somewhere else."""
+    """Turn whatever is raised into an exit code and a line for people."""
     try:
         yield
     except click.UsageError as error:
@@ -74,8 +73,7 @@ def no_traceback() -> Iterator[Any]:
         raise click.exceptions.Exit(exit_code(error)) from None
     except Exception as error:
         give_up_broken_stdout()
-        saved = rescued(error.model, error.filename) if hasattr(error, "model") else ""
-        raise Failure(one_line(error) + saved) from error
+        raise Failure(told(error)) from error
 
 
 class Stopped(KeyboardInterrupt):
@@ -108,6 +106,13 @@ def ended_by_signals() -> Iterator[Any]:
         yield
     finally:
         ignore()
+
+
+def told(error: Exception) -> str:
+    """One line for people. A network that could not be saved where it was meant to be is saved somewhere else."""
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    return one_line(error) + (rescued(error.model, error.filename) if hasattr(error, "model") else "")
 
 
 def rescued(model: Any, path: StrPath) -> str:

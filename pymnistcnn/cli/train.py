@@ -36,6 +36,7 @@ from .options import (
     print_json,
     read_data,
     sizes_of,
+    told,
     told_at_the_end,
     where,
     writable_file,
@@ -53,7 +54,7 @@ def by_all_ranks(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*arguments: Any, distributed: bool, **options: Any) -> None:
         ranks = Ranks(world()) if distributed else None
-        with ranks.together() if ranks is not None else nullcontext():
+        with ranks.together(told) if ranks is not None else nullcontext():
             command(*arguments, ranks=ranks, **options)
 
     return run
@@ -111,8 +112,8 @@ def train(
     `tiny-8900` have at most 700, 4,800 and 8,900 parameters, for microcontrollers; `ensemble` trains five networks as
     `best` does, side by side, which are one file and answer as one. Ctrl-C ends the training and saves what was learnt
     so far. With --checkpoint-every, a training that was interrupted or killed can be resumed; the network is then the
-    same, to the bit, as without the break. Of an ensemble, the networks that are finished are saved. SIGTERM and SIGHUP
-    do what Ctrl-C does.
+    same, to the bit, as without the break. Of an ensemble, the networks that are finished are saved; of --distributed,
+    the last checkpoint is what stays. SIGTERM and SIGHUP do what Ctrl-C does.
     """
     if recipe in ENSEMBLES:
         refuse(recipe, checkpoint_every=checkpoint_every, resume=resume, report=report, distributed=ranks)
