@@ -440,7 +440,9 @@ class Sequential:
         if python := in_python(self.network):
             raise ValueError(f"a predictor is without Python, which computes {python[0]} of this network")
         layers = [layer.unbuilt() for layer in self.layers]
-        return Predictor(layers, self.input_shape, self.network.param, batch, threads, isa, device, precision)
+        with self.network.turns.mine():  # another thread may be training: the weights of one of its steps
+            weights = self.network.param.copy()
+        return Predictor(layers, self.input_shape, weights, batch, threads, isa, device, precision)
 
     def score(
         self,

@@ -1,6 +1,9 @@
 """Factors of bfloat16 on the processor: every kernel of products, on every instruction set that there is, against
 float64 products of rounded factors. Names and errors are in test_precision.py, too."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import cases
 import numpy as np
 import pytest
@@ -185,3 +188,40 @@ def test_a_training_goes_on_in_the_same_precision_only(tmp_path):
     with pytest.raises(ValueError, match="arithmetic"):
         made().fit(x, labels, resume=path, **how)
     made().fit(x, labels, resume=path, precision="bf16", **how)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_predictor(name, isa):
+    """It has the bits of its model, whatever was in memory, from several threads, and as a copy."""
+    model = made(name)
+    x, y = samples(model.input_shape)
+    model.fit(x, y, epochs=1, batch_size=25, progress=False, isa=isa)
+    x = x[:5] if "emulated" in isa else x
+    expected = model.predict_outputs(x, isa=isa)
+    for batch, threads in ((None, 1), (7, 2)):
+        predictor = model.predictor(batch=batch, threads=threads, isa=isa)
+        predictor._first.poison(0xFF)
+        copied = pickle.loads(pickle.dumps(predictor))
+        with ThreadPoolExecutor(3) as clients:
+            for answer in clients.map(lambda one: one(x), [predictor, predictor, copied, predictor, copied]):
+                assert answer.tobytes() == expected.tobytes()
+        assert predictor(x[2:3]).tobytes() == expected[2:3].tobytes()
+
+
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_poison_between_the_steps_of_a_training(byte, isa):
+    class Poison(pm.Callback):
+        every = 1
+
+        def on_batches(self, training):
+            training.network._plans[False, target_of(isa)].plan.poison(byte)
+
+    def weights(callbacks):
+        model = made("complete")
+        model.fit(samples(model.input_shape), epochs=1, batch_size=25, callbacks=callbacks, progress=False, isa=isa)
+        return model.network.param.tobytes()
+
+    class Every(pm.Callback):
+        every = 1
+
+    assert weights([Poison()]) == weights([Every()])

@@ -8,11 +8,14 @@ import shutil
 import socket
 import sys
 import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import pymnistcnn as pm
 from pymnistcnn.benchmarking import comparing, distributed, paper, peers
 from pymnistcnn.cli import main
 
@@ -144,6 +147,45 @@ def test_fits_by_two_workers():
     assert [row.workers for row in rows] == [sweeps.ONE, "joblib's threads"]
     assert rows[0].over_one.median == 1 and rows[1].over_one.low > 0 and rows[1].seconds.low > 0
     assert all(row.peak_over_one.low > 0 for row in rows)
+
+
+@contextmanager
+def on_dask():
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(2, threads_per_worker=1, dashboard_address=None, processes=False) as cluster, Client(cluster):
+        yield
+
+
+@contextmanager
+def on_ray():
+    import ray
+    from ray.util.joblib import register_ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    register_ray()
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore")  # that a fit failed, and what Dask and Ray have to say
+@pytest.mark.parametrize(
+    "backend, needs, started",
+    [("threading", "joblib", nullcontext), ("loky", "joblib", nullcontext), ("dask", "distributed", on_dask),
+     ("ray", "ray", on_ray)],
+    ids=["threads", "processes", "Dask", "Ray"],
+)  # fmt: skip
+def test_a_trial_that_fails_is_a_result_and_not_the_end(backend, needs, started):
+    joblib = pytest.importorskip("joblib", reason="needs scikit-learn")
+    search = pytest.importorskip("sklearn.model_selection", reason="needs scikit-learn")
+    pytest.importorskip(needs, reason=f"needs {needs}")
+    x, y = np.arange(80 * 64, dtype=np.uint8).reshape(80, 64), np.arange(80) % 2
+    rates = {"learning_rate": [0.01, -1.0]}  # no training takes the second
+    found = search.GridSearchCV(pm.CNNClassifier("fast", epochs=1, n_jobs=1), rates, cv=2, n_jobs=2)
+    with started(), joblib.parallel_config(backend, n_jobs=2):
+        found.fit(x, y)
+    first, second = found.cv_results_["mean_test_score"]
+    assert 0 <= first <= 1 and np.isnan(second) and found.best_params_ == {"learning_rate": 0.01}
 
 
 def test_the_page_shows_what_was_measured_and_only_that():

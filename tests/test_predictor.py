@@ -37,6 +37,20 @@ def test_it_has_the_bits_of_its_model(name, isa, dtype):
         assert predictor(x[2:3]).tobytes() == expected[2:3].tobytes()
 
 
+def test_made_while_a_thread_trains_it_has_the_weights_of_one_step():
+    """Of a network whose weights are equal after every step."""
+    x, y = np.ones((200, 2000), np.float32), np.full((200, 2000), 1e3, np.float32)
+    model = pm.Sequential([pm.Linear(2000, bias=False, initializer=pm.initializers.Zeros())], (2000,))
+    how = dict(epochs=4, batch_size=10, optimizer=pm.SGD(1e-6), loss=pm.MSELoss(), progress=False)
+    training = threading.Thread(target=lambda: model.fit(x, y, **how))
+    training.start()
+    answers = []
+    while training.is_alive():
+        answers.append(model.predictor(batch=1, threads=1)(x[:1]))
+    training.join()
+    assert len(answers) > 3 and [len(np.unique(answer)) for answer in answers] == [1] * len(answers)
+
+
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_it_answers_as_the_networks_of_the_tutorials(name):
     model, images = TUTORIALS[name]().model, pm.datasets.mnist()[1].images[:300]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -607,12 +608,22 @@ def test_killed_and_resumed_is_the_same_file(digits):
     assert sorted(os.listdir()) == [NAME, "whole"]
 
 
+def test_what_is_said_of_going_on_goes_on(digits):
+    settings = ["--epochs", 60, "--batch-size", 50, "--data", digits, "--precision", "bf16"]
+    said = ended(signal.SIGINT, *settings, "--output", NAME, "--checkpoint-every", 1000).splitlines()[-1]
+    assert said == f"to go on: pymnistcnn train --resume {NAME}.checkpoint --precision bf16 --data {digits}"
+    assert called("train", *settings, "--output", "whole").exit_code == 0
+    result = called(*shlex.split(said.removeprefix("to go on: pymnistcnn ")))
+    assert result.exit_code == 0, result.stderr
+    assert Path(NAME).read_bytes() == Path("whole").read_bytes()
+
+
 def test_ctrl_c_and_resumed_is_the_same_file(digits):
     common = ["--data", digits, "--threads", 1]
     assert called("train", *SETTINGS, *common, "--output", "whole").exit_code == 0
     said = ended(signal.SIGINT, *SETTINGS, *common, "--output", "my digits", "--checkpoint-every", 1000)
     assert "saved what was learnt so far to my digits" in said and "Traceback" not in said
-    assert said.splitlines()[-1] == "to go on: pymnistcnn train --resume 'my digits.checkpoint'"
+    assert said.splitlines()[-1] == f"to go on: pymnistcnn train --resume 'my digits.checkpoint' --data {digits}"
     assert Path("my digits").read_bytes() != Path("whole").read_bytes()
     result = called("train", "fast", "--resume", "my digits.checkpoint", *SETTINGS, *common, "--json")
     assert result.exit_code == 0, result.stderr

@@ -171,8 +171,8 @@ def train(
             done = count(made.model.epochs_trained, "whole epoch")
             click.echo(f"\ninterrupted after {done}: saved what was learnt so far to {file}", err=True)
             if checkpoint and os.path.exists(checkpoint.path):
-                name = click.format_filename(checkpoint.path)
-                click.echo(f"to go on: pymnistcnn train --resume {shlex.quote(name)}", err=True)
+                again = shlex.join(["--resume", click.format_filename(checkpoint.path), *given_again()])
+                click.echo(f"to go on: pymnistcnn train {again}", err=True)
             raise click.exceptions.Exit(exit_code(error)) from None
         if checkpoint:
             Path(checkpoint.path).unlink(missing_ok=True)
@@ -201,6 +201,23 @@ def refuse(recipe: str, **given: Any) -> None:
     for name, value in given.items():
         if value is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} is for one network, not for {recipe}")
+
+
+AGAIN = {"data", "label_first", "size", "skip_damaged", "isa", "device", "precision"}  # what no checkpoint says
+
+
+def given_again() -> list[str]:
+    """The options that a training which goes on needs again, as they were given."""
+    context = click.get_current_context()
+    words = []
+    for option in context.command.params:
+        if option.name in AGAIN and context.get_parameter_source(option.name) == ParameterSource.COMMANDLINE:
+            value = context.params.get(option.name, context.meta.get(f"pymnistcnn.{option.name}"))
+            if isinstance(value, bool):
+                words += (option.opts if value else option.secondary_opts)[:1]
+            else:
+                words += [option.opts[0], str(value)]
+    return words
 
 
 def resumed(path: StrPath, given: ArrayLike) -> Any:
