@@ -277,6 +277,7 @@ def past_one_core(kind) -> list[str]:
     if data:
         shares = [
             f"{row['source']} {spread(row['share'], '{:.0%}'.format)}"
+            + (f", with {row['peak_megabytes']:,.0f} MB" if "peak_megabytes" in row else "")
             for row in data[1:] if not row["source"].endswith("alone")
         ]  # fmt: skip
         lines.append(f"Training on {data[0]['images']:,} pictures, of the speed in memory: {', '.join(shares)}.")

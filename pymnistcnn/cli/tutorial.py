@@ -13,7 +13,7 @@ import click
 
 from .._types import DTypeLike, StrPath
 from ..checks import DTYPES
-from ..target import devices
+from ..target import devices, target_of
 from .options import DATA, JSON, POSITIVE, compute_options, network_file, options, print_json, told_at_the_end
 
 
@@ -56,6 +56,8 @@ def run(function: Callable[..., Any], as_json: bool, epochs: int, data: Any, out
     """Run a tutorial; with --json its messages go to stderr, and one object to stdout."""
     if epochs is not None:
         settings["epochs"] = epochs
+    if target_of(settings["isa"]).precision != "full" and settings["dtype"] == "float64":
+        raise click.UsageError("--precision is of networks of float32: give --dtype float32, too")
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         outcome = function(data=data, output=os.fspath(output), **settings)
     if not as_json:
