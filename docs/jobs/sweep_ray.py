@@ -1,6 +1,8 @@
 """Cross-validate settings on the processes of Ray, here two of this machine, which share the pictures."""
 # needs: sklearn, ray
 
+from typing import Any, SupportsIndex
+
 import joblib
 import numpy as np
 import ray
@@ -13,11 +15,13 @@ import pymnistcnn as pm
 class Shared(np.ndarray):
     """An array that lies in Ray's memory once. Processes get its reference, and read it there."""
 
-    def __reduce_ex__(self, protocol):
+    reference: Any
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return (ray.get, (self.reference,)) if hasattr(self, "reference") else super().__reduce_ex__(protocol)
 
 
-def shared(array):
+def shared(array: np.ndarray) -> Shared:
     """Without this, Ray would copy the array for every fit."""
     view = array.view(Shared)
     view.reference = ray.put(array)
