@@ -40,7 +40,8 @@ def probabilities_of(outputs: Array, last: Layer) -> np.ndarray:
         return np.exp(outputs)
     if outputs.shape[1] == 1:
         raise ValueError("this network has one output, which is a value, no probability: predict gives it")
-    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    with np.errstate(invalid="ignore"):  # of infinity, NaN
+        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 

@@ -62,6 +62,15 @@ def test_it_answers_as_the_networks_of_the_tutorials(name):
         assert predictor.probabilities(x).tobytes() == model.predict_proba(x).tobytes()
 
 
+@pytest.mark.filterwarnings("error")
+def test_probabilities_of_infinite_outputs_are_nan():
+    model = pm.Sequential([pm.Linear(2, bias=False)], (1,))
+    model.layers[0].parameters["weight"][:] = [[3e38], [1.0]]
+    x = np.array([[1.0], [10.0]], np.float32)
+    for probabilities in (model.predictor().probabilities(x), model.predict_proba(x)):
+        assert probabilities[0].tolist() == [1, 0] and np.isnan(probabilities[1]).all()
+
+
 def test_it_takes_a_data_set():
     model, data = TUTORIALS["mxnet-mlp"]().model, pm.datasets.mnist()[1][:20]
     assert model.predictor()(data).tobytes() == model.predict_outputs(data).tobytes()
