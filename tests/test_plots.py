@@ -16,6 +16,7 @@ from matplotlib.colors import to_rgb  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from pymnistcnn import plots  # noqa: E402
+from pymnistcnn.plots import tiles  # noqa: E402
 from pymnistcnn.plots.theme import ON_BLACK, ON_WHITE, is_dark, plain  # noqa: E402
 
 TRAIN, TEST = pm.datasets.mnist()
@@ -273,6 +274,13 @@ def contrast(a, b):
 
     low, high = sorted([luminance(a), luminance(b)])
     return (high + 0.05) / (low + 0.05)
+
+
+def test_between_pictures_is_nothing_and_not_what_memory_held():
+    held = np.full((5, 5), 1e308)
+    del held  # NumPy gives its memory to the next of that size
+    made = tiles.montage(np.ones((3, 2, 2)), 2)
+    assert made.shape == (5, 5) and made.count() == 12 and (made.data[made.mask] == 0).all()
 
 
 @pytest.mark.parametrize("style", [{}, plots.DARK, "dark_background"], ids=["none", "dark", "their dark"])

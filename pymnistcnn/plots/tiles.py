@@ -28,7 +28,7 @@ def montage(tiles: Array, columns: int) -> np.ma.MaskedArray:
     rows = -(-n // columns)
     gap = max(1, round((1 - SIZE) * max(height, width)))
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, *tiles.shape[3:])
-    whole = np.ma.masked_all(shape, np.float64)
+    whole = np.ma.array(np.zeros(shape), mask=True)  # what is masked is computed with, too
     for place, tile in enumerate(tiles):
         top, left = (height + gap) * (place // columns), (width + gap) * (place % columns)
         whole[top : top + height, left : left + width] = tile
