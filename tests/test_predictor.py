@@ -41,14 +41,22 @@ def test_made_while_a_thread_trains_it_has_the_weights_of_one_step():
     """Of a network whose weights are equal after every step."""
     x, y = np.ones((200, 2000), np.float32), np.full((200, 2000), 1e3, np.float32)
     model = pm.Sequential([pm.Linear(2000, bias=False, initializer=pm.initializers.Zeros())], (2000,))
-    how = dict(epochs=4, batch_size=10, optimizer=pm.SGD(1e-6), loss=pm.MSELoss(), progress=False)
-    training = threading.Thread(target=lambda: model.fit(x, y, **how))
-    training.start()
     answers = []
-    while training.is_alive():
+
+    class UntilThen(pm.Callback):
+        every = 1
+
+        def on_batches(self, training):
+            if len(answers) == 20:
+                training.stop()
+
+    how = dict(epochs=1000, batch_size=10, optimizer=pm.SGD(1e-6), loss=pm.MSELoss(), callbacks=[UntilThen()])
+    training = threading.Thread(target=lambda: model.fit(x, y, progress=False, **how))
+    training.start()
+    while len(answers) < 20:
         answers.append(model.predictor(batch=1, threads=1)(x[:1]))
     training.join()
-    assert len(answers) > 3 and [len(np.unique(answer)) for answer in answers] == [1] * len(answers)
+    assert [len(np.unique(answer)) for answer in answers] == [1] * 20
 
 
 @pytest.mark.parametrize("name", TUTORIALS)
