@@ -369,7 +369,7 @@ def test_steps_per_epoch(small_parts):
     assert len(history) == 2
     assert fit(chunks, steps_per_epoch=44, schedule=pm.Cosine(0.01))[0] == \
            fit((X, Y), shuffle=False, schedule=pm.Cosine(0.01))[0]  # fmt: skip
-    for stream in (chunks, list(chunks())):  # of another's length no more is known, but how long a training is
+    for stream in (chunks, list(chunks())):  # longer than the epoch; of unknown, and of known length
         how = dict(steps_per_epoch=20, schedule=pm.OneCycle(0.01), average=pm.StochasticAverage(0.5))
         assert fit(stream, **how)[0] == fit(lambda: itertools.islice(endless(), 1000), **how)[0]
     with pytest.raises(ValueError, match="steps_per_epoch must be at most the batches that the stream gives, 44"):

@@ -163,9 +163,11 @@ def on_ray():
     from ray.util.joblib import register_ray
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    register_ray()
-    yield
-    ray.shutdown()
+    try:
+        register_ray()
+        yield
+    finally:
+        ray.shutdown()
 
 
 @pytest.mark.filterwarnings("ignore")  # that a fit failed, and what Dask and Ray have to say

@@ -58,7 +58,7 @@ def info(beside: tuple[Any, ...], threads: int | None, isa: str | None, as_json:
     click.echo(f"instruction set  {isa} (available: {', '.join(fields['isas'])})")
     of_bf16 = target_of(isa if isa.endswith("-bf16") else ISAS_OF_BF16[-1], precision="bf16")
     click.echo(f"bf16             {of_bf16.isa}{'' if _native.target_pairs(of_bf16) else ROUNDED}")
-    without = "" if "amx" in ISAS_OF_BF16 else "; not amx, which processor and system must have"
+    without = "" if "amx" in ISAS_OF_BF16 else "; no amx"
     click.echo(f"                 (available: {', '.join(ISAS_OF_BF16)}{without})")
     click.echo(f"threads          {threads}, OpenMP runtime {fields['openmp']}")
     for path in fields["openmp_runtimes"]:
