@@ -22,27 +22,40 @@ typedef struct {
 #define MR(V) ((REGISTERS - 1 - (V)) / (V))
 enum { MR_MAX = MR(2), MR_THREE = REGISTERS < 32 ? 0 : MR(3), MR_WIDE = MR(4), NR_MAX = 4 * VL };
 
-/* sum += x * w, a word of each pixel; half: only the first of its factors. */
-INLINE void gemm_step(const int P, const int V, const int half, vf (*sum)[4], const real *x0, const real *x4,
-                      const real *x8, const real *x12, const real *w, int64_t pixel, int64_t pixel3) {
+/* With few registers blocks are small, and the instructions around their FMAs count, above all where another thread shares
+ * the core: long rows of consecutive words are then read WORDS at a time. */
+enum { WORDS = PMC_ISA == PMC_AVX2 ? 4 : 1, LINE = 64 / VECTOR_BYTES /* vectors of a line of the cache */ };
+
+/* Pixels that share a pointer, of W words at a time. An address adds `pixel` once or twice by itself; three times takes a
+ * register, and where there are several words there is none. */
+#define GROUP(W) ((W) > 1 ? 3 : 4)
+enum { GROUPS = (MR_MAX + 3) / 4 };
+_Static_assert(WORDS == 1 || (MR_MAX + 2) / 3 == GROUPS, "as many pointers, of three pixels or four");
+
+/* sum += x * w, the word `at` of each pixel; x: a pointer for each GROUP(W). half: only the first of a word's factors. */
+INLINE void gemm_step(const int P, const int V, const int W, const int half, vf (*sum)[4], const real *const *x,
+                      const int at, const real *w, int64_t pixel, int64_t pixel3) {
+    const int group = GROUP(W);
     vf weight[4];
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
 #pragma GCC unroll 14
     for (int p = 0; p < P; p++) {
-        const real *base = p < 4 ? x0 : p < 8 ? x4 : p < 12 ? x8 : x12;
-        vf value = v_splat_word(base + (p % 4 == 3 ? pixel3 : p % 4 * pixel));
+        vf value = v_splat_word(x[p / group] + (p % group == 3 ? pixel3 : p % group * pixel) + at);
         if (half) value = v_first_of_pair(value);
 #pragma GCC unroll 4
-        for (int v = 0; v < V; v++) sum[p][v] = v_product(value, weight[v], sum[p][v]);
+        for (int v = 0; v < V; v++)
+            sum[p][v] = W > 1 ? v_fma_in_place(value, weight[v], sum[p][v]) : v_product(value, weight[v], sum[p][v]);
     }
 }
 
-/* P pixels x V vectors, in registers. Few pixels take many vectors: their chains of FMAs hide each other's latency. */
-INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x, const real *w, const real *start,
-                             const gemm_shape *s) {
+/* P pixels x V vectors, in registers. Few pixels take many vectors: their chains of FMAs hide each other's latency. W: rows
+ * of consecutive words are read so many at a time. */
+INLINE void gemm_microkernel(const int P, const int V, const int W, real *out, const real *x, const real *w,
+                             const real *start, const gemm_shape *s) {
     vf sum[MR_MAX][4];
     const int64_t pixel = s->pixel, pixel3 = 3 * s->pixel;
+    int64_t apart = pixel;
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) {
         const vf first = start ? v_load(start + v * VL) : (vf){0};
@@ -51,16 +64,32 @@ INLINE void gemm_microkernel(const int P, const int V, real *out, const real *x,
     }
     for (int64_t i = 0; i < s->rows; i++)
         for (int64_t j = 0; j < s->columns; j++) {
-            const real *x0 = x + i * s->row + j * s->column, *x4 = x0 + 4 * pixel;
-            const real *x8 = x4 + 4 * pixel, *x12 = x8 + 4 * pixel;
-            for (int64_t k = 0; k < s->length; k++) {
-                for (int v = 0; v < V; v++) __builtin_prefetch(w + s->ahead + v * VL);
-                gemm_step(P, V, 0, sum, x0, x4, x8, x12, w, pixel, pixel3);
-                x0 += s->step, x4 += s->step, x8 += s->step, x12 += s->step;
+            const real *of[GROUPS];
+            of[0] = x + i * s->row + j * s->column;
+#pragma GCC unroll 4
+            for (int g = 1; g < GROUPS; g++) of[g] = of[g - 1] + GROUP(W) * pixel;
+            int64_t k = 0;
+            for (; W > 1 && k + W <= s->length; k += W) {
+#pragma GCC unroll 4
+                for (int word = 0; word < W; word++) {
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; v += LINE) __builtin_prefetch(w + s->ahead + v * VL);
+                    __asm__("" : "+r"(apart)); /* or else GCC keeps the place of every word in a register of its own */
+                    gemm_step(P, V, W, 0, sum, of, word, w, apart, pixel3);
+                    w += s->w_pitch;
+                }
+#pragma GCC unroll 4
+                for (int g = 0; g < GROUPS; g++) of[g] += W;
+            }
+            for (; k < s->length; k++) {
+                for (int v = 0; v < V; v += LINE) __builtin_prefetch(w + s->ahead + v * VL);
+                gemm_step(P, V, W, 0, sum, of, 0, w, pixel, pixel3);
+#pragma GCC unroll 4
+                for (int g = 0; g < GROUPS; g++) of[g] += s->step;
                 w += s->w_pitch;
             }
             if (PAIR == 1 || !s->odd) continue;
-            gemm_step(P, V, 1, sum, x0, x4, x8, x12, w, pixel, pixel3);
+            gemm_step(P, V, W, 1, sum, of, 0, w, pixel, pixel3);
             w += s->w_pitch;
         }
 #pragma GCC unroll 14
@@ -76,27 +105,36 @@ typedef void gemm_block(real *out, const real *x, const real *w, const real *sta
 _Static_assert(MR_MAX <= 14, "there is code for every block");
 #define GEMM_BLOCK(P, V)                                                                                               \
     static void gemm_##P##x##V(real *out, const real *x, const real *w, const real *start, const gemm_shape *s) {      \
-        gemm_microkernel(P, V, out, x, w, start, s);                                                                   \
+        gemm_microkernel(P, V, 1, out, x, w, start, s);                                                                \
+    }                                                                                                                  \
+    static void gemm_##P##x##V##_long(real *out, const real *x, const real *w, const real *start,                      \
+                                      const gemm_shape *s) {                                                           \
+        gemm_microkernel(P, V, WORDS, out, x, w, start, s);                                                            \
     }
 #define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2) GEMM_BLOCK(P, 3) GEMM_BLOCK(P, 4)
 ROWS(GEMM_BLOCKS)
 #define GEMM_ENTRY(P, V, MOST) ((P) <= (MOST) ? gemm_##P##x##V : NULL)
+#define LONG_ENTRY(P, V, MOST) (WORDS > 1 && (P) <= (MOST) ? gemm_##P##x##V##_long : NULL)
 #define GEMM_ENTRIES(P)                                                                                                \
     [P] = {NULL, GEMM_ENTRY(P, 1, MR_MAX), GEMM_ENTRY(P, 2, MR_MAX), GEMM_ENTRY(P, 3, MR_THREE),                       \
            GEMM_ENTRY(P, 4, MR_WIDE)},
-static gemm_block *const gemm_blocks[15][5] = {ROWS(GEMM_ENTRIES)};
+#define LONG_ENTRIES(P)                                                                                                \
+    [P] = {NULL, LONG_ENTRY(P, 1, MR_MAX), LONG_ENTRY(P, 2, MR_MAX), LONG_ENTRY(P, 3, MR_THREE),                       \
+           LONG_ENTRY(P, 4, MR_WIDE)},
+static gemm_block *const gemm_blocks[2][15][5] = {{ROWS(GEMM_ENTRIES)}, {ROWS(LONG_ENTRIES)}};
 
 /* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in blocks of pixels; one chain each. */
 static void gemm_chain(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
                        const gemm_shape *s) {
+    const int is_long = WORDS > 1 && s->step == 1 && s->length >= 2 * WORDS;
     for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
         const int64_t left = (columns - column) / VL;
         vectors = pixels <= MR_WIDE && left >= 4 ? 4 : left == 3 && MR_THREE > 0 ? 3 : MIN(left, 2);
         const int64_t most = vectors == 3 ? MR_THREE : MR_MAX;
         for (int64_t pixel = 0, size; pixel < pixels; pixel += size) {
             size = next_block(pixels - pixel, most);
-            gemm_blocks[size][vectors](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
-                                       start ? start + column : NULL, s);
+            gemm_blocks[is_long][size][vectors](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
+                                                start ? start + column : NULL, s);
         }
     }
 }

@@ -131,6 +131,19 @@ INLINE vf v_fma(vf a, vf b, vf c) {
 #endif
 }
 
+/* The same, in c's register. Where sums take nearly all registers, GCC puts some into others and moves them about. */
+INLINE vf v_fma_in_place(vf a, vf b, vf c) {
+#if PMC_ISA == PMC_AVX2 && PMC_DOUBLE
+    __asm__("vfmadd231pd %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+#elif PMC_ISA == PMC_AVX2
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+#else
+    return v_fma(a, b, c);
+#endif
+}
+
 INLINE vf v_sqrt(vf a) {
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
     return (vf)_mm512_sqrt_pd((__m512d)a);
