@@ -76,6 +76,9 @@ INLINE __m256i first_lanes(int64_t n) {
 #endif
 
 INLINE vf v_load_n(const real *p, int64_t n) {
+#if PMC_ISA == PMC_AVX2
+    if (n >= VL) return v_load(p);
+#endif
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
     return (vf)_mm512_maskz_loadu_pd((__mmask8)first_lanes(n), p);
 #elif PMC_ISA == PMC_AVX512
@@ -94,6 +97,12 @@ INLINE vf v_load_n(const real *p, int64_t n) {
 }
 
 INLINE void v_store_n(real *p, vf v, int64_t n) {
+#if PMC_ISA == PMC_AVX2 /* masked stores take a dozen cycles on AMD's Zen 1 to 3 */
+    if (n >= VL) {
+        v_store(p, v);
+        return;
+    }
+#endif
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
     _mm512_mask_storeu_pd(p, (__mmask8)first_lanes(n), (__m512d)v);
 #elif PMC_ISA == PMC_AVX512
