@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,16 @@ class Rows:
             raise OSError(f"{failed} of {len(numbers)} samples could not be read from their file")
         return out.view(self._dtype).reshape(len(numbers), *self._shape)
 
+    def between(self, begin: int, end: int) -> Array:
+        """Rows that follow each other, in memory; OSError if the file has become shorter."""
+        out, done = np.empty((end - begin, self._size), np.uint8), 0
+        left = memoryview(out).cast("B")
+        while left[done:] and (more := os.preadv(self._file, [left[done:]], self._start + begin * self._size + done)):
+            done += more
+        if failed := len(out) - done // self._size:
+            raise OSError(f"{failed} of {len(out)} samples could not be read from their file")
+        return out.view(self._dtype).reshape(len(out), *self._shape)
+
     def soon(self, numbers: Array) -> None:
         """Have the system begin to read rows that its cache does not have."""
         begins = self._start + np.sort(numbers) * self._size
@@ -104,13 +114,20 @@ def mapped_of(array: Any) -> Mapped | None:
     return None
 
 
+def in_pieces(array: Array, most: int) -> Iterator[Array]:
+    """An array, so many rows at a time. Those of a mapped file are read: memory holds a piece, and of a file that has
+    become shorter the map would end the process, where reading is an error."""
+    mapped = mapped_of(array)
+    with mapped.opened() if mapped else nullcontext() as rows:
+        for start in range(0, len(array), most):
+            end = min(start + most, len(array))
+            yield array[start:end] if rows is None else rows.between(start, end)
+            if mapped and rows is None:
+                mapped.release()
+
+
 def stretches(array: Array) -> Iterator[Array]:
     """All of an array in C order, of which, if it is mapped, no more than a stretch is held."""
-    mapped = mapped_of(array)
-    if mapped is None:
-        yield np.ascontiguousarray(array)
-        return
-    rows = max(1, STRETCH // array[:1].nbytes)
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]
-        mapped.release()
+    if mapped_of(array) is None:
+        return iter([np.ascontiguousarray(array)])
+    return in_pieces(array, max(1, STRETCH // array[:1].nbytes))

@@ -21,7 +21,7 @@ from . import _native
 from ._native import Constant, NotFinite, Op, Program
 from ._types import Array, ArrayLike, DTypeLike, Shape
 from .checks import checked_dtype, checked_seed, checked_shape, checked_weights, exact_cast, shown, whole, yes_or_no
-from .mapped import mapped_of
+from .mapped import in_pieces
 from .plan import PlanBuilder, plan_by_hand, training_plan
 from .processors import limited, processors
 from .target import Target
@@ -518,13 +518,11 @@ def restored(
 
 
 def pieces(x: Array, others: Array | Targets) -> Iterator[tuple[Array, Any]]:
-    """x and what belongs to it, in pieces that C gets in one go, so that Ctrl-C is heard in between. Of a mapped file
-    no more than a piece is held."""
-    most, mapped = 8 * EVALUATION_BATCH, mapped_of(x)
-    for start in range(0, len(x), most):
-        yield x[start : start + most], others[start : start + most]
-        if mapped:
-            mapped.release()
+    """x and what belongs to it, in pieces that C gets in one go, so that Ctrl-C is heard in between."""
+    start = 0
+    for piece in in_pieces(x, 8 * EVALUATION_BATCH):
+        yield piece, others[start : start + len(piece)]
+        start += len(piece)
 
 
 def shapes_through(layers: Any, input_shape: Shape) -> list[tuple[int, ...]]:

@@ -98,6 +98,11 @@ def channels_last(folder):
     np.save(folder / "y_train.npy", Y)
 
 
+def empty(folder):
+    np.save(folder / "x_train.npy", X[:0])
+    np.save(folder / "y_train.npy", Y[:0])
+
+
 def archive(folder):
     np.savez(folder / "data.npz", x_train=X, y_train=Y)
 
@@ -105,8 +110,9 @@ def archive(folder):
 @pytest.mark.parametrize(
     "write, message",
     [
-        (packed, "memory_map is for raw IDX and .npy files of uint8"),
-        (of_floats, "memory_map is for raw IDX and .npy files of uint8, not for a packed one or float64"),
+        (packed, "memory_map is for raw IDX and .npy files of uint8, not for a file that is packed"),
+        (of_floats, "memory_map is for raw IDX and .npy files of uint8, not for float64"),
+        (empty, "not for a file that is empty"),
         (channels_last, "not channels last"),
         (archive, "memory_map is for raw IDX and .npy files|expected"),
         (lambda folder: None, "memory_map is for raw IDX and .npy files"),
@@ -116,6 +122,20 @@ def test_what_cannot_be_mapped(write, message, tmp_path):
     write(tmp_path)
     with pytest.raises(pm.datasets.DataError, match=message):
         pm.datasets.read(tmp_path, memory_map=True)
+
+
+@pytest.mark.parametrize("name", [None, "mnist", "MNIST", "sklearn-digits"])
+def test_what_lies_in_a_package_is_not_mapped(name):
+    with pytest.raises(pm.datasets.DataError, match="memory_map is for raw IDX and .npy files, not for what is packed"):
+        pm.datasets.read(name, memory_map=True)
+
+
+@pytest.mark.parametrize("option", [
+    {"size": 4}, {"shape": (8, 8)}, {"label_first": False}, {"skip_damaged": True},
+])  # fmt: skip
+def test_options_of_other_files_are_refused(option, folder):
+    with pytest.raises(ValueError, match=f"{next(iter(option))} is for text files or pictures, and memory_map for raw"):
+        pm.datasets.read(folder, memory_map=True, **option)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -207,6 +227,22 @@ def test_a_file_that_became_shorter_is_an_error(folder, small_parts):
         os.truncate(folder / "x_train.npy", images.nbytes // 2)
         with pytest.raises(OSError, match="4 of 5 samples could not be read"):
             rows.read(np.array([0, *range(N - 4, N)]))
+        assert (rows.between(0, N // 2 - 2) == X[: N // 2 - 2]).all()
+        with pytest.raises(OSError, match=f"{N // 2 + 2} of {N} samples could not be read"):  # the header is two
+            rows.between(0, N)
+
+
+@pytest.mark.parametrize("how", [
+    lambda model, images: model.evaluate(images, Y),
+    lambda model, images: model.predict(images),
+    lambda model, images: model.fit(X, Y, validation=(images, Y), progress=False),
+])  # fmt: skip
+def test_a_file_that_became_shorter_is_an_error_wherever_it_is_used(folder, how):
+    """Not the end of the process, which what is read of a map behind the file's end is."""
+    images, model = np.load(folder / "x_train.npy", mmap_mode="r"), made()
+    os.truncate(folder / "x_train.npy", images.nbytes // 2)
+    with pytest.raises(OSError, match="samples could not be read from their file"):
+        how(model, images)
 
 
 MEMORY = """

@@ -70,8 +70,9 @@ def map_group(group: Any, where: str) -> dict[str, Any]:
     for found, place in group.items():
         arrays[found] = array = read_array(place, "r" if found[1] == "images" else "c")
         if found[1] == "images" and not (is_mapped(array) and array.dtype == np.uint8):
-            raise DataError(f"{place}: memory_map is for raw IDX and .npy files of uint8, not for a packed one or "
-                            f"{array.dtype}")  # fmt: skip
+            kind = "packed" if len(array) else "empty"
+            of = f"a file that is {kind}" if array.dtype == np.uint8 else str(array.dtype)
+            raise DataError(f"{place}: memory_map is for raw IDX and .npy files of uint8, not for {of}")
     parts = datasets_of(arrays, where, names)
     for data in parts.values():
         if not is_mapped(data.images) or not data.images.flags.c_contiguous:

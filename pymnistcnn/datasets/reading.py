@@ -77,8 +77,8 @@ def read(
     fraction, seed : where nothing is for testing, this fraction of each class is put aside for it, at random
     skip_damaged : leave out pictures of folders that cannot be read, with a warning that names them
     memory_map : for what is larger than memory: images stay in their file, which is mapped read-only and never copied
-        as a whole; raw IDX files of bytes and raw .npy files only. Where nothing is for testing, the last `fraction` of
-        the images is put aside
+        as a whole; raw IDX files of bytes and raw .npy files only, without the options of others. Where nothing is for
+        testing, the last `fraction` of the images is put aside
 
     Returns two Datasets. Images are uint8 from 0 to 255 where the file allows; arrays of raw .npy and IDX files are
     maps of the files, which are to stay as they are meanwhile. Where nothing is for training, the first is empty.
@@ -97,9 +97,14 @@ def read(
     """
     fraction = number("fraction", fraction, 0, 1, open_low=True, open_high=True)
     seed = checked_seed(seed)
-    if yes_or_no("memory_map", memory_map):
-        return read_mapped(located(path), fraction)
     name = path.lower() if isinstance(path, str) and not Path(path).exists() else None
+    if yes_or_no("memory_map", memory_map):
+        for option, value in dict(label_first=label_first, shape=shape, size=size, skip_damaged=skip_damaged).items():
+            if value is not (False if option == "skip_damaged" else None):
+                raise ValueError(f"{option} is for text files or pictures, and memory_map for raw IDX and .npy files")
+        if path is None or name in ("mnist", "sklearn-digits"):
+            raise DataError(f"{name or 'mnist'}: memory_map is for raw IDX and .npy files, not for what is packed")
+        return read_mapped(located(path), fraction)
     if path is None or name == "mnist":
         return mnist()
     if name == "sklearn-digits":
