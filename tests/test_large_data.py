@@ -103,6 +103,11 @@ def empty(folder):
     np.save(folder / "y_train.npy", Y[:0])
 
 
+def nothing(folder):
+    np.save(folder / "y_train.npy", Y)
+    (folder / "x_train.npy").touch()
+
+
 def archive(folder):
     np.savez(folder / "data.npz", x_train=X, y_train=Y)
 
@@ -113,6 +118,7 @@ def archive(folder):
         (packed, "memory_map is for raw IDX and .npy files of uint8, not for a file that is packed"),
         (of_floats, "memory_map is for raw IDX and .npy files of uint8, not for float64"),
         (empty, "not for a file that is empty"),
+        (nothing, "x_train.npy: expected a .npy header, got nothing"),
         (channels_last, "not channels last"),
         (archive, "memory_map is for raw IDX and .npy files|expected"),
         (lambda folder: None, "memory_map is for raw IDX and .npy files"),

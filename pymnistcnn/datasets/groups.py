@@ -33,7 +33,8 @@ def read_array(place: Any, mode: str = "c") -> Array:
         return next(iter(arrays.values()))
     with opened(place) as (stream, _):
         start = stream.read(len(MAGIC))
-    return read_npy(place, mode) if start == MAGIC else map_idx(place, mode)
+    is_npy = start == MAGIC or (".npy" in place.name.lower() and start[:2] != b"\0\0")  # or was meant to be
+    return read_npy(place, mode) if is_npy else map_idx(place, mode)
 
 
 def groups_in(folder: Any) -> dict[str, Any]:
