@@ -53,7 +53,7 @@ static void dropout(real *y, const real *x, const real *kept, const pmc_dropout 
     const uint32_t threshold = (uint32_t)s->threshold;
     const real scale = (real)s->scale;
     const int64_t width = image->w * image->c, stride = pmc_image_stride(image);
-    uint32_t words[4 * RANDOM_BLOCKS];
+    uint32_t words[4 * RANDOM_BLOCKS + PMC_PAD];
     for (int64_t i = 0; i < n; i++, y += stride, x += stride) {
         image_clear_border(y, image);
         for (int64_t row = 0; row < image->h; row++) {
@@ -67,8 +67,11 @@ static void dropout(real *y, const real *x, const real *kept, const pmc_dropout 
                 count = MIN(4 * RANDOM_BLOCKS - skip, width - e);
                 random_words(words, (uint32_t)(element / 4), (skip + count + 3) / 4, random.position + (uint32_t)i,
                              s->stream, random);
-                for (int64_t j = 0; j < count; j++)
-                    y[at + e + j] = words[skip + j] >= threshold ? x[at + e + j] * scale : 0;
+                for (int64_t j = 0; j < count; j += VL)
+                    v_store_n(y + at + e + j,
+                              v_select(v_words_at_least(words + skip + j, threshold),
+                                       v_load(x + at + e + j) * v_splat(scale), (vf){0}),
+                              count - j);
             }
         }
     }

@@ -34,6 +34,7 @@ INLINE real v_first(vf v) { return v; }
 INLINE vf v_keep_n(vf v, int64_t n) { return n > 0 ? v : 0; }
 INLINE vf v_select(int mask, vf yes, vf no) { return mask ? yes : no; }
 INLINE vi v_splat_lane(lane s) { return s; }
+INLINE int v_words_at_least(const uint32_t *words, uint32_t threshold) { return *words >= threshold; }
 INLINE vi v_select_lane(vi mask, vi yes, vi no) { return mask ? yes : no; }
 INLINE vf v_gather(const real *p, vi at, vf otherwise) { return at < 0 ? otherwise : p[at]; }
 INLINE vf v_to_real(vi v) { return (vf)v; }

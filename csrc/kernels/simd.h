@@ -326,6 +326,18 @@ INLINE vf v_compress(vf v, uint32_t bits) {
 #endif
 }
 
+/* A mask: lanes whose word, of 32 bits, is not below a threshold. */
+INLINE vi v_words_at_least(const uint32_t *words, uint32_t threshold) {
+    typedef uint32_t vu __attribute__((vector_size(VL * sizeof(uint32_t))));
+    vu word;
+    memcpy(&word, words, sizeof word);
+#if PMC_DOUBLE
+    return __builtin_convertvector(word, vi) >= (lane)threshold;
+#else
+    return (vi)(word >= threshold);
+#endif
+}
+
 /* Lanes from and to bytes. Compilers make a conversion of such vectors of moves of single lanes. */
 INLINE vi v_load_bytes(const uint8_t *p) {
 #if PMC_ISA == PMC_AVX512 && PMC_DOUBLE
