@@ -76,6 +76,9 @@ def target_of(isa: str | None = None, device: str | None = None, precision: str 
         isa = str(isa)
     if precision is not None and precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {shown(precision)}")
+    named = BY_NAME.get(isa) if isinstance(isa, str) else None
+    if named is not None and precision not in (None, named.precision) and named.precision != "full":
+        raise ValueError(f"isa {shown(isa)} computes in {named.precision}, not in precision {shown(precision)}")
     precision = precision or "full"
     if device in (None, "cpu"):
         if precision == "tf32":

@@ -177,6 +177,8 @@ def test_the_fastest_is_chosen():
         target_of("mmx", precision="bf16")
     with pytest.raises(ValueError, match="isa must be one of portable"):
         target_of("avx512_bf16")
+    with pytest.raises(ValueError, match="isa 'portable-bf16' computes in bf16, not in precision 'full'"):
+        target_of("portable-bf16", precision="full")
 
 
 def test_a_training_goes_on_in_the_same_precision_only(tmp_path):

@@ -302,8 +302,9 @@ def device_options(default: str = "cpu") -> Callable[..., Any]:
     return options(
         click.option("--device", default=default, callback=keep(DEVICE), metavar="NAME", **hidden,
                      help="Where to compute: cpu, cuda (an NVIDIA GPU), or auto."),
-        click.option("--precision", default="full", callback=keep(PRECISION), type=click.Choice(PRECISIONS), **hidden,
-                     help="Of the factors of products: bf16 is of the processor, too; tf32 of a GPU's tensor cores."),
+        click.option("--precision", callback=keep(PRECISION), type=click.Choice(PRECISIONS), **hidden,
+                     help="Of the factors of products: bf16 is of the processor, too; tf32 of a GPU's tensor cores.  "
+                     "[default: full, or the instruction set's]"),
     )  # fmt: skip
 
 
