@@ -70,7 +70,7 @@ static void dropout(real *y, const real *x, const real *kept, const pmc_dropout 
                 for (int64_t j = 0; j < count; j += VL)
                     v_store_n(y + at + e + j,
                               v_select(v_words_at_least(words + skip + j, threshold),
-                                       v_load(x + at + e + j) * v_splat(scale), (vf){0}),
+                                       v_load_n(x + at + e + j, count - j) * v_splat(scale), (vf){0}),
                               count - j);
             }
         }
