@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,13 @@ class Mapped:
     def __init__(self, array: Array, of: np.memmap[Any, Any]) -> None:
         self._memory, self._path, self._array = of.base, of.filename, array
         self._start = of.offset - of.offset % mmap.ALLOCATIONGRANULARITY + array.ctypes.data - address_of(of.base)
+
+    def check(self) -> None:
+        """OSError if the file has become shorter: what is read of a map behind its end would end the process."""
+        size, missing = self._array.strides[0], self._start + self._array.nbytes - self._memory.size()
+        if missing > 0:
+            short = min(-(-missing // size), len(self._array))
+            raise OSError(f"{short} of {len(self._array)} samples could not be read from their file")
 
     def release(self) -> None:
         """Let the map hold no page of the file."""
@@ -60,16 +67,6 @@ class Rows:
         if failed := _native.read_rows(self._file, self._start, numbers[places], places, out):
             raise OSError(f"{failed} of {len(numbers)} samples could not be read from their file")
         return out.view(self._dtype).reshape(len(numbers), *self._shape)
-
-    def between(self, begin: int, end: int) -> Array:
-        """Rows that follow each other, in memory; OSError if the file has become shorter."""
-        out, done = np.empty((end - begin, self._size), np.uint8), 0
-        left = memoryview(out).cast("B")
-        while left[done:] and (more := os.preadv(self._file, [left[done:]], self._start + begin * self._size + done)):
-            done += more
-        if failed := len(out) - done // self._size:
-            raise OSError(f"{failed} of {len(out)} samples could not be read from their file")
-        return out.view(self._dtype).reshape(len(out), *self._shape)
 
     def soon(self, numbers: Array) -> None:
         """Have the system begin to read rows that its cache does not have."""
@@ -115,15 +112,14 @@ def mapped_of(array: Any) -> Mapped | None:
 
 
 def in_pieces(array: Array, most: int) -> Iterator[Array]:
-    """An array, so many rows at a time. Those of a mapped file are read: memory holds a piece, and of a file that has
-    become shorter the map would end the process, where reading is an error."""
+    """An array, so many rows at a time. Of a mapped file no more is held; OSError if it has become shorter."""
     mapped = mapped_of(array)
-    with mapped.opened() if mapped else nullcontext() as rows:
-        for start in range(0, len(array), most):
-            end = min(start + most, len(array))
-            yield array[start:end] if rows is None else rows.between(start, end)
-            if mapped and rows is None:
-                mapped.release()
+    for start in range(0, len(array), most):
+        if mapped:
+            mapped.check()
+        yield array[start : start + most]
+        if mapped:
+            mapped.release()
 
 
 def stretches(array: Array) -> Iterator[Array]:

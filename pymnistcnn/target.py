@@ -68,9 +68,9 @@ def target_of(isa: str | None = None, device: str | None = None, precision: str 
 
     isa : an instruction set of the processor, or the name of any target, such as "cuda-tf32", or a Target
     device : "cpu"; "cuda"; or "auto", which is "cuda" where there is one, and warns where there is none
-    precision : "full" if not given; of the processor it may be "bf16", too
+    precision : that of isa, or "full", if not given; of the processor it may be "bf16", too
 
-    ValueError for what is not there, on this machine, and for a precision that the device has not.
+    ValueError for what is not there, on this machine, and for a precision that the device, or isa, has not.
     """
     if isinstance(isa, Target):
         isa = str(isa)

@@ -97,10 +97,11 @@ def read(
     """
     fraction = number("fraction", fraction, 0, 1, open_low=True, open_high=True)
     seed = checked_seed(seed)
+    how = How(label_first, shape, None if size is None else pair("size", size), yes_or_no("skip_damaged", skip_damaged))
     name = path.lower() if isinstance(path, str) and not Path(path).exists() else None
     if yes_or_no("memory_map", memory_map):
-        for option, value in dict(label_first=label_first, shape=shape, size=size, skip_damaged=skip_damaged).items():
-            if value is not (False if option == "skip_damaged" else None):
+        for option, default in vars(How()).items():
+            if getattr(how, option) != default:
                 raise ValueError(f"{option} is for text files or pictures, and memory_map for raw IDX and .npy files")
         if path is None or name in ("mnist", "sklearn-digits"):
             raise DataError(f"{name or 'mnist'}: memory_map is for raw IDX and .npy files, not for what is packed")
@@ -109,7 +110,6 @@ def read(
         return mnist()
     if name == "sklearn-digits":
         return divided({WHOLE: sklearn_digits()}, fraction, seed, path)
-    how = How(label_first, shape, None if size is None else pair("size", size), yes_or_no("skip_damaged", skip_damaged))
     parts = parts_of(located(path), how)
     return divided(parts, fraction, seed, path)
 
