@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from .checks import shown
 from .extras import MissingExtra, needed
@@ -20,6 +20,7 @@ from .network import Network
 from .stepping import in_python
 from .target import Target
 
+T = TypeVar("T")
 Scattered = tuple[memoryview, int, list[int]]  # bytes; how many are a unit; rank i has units bounds[i] to bounds[i + 1]
 
 
@@ -44,6 +45,10 @@ class Ranks:
         on_this_machine = comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         self.here = on_this_machine.size
         on_this_machine.Free()
+
+    def of_first(self, value: T) -> T:
+        """What rank 0 has, on all."""
+        return self._comm.bcast(value)
 
     def share(self, arrays: list[Scattered]) -> None:
         """Let all have some arrays, by one message of what each has of all of them."""

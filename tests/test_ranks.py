@@ -182,3 +182,40 @@ def test_the_command_line(tmp_path):
     files = [(tmp_path / f"{name}.safetensors").read_bytes() for name in ("together", "alone")]
     assert files[0] == files[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.safetensors", "few.npz", "together.safetensors"]
+
+
+READS = """
+import os, sys
+from mpi4py import MPI
+from pymnistcnn.cli import main
+opened = set()
+sys.addaudithook(lambda event, arguments: event == "open" and opened.add(os.path.basename(str(arguments[0]))))
+main(sys.argv[1:], standalone_mode=False)
+print(f"rank {MPI.COMM_WORLD.rank} opened them: {not opened.isdisjoint(os.listdir('data'))}", flush=True)
+"""
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_the_command_line_reads_data_once(raw, tmp_path):
+    """Rank 0 alone opens the file, and all learn from what it sends. Raw files are mapped by all."""
+    parts = zip(("train", "test"), pm.datasets.mnist(), strict=True)
+    arrays = {f"{kind}_{name}": array[:600] for name, part in parts for kind, array in zip("xy", part, strict=True)}
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if raw:
+        for name, array in arrays.items():
+            np.save(folder / name, array)
+    else:
+        np.savez_compressed(folder / "few.npz", **arrays)
+    (tmp_path / "job.py").write_text(READS)
+    data = "data" if raw else "data/few.npz"
+    done = mpi(3, "job.py", "train", "--data", data, "--threads", 1, "--distributed", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = {line for line in done.stdout.splitlines() if line.startswith("rank ")}
+    assert told == {"rank 0 opened them: True", f"rank 1 opened them: {raw}", f"rank 2 opened them: {raw}"}
+
+
+@pytest.mark.parametrize("wrong", [["--epochs", "many"], ["--batch-size", 0], ["fastest"]])
+def test_bad_use_is_told_once(wrong, tmp_path):
+    done = mpi(3, "-m", "pymnistcnn", "train", "--distributed", *wrong, cwd=tmp_path)
+    assert done.returncode and done.stderr.count(" of 3: ") == 1 and "rank 0 of 3: " in done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import shlex
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from click.core import ParameterSource
 from .._types import ArrayLike, DTypeLike, StrPath
 from ..checkpoints import TRAINING, Checkpoint, read
 from ..checks import DTYPES
+from ..datasets.dataset import Dataset
+from ..datasets.groups import is_mapped
 from ..datasets.traits import classes_in
 from ..progress import ProgressBar
 from ..ranks import Ranks, world
@@ -48,19 +49,26 @@ DEFAULT = Path("digits.safetensors")
 SUFFIX = ".checkpoint"  # of the output's name
 
 
-def by_all_ranks(command: Callable[..., None]) -> Callable[..., None]:
-    """A command of all processes that mpiexec started, if they are to do it together: what fails on one ends all."""
+class OfAllRanks(click.Command):
+    """A command of all processes that mpiexec started, if they are to do it together: what fails on one ends all, and
+    is told once."""
 
-    @functools.wraps(command)
-    def run(*arguments: Any, distributed: bool, **options: Any) -> None:
-        ranks = Ranks(world()) if distributed else None
+    def make_context(self, name: str | None, words: list[str], *given: Any, **extra: Any) -> click.Context:
+        together = "--distributed" in words
+        try:
+            return super().make_context(name, words, *given, **extra)
+        except click.UsageError:
+            with Ranks(world()).together(told) if together else nullcontext():
+                raise
+
+    def invoke(self, context: click.Context) -> Any:
+        ranks = Ranks(world()) if context.params.pop("distributed") else None
+        context.params["ranks"] = ranks
         with ranks.together(told) if ranks is not None else nullcontext():
-            command(*arguments, ranks=ranks, **options)
-
-    return run
+            return super().invoke(context)
 
 
-@click.command()
+@click.command(cls=OfAllRanks)
 @click.argument("recipe", metavar="[RECIPE]", type=click.Choice([*RECIPES, *ENSEMBLES]), required=False)
 @click.option("--epochs", metavar="N", type=POSITIVE, help="Rounds over the data.  [default: the recipe's]")
 @click.option("--batch-size", metavar="N", type=POSITIVE, help="Images a step.  [default: the recipe's]")
@@ -87,7 +95,6 @@ def by_all_ranks(command: Callable[..., None]) -> Callable[..., None]:
 )
 @JSON
 @told_at_the_end()
-@by_all_ranks
 def train(
     recipe: str | None,
     epochs: int,
@@ -132,7 +139,7 @@ def train(
     output = network_file(None, None, output or DEFAULT)
     if report is not None and os.path.realpath(report) == os.path.realpath(output):
         raise click.UsageError(f"--report and --output are both {click.format_filename(report)}")
-    training, test = read_data(data)
+    training, test = read_data(data) if ranks is None else read_by_first(ranks, data)
     made = fitting(RECIPES[recipe], training, test, dtype)(seed=seed)
     note(made.model, training)
     epochs, batch_size = given["epochs"] or made.epochs, given["batch_size"] or made.batch_size
@@ -194,6 +201,14 @@ def train(
             threads=threads, dtype=dtype, seed=seed, output=os.fspath(output),
             **({"report": os.fspath(report)} if report else {}),
         )  # fmt: skip
+
+
+def read_by_first(ranks: Ranks, data: Any) -> tuple[Dataset, Dataset]:
+    """What --data says, read by rank 0, which sends it to all; but of raw files, which are mapped, each has its own."""
+    found = read_data(data) if ranks.rank == 0 else None
+    are_mapped = found is not None and all(is_mapped(part.images) for part in found)
+    sent = ranks.of_first(None if are_mapped else found)
+    return sent or found or read_data(data)
 
 
 def refuse(recipe: str, **given: Any) -> None:
