@@ -20,9 +20,14 @@ typedef struct {
 /* A kernel returns 0 if it made a parameter NaN or infinite. */
 typedef int pmc_kernel(const pmc_task *task);
 
+/* For benchmarks; they return the floating-point operations done. */
+typedef double pmc_peak_kernel(void *sink, int64_t repeats);
+typedef double pmc_products_kernel(void *room, const pmc_linear *shape, int64_t n, int packs, int64_t repeats);
+
 typedef struct {
     pmc_kernel *op[PMC_OP_KINDS];
-    double (*fma_peak)(void *sink, int64_t repeats); /* returns the floating-point operations done */
+    pmc_peak_kernel *fma_peak;
+    pmc_products_kernel *products;
 } pmc_kernels;
 
 /* What a random stream of one sample depends on, and nothing else (Philox4x32-10). */

@@ -317,6 +317,13 @@ enum { PMC_PACKED_COLUMNS = 64 }; /* of a factor that is packed to bfloat16, at 
 /* Words of bfloat16 that a column of a linear layer's weights takes: whole tiles of AMX. */
 PMC_INLINE int64_t pmc_linear_depth(const pmc_linear *s) { return pmc_padded(pmc_blocks(s->in, 2)); }
 
+/* For y, x, what x is packed to, and the weights, in one precision or the other. */
+PMC_INLINE int64_t pmc_products_elements(const pmc_linear *s, int64_t n) {
+    const int64_t depth = pmc_linear_depth(s);
+    return n * (pmc_vector_stride(s->out) + 2 * pmc_vector_stride(s->in)) +
+           (s->in > depth ? s->in : depth) * pmc_padded(s->out);
+}
+
 /* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows; for one, they
  * are read as fast as memory gives them: pieces are as long as they can be for so many parts. */
 PMC_INLINE int64_t pmc_tile_columns(int64_t n, int64_t out, int64_t threads) {

@@ -116,6 +116,11 @@ double pmc_fma_peak(const pmc_target *target, int64_t dtype, void *sink, int64_t
     return target->on ? 0 : target->kernels[dtype]->fma_peak(sink, repeats);
 }
 
+double pmc_products(const pmc_target *target, const pmc_linear *shape, int64_t n, int packs, int64_t repeats,
+                    void *room) {
+    return target->on ? 0 : target->kernels[PMC_FLOAT32]->products(room, shape, n, packs, repeats);
+}
+
 void pmc_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]) {
     philox(out, counter[0], counter[1], counter[2], counter[3], key[0], key[1]);
 }

@@ -21,6 +21,9 @@ cdef extern from "pmc.h" nogil:
         PMC_DEVICE_MEMORY
         PMC_DEVICE_FAILED
 
+    ctypedef struct pmc_linear:
+        int64_t inputs "in"
+        int64_t out, sparse
     ctypedef struct pmc_op:
         pass
     ctypedef struct pmc_phase:
@@ -119,6 +122,9 @@ cdef extern from "pmc.h" nogil:
     int pmc_target_slow(const pmc_target *target)
     const char *pmc_target_error(const pmc_target *target)
     double pmc_fma_peak(const pmc_target *target, int64_t dtype, void *sink, int64_t repeats)
+    int64_t pmc_products_elements(const pmc_linear *shape, int64_t n)
+    double pmc_products(const pmc_target *target, const pmc_linear *shape, int64_t n, int packs, int64_t repeats,
+                        void *room)
     pmc_status pmc_op_extents(pmc_extent *extents, const pmc_op *op, const pmc_plan_sizes *sizes)
     pmc_status pmc_plan_new(pmc_plan **plan, const pmc_plan_sizes *sizes, const pmc_op *ops,
                             const pmc_phase *phases, const pmc_program *programs, const pmc_target *target,

@@ -232,6 +232,33 @@ def fma_peak(target, int64_t repeats, int dtype=0):
     return operations
 
 
+cdef pmc_linear linear_of(int64_t inputs, int64_t outputs, int64_t n) except *:
+    cdef pmc_linear shape
+    if not (0 < inputs <= 1 << 20 and 0 < outputs <= 1 << 20 and 0 < n <= 1 << 20):
+        raise ValueError(f"inputs, outputs and samples must be from 1 to {1 << 20}, not {inputs}, {outputs} and {n}")
+    shape.inputs, shape.out, shape.sparse = inputs, outputs, 0
+    return shape
+
+
+def products_elements(int64_t inputs, int64_t outputs, int64_t n):
+    """Elements of float32 that `products` works in."""
+    cdef pmc_linear shape = linear_of(inputs, outputs, n)
+    return pmc_products_elements(&shape, n)
+
+
+def products(target, int64_t inputs, int64_t outputs, int64_t n, bint packs, room, int64_t repeats):
+    """Multiply n samples by a large linear layer's weights, `repeats` times, on this thread; with whatever is in `room`,
+    float32 (products_elements,), which then begins with the outputs; packs: samples are packed each time. Returns the
+    floating-point operations done."""
+    cdef pmc_linear shape = linear_of(inputs, outputs, n)
+    cdef void *memory = address(room, "room", b"f", pmc_products_elements(&shape, n), True)
+    cdef const pmc_target *found = pointer_to(target)
+    cdef double operations
+    with nogil:
+        operations = pmc_products(found, &shape, n, packs, repeats, memory)
+    return operations
+
+
 def padded(int64_t n):
     """n rounded up to a multiple of PAD elements."""
     return pmc_padded(n)

@@ -1,7 +1,8 @@
-/* Linear layers, as operations. */
+/* Linear layers, as operations; and their products, for benchmarks. */
 #include "linear.h"
 #include "linear_tile.h"
 #include "optimizer.h"
+#include "products.h"
 #include "operation.h"
 
 RUN(linear_forward, REF(0), REF(1), REF(2), REF(3), SHAPE(linear), t->n)
@@ -23,4 +24,9 @@ KERNEL_OF(linear_tile_weight_gradient) { /* the last part is the bias */
     if (w) finite = updated(t->step, w + row * out, dw, 1, MIN(PMC_TILE_BAND, s->in - row) * out);
     if (w && words) linear_pack(words, w, s, t->part);
     return finite;
+}
+
+pmc_products_kernel KERNEL_NAME(products);
+double KERNEL_NAME(products)(void *room, const pmc_linear *shape, int64_t n, int packs, int64_t repeats) {
+    return products(room, shape, n, packs, repeats);
 }

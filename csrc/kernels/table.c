@@ -25,6 +25,8 @@ static double peak(void *sink, int64_t repeats) {
 #endif
 }
 
+pmc_products_kernel KERNEL_NAME(products);
 extern const pmc_kernels KERNEL_NAME(kernels);
 #define ENTRY(NAME, name) [PMC_##NAME] = HAS_PRODUCTS(PMC_##NAME) ? KERNEL_NAME(name) : PLAIN_NAME(name),
-const pmc_kernels KERNEL_NAME(kernels) = {.op = {PMC_OPERATIONS(ENTRY)}, .fma_peak = peak};
+const pmc_kernels KERNEL_NAME(kernels) = {
+    .op = {PMC_OPERATIONS(ENTRY)}, .fma_peak = peak, .products = KERNEL_NAME(products)};

@@ -106,3 +106,4 @@ print(f"predictor.classes: {microseconds(predictor.classes):6.1f} us")
 #     pymnistcnn bench training --peers     # beside PyTorch, where it is installed
 #     pymnistcnn bench training --profile   # which operation takes how much
 #     pymnistcnn bench kernels              # share of the processor's peak
+#     pymnistcnn bench roofline             # what products reach at best, from L1, L2, L3 and memory

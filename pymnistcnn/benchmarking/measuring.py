@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,22 +38,27 @@ class Figure:
         return f"({self.low:,.{digits}f} to {self.high:,.{digits}f})"
 
 
-def fma_peak(isa: str | None, dtype: DTypeLike = "float32", threads: int | None = 1, seconds: float = 0.02) -> float:
-    """GFLOP/s of independent FMAs on so many threads at once, now: what a share of the peak is a share of."""
-    real = int(dtype == "float64")
+def rate(work: Callable[[int, int], float], threads: int | None, seconds: float, rounds: int = 1) -> float:
+    """GFLOP/s of so many threads at once; work(thread, rounds): does so many rounds, and returns its operations."""
 
     def of_one(thread):
-        rounds = 20_000
+        most = rounds
         while True:
             started = time.perf_counter()
-            operations = _native.fma_peak(target_of(isa), rounds, real)
+            operations = work(thread, most)
             taken = time.perf_counter() - started
             if taken >= seconds:
                 return operations / taken / 1e9
-            rounds *= 2
+            most *= 2
 
     with ThreadPoolExecutor(threads) as pool:
         return sum(pool.map(of_one, range(threads)))
+
+
+def fma_peak(isa: str | None, dtype: DTypeLike = "float32", threads: int | None = 1, seconds: float = 0.02) -> float:
+    """GFLOP/s of independent FMAs on so many threads at once, now: what a share of the peak is a share of."""
+    target, real = target_of(isa), int(dtype == "float64")
+    return rate(lambda thread, rounds: _native.fma_peak(target, rounds, real), threads, seconds, rounds=20_000)
 
 
 def has_tiles() -> bool:

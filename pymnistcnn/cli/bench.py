@@ -18,6 +18,7 @@ from ..benchmarking import comparing, paper, peers, targets
 from ..benchmarking import data as data_bench
 from ..benchmarking import distributed as distributed_bench
 from ..benchmarking import kernels as kernel_bench
+from ..benchmarking import roofline as roofline_bench
 from ..benchmarking import serving as serving_bench
 from ..benchmarking import training as training_bench
 from ..benchmarking.measuring import markdown
@@ -173,6 +174,27 @@ def kernels(
     ]
     verdicts = targets.of_kernels(rows, cases) if check else None
     deliver(tables, training_bench.NOTES[:1], isas[-1], company, verdicts, output, as_json)
+
+
+@bench.command()
+@options(ISA, THREADS, ROUNDS, SECONDS, OUTPUT)
+def roofline(
+    isas: list[str],
+    threads: tuple[int, ...],
+    rounds: int,
+    seconds: float | None,
+    output: StrPath,
+    as_json: bool,
+) -> None:
+    """What products reach by themselves, of factors in registers, L1, L2, L3 and memory.
+
+    In the last instruction set, and in the last for bfloat16 if that multiplies faster, if none is named.
+    """
+    isas, how = isas or roofline_bench.fastest(), dict(rounds=rounds, **given(seconds=seconds))
+    jobs = [(isa, n) for isa in isas for n in sorted(set(threads)) or (1, 2)]
+    rows = [row for job in progress(jobs) for row in roofline_bench.measure(*job, **how)]
+    tables = [Table("rows", "Products by themselves", rows)]
+    deliver(tables, roofline_bench.NOTES, isas[-1], comparing.Company(), None, output, as_json)
 
 
 @bench.command()
