@@ -79,7 +79,7 @@ CHECK(average_fits) { return pool_fits(op, sizes) && op->shape.pool.dilation_h =
 
 CHECK(linear_fits) {
     const pmc_linear *s = &op->shape.linear;
-    return vector_fits(s->in) && vector_fits(s->out) && FITS(pmc_padded(s->in), pmc_padded(s->out)) &&
+    return vector_fits(s->in) && vector_fits(s->out) && FITS(pmc_padded(s->in), pmc_linear_pitch(s)) &&
            between(s->sparse, 0, 1);
 }
 
@@ -213,7 +213,7 @@ BYTES(pool_argmax, POOL->out.h * POOL->out.w * POOL->out.c * (int64_t)sizeof(int
 REALS(features_in, pmc_vector_stride(LINEAR->in))
 REALS(features_out, pmc_vector_stride(LINEAR->out))
 REALS(small_weights, LINEAR->out * pmc_padded(LINEAR->in))
-REALS(large_weights, LINEAR->in * pmc_padded(LINEAR->out))
+REALS(large_weights, LINEAR->in * pmc_linear_pitch(LINEAR))
 REALS(linear_bias, pmc_padded(LINEAR->out))
 
 /* Words of bfloat16 that a task packs: a piece of either factor, and in a column's room their rows' ends. */
@@ -221,8 +221,9 @@ REALS(linear_bias, pmc_padded(LINEAR->out))
 #define PACKED_REALS(name, size) REALS(name, sizes->pairs ? (size) : 0)
 PACKED_REALS(packed_microbatch, sizes->microbatch * WORDS(LINEAR->in))
 PACKED_REALS(packed_tile, PMC_TILE_ROWS * WORDS(LINEAR->in))
-REALS(linear_words, (sizes->pairs ? pmc_linear_depth(LINEAR) : LINEAR->in) * pmc_padded(LINEAR->out))
-REALS(linear_band, PMC_TILE_BAND * pmc_padded(LINEAR->out) +
+REALS(linear_words, sizes->pairs ? pmc_linear_depth(LINEAR) * pmc_padded(LINEAR->out)
+                                 : LINEAR->in * pmc_linear_pitch(LINEAR))
+REALS(linear_band, PMC_TILE_BAND * pmc_linear_pitch(LINEAR) +
                        (sizes->pairs ? (2 * PMC_TILE_COLUMNS + PMC_PACKED_COLUMNS) * WORDS(sizes->capacity) : 0))
 REALS(linear_packed, sizes->pairs ? (PMC_TILE_ROWS + PMC_TILE_COLUMNS) * WORDS(LINEAR->out)
                                  : LINEAR->out * PMC_TILE_COLUMNS)

@@ -76,7 +76,7 @@ typedef struct {
     int64_t kh, kw, stride_h, stride_w, top, bottom, left, right, dilation_h, dilation_w, count_pad;
 } pmc_pool;
 
-/* in -> out features. The weights of a small layer are [out][in, padded], those of a large one [in][out, padded].
+/* in -> out features. The weights of a small layer are [out][in, padded], those of a large one [in][pmc_linear_pitch].
  * sparse: x may be mostly zeros, as pictures are. */
 typedef struct {
     int64_t in, out, sparse;
@@ -317,11 +317,18 @@ enum { PMC_PACKED_COLUMNS = 64 }; /* of a factor that is packed to bfloat16, at 
 /* Words of bfloat16 that a column of a linear layer's weights takes: whole tiles of AMX. */
 PMC_INLINE int64_t pmc_linear_depth(const pmc_linear *s) { return pmc_padded(pmc_blocks(s->in, 2)); }
 
+/* From a row of a large linear layer's weights to the next. A product reads columns: of rows that are a multiple of 512
+ * bytes apart, these would share a few sets of the caches. Rows of 512 are short enough for that, and for their updates. */
+PMC_INLINE int64_t pmc_linear_pitch(const pmc_linear *s) {
+    const int64_t row = pmc_padded(s->out);
+    return row > 128 && row % 128 == 0 ? row + PMC_PAD : row;
+}
+
 /* For y, x, what x is packed to, and the weights, in one precision or the other. */
 PMC_INLINE int64_t pmc_products_elements(const pmc_linear *s, int64_t n) {
     const int64_t depth = pmc_linear_depth(s);
     return n * (pmc_vector_stride(s->out) + 2 * pmc_vector_stride(s->in)) +
-           (s->in > depth ? s->in : depth) * pmc_padded(s->out);
+           (s->in > depth ? s->in : depth) * pmc_linear_pitch(s);
 }
 
 /* Columns of a forward tile: a few samples read the weights once, and read longer pieces of their rows; for one, they

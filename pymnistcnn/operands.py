@@ -68,7 +68,7 @@ class SmallLinearWeight(Parameter):
 
 
 class LargeLinearWeight(Parameter):
-    """Public (out, in); in memory [in][out, padded]."""
+    """Public (out, in); in memory [in][pmc_linear_pitch, out and padding]."""
 
     def view(self, flat: Array) -> Array:
         return self.padded(flat).reshape(self.shape[1], -1)[:, : self.shape[0]].T

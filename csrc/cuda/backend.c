@@ -162,11 +162,9 @@ static pmc_status launch(const recording *r, const pmc_op *op) {
 }
 
 /* A large linear layer's gradient is complete: its weights and bias are updated by ops of their own. */
-static pmc_status launch_update(const recording *r, const pmc_op *of, pmc_ref w, pmc_ref g, int64_t rows) {
-    const pmc_op op = {.kind = PMC_UPDATE,
-                       .layer = of->layer,
-                       .ref = {w, g},
-                       .shape.parameter = {.elements = rows * pmc_padded(of->shape.linear.out)}};
+static pmc_status launch_update(const recording *r, const pmc_op *of, pmc_ref w, pmc_ref g, int64_t elements) {
+    const pmc_op op = {
+        .kind = PMC_UPDATE, .layer = of->layer, .ref = {w, g}, .shape.parameter = {.elements = elements}};
     return w.arena == PMC_NOWHERE ? PMC_OK : launch(r, &op);
 }
 
@@ -178,8 +176,9 @@ static pmc_status launch_program(const recording *r, pmc_program_kind program) {
         for (const pmc_op *op = plan->ops + phase->first_op; op < plan->ops + phase->first_op + phase->ops; op++) {
             TRY(launch(r, op));
             if (op->kind != PMC_LINEAR_TILE_WEIGHT_GRADIENT) continue;
-            TRY(launch_update(r, op, op->ref[4], op->ref[0], op->shape.linear.in));
-            TRY(launch_update(r, op, op->ref[5], op->ref[1], 1));
+            const pmc_linear *s = &op->shape.linear;
+            TRY(launch_update(r, op, op->ref[4], op->ref[0], s->in * pmc_linear_pitch(s)));
+            TRY(launch_update(r, op, op->ref[5], op->ref[1], pmc_padded(s->out)));
         }
     return PMC_OK;
 }

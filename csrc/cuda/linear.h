@@ -1,4 +1,4 @@
-/* Device kernels of linear layers. Small ones, of w [out][in, padded], directly; large ones, of w [in][out, padded],
+/* Device kernels of linear layers. Small ones, of w [out][in, padded], directly; large ones, of w [in][pmc_linear_pitch],
  * by tiles. */
 #pragma once
 #include "tile.h"
@@ -126,7 +126,7 @@ static int64_t linear_tile_forward_blocks(const pmc_job *j) { return tiles_of(j-
 BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
     const pmc_linear *s = &j->op.shape.linear;
     const factor x = {(const real *)j->ref[1], j->n, pmc_vector_stride(s->in), 1, 0};
-    const factor w = {(const real *)j->ref[2], s->out, 1, pmc_padded(s->out), 0};
+    const factor w = {(const real *)j->ref[2], s->out, 1, pmc_linear_pitch(s), 0};
     const tile here = tile_of(block, j->n, s->out);
     tile_sums sum[EACH];
     matrix_tile(sum, &x, &w, (const real *)j->ref[3], s->in, here, j->precision);
@@ -134,24 +134,24 @@ BLOCK linear_tile_forward_block(const pmc_job *j, int64_t block) {
 }
 DEVICE_KERNEL(linear_tile_forward)
 
-/* dw [in][out, padded], and db as the gradient of an input that is always 1 */
+/* dw [in][pmc_linear_pitch], and db as the gradient of an input that is always 1 */
 static int64_t linear_tile_weight_gradient_blocks(const pmc_job *j) {
     const pmc_linear *s = &j->op.shape.linear;
-    return tiles_of(s->in + 1, pmc_padded(s->out));
+    return tiles_of(s->in + 1, pmc_linear_pitch(s));
 }
 BLOCK linear_tile_weight_gradient_block(const pmc_job *j, int64_t block) {
     const pmc_linear *s = &j->op.shape.linear;
-    const int64_t out = pmc_padded(s->out);
+    const int64_t out = pmc_padded(s->out), pitch = pmc_linear_pitch(s);
     const factor x = {(const real *)j->ref[3], s->in, 1, pmc_vector_stride(s->in), 1};
     const factor dy = {(const real *)j->ref[2], s->out, 1, pmc_vector_stride(s->out), 0};
-    const tile here = tile_of(block, s->in + 1, out);
+    const tile here = tile_of(block, s->in + 1, pitch);
     tile_sums sum[EACH];
     matrix_tile(sum, &x, &dy, NULL, j->n, here, j->precision);
     FOR_THREADS(t) {
         FOR_FRAGMENT(e) {
             const fragment_place own = fragment_at(j->precision, t, e);
             const int64_t row = here.row + own.row, o = here.column + own.column;
-            if (row < s->in && o < out) ((real *)j->ref[0])[row * out + o] = tile_sum(&sum[OWN(t)], e);
+            if (row < s->in && o < pitch) ((real *)j->ref[0])[row * pitch + o] = tile_sum(&sum[OWN(t)], e);
             if (row == s->in && o < out && j->ref[1]) ((real *)j->ref[1])[o] = tile_sum(&sum[OWN(t)], e);
         }
     }
@@ -162,7 +162,7 @@ static int64_t linear_tile_input_gradient_blocks(const pmc_job *j) { return tile
 BLOCK linear_tile_input_gradient_block(const pmc_job *j, int64_t block) {
     const pmc_linear *s = &j->op.shape.linear;
     const factor dy = {(const real *)j->ref[1], j->n, pmc_vector_stride(s->out), 1, 0};
-    const factor w = {(const real *)j->ref[2], s->in, pmc_padded(s->out), 1, 0};
+    const factor w = {(const real *)j->ref[2], s->in, pmc_linear_pitch(s), 1, 0};
     const tile here = tile_of(block, j->n, s->in);
     tile_sums sum[EACH];
     matrix_tile(sum, &dy, &w, NULL, s->out, here, j->precision);

@@ -47,7 +47,7 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
     for (int64_t column = 0; column < out; column += PMC_PACKED_COLUMNS) {
         const int64_t columns = MIN(PMC_PACKED_COLUMNS, out - column);
         linear_product(dw + column, rows, depth, words_of_columns(behind, dy + column, n, columns, dy_stride), NULL,
-                       inputs, columns, depth, out);
+                       inputs, columns, depth, pmc_linear_pitch(s));
     }
     tiles_release();
 }

@@ -1,4 +1,4 @@
-/* Large linear layers, of TILES scope: w [in][out, padded], three matrix products cut into tasks, all on gemm.h; those with
+/* Large linear layers, of TILES scope: w [in][pmc_linear_pitch], three matrix products cut into tasks, all on gemm.h; those with
  * pictures are in linear_sparse.h. Their factors may be of bfloat16: then a task packs those that are not words yet.
  * amx_linear.h is the same on tiles of AMX. */
 #pragma once
@@ -86,7 +86,7 @@ static void linear_tile_weight_gradient(real *dw, real *db, const real *dy, cons
                                         .pixel = 1,
                                         .step = samples.pitch,
                                         .w_pitch = gradients.pitch,
-                                        .out_pitch = out};
+                                        .out_pitch = pmc_linear_pitch(s)};
             if (sparse) linear_sparse_weight_gradient(to, gradients.at, samples.at, inputs, columns, &product);
             else gemm(to, samples.at, gradients.at, NULL, inputs, columns, &product);
         }
