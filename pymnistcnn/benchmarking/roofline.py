@@ -26,8 +26,8 @@ NOTES = [
 
 @dataclass(frozen=True)
 class Row:
-    """Products of some samples and weights of so many bytes, or (0) of what is in registers: GFLOP/s of all threads, and
-    their share of what those of registers reached in the same round. packed: were the samples packed each time?"""
+    """Products of some samples and weights of so many bytes, or (0) of what is in registers: GFLOP/s of all threads,
+    and their share of what those of registers reached in the same round. packed: were the samples packed each time?"""
 
     isa: str
     threads: int
