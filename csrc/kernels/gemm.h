@@ -32,16 +32,32 @@ enum { WORDS = PMC_ISA == PMC_AVX2 ? 4 : 1, LINE = 64 / VECTOR_BYTES /* vectors 
 enum { GROUPS = (MR_MAX + 3) / 4 };
 _Static_assert(WORDS == 1 || (MR_MAX + 2) / 3 == GROUPS, "as many pointers, of three pixels or four");
 
-/* sum += x * w, the word `at` of each pixel; x: a pointer for each GROUP(W). half: only the first of a word's factors. */
-INLINE void gemm_step(const int P, const int V, const int W, const int half, vf (*sum)[4], const real *const *x,
-                      const int at, const real *w, int64_t pixel, int64_t pixel3) {
-    const int group = GROUP(W);
+INLINE void gemm_begin(const int P, const int V, vf (*sum)[4], const real *start) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) {
+        const vf first = start ? v_load(start + v * VL) : (vf){0};
+#pragma GCC unroll 14
+        for (int p = 0; p < P; p++) sum[p][v] = first;
+    }
+}
+
+INLINE void gemm_end(const int P, const int V, real *out, vf (*sum)[4], int64_t pitch) {
+#pragma GCC unroll 14
+    for (int p = 0; p < P; p++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) v_store(out + p * pitch + v * VL, sum[p][v]);
+}
+
+/* sum += x * w, the word `at` of each pixel; x: a pointer for each `group` of them. half: only the first of a word's
+ * factors. */
+INLINE void gemm_step(const int P, const int V, const int W, const int group, const int half, vf (*sum)[4],
+                      const real *const *x, const int at, const real *w, int64_t pixel, int64_t pixel3) {
     vf weight[4];
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) weight[v] = v_load(w + v * VL);
 #pragma GCC unroll 14
     for (int p = 0; p < P; p++) {
-        vf value = v_splat_word(x[p / group] + (p % group == 3 ? pixel3 : p % group * pixel) + at);
+        vf value = v_splat_word(x[p / group] + (group == 4 && p % group == 3 ? pixel3 : p % group * pixel) + at);
         if (half) value = v_first_of_pair(value);
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++)
@@ -56,12 +72,7 @@ INLINE void gemm_microkernel(const int P, const int V, const int W, real *out, c
     vf sum[MR_MAX][4];
     const int64_t pixel = s->pixel, pixel3 = 3 * s->pixel;
     int64_t apart = pixel;
-#pragma GCC unroll 4
-    for (int v = 0; v < V; v++) {
-        const vf first = start ? v_load(start + v * VL) : (vf){0};
-#pragma GCC unroll 14
-        for (int p = 0; p < P; p++) sum[p][v] = first;
-    }
+    gemm_begin(P, V, sum, start);
     for (int64_t i = 0; i < s->rows; i++)
         for (int64_t j = 0; j < s->columns; j++) {
             const real *of[GROUPS];
@@ -75,7 +86,7 @@ INLINE void gemm_microkernel(const int P, const int V, const int W, real *out, c
 #pragma GCC unroll 4
                     for (int v = 0; v < V; v += LINE) __builtin_prefetch(w + s->ahead + v * VL);
                     __asm__("" : "+r"(apart)); /* or else GCC keeps the place of every word in a register of its own */
-                    gemm_step(P, V, W, 0, sum, of, word, w, apart, pixel3);
+                    gemm_step(P, V, W, GROUP(W), 0, sum, of, word, w, apart, pixel3);
                     w += s->w_pitch;
                 }
 #pragma GCC unroll 4
@@ -83,19 +94,40 @@ INLINE void gemm_microkernel(const int P, const int V, const int W, real *out, c
             }
             for (; k < s->length; k++) {
                 for (int v = 0; v < V; v += LINE) __builtin_prefetch(w + s->ahead + v * VL);
-                gemm_step(P, V, W, 0, sum, of, 0, w, pixel, pixel3);
+                gemm_step(P, V, W, GROUP(W), 0, sum, of, 0, w, pixel, pixel3);
 #pragma GCC unroll 4
                 for (int g = 0; g < GROUPS; g++) of[g] += s->step;
                 w += s->w_pitch;
             }
             if (PAIR == 1 || !s->odd) continue;
-            gemm_step(P, V, W, 1, sum, of, 0, w, pixel, pixel3);
+            gemm_step(P, V, W, GROUP(W), 1, sum, of, 0, w, pixel, pixel3);
             w += s->w_pitch;
         }
-#pragma GCC unroll 14
-    for (int p = 0; p < P; p++)
+    gemm_end(P, V, out, sum, s->out_pitch);
+}
+
+/* The same of one row and one column whose pixels lie side by side and whose words are `step` apart, as of a weight
+ * gradient: W words at a time have one pointer. */
+INLINE void gemm_across(const int P, const int V, const int W, real *out, const real *x, const real *w,
+                        const real *start, const gemm_shape *s) {
+    vf sum[MR_MAX][4];
+    const int64_t pitch3 = 3 * s->w_pitch, step3 = 3 * s->step;
+    int64_t pitch = s->w_pitch, step = s->step, k = 0;
+    gemm_begin(P, V, sum, start);
+    for (; k + W <= s->length; k += W) {
 #pragma GCC unroll 4
-        for (int v = 0; v < V; v++) v_store(out + p * s->out_pitch + v * VL, sum[p][v]);
+        for (int word = 0; word < W; word++) {
+            __asm__("" : "+r"(pitch), "+r"(step)); /* or else GCC keeps four pointers of each */
+            const real *of[1] = {x + (word == 3 ? step3 : word * step)};
+            gemm_step(P, V, W, P, 0, sum, of, 0, w + (word == 3 ? pitch3 : word * pitch), 1, 3);
+        }
+        x += W * s->step, w += W * s->w_pitch;
+    }
+    for (; k < s->length; k++, x += s->step, w += s->w_pitch) {
+        const real *of[1] = {x};
+        gemm_step(P, V, W, P, 0, sum, of, 0, w, 1, 3);
+    }
+    gemm_end(P, V, out, sum, s->out_pitch);
 }
 
 typedef void gemm_block(real *out, const real *x, const real *w, const real *start, const gemm_shape *s);
@@ -110,31 +142,42 @@ _Static_assert(MR_MAX <= 14, "there is code for every block");
     static void gemm_##P##x##V##_long(real *out, const real *x, const real *w, const real *start,                      \
                                       const gemm_shape *s) {                                                           \
         gemm_microkernel(P, V, WORDS, out, x, w, start, s);                                                            \
+    }                                                                                                                  \
+    static void gemm_##P##x##V##_across(real *out, const real *x, const real *w, const real *start,                    \
+                                        const gemm_shape *s) {                                                         \
+        gemm_across(P, V, WORDS, out, x, w, start, s);                                                                 \
     }
 #define GEMM_BLOCKS(P) GEMM_BLOCK(P, 1) GEMM_BLOCK(P, 2) GEMM_BLOCK(P, 3) GEMM_BLOCK(P, 4)
 ROWS(GEMM_BLOCKS)
 #define GEMM_ENTRY(P, V, MOST) ((P) <= (MOST) ? gemm_##P##x##V : NULL)
 #define LONG_ENTRY(P, V, MOST) (WORDS > 1 && (P) <= (MOST) ? gemm_##P##x##V##_long : NULL)
+#define ACROSS_ENTRY(P, V, MOST) (WORDS > 1 && (P) <= (MOST) ? gemm_##P##x##V##_across : NULL)
 #define GEMM_ENTRIES(P)                                                                                                \
     [P] = {NULL, GEMM_ENTRY(P, 1, MR_MAX), GEMM_ENTRY(P, 2, MR_MAX), GEMM_ENTRY(P, 3, MR_THREE),                       \
            GEMM_ENTRY(P, 4, MR_WIDE)},
 #define LONG_ENTRIES(P)                                                                                                \
     [P] = {NULL, LONG_ENTRY(P, 1, MR_MAX), LONG_ENTRY(P, 2, MR_MAX), LONG_ENTRY(P, 3, MR_THREE),                       \
            LONG_ENTRY(P, 4, MR_WIDE)},
-static gemm_block *const gemm_blocks[2][15][5] = {{ROWS(GEMM_ENTRIES)}, {ROWS(LONG_ENTRIES)}};
+#define ACROSS_ENTRIES(P)                                                                                              \
+    [P] = {NULL, ACROSS_ENTRY(P, 1, MR_MAX), ACROSS_ENTRY(P, 2, MR_MAX), ACROSS_ENTRY(P, 3, MR_THREE),                 \
+           ACROSS_ENTRY(P, 4, MR_WIDE)},
+static gemm_block *const gemm_blocks[3][15][5] = {{ROWS(GEMM_ENTRIES)}, {ROWS(LONG_ENTRIES)}, {ROWS(ACROSS_ENTRIES)}};
 
 /* out [pixels][out_pitch] for `columns` outputs, a multiple of VL, in blocks of pixels; one chain each. */
 static void gemm_chain(real *out, const real *x, const real *w, const real *start, int64_t pixels, int64_t columns,
                        const gemm_shape *s) {
-    const int is_long = WORDS > 1 && s->step == 1 && s->length >= 2 * WORDS;
+    enum { PLAIN, LONG, ACROSS };
+    const int is_long = WORDS > 1 && s->length >= 2 * WORDS;
+    const int is_across = is_long && s->pixel == 1 && s->rows * s->columns == 1;
+    const int kind = is_across ? ACROSS : is_long && s->step == 1 ? LONG : PLAIN;
     for (int64_t column = 0, vectors; column < columns; column += vectors * VL) {
         const int64_t left = (columns - column) / VL;
         vectors = pixels <= MR_WIDE && left >= 4 ? 4 : left == 3 && MR_THREE > 0 ? 3 : MIN(left, 2);
         const int64_t most = vectors == 3 ? MR_THREE : MR_MAX;
         for (int64_t pixel = 0, size; pixel < pixels; pixel += size) {
             size = next_block(pixels - pixel, most);
-            gemm_blocks[is_long][size][vectors](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
-                                                start ? start + column : NULL, s);
+            gemm_blocks[kind][size][vectors](out + pixel * s->out_pitch + column, x + pixel * s->pixel, w + column,
+                                             start ? start + column : NULL, s);
         }
     }
 }
