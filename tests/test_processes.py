@@ -160,3 +160,14 @@ def test_ctrl_c_while_modules_load():
         assert "Traceback" not in err and process.returncode in (0, 130, -signal.SIGINT), (share, err)
         stopped += process.returncode != 0
     assert stopped
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_clicks_own_moments(number):
+    """Click would make exit code 1 of it; it ends the process, as while modules load."""
+    code = (
+        "import os; from pymnistcnn.cli import main; "
+        f"type(main).make_context = lambda *arguments, **how: os.kill(os.getpid(), {number:d}); main()"
+    )
+    result = program(code)
+    assert result.returncode == -number and not result.stderr

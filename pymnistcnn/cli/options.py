@@ -58,9 +58,13 @@ def in_one_line(error: click.UsageError) -> click.ClickException:
     return BadUse(" ".join(error.format_message().split()) + where)
 
 
+_guarded: list[bool] = []  # one for each no_traceback that is open
+
+
 @contextmanager
 def no_traceback() -> Iterator[Any]:
     """Turn whatever is raised into an exit code and a line for people."""
+    _guarded.append(True)
     try:
         yield
     except click.UsageError as error:
@@ -74,6 +78,8 @@ def no_traceback() -> Iterator[Any]:
     except Exception as error:
         give_up_broken_stdout()
         raise Failure(told(error)) from error
+    finally:
+        _guarded.pop()
 
 
 class Stopped(KeyboardInterrupt):
@@ -87,9 +93,10 @@ def exit_code(error: Any) -> int:
 
 @contextmanager
 def ended_by_signals() -> Iterator[Any]:
-    """For a process that is this command alone. Inside, SIGINT, SIGTERM and SIGHUP raise Stopped: the first of them.
-    Then, and at the end, they are ignored, so that nothing interrupts what is saved. Those that whoever started the
-    command has switched off stay so."""
+    """For a process that is this command alone. Inside, SIGINT, SIGTERM and SIGHUP raise Stopped: the first of them;
+    in the moments that are click's, which would make exit code 1 of it, they end the process. Then, and at the end,
+    they are ignored, so that nothing interrupts what is saved. Those that whoever started the command has switched off
+    stay so."""
     numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
 
     def ignore():
@@ -98,6 +105,9 @@ def ended_by_signals() -> Iterator[Any]:
 
     def stop(number, frame):
         ignore()
+        if not _guarded:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         raise Stopped(number)
 
     for each in numbers:
