@@ -52,7 +52,7 @@ void pmc_cuda_describe(char *text, size_t size);
 /* Of independent FMAs on a processor's target: returns the operations done, 0 if it is none. */
 double pmc_fma_peak(const pmc_target *target, int64_t dtype, void *sink, int64_t repeats);
 /* Of the products of a large linear layer, y [n][out] = x [n][in] * w [in][out], `repeats` times, with whatever is in
- * `room`, of pmc_products_elements, where y begins; packs: so often is x made factors of, too. Returns as above. */
+ * `room`, of pmc_products_elements, where y begins; packs: x is packed each time. Returns as above. */
 double pmc_products(const pmc_target *target, const pmc_linear *shape, int64_t n, int packs, int64_t repeats,
                     void *room);
 

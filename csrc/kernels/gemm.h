@@ -32,6 +32,7 @@ enum { WORDS = PMC_ISA == PMC_AVX2 ? 4 : 1, LINE = 64 / VECTOR_BYTES /* vectors 
 enum { GROUPS = (MR_MAX + 3) / 4 };
 _Static_assert(WORDS == 1 || (MR_MAX + 2) / 3 == GROUPS, "as many pointers, of three pixels or four");
 
+/* sum [P][V] <- start [V], or zeros */
 INLINE void gemm_begin(const int P, const int V, vf (*sum)[4], const real *start) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) {
@@ -41,6 +42,7 @@ INLINE void gemm_begin(const int P, const int V, vf (*sum)[4], const real *start
     }
 }
 
+/* out [P][pitch] <- sum [P][V] */
 INLINE void gemm_end(const int P, const int V, real *out, vf (*sum)[4], int64_t pitch) {
 #pragma GCC unroll 14
     for (int p = 0; p < P; p++)

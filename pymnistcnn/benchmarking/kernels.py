@@ -70,15 +70,11 @@ class Row:
             "threads": self.threads,
             "us a sample and core": self.microseconds.text(2),
             "GFLOP/s": self.gflops.text() if self.gflops else "",
-            "% of the FMA peak": percent(self.share).text() if self.share else "",
+            "% of the FMA peak": self.share.percent() if self.share else "",
         }
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def percent(figure: Any) -> Any:
-    return Figure(*(100 * value for value in (figure.median, figure.low, figure.high)))
 
 
 def measure(

@@ -34,6 +34,10 @@ class Figure:
     def text(self, digits: int = 0) -> Any:
         return f"{self.median:,.{digits}f} {self.range_text(digits)}"
 
+    def percent(self) -> str:
+        """Of a share."""
+        return Figure(100 * self.median, 100 * self.low, 100 * self.high).text()
+
     def range_text(self, digits: int = 0) -> Any:
         return f"({self.low:,.{digits}f} to {self.high:,.{digits}f})"
 

@@ -45,7 +45,7 @@ class Row:
             "samples": self.samples or "",
             "packed": "yes" if self.packed else "",
             "GFLOP/s": self.gflops.text(),
-            "% of registers'": Figure(*(100 * value for value in asdict(self.share).values())).text(),
+            "% of registers'": self.share.percent(),
         }
 
     def as_dict(self) -> dict[str, Any]:
